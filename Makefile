@@ -1,0 +1,40 @@
+# make demo   shows the whole thing on this machine           make test      every test (the documents and the architecture are among them)
+# make lint   ruff and mypy                                    make sabotage  breaks each promise on purpose and expects its test to notice
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCE ?= /usr/share/doc
+WORKERS ?= 2
+
+.PHONY: demo test lint sabotage figures lock clean
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/vaultd demo --source $(SOURCE) --once
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+sabotage: $(VENV)/.ready
+	$(BIN)/python -m tests.sabotage
+
+# Writes docs/results/*.json and the tables made from them. Takes some minutes and about 12 GB of disk.
+figures: $(VENV)/.ready
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --allow-unsafe --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) build *.egg-info

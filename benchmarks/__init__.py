@@ -1,0 +1,1 @@
+"""Measurements of whole processes: real vault, real agent, real TLS on loopback."""

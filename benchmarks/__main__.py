@@ -1,0 +1,45 @@
+"""`python -m benchmarks [SCENARIO…] [--rounds N] [--directory DIR]`: runs scenarios, writes docs/results and the tables."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.results import write_result
+from benchmarks.scenarios import memory, random_file, shifted_file, small_files
+from benchmarks.tables import write_tables
+
+SCENARIOS = {
+    "random_file": random_file.run,
+    "small_files": small_files.run,
+    "shifted_file": shifted_file.run,
+    "memory": memory.run,
+}
+SEED = 20261123
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario", nargs="*", default=list(SCENARIOS), help=", ".join(SCENARIOS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--directory", type=Path, default=None, help="on the disk to measure; default: the system's temporary directory"
+    )
+    arguments = parser.parse_args()
+    for name in arguments.scenario:
+        directory = Path(tempfile.mkdtemp(prefix="safeset-bench-", dir=arguments.directory))
+        start = time.time()
+        try:
+            samples = SCENARIOS[name](directory, SEED, arguments.rounds)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        write_result(name, SEED, start, samples)
+        print(f"{name}: {len(samples)} samples, {time.time() - start:.0f} s")
+    write_tables()
+
+
+if __name__ == "__main__":
+    main()

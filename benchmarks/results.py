@@ -1,0 +1,38 @@
+"""Raw figures as files: docs/results/<scenario>.json."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+NAMED = ("trio", "h2", "msgspec", "lmdb", "blake3", "zstandard", "cryptography", "pyfastcdc")
+
+
+def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any]]) -> None:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    result = {
+        "scenario": name,
+        "commit": commit,
+        "versions": {"python": platform.python_version(), **{part: importlib.metadata.version(part) for part in NAMED}},
+        "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "processor": processor()},
+        "seed": seed,
+        "start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
+        "end": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "samples": samples,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

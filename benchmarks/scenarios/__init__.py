@@ -1,0 +1,1 @@
+"""One file per scenario: prepare data, run, return raw samples."""

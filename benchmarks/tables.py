@@ -1,0 +1,68 @@
+"""Tables of docs/performance.md from the raw files: `python -m benchmarks.tables`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "performance.md"
+RESULTS = ROOT / "docs" / "results"
+MIB = 1 << 20
+
+
+def render_tables(results: Path) -> dict[str, str]:
+    """Scenario name -> markdown table (with its line of origin), for every raw file there is."""
+    return {path.stem: render(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(results.glob("*.json"))}
+
+
+def render(result: dict[str, Any]) -> str:
+    lines = [
+        "| case | rounds | wall s (median, min-max) | CPU s agent / vault | peak anonymous MiB agent / vault | chunks | uploaded MiB | added on disk |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    cases: dict[str, list[dict[str, Any]]] = {}
+    for sample in result["samples"]:
+        cases.setdefault(sample["case"], []).append(sample)
+    for case, samples in cases.items():
+        walls = [sample["wall_seconds"] for sample in samples]
+        agent, vault = (
+            max(sample[f"{side}_peak_anonymous_bytes"] for sample in samples) / MIB for side in ("agent", "vault")
+        )
+        cpu = " / ".join(
+            f"{median(sample[f'{side}_cpu_seconds'] for sample in samples):.1f}" for side in ("agent", "vault")
+        )
+        last = samples[-1]
+        lines.append(
+            f"| {case} | {len(samples)} | {median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) | {cpu} | {agent:.0f} / {vault:.0f} "
+            f"| {last['new_chunks']:,} | {last['uploaded_bytes'] / MIB:.1f} | {added(last)} |"
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
+    origin = f"docs/results/{result['scenario']}.json, {result['start']}, commit {result['commit'][:12]}, {result['machine']['cores']} cores, {versions}."
+    return "\n".join(lines) + "\n\n" + origin + "\n"
+
+
+def added(sample: dict[str, Any]) -> str:
+    if "stored_added_bytes" not in sample:
+        return "-"
+    text = f"{sample['stored_added_bytes'] / MIB:.1f} MiB"
+    if "stored_before_bytes" in sample:
+        text += f" ({100 * sample['stored_added_bytes'] / sample['stored_before_bytes']:.2f} %)"
+    return text
+
+
+def write_tables() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for name, table in render_tables(RESULTS).items():
+        marked = f"<!-- table {name} -->\n{table}<!-- end -->"
+        text = re.sub(
+            rf"<!-- table {name} -->\n.*?<!-- end -->", lambda _, marked=marked: marked, text, flags=re.DOTALL
+        )
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_tables()

@@ -1,0 +1,1 @@
+"""What agent and vaultctl share: keys, envelopes, manifests, and talking to a vault."""

@@ -1,0 +1,64 @@
+"""What a program tells a person when it cannot go on: a code, one sentence, a hint and the exit code.
+
+Every error that may leave a command becomes a `Failure` here, once; scripts rely on the exit codes.
+"""
+
+from protocol.errors import EXIT_CODES, ErrorCode, LocalProtocolError, RemoteProtocolError
+
+INTERRUPTED = "interrupted"
+UNREACHABLE = "unreachable"
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_WARNINGS = 3
+
+# Codes that only clients use, beside those of the protocol.
+_CLIENT_EXIT_CODES = {"failed": EXIT_FAILED, "usage": 2, UNREACHABLE: 8, INTERRUPTED: 130}
+
+
+class Failure(Exception):
+    """The end of a command; `code` is one of the protocol's or of this file."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    @property
+    def exit_code(self) -> int:
+        if self.code in _CLIENT_EXIT_CODES:
+            return _CLIENT_EXIT_CODES[self.code]
+        return EXIT_CODES[ErrorCode(self.code)] if self.code in set(ErrorCode) else EXIT_FAILED
+
+
+def describe(error: BaseException) -> Failure:
+    """The sentence for any error; a foreign one is a fault of the program and says its type."""
+    cause = first_cause(error)
+    match cause:
+        case Failure():
+            return cause
+        case RemoteProtocolError():
+            return Failure(str(cause.code), cause.message, cause.hint)
+        case LocalProtocolError():
+            return Failure("internal", f"the program broke the protocol: {cause}", "please report this")
+        case KeyboardInterrupt():
+            return Failure(INTERRUPTED, "interrupted")
+        case OSError():
+            return _describe_system(cause)
+    code = getattr(cause, "code", None)
+    if isinstance(code, str):
+        return Failure(code, str(cause), getattr(cause, "hint", ""))
+    return Failure("internal", f"unexpected {type(cause).__name__}: {cause}", "please report this with the lines above")
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The error that a person should read of a group: tasks that were merely cancelled say nothing."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _describe_system(error: OSError) -> Failure:
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return Failure("failed", f"{place}{error.strerror or error}")

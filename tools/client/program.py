@@ -1,0 +1,96 @@
+"""A command line program: its groups and commands know `--json` in every place, and every error ends in an exit code.
+
+Groups load the module of a command when it is used, so that a program's help does not wait for networking and ciphers.
+"""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from tools.client.failure import EXIT_OK, INTERRUPTED, Failure, describe
+from tools.client.output import Output
+
+# The flag may stand before or after a command's words and must hold for errors in the words themselves: `run` looks for it
+# before anything is parsed, the option is there to be accepted and explained.
+_JSON_FLAG = "--json"
+
+
+def _json_option() -> click.Option:
+    return click.Option([_JSON_FLAG], is_flag=True, expose_value=False, help="One JSON document, or JSON Lines for long work.")
+
+
+class Command(click.Command):
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(_json_option())
+
+
+class Group(click.Group):
+    command_class = Command
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(_json_option())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A command that lives in a module of its own, under the name `command`."""
+
+    module: str
+    help: str
+
+
+class LazyGroup(Group):
+    def __init__(self, *arguments: Any, parts: dict[str, Part], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.parts = parts
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.parts, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.parts:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module(self.parts[cmd_name].module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands from what is known without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, part.help) for name, part in self.parts.items()])
+
+
+def run(program: click.Group, name: str, arguments: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit code; a command returns its own, or None for 0."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(json=_JSON_FLAG in words)
+    try:
+        result = program.main(words, prog_name=name, obj=output, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except (click.ClickException, click.Abort) as error:
+        failure = _describe_click(error)
+    except Exception as error:
+        failure = describe(error)
+        if failure.code == "internal" and not isinstance(error, Failure):
+            traceback.print_exception(error)
+    else:
+        return result if isinstance(result, int) else EXIT_OK
+    output.fail(failure)
+    return failure.exit_code
+
+
+def _describe_click(error: click.ClickException | click.Abort) -> Failure:
+    if isinstance(error, click.Abort):
+        return Failure(INTERRUPTED, "interrupted")
+    hint = ""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"see `{error.ctx.command_path} --help`"
+    return Failure("usage", error.format_message(), hint)

@@ -1,0 +1,125 @@
+"""How far long work is: a line on a terminal, a JSON line about once a second for scripts, else nothing.
+
+`update` may be called for every file: between two showings it only remembers the figures.
+"""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from tools.client.output import Output
+from tools.client.units import count_text, duration_text, size_text
+
+LINE_EVERY_SECONDS = 0.2
+JSON_EVERY_SECONDS = 1.0
+# Speed is the mean of this long, so that one big file or one pause does not make the estimate jump.
+SPEED_OVER_SECONDS = 10.0
+
+Monotonic = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """`bytes` counts towards `bytes_total`, which is None as long as nobody knows it."""
+
+    phase: str
+    files: int = 0
+    bytes: int = 0
+    bytes_total: int | None = None
+
+
+class Speedometer:
+    """Bytes per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def add(self, now_seconds: float, count_bytes: int) -> None:
+        self._points.append((now_seconds, count_bytes))
+        while len(self._points) > 2 and self._points[0][0] < now_seconds - SPEED_OVER_SECONDS:
+            self._points.popleft()
+
+    def bytes_per_second(self) -> float | None:
+        if len(self._points) < 2:
+            return None
+        (start, first), (end, last) = self._points[0], self._points[-1]
+        return (last - first) / (end - start) if end > start else None
+
+
+class Progress:
+    """A context manager around long work; the end clears the line."""
+
+    def __init__(self, output: Output, monotonic: Monotonic = time.monotonic) -> None:
+        self._output = output
+        self._monotonic = monotonic
+        self._live = _terminal_line() if not output.json and sys.stderr.isatty() else None
+        self._every_seconds = JSON_EVERY_SECONDS if output.json else LINE_EVERY_SECONDS
+        self._shown_seconds: float | None = None
+        self._speed = Speedometer()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, figures: Figures) -> None:
+        if self._live is None and not self._output.json:
+            return
+        now = self._monotonic()
+        if self._shown_seconds is not None and now - self._shown_seconds < self._every_seconds:
+            return
+        self._shown_seconds = now
+        self._speed.add(now, figures.bytes)
+        speed = self._speed.bytes_per_second()
+        if self._live is not None:
+            self._live.update(Text(line_text(figures, speed), no_wrap=True, overflow="ellipsis"), refresh=True)
+        else:
+            self._output.line(status_line(figures, speed))
+
+
+def remaining_seconds(figures: Figures, bytes_per_second: float | None) -> float | None:
+    if figures.bytes_total is None or not bytes_per_second or bytes_per_second <= 0:
+        return None
+    return max(0, figures.bytes_total - figures.bytes) / bytes_per_second
+
+
+def line_text(figures: Figures, bytes_per_second: float | None) -> str:
+    size = size_text(figures.bytes)
+    if figures.bytes_total is not None:
+        size = f"{size} of {size_text(figures.bytes_total)}"
+    parts = [figures.phase, f"{count_text(figures.files)} files", size]
+    if bytes_per_second is not None:
+        parts.append(f"{size_text(round(bytes_per_second))}/s")
+    left = remaining_seconds(figures, bytes_per_second)
+    if left is not None:
+        parts.append(f"{duration_text(left)} left")
+    return "  ".join(parts)
+
+
+def status_line(figures: Figures, bytes_per_second: float | None) -> dict[str, object]:
+    left = remaining_seconds(figures, bytes_per_second)
+    return {
+        "type": "status",
+        "phase": figures.phase,
+        "files": figures.files,
+        "bytes": figures.bytes,
+        "bytes_total": figures.bytes_total,
+        "bytes_per_second": None if bytes_per_second is None else round(bytes_per_second),
+        "remaining_seconds": None if left is None else round(left),
+    }
+
+
+def _terminal_line() -> Live:
+    return Live(Text(""), console=Console(stderr=True), auto_refresh=False, transient=True)

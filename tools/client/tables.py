@@ -1,0 +1,52 @@
+"""Tables and lists of fields for people: aligned, without boxes, safe for a terminal whatever the names contain."""
+
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tools.client.terminal_text import escape_text
+
+# Where output is no terminal nothing is wrapped: a line is a row for whatever reads it.
+_UNWRAPPED_COLUMNS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    right: bool = False
+
+
+def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> str:
+    """The table, or the sentence `empty` where there is no row."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(escape_text(cell)) for cell in row))
+    return _render(table) if table.row_count else empty
+
+
+def fields_text(fields: Iterable[tuple[str, str]]) -> str:
+    """One line each: the name, then the value."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields:
+        table.add_row(Text(name), Text(escape_text(value)))
+    return _render(table)
+
+
+def _render(table: Table) -> str:
+    console = Console(file=io.StringIO(), force_terminal=sys.stdout.isatty(), width=_width())
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _width() -> int:
+    return Console().width if sys.stdout.isatty() else _UNWRAPPED_COLUMNS

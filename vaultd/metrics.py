@@ -1,0 +1,49 @@
+"""Every metric of the daemon, declared in one place and kept in a registry of its own.
+
+Threads: prometheus_client's counters may be used from any thread.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+REQUESTS = Counter(
+    "vaultd_requests", "requests answered, by method and error code (ok when none)", ["method", "code"], registry=REGISTRY
+)
+REQUEST_SECONDS = Histogram(
+    "vaultd_request_seconds",
+    "time from a request's first byte to its answer's last",
+    ["method"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 600),
+    registry=REGISTRY,
+)
+CONNECTIONS = Gauge("vaultd_connections", "connections that are open", registry=REGISTRY)
+CONNECTIONS_REFUSED = Counter(
+    "vaultd_connections_refused", "connections closed at once because a limit was reached", registry=REGISTRY
+)
+SIGN_IN_FAILURES = Counter(
+    "vaultd_sign_in_failures", "hellos with a token or certificate that nobody holds", registry=REGISTRY
+)
+RECORDS_STORED = Counter("vaultd_records_stored", "records appended to containers", registry=REGISTRY)
+RECORD_BYTES_STORED = Counter("vaultd_record_bytes_stored", "bytes of those records", registry=REGISTRY)
+RECORDS_SENT = Counter("vaultd_records_sent", "records sent for restores", registry=REGISTRY)
+RECORD_BYTES_SENT = Counter("vaultd_record_bytes_sent", "bytes of those records", registry=REGISTRY)
+SAFESETS_COMMITTED = Counter("vaultd_safesets_committed", "safesets committed", registry=REGISTRY)
+GROUP_COMMIT_SECONDS = Histogram(
+    "vaultd_group_commit_seconds",
+    "time of one group commit: containers, journal, index",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+    registry=REGISTRY,
+)
+CHECKPOINTS = Counter("vaultd_checkpoints", "checkpoints written", registry=REGISTRY)
+CHECKPOINT_SECONDS = Gauge("vaultd_checkpoint_seconds", "time that the last checkpoint took", registry=REGISTRY)
+EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
+    "vaultd_event_loop_lag_seconds_max", "longest wait of the event loop in the last minute", registry=REGISTRY
+)
+STORE_STOPPED = Gauge("vaultd_store_stopped", "1 after a disk error stopped all writing", registry=REGISTRY)
+
+
+def render() -> bytes:
+    """The page of GET /metrics."""
+    return generate_latest(REGISTRY)

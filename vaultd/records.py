@@ -1,0 +1,202 @@
+"""The values that the layers of the daemon hand to one another, and the rows of the catalog.
+
+Invariants: everything is frozen. A catalog row is stored as the msgpack array of its fields: a new field goes to the end and has a default, so
+that older rows still read. Ids are bytes (16; hashes 32), times are nanoseconds of the vault's clock.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+# (table, key, value); nil as the value removes the row.
+Change = tuple[str, bytes, bytes | None]
+
+NO_ID = bytes(16)
+NO_HASH = bytes(32)
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """Base of every catalog row."""
+
+
+class Role(StrEnum):
+    OPERATOR = "operator"
+    ADMINISTRATOR = "administrator"
+    AGENT = "agent"
+
+
+class Outcome(StrEnum):
+    """How a run stands. `running` is the only one that takes records."""
+
+    RUNNING = "running"
+    DONE = "done"
+    WARNINGS = "warnings"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+class Identity(Row):
+    """Who is at the other end. The operator belongs to no account (NO_ID); an agent's identity is its computer's id."""
+
+    identity_id: bytes
+    account_id: bytes
+    role: Role
+    name: str
+
+    @property
+    def computer_id(self) -> bytes:
+        return self.identity_id if self.role is Role.AGENT else NO_ID
+
+
+class Account(Row):
+    account_id: bytes
+    name: str
+    created_ns: int
+    packages: int
+    home_disk: bytes
+
+
+class Invite(Row):
+    """A registration code without its secret. `computer_id` is the computer that used it, or NO_ID."""
+
+    account_id: bytes
+    kind: str
+    created_ns: int
+    expires_ns: int
+    computer_id: bytes = NO_ID
+
+
+class AgentKey(Row):
+    """Look-up from the fingerprint of an agent's TLS key."""
+
+    account_id: bytes
+    computer_id: bytes
+
+
+class Computer(Row):
+    """`last_seen_ns`: its registration, or the begin or end of a run."""
+
+    computer_id: bytes
+    account_id: bytes
+    name: str
+    kind: str
+    registered_ns: int
+    last_seen_ns: int
+    tls_key: bytes
+    sealing_key: bytes
+    certificate_pem: bytes
+
+
+class JobDefinition(Row):
+    include: tuple[bytes, ...]
+    exclude: tuple[str, ...]
+    one_file_system: bool
+    schedule: str
+    retention: str
+    suite: int
+    compression: int
+    both_sites: bool
+
+
+class Job(Row):
+    """The head is the newest safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun."""
+
+    job_id: bytes
+    account_id: bytes
+    computer_id: bytes
+    name: str
+    definition: JobDefinition
+    created_ns: int
+    keyring_id: bytes = NO_ID
+    timeline: int = 1
+    head_sequence: int = 0
+    head_hash: bytes = NO_HASH
+    complete_sequence: int = 0
+    protected_bytes: int = 0
+    safesets: int = 0
+    request: int = 0
+    requests_taken: int = 0
+    runs: int = 0
+
+
+class Keyring(Row):
+    keyring_id: bytes
+    account_id: bytes
+    job_id: bytes
+    generation: int
+    kem: int
+    public_key: bytes
+    minimum_suite: int
+    signing_key: bytes
+    created_ns: int
+
+
+class Slot(Row):
+    """One copy of a slot, wrapped under the job's erase key."""
+
+    slot_id: bytes
+    wrapped: bytes
+    proof_hash: bytes
+
+
+class RunKey(Row):
+    """A sealed run key, wrapped under the erase key of the job that made it."""
+
+    key_id: bytes
+    job_id: bytes
+    run_id: bytes
+    wrapped: bytes
+    created_ns: int
+
+
+class Figures(Row):
+    """What an agent tells at the end of a run: counts and codes, no names."""
+
+    files: int = 0
+    new_chunks: int = 0
+    new_bytes: int = 0
+    warnings: int = 0
+    codes: dict[str, int] = {}
+
+
+class Run(Row):
+    """`number` counts the job's runs from 1; `base` is the root hash that it builds on, or NO_HASH; `request` is what asked for it, or 0."""
+
+    run_id: bytes
+    account_id: bytes
+    job_id: bytes
+    keyring_id: bytes
+    number: int
+    begin_ns: int
+    base: bytes = NO_HASH
+    request: int = 0
+    key_ids: tuple[bytes, ...] = ()
+    outcome: Outcome = Outcome.RUNNING
+    end_ns: int = 0
+    figures: Figures = Figures()
+    sequence: int = 0
+
+
+class Safeset(Row):
+    """A committed root with the vault's countersignature over it at `stored_at_ns`."""
+
+    sequence: int
+    job_id: bytes
+    keyring_id: bytes
+    run_id: bytes
+    root: bytes
+    root_hash: bytes
+    payload_id: bytes
+    countersignature: bytes
+    stored_at_ns: int
+    retention: str
+    damaged: bool = False
+
+
+class AuditEntry(Row):
+    """Who did what: `subject` is the name of the thing, `actor` the role and name of the identity."""
+
+    time_ns: int
+    actor: str
+    action: str
+    subject: str

@@ -78,8 +78,10 @@ def imported_names(name: str, tree: ast.Module, path: Path) -> set[str]:
                 target = f"{start}.{node.module}" if node.module else start
             else:
                 target = node.module or ""
-            names.add(target)
-            names.update(f"{target}.{alias.name}" for alias in node.names if f"{target}.{alias.name}" in modules())
+            parts = {f"{target}.{alias.name}" for alias in node.names if f"{target}.{alias.name}" in modules()}
+            names.update(parts)
+            if len(parts) < len(node.names):
+                names.add(target)
     return names
 
 

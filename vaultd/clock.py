@@ -1,4 +1,7 @@
-"""The vault's clock: the one source of time for everything that the daemon stores or decides."""
+"""The vault's clock: the one source of time for everything that the daemon stores or decides.
+
+The daemon runs on SystemClock; whoever must decide when time passes runs on FixedClock.
+"""
 
 import time
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ class SystemClock:
 
 @dataclass(slots=True)
 class FixedClock:
-    """A clock that moves only when a test says so."""
+    """A clock that moves only when it is told to."""
 
     time_ns: int = 1_800_000_000_000_000_000
     seconds: float = 1000.0

@@ -1,7 +1,7 @@
 """The settings of one vault: `DIR/vault.toml`, checked against one table, into a frozen Config.
 
-Invariants: a key that is not in SETTINGS, or a value of another type, is refused with one sentence; nothing has two defaults. An environment
-variable VAULTD_<SETTING> goes before the file.
+Invariants: a key that is not in SETTINGS, or a value of another type, is refused with one sentence; nothing has two
+defaults. An environment variable VAULTD_<SETTING> goes before the file.
 """
 
 import json
@@ -17,7 +17,6 @@ from vaultd.errors import BadRequest, NotFound
 CONFIG_FILE = "vault.toml"
 ENVIRONMENT_PREFIX = "VAULTD_"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", list: "a list of texts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,21 @@ class Setting:
     smallest: float = 0
     largest: float = float("inf")
 
+    @property
+    def type_name(self) -> str:
+        return {str: "text", int: "whole number", float: "number", list: "list of texts"}[self.type]
+
+    @property
+    def default_text(self) -> str:
+        return _toml(self.default)
+
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("name", str, "vault", "", "what people call this vault; part of its certificate authority's name"),
     Setting("place", str, "", "", "where it stands, as shown to people"),
     Setting("listen", str, "127.0.0.1:8443", "host:port", "address that agents and people connect to"),
     Setting(
-        "disks", list, ["disk-1"], "paths", "directories of the disks, first disk first; relative to the vault's directory"
+        "disks", list, ["disk-1"], "paths", "the disks' directories, in order; relative to the vault's directory"
     ),
     Setting(
         "container_bytes", int, 128 * MIB, "bytes", "a container is sealed when it has this size", 16 * MIB, 1 * GIB
@@ -59,9 +66,9 @@ SETTINGS: tuple[Setting, ...] = (
         "connections_per_address_max", int, 64, "connections", "the same, for one client address", 1, 100_000
     ),
     Setting(
-        "checkpoint_every_seconds", int, 3600, "seconds", "how often the whole catalog is written to a checkpoint", 60, 604_800
+        "checkpoint_every_seconds", int, 3600, "seconds", "time between checkpoints of the catalog", 60, 604_800
     ),
-    Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop was asked for", 0, 600),
+    Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop", 0, 600),
 )  # fmt: skip
 
 
@@ -161,9 +168,10 @@ def _check(setting: Setting, value: object, source: str) -> Any:
         value = float(value)
     # type() and not isinstance: TOML's true is a bool, which Python counts among the whole numbers.
     if type(value) is not setting.type:
-        raise BadRequest(f"{source}: {setting.name} must be {TYPE_WORDS[setting.type]}, not {value!r}")
+        raise BadRequest(f"{source}: {setting.name} must be a {setting.type_name}, not {value!r}")
     if isinstance(value, int | float) and not setting.smallest <= value <= setting.largest:
-        raise BadRequest(f"{source}: {setting.name} must be from {setting.smallest:g} to {setting.largest:g}, not {value}")
+        bounds = f"from {setting.smallest:.15g} to {setting.largest:.15g}"
+        raise BadRequest(f"{source}: {setting.name} must be {bounds}, not {value}")
     if isinstance(value, str):
         _check_text(setting.name, value, source)
     if isinstance(value, list) and not (value and all(isinstance(part, str) and part for part in value)):
@@ -198,7 +206,7 @@ def _parse(setting: Setting, text: str, source: str) -> object:
     try:
         return setting.type(text)
     except ValueError:
-        raise BadRequest(f"{source}: {setting.name} must be {TYPE_WORDS[setting.type]}, not {text!r}") from None
+        raise BadRequest(f"{source}: {setting.name} must be a {setting.type_name}, not {text!r}") from None
 
 
 def _toml(value: object) -> str:

@@ -1,7 +1,7 @@
 """What the daemon can refuse or fail at: one class per cause, each with its wire code, a sentence and a hint.
 
-The codes are plain text here because this layer knows no wire; they are the values of the protocol's error codes. A message names only
-what the caller asked for, never what else the vault knows.
+The codes are plain text here because this layer knows no wire; they are the values of the protocol's error codes. A
+message names only what the caller asked for, never what else the vault knows.
 """
 
 from typing import ClassVar

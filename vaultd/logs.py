@@ -1,7 +1,7 @@
 """The daemon's log: one JSON object a line on standard error, made of fields from a fixed list.
 
-Invariants: a field that is not in FIELDS never reaches the log, so bodies, tokens, passwords and names inside trees cannot; its name is
-logged instead, which a test of the caller then sees.
+Invariants: a field that is not in FIELDS never reaches the log, so bodies, tokens, passwords and names inside trees
+cannot; its name is logged instead, which a test of the caller then sees.
 """
 
 import sys
@@ -12,7 +12,7 @@ import structlog
 
 FIELDS = frozenset(
     {
-        "event", "level", "time",  # every line
+        "event", "level", "severity", "time",  # every line
         "method", "code", "seconds", "account", "computer", "role", "error_id",  # a request
         "address", "host", "port", "connections",  # the network
         "problem", "place",  # an exception's sentence; the function and line it came from

@@ -3,13 +3,23 @@
 Threads: prometheus_client's counters may be used from any thread.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+# Otherwise every counter has a twin with the time of its making.
+disable_created_metrics()
 
 REGISTRY = CollectorRegistry()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REQUESTS = Counter(
-    "vaultd_requests", "requests answered, by method and error code (ok when none)", ["method", "code"], registry=REGISTRY
+    "vaultd_requests", "requests answered, by method and error code", ["method", "code"], registry=REGISTRY
 )
 REQUEST_SECONDS = Histogram(
     "vaultd_request_seconds",
@@ -42,6 +52,12 @@ EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
     "vaultd_event_loop_lag_seconds_max", "longest wait of the event loop in the last minute", registry=REGISTRY
 )
 STORE_STOPPED = Gauge("vaultd_store_stopped", "1 after a disk error stopped all writing", registry=REGISTRY)
+
+# Name as a scrape shows it, type and meaning of every metric: what docs/operations.md lists.
+METRICS: dict[str, tuple[str, str]] = {
+    family.name + ("_total" if family.type == "counter" else ""): (family.type, family.documentation)
+    for family in REGISTRY.collect()
+}
 
 
 def render() -> bytes:

@@ -1,7 +1,7 @@
 """The one way from the event loop to threads: three kinds of work, each with its own limit.
 
-write = everything that changes disks or databases: one call at a time, in the order of asking, so the store needs no locks. read = look-ups and
-reads. compute = hashing. One hop per batch, never per record.
+write = everything that changes disks or databases: one call at a time, in the order of asking, so the store needs no
+locks. read = look-ups and reads. compute = hashing. One hop per batch, never per record.
 
 Invariants: a call that began is never abandoned; a cancelled caller waits for its end, so that nothing is half known.
 """

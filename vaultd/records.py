@@ -1,7 +1,8 @@
 """The values that the layers of the daemon hand to one another, and the rows of the catalog.
 
-Invariants: everything is frozen. A catalog row is stored as the msgpack array of its fields: a new field goes to the end and has a default, so
-that older rows still read. Ids are bytes (16; hashes 32), times are nanoseconds of the vault's clock.
+Invariants: everything is frozen. A catalog row is stored as the msgpack array of its fields: a new field goes to the
+end and has a default, so that older rows still read. Ids are bytes (16; hashes 32), times are nanoseconds of the
+vault's clock.
 """
 
 from enum import StrEnum
@@ -35,7 +36,7 @@ class Outcome(StrEnum):
     ABORTED = "aborted"
 
 
-class Identity(Row):
+class Identity(Row, frozen=True):
     """Who is at the other end. The operator belongs to no account (NO_ID); an agent's identity is its computer's id."""
 
     identity_id: bytes
@@ -48,7 +49,7 @@ class Identity(Row):
         return self.identity_id if self.role is Role.AGENT else NO_ID
 
 
-class Account(Row):
+class Account(Row, frozen=True):
     account_id: bytes
     name: str
     created_ns: int
@@ -56,7 +57,7 @@ class Account(Row):
     home_disk: bytes
 
 
-class Invite(Row):
+class Invite(Row, frozen=True):
     """A registration code without its secret. `computer_id` is the computer that used it, or NO_ID."""
 
     account_id: bytes
@@ -66,14 +67,14 @@ class Invite(Row):
     computer_id: bytes = NO_ID
 
 
-class AgentKey(Row):
+class AgentKey(Row, frozen=True):
     """Look-up from the fingerprint of an agent's TLS key."""
 
     account_id: bytes
     computer_id: bytes
 
 
-class Computer(Row):
+class Computer(Row, frozen=True):
     """`last_seen_ns`: its registration, or the begin or end of a run."""
 
     computer_id: bytes
@@ -87,7 +88,7 @@ class Computer(Row):
     certificate_pem: bytes
 
 
-class JobDefinition(Row):
+class JobDefinition(Row, frozen=True):
     include: tuple[bytes, ...]
     exclude: tuple[str, ...]
     one_file_system: bool
@@ -98,8 +99,10 @@ class JobDefinition(Row):
     both_sites: bool
 
 
-class Job(Row):
-    """The head is the newest safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun."""
+class Job(Row, frozen=True):
+    """The head is the newest safeset; `request` is the number of the newest asked-for run, `requests_taken` that of
+    the newest begun.
+    """
 
     job_id: bytes
     account_id: bytes
@@ -119,7 +122,7 @@ class Job(Row):
     runs: int = 0
 
 
-class Keyring(Row):
+class Keyring(Row, frozen=True):
     keyring_id: bytes
     account_id: bytes
     job_id: bytes
@@ -131,7 +134,7 @@ class Keyring(Row):
     created_ns: int
 
 
-class Slot(Row):
+class Slot(Row, frozen=True):
     """One copy of a slot, wrapped under the job's erase key."""
 
     slot_id: bytes
@@ -139,7 +142,7 @@ class Slot(Row):
     proof_hash: bytes
 
 
-class RunKey(Row):
+class RunKey(Row, frozen=True):
     """A sealed run key, wrapped under the erase key of the job that made it."""
 
     key_id: bytes
@@ -149,7 +152,7 @@ class RunKey(Row):
     created_ns: int
 
 
-class Figures(Row):
+class Figures(Row, frozen=True):
     """What an agent tells at the end of a run: counts and codes, no names."""
 
     files: int = 0
@@ -159,8 +162,10 @@ class Figures(Row):
     codes: dict[str, int] = {}
 
 
-class Run(Row):
-    """`number` counts the job's runs from 1; `base` is the root hash that it builds on, or NO_HASH; `request` is what asked for it, or 0."""
+class Run(Row, frozen=True):
+    """`number` counts the job's runs from 1; `base` is the root hash that it builds on, or NO_HASH; `request` is what
+    asked for it, or 0.
+    """
 
     run_id: bytes
     account_id: bytes
@@ -177,7 +182,7 @@ class Run(Row):
     sequence: int = 0
 
 
-class Safeset(Row):
+class Safeset(Row, frozen=True):
     """A committed root with the vault's countersignature over it at `stored_at_ns`."""
 
     sequence: int
@@ -193,7 +198,7 @@ class Safeset(Row):
     damaged: bool = False
 
 
-class AuditEntry(Row):
+class AuditEntry(Row, frozen=True):
     """Who did what: `subject` is the name of the thing, `actor` the role and name of the identity."""
 
     time_ns: int

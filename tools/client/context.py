@@ -21,7 +21,7 @@ _AccountIdHex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`account` and `account_id` are null for an operator; `agent_keys` maps a computer's name to its pinned fingerprint."""
+    """`account` and `account_id` are null for an operator; `agent_keys`: computer's name to pinned fingerprint."""
 
     version: int = CONTEXT_VERSION
     url: str
@@ -42,7 +42,9 @@ def load_context(path: Path) -> Context:
             mode = os.fstat(handle.fileno()).st_mode
             data = handle.read(CONTEXT_BYTES_MAX)
     except FileNotFoundError:
-        raise Failure("not_found", f"there is no context file {path}", "check --context FILE or $VAULTCTL_CONTEXT") from None
+        raise Failure(
+            "not_found", f"there is no context file {path}", "check --context FILE or $VAULTCTL_CONTEXT"
+        ) from None
     except OSError as error:
         raise Failure("usage", f"context file {path} cannot be read: {error.strerror}", "") from None
     if stat.S_IMODE(mode) & 0o077:
@@ -67,7 +69,9 @@ def create_context(path: Path, context: Context) -> None:
     try:
         os.link(written, path)
     except FileExistsError:
-        raise Failure("conflict", f"there is already a file {path}", "name another file, or move that one away") from None
+        raise Failure(
+            "conflict", f"there is already a file {path}", "name another file, or move that one away"
+        ) from None
     finally:
         written.unlink()
     _sync_directory(path.parent)

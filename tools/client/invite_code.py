@@ -1,7 +1,7 @@
-"""The code that a vault hands out so that one computer can register: a secret, and the fingerprint of the site's authority.
+"""The code with which one computer registers: a secret, and the fingerprint of the site's authority.
 
-Text: base32 (A-Z, 2-7) in groups of five joined by `-`, of version (1 byte, 1), secret (16) and the first 20 bytes of the
-SHA-256 of the authority's certificate (DER). The fingerprint makes the first contact safe without any other key.
+Text: base32 (A-Z, 2-7) in groups of five joined by `-`, of version (1 byte, 1), secret (16) and the first 20 bytes of
+the SHA-256 of the authority's certificate (DER). The fingerprint makes the first contact safe without any other key.
 """
 
 import base64

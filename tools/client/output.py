@@ -1,6 +1,6 @@
 """The two ways in which every command speaks: text for people, and with `--json` documents or lines for scripts.
 
-Data goes to standard output, everything else to standard error. This module stays light: a command's first line must come fast.
+Data goes to standard output, everything else to standard error. This module stays light: a command must start fast.
 """
 
 import json
@@ -19,16 +19,17 @@ class Output:
 
     def show(self, document: object, text: Callable[[], str]) -> None:
         """One answer: the document for scripts or the text for people, which is made only when it is needed."""
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2) if self.json else text())
+        click.echo(json.dumps(document, ensure_ascii=False) if self.json else text())
 
     def line(self, document: dict[str, object]) -> None:
         """One of the JSON Lines of long work; people get nothing from it."""
         if self.json:
             click.echo(json.dumps(document, ensure_ascii=False))
 
-    def note(self, text: str) -> None:
+    def note(self, *lines: str) -> None:
         """A remark beside the data, for people and on standard error."""
-        click.echo(escape_text(text), err=True)
+        for line in lines:
+            click.echo(escape_text(line), err=True)
 
     def fail(self, failure: Failure) -> None:
         """The sentence and the hint; with `--json` the last line of standard output is the same as an object."""

@@ -15,13 +15,15 @@ import click
 from tools.client.failure import EXIT_OK, INTERRUPTED, Failure, describe
 from tools.client.output import Output
 
-# The flag may stand before or after a command's words and must hold for errors in the words themselves: `run` looks for it
-# before anything is parsed, the option is there to be accepted and explained.
+# The flag may stand before or after a command's words and must hold for errors in the words themselves: `Program.run`
+# looks for it before anything is parsed, the option is there to be accepted and explained.
 _JSON_FLAG = "--json"
 
 
 def _json_option() -> click.Option:
-    return click.Option([_JSON_FLAG], is_flag=True, expose_value=False, help="One JSON document, or JSON Lines for long work.")
+    return click.Option(
+        [_JSON_FLAG], is_flag=True, expose_value=False, help="One JSON document, or JSON Lines for long work."
+    )
 
 
 class Command(click.Command):
@@ -62,29 +64,39 @@ class LazyGroup(Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from what is known without loading them."""
+        rows = [(name, part.help) for name, part in self.parts.items()]
+        rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, part.help) for name, part in self.parts.items()])
+            formatter.write_dl(rows)
 
 
-def run(program: click.Group, name: str, arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code; a command returns its own, or None for 0."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    output = Output(json=_JSON_FLAG in words)
-    try:
-        result = program.main(words, prog_name=name, obj=output, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except (click.ClickException, click.Abort) as error:
-        failure = _describe_click(error)
-    except Exception as error:
-        failure = describe(error)
-        if failure.code == "internal" and not isinstance(error, Failure):
-            traceback.print_exception(error)
-    else:
-        return result if isinstance(result, int) else EXIT_OK
-    output.fail(failure)
-    return failure.exit_code
+class Program(LazyGroup):
+    """The whole program: calling it runs it and exits."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        if not settings.get("standalone_mode", True):
+            return super().main(*arguments, **settings)
+        sys.exit(self.run())
+
+    def run(self, arguments: Sequence[str] | None = None) -> int:
+        """The exit code: what the command returned, 0 for None, or that of the error, which has been told."""
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        output = Output(json=_JSON_FLAG in words)
+        try:
+            result = super().main(words, prog_name=self.name, obj=output, standalone_mode=False)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            return error.exit_code
+        except (click.ClickException, click.Abort) as error:
+            failure = _describe_click(error)
+        except Exception as error:
+            failure = describe(error)
+            if failure.code == "internal":
+                traceback.print_exception(error)
+        else:
+            return result if isinstance(result, int) else EXIT_OK
+        output.fail(failure)
+        return failure.exit_code
 
 
 def _describe_click(error: click.ClickException | click.Abort) -> Failure:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
@@ -41,10 +42,17 @@ def fields_text(fields: Iterable[tuple[str, str]]) -> str:
     return _render(table)
 
 
-def _render(table: Table) -> str:
+def frame_text(title: str, lines: Sequence[str]) -> str:
+    """A few lines that must not be overlooked."""
+    return _render(
+        Panel(Text("\n".join(escape_text(line) for line in lines)), title=title, expand=False, padding=(1, 2))
+    )
+
+
+def _render(content: RenderableType) -> str:
     console = Console(file=io.StringIO(), force_terminal=sys.stdout.isatty(), width=_width())
     with console.capture() as capture:
-        console.print(table)
+        console.print(content)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 

@@ -12,13 +12,11 @@ _SIZE_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 def size_text(size_bytes: int) -> str:
     if size_bytes < 1000:
         return f"{size_bytes} B"
-    value = float(size_bytes)
-    for unit in _SIZE_UNITS:
-        value /= 1000
-        # 999.95 would be written as 1000.0.
-        if value < 999.95:
-            break
-    return f"{value:.1f} {unit}"
+    value, power = size_bytes / 1000, 0
+    # 999.95 would be written as 1000.0.
+    while value >= 999.95 and power + 1 < len(_SIZE_UNITS):
+        value, power = value / 1000, power + 1
+    return f"{value:.1f} {_SIZE_UNITS[power]}"
 
 
 def count_text(count: int) -> str:

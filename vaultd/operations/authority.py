@@ -1,7 +1,7 @@
 """The certificate authority of a site: it signs the server's certificate and every agent's.
 
-Invariants: every key is ECDSA P-256; an agent's private key never gets here, only its request does; the name in an agent's
-certificate comes from the vault, never from the request. The vault knows an agent by its public key, not by dates.
+Invariants: every key is ECDSA P-256; an agent's private key never gets here, only its request does; the name in an
+agent's certificate comes from the vault, never from the request. The vault knows an agent by its key, not by dates.
 """
 
 import ipaddress

@@ -1,0 +1,104 @@
+"""The client's side of one request."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from protocol import limits
+from protocol.channel import Channel
+from protocol.codec import decode, encode
+from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, RemoteProtocolError
+from protocol.exchange import CONTENT_TYPE
+from protocol.framing import ERROR, MESSAGE, BytesLike, Frame, encode_frame
+from protocol.messages import ErrorMessage
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Call:
+    """Opened by its first `send`; `async with` closes it. A cancelled `send` has queued all of its frame or nothing."""
+
+    def __init__(self, method: str, open_channel: Callable[[str], Awaitable[Channel]]) -> None:
+        self.method = method
+        self._open_channel = open_channel
+        self._channel: Channel | None = None
+        self._ended = False
+        self._closed = False
+
+    async def __aenter__(self) -> "Call":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def send(self, message: msgspec.Struct, raw: BytesLike | Iterable[BytesLike] = ()) -> None:
+        """Queues the whole frame; it waits for the frame before. `raw` must not be changed afterwards.
+
+        Raises the vault's error when it has ended the request early.
+        """
+        if self._closed:
+            raise LocalProtocolError(f"The call {self.method} is closed.")
+        header = encode(message)
+        pieces = encode_frame(MESSAGE, header, raw)
+        _check_lengths(len(header), sum(memoryview(piece).nbytes for piece in pieces[1:]))
+        if self._channel is None:
+            self._channel = await self._open_channel(self.method)
+        try:
+            await self._channel.send(pieces)
+        except RemoteProtocolError as error:
+            raise self._refusal(self._channel) or error from None
+
+    async def end(self) -> None:
+        """This side sends no more."""
+        self._opened().end()
+        self._ended = True
+
+    async def receive(self, type: type[T]) -> tuple[T, memoryview] | None:
+        """The next answer and its raw bytes, None at the end; raises RemoteProtocolError from an error frame."""
+        channel = self._opened()
+        frame = await channel.take_frame()
+        self._check_response(channel)
+        if frame is None:
+            return None
+        if frame.kind == ERROR:
+            raise _error_of(frame)
+        return decode(frame.header, type), memoryview(frame.raw)
+
+    async def aclose(self) -> None:
+        """Frees the stream; resets it where the request or the answer is not whole."""
+        if self._channel is not None and not self._closed:
+            self._channel.close()
+        self._closed = True
+
+    def _opened(self) -> Channel:
+        if self._channel is None or self._closed:
+            raise LocalProtocolError(f"The call {self.method} is not open.")
+        return self._channel
+
+    def _check_response(self, channel: Channel) -> None:
+        response = channel.response
+        if response is not None and response.headers.get("content-type") != CONTENT_TYPE:
+            raise ConnectionLost(f"The server answered {self.method} with HTTP status {response.status}: no vault?")
+
+    def _refusal(self, channel: Channel) -> RemoteProtocolError | None:
+        """The error that came before the stream was closed, if there is one."""
+        while (frame := channel.take_what_came()) is not None:
+            if frame.kind == ERROR:
+                return _error_of(frame)
+        return None
+
+
+def _check_lengths(header_bytes: int, raw_bytes: int) -> None:
+    if header_bytes > limits.FRAME_HEADER_BYTES_MAX:
+        raise LocalProtocolError(
+            f"A frame has header_length {header_bytes}; the limit is {limits.FRAME_HEADER_BYTES_MAX} bytes."
+        )
+    if raw_bytes > limits.FRAME_RAW_BYTES_MAX:
+        raise LocalProtocolError(f"A frame has raw_length {raw_bytes}; the limit is {limits.FRAME_RAW_BYTES_MAX}.")
+
+
+def _error_of(frame: Frame) -> RemoteProtocolError:
+    error = decode(frame.header, ErrorMessage)
+    known = error.code in ErrorCode.__members__
+    return RemoteProtocolError(ErrorCode(error.code) if known else ErrorCode.internal, error.message, error.hint)

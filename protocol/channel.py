@@ -1,0 +1,163 @@
+"""One request on one HTTP/2 stream, either side: frames in, frames out, and credit for what was taken.
+
+Runtime-free: waiting comes in as a Pulse. Invariant: received bytes are granted back only when somebody takes their
+frame, or waits for the frame that they are a part of; so an untaken stream holds at most its window, and a frame may
+be larger than that.
+"""
+
+from collections.abc import Callable, Sequence
+
+from protocol.errors import ConnectionLost, RemoteProtocolError
+from protocol.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
+from protocol.framing import BytesLike, Frame, FrameLimits, FrameReader
+from protocol.http2 import CANCEL
+from protocol.link import Link, Pulse
+
+
+class Channel:
+    def __init__(self, link: Link, stream_id: int, pulse: Pulse, limits: FrameLimits) -> None:
+        self.link = link
+        self.stream_id = stream_id
+        self.response: ResponseReceived | None = None
+        self.window_bytes: Callable[[], int] | None = None
+        self.waits_to_send = False
+        self.is_gone = False
+        self.on_gone: Callable[[], None] | None = None
+        self._pulse = pulse
+        self._reader = FrameReader(limits)
+        self._untaken_bytes = 0
+        self._wanted = False
+        self._ended = False
+        self._error: RemoteProtocolError | None = None
+
+    # What the connection tells
+
+    def on_event(self, event: DataReceived | StreamEnded | StreamReset | ResponseReceived) -> None:
+        match event:
+            case DataReceived():
+                self.on_data(event.data)
+            case StreamEnded():
+                self.on_end()
+            case ResponseReceived():
+                self.on_response(event)
+            case StreamReset():
+                sentence = f"The other side reset the request (HTTP/2 error {event.error_code})."
+                self.on_failure(ConnectionLost(sentence))
+
+    def on_response(self, response: ResponseReceived) -> None:
+        self.response = response
+        self._pulse.beat()
+
+    def on_data(self, data: BytesLike) -> None:
+        self._untaken_bytes += len(data)
+        if self._error is None:
+            try:
+                self._reader.feed(data)
+            except RemoteProtocolError as error:
+                self._error = error
+        if self._error is not None or (self._wanted and not self._reader.has_frame):
+            self._grant(self._untaken_bytes)
+        if self._error is not None or self._reader.has_frame:
+            self._pulse.beat()
+
+    def on_end(self) -> None:
+        self._ended = True
+        self._pulse.beat()
+
+    def on_failure(self, error: RemoteProtocolError) -> None:
+        """The stream or the connection is gone; frames that came before are still handed out."""
+        self.is_gone = True
+        if not self._ended and self._error is None:
+            self._error = error
+        self._pulse.beat()
+        if self.on_gone is not None:
+            self.on_gone()
+
+    def on_written(self) -> None:
+        if self.waits_to_send:
+            self._pulse.beat()
+
+    # What its user does
+
+    @property
+    def is_sendable(self) -> bool:
+        return self.link.http2.is_sendable(self.stream_id)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the peer said all that it will say."""
+        return self._ended
+
+    async def take_frame(self) -> Frame | None:
+        """The next frame; None at the end. Whoever takes it owns its bytes."""
+        while True:
+            frame = self._reader.next_frame()
+            if frame is not None:
+                self._grant(min(self._untaken_bytes, frame.wire_bytes))
+                return frame
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                self._reader.end()
+                return None
+            await self._wait_for_more()
+
+    def take_what_came(self) -> Frame | None:
+        """A frame that is here already, without waiting."""
+        return self._reader.next_frame()
+
+    async def send(self, pieces: Sequence[BytesLike]) -> None:
+        """Waits until what was sent before is on its way, then queues `pieces` whole or not at all."""
+        await self.drain()
+        self.check_sendable()
+        self.link.http2.send_data(self.stream_id, pieces)
+        self.link.wake()
+
+    def end(self) -> None:
+        if not self.is_gone and self.is_sendable:
+            self.link.http2.send_data(self.stream_id, end=True)
+            self.link.wake()
+
+    async def drain(self) -> None:
+        """Until nothing of this stream is queued; the connection ends when it makes no progress at all."""
+        http2 = self.link.http2
+        queued = http2.unsent(self.stream_id)
+        self.waits_to_send = True
+        try:
+            while queued and not self.is_gone:
+                in_time = await self._pulse.wait(self.link.write_seconds)
+                before, queued = queued, http2.unsent(self.stream_id)
+                if not in_time and queued == before:
+                    self.link.abort(ConnectionLost("The other side takes no more of an answer."))
+        finally:
+            self.waits_to_send = False
+
+    def check_sendable(self) -> None:
+        if self.is_gone or not self.is_sendable:
+            raise self._error or ConnectionLost("The other side ended this request before its end.")
+
+    def close(self, error_code: int = CANCEL) -> None:
+        """No more of this request, wherever it stands."""
+        self.link.http2.reset(self.stream_id, error_code)
+        self.link.http2.forget(self.stream_id)
+        self.link.leave(self.stream_id)
+        self.link.wake()
+
+    # Private
+
+    async def _wait_for_more(self) -> None:
+        self._wanted = True
+        try:
+            self._grant(self._untaken_bytes)
+            await self._pulse.wait(float("inf"))
+        finally:
+            self._wanted = False
+
+    def _grant(self, count: int) -> None:
+        self._untaken_bytes -= count
+        if self.is_gone:
+            return
+        if self.window_bytes is not None:
+            self.link.http2.set_window(self.stream_id, self.window_bytes())
+        self.link.http2.grant(self.stream_id, count)
+        self.link.wake()

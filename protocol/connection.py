@@ -1,0 +1,191 @@
+"""One connection of either side above its bytes: its channels, its patience, its end. Runtime-free."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from protocol import framing, limits
+from protocol.byte_budget import ByteBudget
+from protocol.call import Call
+from protocol.channel import Channel
+from protocol.errors import ConnectionClosed, ConnectionLost, LocalProtocolError
+from protocol.events import ConnectionEnded, Event, RequestReceived, SettingsReceived
+from protocol.exchange import CONTENT_TYPE, PATH_PREFIX, Exchange, PeerIdentity
+from protocol.framing import BytesLike
+from protocol.http2 import Http2Connection
+from protocol.link import Driver
+from protocol.liveness import Liveness
+from protocol.methods import METHODS, Direction
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Connection:
+    write_seconds: float
+
+    def __init__(self, driver: Driver, *, client: bool) -> None:
+        self._driver = driver
+        self.http2 = Http2Connection(client, driver.now_seconds)
+        self.failure: ConnectionLost | None = None
+        self._liveness = Liveness(driver.now_seconds(), server=not client)
+        self._channels: dict[int, Channel] = {}
+
+    def wake(self) -> None:
+        self._driver.wake()
+
+    def abort(self, error: ConnectionLost) -> None:
+        """End the connection; the first reason stays."""
+        self.failure = self.failure or error
+        for channel in list(self._channels.values()):
+            channel.on_failure(self.failure)
+        self._driver.stop()
+
+    def enter(self, stream_id: int, frame_limits: framing.FrameLimits) -> Channel:
+        channel = self._channels[stream_id] = Channel(self, stream_id, self._driver.new_pulse(), frame_limits)
+        self._liveness.on_requests(len(self._channels), self._driver.now_seconds())
+        return channel
+
+    def leave(self, stream_id: int) -> None:
+        self._channels.pop(stream_id, None)
+        self._liveness.on_requests(len(self._channels), self._driver.now_seconds())
+
+    def deadline(self) -> float:
+        """When to call `on_silence`; a minute at most, what begins meanwhile has a deadline of its own."""
+        return min(self._liveness.deadline(), self._driver.now_seconds() + limits.SILENCE_SECONDS)
+
+    def on_silence(self) -> None:
+        if self._liveness.on_silence(self._driver.now_seconds()):
+            self.http2.ping()
+            self.wake()
+
+    def on_received(self) -> None:
+        """Something came, whatever it was."""
+        self._liveness.heard(self._driver.now_seconds())
+
+    def receive(self, data: memoryview) -> None:
+        """Plaintext of the connection; the buffer may be used again afterwards."""
+        for event in self.http2.receive_data(data):
+            self._on_event(event)
+
+    def on_written(self) -> None:
+        for channel in list(self._channels.values()):
+            channel.on_written()
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case ConnectionEnded():
+                raise ConnectionClosed("The other side closed the connection.")
+            case SettingsReceived():
+                self._liveness.on_settings()
+                self._on_settings()
+            case RequestReceived():
+                self._on_request(event)
+            case _:
+                channel = self._channels.get(event.stream_id)
+                if channel is not None:
+                    channel.on_event(event)
+
+    def _on_settings(self) -> None: ...
+
+    def _on_request(self, request: RequestReceived) -> None:
+        raise ConnectionLost("The server sent a request.")
+
+
+class ServerConnection(Connection):
+    """One accepted connection. `signed_in` opens the larger limits."""
+
+    write_seconds = limits.WRITE_SECONDS
+
+    def __init__(self, driver: Driver, budget: ByteBudget, start: Callable[[Exchange, Channel], None]) -> None:
+        super().__init__(driver, client=False)
+        self.peer = PeerIdentity(None, "")
+        self._budget = budget
+        self._start = start
+        self._account: bytes | None = None
+
+    def signed_in(self, account: bytes) -> None:
+        """Requests from now on get large frames and windows; `account` shares the byte budget (b"" = the operator)."""
+        if self._account is not None:
+            raise LocalProtocolError("This connection is signed in already.")
+        self._account = account
+        self.http2.widen()
+        self.wake()
+
+    def leave(self, stream_id: int) -> None:
+        super().leave(stream_id)
+        self._budget.unregister((self, stream_id))
+
+    def _on_request(self, request: RequestReceived) -> None:
+        frame_limits = framing.OPEN_LIMITS if self._account is None else framing.SIGNED_IN_LIMITS
+        channel = self.enter(request.stream_id, frame_limits)
+        exchange = Exchange(request, channel, self)
+        if self._account is not None:
+            channel.window_bytes = self._window(exchange, self._account)
+        self._start(exchange, channel)
+
+    def _window(self, exchange: Exchange, account: bytes) -> Callable[[], int]:
+        method = METHODS.get(exchange.method)
+        if method is None or method.direction is not Direction.upload:
+            return lambda: limits.STREAM_WINDOW_BYTES
+        key = (self, exchange.stream_id)
+        self._budget.register(key, account)
+        return partial(self._budget.window, key)
+
+
+class ClientConnection(Connection):
+    # A client waits for a vault whose store stands still; only silence ends the connection.
+    write_seconds = float("inf")
+
+    def __init__(self, driver: Driver, authority: str) -> None:
+        super().__init__(driver, client=True)
+        self._authority = authority
+        self._changed = driver.new_pulse()  # a request ended, the settings came, or the connection is gone
+        self.http2.widen()
+
+    def call(self, method: str) -> Call:
+        return Call(method, self._open_channel)
+
+    async def ask(
+        self, method: str, message: msgspec.Struct, answer_type: type[T], raw: BytesLike | Iterable[BytesLike] = ()
+    ) -> tuple[T, memoryview]:
+        """One frame there, one back."""
+        async with self.call(method) as call:
+            await call.send(message, raw)
+            await call.end()
+            answer = await call.receive(answer_type)
+        if answer is None:
+            raise ConnectionLost(f"The vault ended {method} without an answer.")
+        return answer
+
+    def abort(self, error: ConnectionLost) -> None:
+        super().abort(error)
+        self._changed.beat()
+
+    def leave(self, stream_id: int) -> None:
+        super().leave(stream_id)
+        self._changed.beat()
+
+    def _on_settings(self) -> None:
+        self._changed.beat()
+
+    async def _open_channel(self, method: str) -> Channel:
+        while self.failure is None and not self.http2.can_open_stream():
+            await self._changed.wait(float("inf"))
+        if self.failure is not None:
+            raise self.failure
+        stream_id = self.http2.open_stream(
+            [
+                (":method", "POST"),
+                (":scheme", "https"),
+                (":authority", self._authority),
+                (":path", PATH_PREFIX + method),
+                ("content-type", CONTENT_TYPE),
+            ]
+        )
+        channel = self.enter(stream_id, framing.ANSWER_LIMITS)
+        bulk = method in METHODS and METHODS[method].direction is Direction.download
+        window_bytes = limits.BULK_WINDOW_BYTES_MAX if bulk else limits.STREAM_WINDOW_BYTES
+        channel.window_bytes = lambda: window_bytes
+        return channel

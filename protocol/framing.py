@@ -1,0 +1,139 @@
+"""Frames: a message and, beside it, raw bytes (docs/protocol.md, Framing).
+
+Invariant: both lengths are checked from the first 12 bytes, before any of the body is kept; memory follows the bytes
+that arrived, never a declared length.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.limits import (
+    ANSWER_HEADER_BYTES_MAX,
+    FRAME_HEADER_BYTES_MAX,
+    FRAME_RAW_BYTES_MAX,
+    OPEN_HEADER_BYTES_MAX,
+    OPEN_RAW_BYTES_MAX,
+)
+
+BytesLike = bytes | bytearray | memoryview
+
+MESSAGE = 1
+ERROR = 2
+PREFIX = struct.Struct("<B3sII")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    kind: int
+    header: bytes
+    raw: bytes | memoryview
+
+    @property
+    def wire_bytes(self) -> int:
+        return PREFIX.size + len(self.header) + len(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimits:
+    header_bytes: int
+    raw_bytes: int
+
+
+OPEN_LIMITS = FrameLimits(OPEN_HEADER_BYTES_MAX, OPEN_RAW_BYTES_MAX)
+SIGNED_IN_LIMITS = FrameLimits(FRAME_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX)
+ANSWER_LIMITS = FrameLimits(ANSWER_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX)
+
+
+def encode_frame(kind: int, header: bytes, raw_pieces: BytesLike | Iterable[BytesLike] = ()) -> list[BytesLike]:
+    """The pieces of one frame in order; the raw pieces are the caller's own objects, not copies."""
+    if isinstance(raw_pieces, bytes | bytearray | memoryview):
+        raw_pieces = (raw_pieces,)
+    pieces = [piece for piece in raw_pieces if len(piece)]
+    raw_length = sum(memoryview(piece).nbytes for piece in pieces)
+    return [PREFIX.pack(kind, b"\0\0\0", len(header), raw_length) + header, *pieces]
+
+
+class FrameReader:
+    """Bytes in any pieces in, whole frames out. `limits` may be widened between frames, at sign-in."""
+
+    def __init__(self, limits: FrameLimits = SIGNED_IN_LIMITS) -> None:
+        self.limits = limits
+        self._prefix = bytearray()
+        self._kind = 0
+        self._header = bytearray()
+        self._raw = bytearray()
+        self._header_length = 0
+        self._raw_length = 0
+        self._frames: deque[Frame] = deque()
+
+    def feed(self, data: BytesLike) -> None:
+        """Takes over a copy of `data`; raises RemoteProtocolError for a prefix that is not allowed."""
+        view = memoryview(data)
+        while view:
+            view = self._take_prefix(view) if len(self._prefix) < PREFIX.size else self._take_body(view)
+
+    def next_frame(self) -> Frame | None:
+        return self._frames.popleft() if self._frames else None
+
+    def end(self) -> None:
+        """The stream ended here: raises if that was inside a frame."""
+        if self._prefix:
+            missing = self._header_length + self._raw_length - len(self._header) - len(self._raw)
+            where = "its 12 byte prefix" if len(self._prefix) < PREFIX.size else f"the last {missing} bytes of its body"
+            raise _bad(ErrorCode.bad_request, f"The stream ended inside a frame, before {where}.")
+
+    @property
+    def partial_bytes(self) -> int:
+        """Bytes of the frame that is not whole yet."""
+        return len(self._prefix) + len(self._header) + len(self._raw)
+
+    @property
+    def has_frame(self) -> bool:
+        return bool(self._frames)
+
+    def _take_prefix(self, view: memoryview) -> memoryview:
+        count = min(PREFIX.size - len(self._prefix), len(view))
+        self._prefix += view[:count]
+        if len(self._prefix) == PREFIX.size:
+            self._check_prefix()
+            self._finish_if_whole()
+        return view[count:]
+
+    def _check_prefix(self) -> None:
+        self._kind, reserved, self._header_length, self._raw_length = PREFIX.unpack(self._prefix)
+        if self._kind not in (MESSAGE, ERROR):
+            raise _bad(ErrorCode.bad_request, f"A frame has the kind {self._kind}; 1 and 2 are known.")
+        if reserved != b"\0\0\0":
+            raise _bad(ErrorCode.bad_request, "The reserved bytes of a frame are not zero.")
+        _check_length("header_length", self._header_length, self.limits.header_bytes)
+        _check_length("raw_length", self._raw_length, self.limits.raw_bytes)
+
+    def _take_body(self, view: memoryview) -> memoryview:
+        if len(self._header) < self._header_length:
+            part, missing = self._header, self._header_length - len(self._header)
+        else:
+            part, missing = self._raw, self._raw_length - len(self._raw)
+        count = min(missing, len(view))
+        part += view[:count]
+        self._finish_if_whole()
+        return view[count:]
+
+    def _finish_if_whole(self) -> None:
+        if len(self._header) < self._header_length or len(self._raw) < self._raw_length:
+            return
+        self._frames.append(Frame(self._kind, bytes(self._header), memoryview(self._raw)))
+        self._prefix = bytearray()
+        self._header = bytearray()
+        self._raw = bytearray()
+
+
+def _check_length(field: str, length: int, limit: int) -> None:
+    if length > limit:
+        raise _bad(ErrorCode.too_large, f"A frame has {field} {length}; the limit here is {limit} bytes.")
+
+
+def _bad(code: ErrorCode, message: str) -> RemoteProtocolError:
+    return RemoteProtocolError(code, message)

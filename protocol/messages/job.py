@@ -1,0 +1,104 @@
+"""Jobs: what of a computer is backed up, and what the agent is told about its own."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from protocol.limits import LIST_ITEMS_MAX, PATTERNS_MAX
+from protocol.messages import fields
+from protocol.messages.fields import Message
+from protocol.messages.run import RunSummary
+
+
+class JobDefinition(Message, frozen=True):
+    include: Annotated[list[fields.Path], Meta(min_length=1, max_length=PATTERNS_MAX)]
+    exclude: Annotated[list[fields.Text], Meta(max_length=PATTERNS_MAX)]
+    one_file_system: bool
+    schedule: fields.Text
+    retention: fields.Text
+    suite: Annotated[int, Meta(ge=1, le=2)]
+    compression: Annotated[int, Meta(ge=0, le=9)]
+    both_sites: bool
+
+
+class JobSummary(Message, frozen=True):
+    job_id: fields.Id
+    computer: fields.Name
+    name: fields.Name
+    definition: JobDefinition
+    created_ns: fields.Nanoseconds
+    keyring_ready: bool
+    head_sequence: fields.Count
+    last_run_ns: fields.Nanoseconds | None
+    last_outcome: fields.Text
+    run_requested: bool
+
+
+class JobCreateRequest(Message, frozen=True):
+    job_id: fields.Id
+    computer: fields.Name
+    name: fields.Name
+    definition: JobDefinition
+    secret: fields.Secret
+
+
+class JobCreateAnswer(Message, frozen=True):
+    job_id: fields.Id
+
+
+class JobListRequest(Message, frozen=True):
+    computer: fields.Name
+
+
+class JobListAnswer(Message, frozen=True):
+    jobs: Annotated[list[JobSummary], Meta(max_length=LIST_ITEMS_MAX)]
+
+
+class JobShowRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+
+
+class JobShowAnswer(Message, frozen=True):
+    job: JobSummary
+    runs: Annotated[list[RunSummary], Meta(max_length=LIST_ITEMS_MAX)]
+
+
+class JobRunRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+
+
+class JobRunAnswer(Message, frozen=True):
+    request: fields.Count
+
+
+class JobRequestRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+    request: fields.Count
+
+
+class JobRequestAnswer(Message, frozen=True):
+    state: Literal["waiting", "running", "done", "failed"]
+    run: RunSummary | None
+
+
+class AgentJob(Message, frozen=True):
+    job_id: fields.Id
+    name: fields.Name
+    definition: JobDefinition
+    secret: fields.Secret | None
+    keyring_id: fields.Id | None
+    head_sequence: fields.Count
+    head_hash: fields.Hash
+    timeline: fields.Count
+    run_requested: bool
+
+
+class AgentJobsRequest(Message, frozen=True):
+    pass
+
+
+class AgentJobsAnswer(Message, frozen=True):
+    jobs: Annotated[list[AgentJob], Meta(max_length=LIST_ITEMS_MAX)]

@@ -1,0 +1,55 @@
+"""Safesets: commit, find again after a lost answer, list."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from protocol.limits import LIST_ITEMS_MAX
+from protocol.messages import fields
+from protocol.messages.fields import Message
+
+
+class SafesetSummary(Message, frozen=True):
+    number: fields.Count
+    time_ns: fields.Nanoseconds
+    complete: bool
+    files: fields.Count
+    protected_bytes: fields.Count
+    new_bytes: fields.Count
+    retention: fields.Text
+    stored_at_ns: fields.Nanoseconds
+    replicated_at_ns: fields.Nanoseconds | None
+    verified_at_ns: fields.Nanoseconds | None
+    restore_tested_at_ns: fields.Nanoseconds | None
+    damaged: bool
+    root_hash: fields.Hash
+
+
+class SafesetListRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+
+
+class SafesetListAnswer(Message, frozen=True):
+    safesets: Annotated[list[SafesetSummary], Meta(max_length=LIST_ITEMS_MAX)]
+
+
+class SafesetCommitRequest(Message, frozen=True):
+    run_id: fields.Id
+
+
+class SafesetCommitAnswer(Message, frozen=True):
+    sequence: fields.Count
+    time_ns: fields.Nanoseconds
+    countersignature: fields.Signature
+
+
+class SafesetFindRequest(Message, frozen=True):
+    job_id: fields.Id
+    root_hash: fields.Hash
+
+
+class SafesetFindAnswer(Message, frozen=True):
+    sequence: fields.Count
+    time_ns: fields.Nanoseconds
+    countersignature: fields.Signature

@@ -1,0 +1,128 @@
+"""The registry: every method of the conversation, who may call it, what it takes, gives, and does when repeated.
+
+docs/protocol.md shows this table; a test compares the two.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from protocol import messages as m
+from protocol.errors import ErrorCode as E
+
+
+class Role(StrEnum):
+    """Who may call. The first four are also what a connection can be after `hello`."""
+
+    open = "open"
+    operator = "operator"
+    administrator = "administrator"
+    agent = "agent"
+    people = "people"  # operator or administrator
+    account = "account"  # administrator or agent, each inside its own account
+
+    def allows(self, caller: "Role") -> bool:
+        """Whether a connection that is `caller` may use a method of this role."""
+        return caller in _CALLERS[self]
+
+
+_SIGNED_IN = frozenset({Role.operator, Role.administrator, Role.agent})
+_CALLERS: dict[Role, frozenset[Role]] = {
+    Role.open: _SIGNED_IN | {Role.open},
+    Role.operator: frozenset({Role.operator}),
+    Role.administrator: frozenset({Role.administrator}),
+    Role.agent: frozenset({Role.agent}),
+    Role.people: frozenset({Role.operator, Role.administrator}),
+    Role.account: frozenset({Role.administrator, Role.agent}),
+}
+
+
+class Direction(StrEnum):
+    ask = "ask"  # one frame there, one back
+    upload = "upload"  # many frames there, answers while they come
+    download = "download"  # one frame there, many back
+
+
+# Every method may answer these; all but the open ones also not_signed_in and not_allowed.
+COMMON_ERRORS = (E.bad_request, E.too_large, E.unavailable, E.internal)
+SIGN_IN_ERRORS = (E.not_signed_in, E.not_allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    name: str
+    role: Role
+    request: type[msgspec.Struct]
+    answer: type[msgspec.Struct]
+    errors: tuple[E, ...]  # beside the common ones
+    repeat: str  # what a repeated call does
+    raw: str = ""  # the raw bytes beside request and answer
+    direction: Direction = Direction.ask
+
+    @property
+    def stream(self) -> bool:
+        """Whether its bytes come out of the byte budget of the process."""
+        return self.direction is not Direction.ask
+
+    @property
+    def all_errors(self) -> frozenset[E]:
+        sign_in = () if self.role is Role.open else SIGN_IN_ERRORS
+        return frozenset((*COMMON_ERRORS, *sign_in, *self.errors))
+
+
+_READS = "reads only"
+
+_TABLE = (
+    Method("hello", Role.open, m.HelloRequest, m.HelloAnswer,
+           (E.unsupported_version, E.not_signed_in, E.throttled, E.conflict), "conflict: once per connection"),
+    Method("authority", Role.open, m.AuthorityRequest, m.AuthorityAnswer, (), _READS),
+    Method("register", Role.open, m.RegisterRequest, m.RegisterAnswer,
+           (E.not_found, E.conflict, E.throttled), "not_found: an invite is used once; ask for a new one"),
+    Method("account.create", Role.operator, m.AccountCreateRequest, m.AccountCreateAnswer,
+           (E.conflict, E.no_space), "conflict: the name is taken"),
+    Method("account.list", Role.operator, m.AccountListRequest, m.AccountListAnswer, (), _READS),
+    Method("account.show", Role.operator, m.AccountShowRequest, m.AccountShowAnswer, (E.not_found,), _READS),
+    Method("vault.status", Role.operator, m.VaultStatusRequest, m.VaultStatus, (), _READS),
+    Method("computer.invite", Role.administrator, m.ComputerInviteRequest, m.ComputerInviteAnswer,
+           (E.throttled, E.no_space), "makes another code; the earlier one stays good"),
+    Method("computer.list", Role.administrator, m.ComputerListRequest, m.ComputerListAnswer, (), _READS),
+    Method("computer.show", Role.administrator, m.ComputerShowRequest, m.ComputerShowAnswer, (E.not_found,), _READS),
+    Method("job.create", Role.administrator, m.JobCreateRequest, m.JobCreateAnswer,
+           (E.not_found, E.conflict, E.no_space), "the same job_id and content: the same answer; else conflict"),
+    Method("job.list", Role.administrator, m.JobListRequest, m.JobListAnswer, (E.not_found,), _READS),
+    Method("job.show", Role.administrator, m.JobShowRequest, m.JobShowAnswer, (E.not_found,), _READS),
+    Method("job.run", Role.administrator, m.JobRunRequest, m.JobRunAnswer,
+           (E.not_found, E.no_space), "while a request waits: the same number"),
+    Method("job.request", Role.administrator, m.JobRequestRequest, m.JobRequestAnswer, (E.not_found,), _READS),
+    Method("safeset.list", Role.account, m.SafesetListRequest, m.SafesetListAnswer, (E.not_found,), _READS),
+    Method("agent.jobs", Role.agent, m.AgentJobsRequest, m.AgentJobsAnswer, (), _READS),
+    Method("keyring.create", Role.agent, m.KeyringCreateRequest, m.KeyringCreateAnswer,
+           (E.not_found, E.conflict, E.no_space), "the same keyring: the same answer; another one: conflict"),
+    Method("run.begin", Role.agent, m.RunBeginRequest, m.RunBeginAnswer,
+           (E.not_found, E.conflict, E.no_space), "the same run_id: the same run; an older run of the job is aborted"),
+    Method("run.key", Role.agent, m.RunKeyRequest, m.RunKeyAnswer,
+           (E.not_found, E.conflict, E.no_space), "the same key: the same answer"),
+    Method("run.end", Role.agent, m.RunEndRequest, m.RunEndAnswer,
+           (E.not_found, E.no_space), "an ended run: the same answer, nothing changes"),
+    Method("chunk.offer", Role.agent, m.ChunkOfferRequest, m.ChunkOfferAnswer, (E.not_found,), _READS,
+           raw="ids, 32 bytes each → bitmap: bit i of byte i // 8, least significant first, 1 = missing"),
+    Method("chunk.upload", Role.agent, m.UploadBatch, m.UploadDurable,
+           (E.not_found, E.conflict, E.damaged, E.no_space, E.throttled),
+           "a record that is present is not stored again",
+           raw="records, one after another", direction=Direction.upload),
+    Method("safeset.commit", Role.agent, m.SafesetCommitRequest, m.SafesetCommitAnswer,
+           (E.not_found, E.conflict, E.damaged, E.no_space), "the same root: the same answer",
+           raw="root (360) ‖ payload record"),
+    Method("safeset.find", Role.agent, m.SafesetFindRequest, m.SafesetFindAnswer, (E.not_found,), _READS),
+    Method("restore.parameters", Role.agent, m.RestoreParametersRequest, m.RestoreParametersAnswer,
+           (E.not_found,), _READS),
+    Method("restore.open", Role.agent, m.RestoreOpenRequest, m.RestoreOpenAnswer,
+           (E.not_found, E.wrong_password, E.throttled, E.damaged), "makes another ticket",
+           raw="→ top block record ‖ top companion record"),
+    Method("chunk.fetch", Role.agent, m.ChunkFetchRequest, m.FetchBatch,
+           (E.not_found, E.damaged), _READS,
+           raw="ids in the wanted order, 32 bytes each → records in that order", direction=Direction.download),
+)  # fmt: skip
+
+METHODS: dict[str, Method] = {method.name: method for method in _TABLE}

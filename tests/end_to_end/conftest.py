@@ -1,0 +1,208 @@
+"""A real site in a temporary directory: daemon and programs as child processes, as a person would start them."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = {"vaultd": "vaultd", "vaultctl": "tools.vaultctl", "vault-agent": "tools.agent"}
+READY_WORDS = "listening on "
+STOP_SECONDS = 60
+PROGRAM_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a program ended; `lines` are its standard output as JSON, one document or JSON Lines."""
+
+    exit_code: int
+    lines: list[Any]
+    error: str
+
+    @property
+    def last(self) -> Any:
+        return self.lines[-1]
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VAULTD_", "VAULTCTL_"))}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def run_program(program: str, *words: object, stdin: str = "") -> Done:
+    """Runs a program of this checkout with --json."""
+    done = subprocess.run(
+        [sys.executable, "-m", MODULES[program], *map(str, words), "--json"],
+        cwd=ROOT, env=environment(), input=stdin, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False,
+    )  # fmt: skip
+    return Done(done.returncode, _documents(done.stdout), done.stderr)
+
+
+def _documents(text: str) -> list[Any]:
+    try:
+        return [json.loads(text)] if text.strip() else []
+    except ValueError:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+class Site:
+    """One vault directory with its daemon, up or down, and one account."""
+
+    def __init__(self, directory: Path, disks: int = 1) -> None:
+        self.directory = directory
+        self.vault = directory / "vault"
+        self.disks = [self.vault / f"disk-{number + 1}" for number in range(disks)]
+        self.daemon: subprocess.Popen[str] | None = None
+        self.settings: dict[str, str] = {}
+        more = [word for disk in self.disks for word in ("--disk", disk)] if disks > 1 else []
+        created = self._must("vaultd", "init", self.vault, "--name", "test", "--listen", "127.0.0.1:0", *more).last
+        self.url: str = created["url"]
+        self.authority = Path(created["ca"])
+        self.operator = Path(created["context"])
+
+    # The daemon
+
+    def start(self) -> None:
+        """Returns when it is ready. Settings of `settings` go in as VAULTD_ variables."""
+        assert self.daemon is None
+        with self.log_file.open("a") as log:
+            self.daemon = subprocess.Popen(
+                [sys.executable, "-m", "vaultd", "serve", str(self.vault)],
+                cwd=ROOT, env=environment() | self.settings, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        assert self.daemon.stdout is not None
+        line = self.daemon.stdout.readline()
+        assert line == f"{READY_WORDS}{self.url}\n", self.log_file.read_text()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """As a power cut would, but the disk keeps what it got."""
+        return self._end(signal.SIGKILL)
+
+    @property
+    def log_file(self) -> Path:
+        return self.directory / "vaultd.log"
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+
+    def check(self, *, read_data: bool = True) -> Done:
+        return run_program("vaultd", "check", self.vault, *(["--read-data"] if read_data else []))
+
+    # The programs
+
+    def run_operator(self, *words: object) -> Done:
+        return run_program("vaultctl", "--context", self.operator, *words)
+
+    def run_administrator(self, account: str, *words: object) -> Done:
+        return run_program("vaultctl", "--context", self.context(account), *words)
+
+    def run_agent(self, computer: str, *words: object) -> Done:
+        return run_program("vault-agent", "--state", self.state(computer), *words)
+
+    # Steps that must succeed
+
+    def create_account(self, account: str) -> Path:
+        self._ok(self.run_operator("account", "create", account, "--admin-context", self.context(account)))
+        return self.context(account)
+
+    def register(self, account: str, computer: str, *words: object) -> None:
+        code = self._ok(self.run_administrator(account, "computer", "invite")).last["code"]
+        self._ok(self.run_agent(computer, "register", self.url, "--code", code, "--name", computer, *words))
+
+    def create_job(self, account: str, computer: str, job: str, include: Path, *words: object) -> str:
+        """Returns the recovery code."""
+        created = self._ok(
+            self.run_administrator(
+                account, "job", "create", computer, job, "--include", include,
+                "--password-file", self.password(job), "--trust-agent-key", *words,
+            )
+        )  # fmt: skip
+        code: str = created.last["recovery_code"]
+        return code
+
+    def backup(self, computer: str, job: str, *words: object) -> dict[str, Any]:
+        """The summary."""
+        summary: dict[str, Any] = self._ok(self.run_agent(computer, "backup", job, *words)).last
+        return summary
+
+    def restore(self, computer: str, job: str, target: Path, *words: object) -> dict[str, Any]:
+        """With the job's password; the summary."""
+        done = self.run_agent(
+            computer, "restore", job, "--target", target, "--password-file", self.password(job), *words
+        )
+        summary: dict[str, Any] = self._ok(done).last
+        return summary
+
+    def context(self, account: str) -> Path:
+        return self.directory / f"{account}.context"
+
+    def state(self, computer: str) -> Path:
+        return self.directory / f"{computer}.state"
+
+    def password(self, job: str) -> Path:
+        """A file with a password of its own for each job."""
+        path = self.directory / f"{job}.password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(18) + "\n", encoding="ascii")
+        return path
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self.daemon is not None
+        self.daemon.send_signal(number)
+        exit_code = self.daemon.wait(STOP_SECONDS)
+        assert self.daemon.stdout is not None
+        self.daemon.stdout.close()
+        self.daemon = None
+        return exit_code
+
+    def _must(self, program: str, *words: object) -> Done:
+        return self._ok(run_program(program, *words))
+
+    @staticmethod
+    def _ok(done: Done) -> Done:
+        assert done.exit_code == 0, done.error
+        return done
+
+
+def restored(target: Path, source: Path) -> Path:
+    """Where a restore puts a source: the target and its full path."""
+    return target / source.relative_to("/")
+
+
+def differences(source: Path, copy: Path) -> list[str]:
+    """What rsync would change in `copy`: every byte and attribute is compared."""
+    done = subprocess.run(
+        ["rsync", "-aHAXSnc", "--delete", "--itemize-changes", f"{source}/", f"{copy}/"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def stopped_site(tmp_path: Path) -> Iterator[Site]:
+    """A vault that was made and not started."""
+    site = Site(tmp_path)
+    yield site
+    if site.daemon is not None:
+        site.kill()
+
+
+@pytest.fixture
+def site(stopped_site: Site) -> Site:
+    """A vault that is up."""
+    stopped_site.start()
+    return stopped_site

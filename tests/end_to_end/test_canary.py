@@ -1,0 +1,71 @@
+"""Canaries: what the vault must never learn appears in none of its files, logs, arguments or messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.end_to_end.conftest import Done, Site
+from tests.end_to_end.test_thief import found_in_files, found_in_memory
+
+FILE_NAME = "canary-file-name-7c1f"
+DIRECTORY_NAME = "canary-directory-name-55aa"
+CONTENT = b"canary content 0c6e " * 40
+PASSWORD = "canary password 91bb"
+LINK = "canary-link-target-31f0"
+
+
+def canaries(code: str) -> dict[str, bytes]:
+    return {
+        "file name": FILE_NAME.encode(),
+        "directory name": DIRECTORY_NAME.encode(),
+        "content": CONTENT[:40],
+        "password": PASSWORD.encode(),
+        "recovery code": code.encode(),
+        "link target": LINK.encode(),
+    }
+
+
+def make_tree(root: Path) -> Path:
+    (root / DIRECTORY_NAME).mkdir(parents=True)
+    (root / DIRECTORY_NAME / FILE_NAME).write_bytes(CONTENT)
+    (root / "link").symlink_to(LINK)
+    return root
+
+
+def test_the_vault_learns_no_secret_and_no_name(site: Site, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    site.create_account("acme")
+    site.register("acme", "pc")
+    site.password("all").write_text(PASSWORD + "\n")
+    code = site.create_job("acme", "pc", "all", tree)
+    site.backup("pc", "all")
+    site.restore("pc", "all", tmp_path / "back")
+    assert [path.read_bytes() for path in (tmp_path / "back").rglob(FILE_NAME)] == [CONTENT]
+    answers = failing_requests(site, tmp_path)
+    assert site.daemon is not None
+    assert found_in_memory(site.daemon.pid, canaries(code)) == set()
+    arguments = Path(f"/proc/{site.daemon.pid}/cmdline").read_bytes()
+    assert [name for name, value in canaries(code).items() if value in arguments] == []
+    site.stop()
+    assert found_in_files(site.vault, canaries(code)) == set()
+    log = site.log_file.read_bytes()
+    assert [name for name, value in canaries(code).items() if value in log] == []
+    told = "\n".join(answer.error + str(answer.lines) for answer in answers).encode()
+    assert PASSWORD.encode() not in told
+    planted = site.vault / "planted"
+    planted.write_bytes(b"x" + FILE_NAME.encode())
+    assert found_in_files(site.vault, canaries(code)) == {"file name"}
+
+
+def failing_requests(site: Site, tmp_path: Path) -> list[Done]:
+    """Errors on the way, so that error texts and the log are searched too."""
+    wrong = tmp_path / "wrong"
+    wrong.write_text(PASSWORD + " but wrong\n")
+    wrong.chmod(0o600)
+    return [
+        site.run_agent("pc", "restore", "all", "--target", tmp_path / "no", "--password-file", wrong),
+        site.run_agent("pc", "restore", "missing", "--target", tmp_path / "no", "--password-file", wrong),
+        site.run_administrator(
+            "acme", "job", "create", "pc", "all", "--include", tmp_path, "--password-file", wrong, "--trust-agent-key"
+        ),
+    ]

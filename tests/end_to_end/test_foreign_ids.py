@@ -1,0 +1,347 @@
+"""Two accounts: an id of the other account is answered exactly like an id that does not exist, by every method.
+
+ROWS has one row per method of the registry; a new method without its row fails the test. A row makes requests from an
+id: once the foreign one, once a random one, and the answers are compared letter by letter, with the ids taken out.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from protocol import messages as m
+from protocol.errors import RemoteProtocolError
+from protocol.methods import METHODS, Direction
+from tests.end_to_end.conftest import Site
+from tests.support.trees import write_tree
+from tools.client.session import Endpoint, VaultSession, connect
+
+RECORD = bytes(200)
+
+
+@dataclass
+class Facts:
+    """Ids of the account whose things are asked for, by kind."""
+
+    ids: dict[str, bytes | str] = field(default_factory=dict)
+
+
+Make = Callable[[Any, Facts], tuple[msgspec.Struct, bytes]]
+DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
+
+
+def make(request: type[msgspec.Struct], /, _raw: bytes = b"", **fixed: Any) -> Callable[[str], Make]:
+    """A request whose one field is the id under test; all else is fixed."""
+
+    def with_field(name: str) -> Make:
+        return lambda value, mine: (
+            request(**{name: value}, **{key: v(mine) if callable(v) else v for key, v in fixed.items()}),
+            _raw,
+        )
+
+    return with_field
+
+
+def of(kind: str) -> Callable[[Facts], Any]:
+    """An id of the caller's own account."""
+    return lambda mine: mine.ids[kind]
+
+
+def keyring_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    slots = [m.SlotUpload(bytes(200), bytes(32))]
+    return m.KeyringCreateRequest(value, secrets.token_bytes(16), 1, 1, bytes(1216), 1, bytes(32), slots), b""
+
+
+def run_end(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    return m.RunEndRequest(value, "done", 0, 0, 0, 0, {}), b""
+
+
+def upload(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    return m.UploadBatch(value, 1, [len(RECORD)], bytes(32)), RECORD
+
+
+@dataclass(frozen=True)
+class Row:
+    """Which context asks, and for each kind of id the request made from it."""
+
+    caller: str
+    kinds: dict[str, Make]
+
+
+OPERATOR_ONLY = Row("operator", {})  # the operator sees every account
+NO_IDS = Row("administrator", {})
+COMPUTER, JOB = (
+    make(m.JobShowRequest, job=of("job"))("computer"),
+    make(m.JobShowRequest, computer=of("computer"))("job"),
+)
+
+ROWS: dict[str, Row] = {
+    "hello": NO_IDS,
+    "authority": NO_IDS,
+    "register": Row("agent", {}),
+    "account.create": OPERATOR_ONLY,
+    "account.list": OPERATOR_ONLY,
+    "account.show": OPERATOR_ONLY,
+    "vault.status": OPERATOR_ONLY,
+    "computer.invite": NO_IDS,
+    "computer.list": NO_IDS,
+    "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
+    "job.create": Row(
+        "administrator",
+        {
+            "computer": make(m.JobCreateRequest, job_id=bytes(range(16)), name="n", definition=DEFINITION, secret=b"")(
+                "computer"
+            ),
+            "job_id": make(m.JobCreateRequest, computer=of("computer"), name="n", definition=DEFINITION, secret=b"")(
+                "job_id"
+            ),
+        },
+    ),
+    "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
+    "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
+    "job.run": Row(
+        "administrator",
+        {
+            "computer": make(m.JobRunRequest, job=of("job"))("computer"),
+            "job": make(m.JobRunRequest, computer=of("computer"))("job"),
+        },
+    ),
+    "job.request": Row(
+        "administrator",
+        {
+            "computer": make(m.JobRequestRequest, job=of("job"), request=1)("computer"),
+            "job": make(m.JobRequestRequest, computer=of("computer"), request=1)("job"),
+        },
+    ),
+    "safeset.list": Row(
+        "administrator",
+        {
+            "computer": make(m.SafesetListRequest, job=of("job"))("computer"),
+            "job": make(m.SafesetListRequest, computer=of("computer"))("job"),
+        },
+    ),
+    "agent.jobs": Row("agent", {}),
+    "keyring.create": Row("agent", {"job_id": keyring_request}),
+    "run.begin": Row(
+        "agent",
+        {
+            "job_id": make(m.RunBeginRequest, run_id=bytes(range(16)), base=None)("job_id"),
+            "run_id": make(m.RunBeginRequest, job_id=of("job_id"), base=None)("run_id"),
+            "root_hash": make(m.RunBeginRequest, job_id=of("job_id"), run_id=lambda _: secrets.token_bytes(16))("base"),
+        },
+    ),
+    "run.key": Row("agent", {"run_id": make(m.RunKeyRequest, sealed_key=bytes(1230))("run_id")}),
+    "run.end": Row("agent", {"run_id": run_end}),
+    "chunk.offer": Row("agent", {"run_id": make(m.ChunkOfferRequest, _raw=bytes(32))("run_id")}),
+    "chunk.upload": Row("agent", {"run_id": upload}),
+    "safeset.commit": Row("agent", {"run_id": make(m.SafesetCommitRequest, _raw=bytes(600))("run_id")}),
+    "safeset.find": Row(
+        "agent",
+        {
+            "job_id": make(m.SafesetFindRequest, root_hash=of("root_hash"))("job_id"),
+            "root_hash": make(m.SafesetFindRequest, job_id=of("job_id"))("root_hash"),
+        },
+    ),
+    "restore.parameters": Row(
+        "agent",
+        {
+            "computer": make(m.RestoreParametersRequest, job=of("job"))("computer"),
+            "job": make(m.RestoreParametersRequest, computer=None)("job"),
+        },
+    ),
+    "restore.open": Row(
+        "agent",
+        {
+            "computer": make(m.RestoreOpenRequest, job=of("job"), slot_id=of("slot_id"), proof=of("proof"), sequence=0)(
+                "computer"
+            ),
+            "job": make(m.RestoreOpenRequest, computer=None, slot_id=of("slot_id"), proof=of("proof"), sequence=0)(
+                "job"
+            ),
+            "slot_id": make(m.RestoreOpenRequest, computer=None, job=of("job"), proof=of("proof"), sequence=0)(
+                "slot_id"
+            ),
+        },
+    ),
+    "chunk.fetch": Row("agent", {"ticket": make(m.ChunkFetchRequest, _raw=bytes(32))("ticket")}),
+}
+# Ids that are chunks: asked for with the caller's own run or ticket.
+CHUNK_ROWS = {"chunk.offer": m.ChunkOfferRequest, "chunk.fetch": m.ChunkFetchRequest}
+
+
+def test_every_method_has_a_row() -> None:
+    assert set(ROWS) == set(METHODS)
+    for name, row in ROWS.items():
+        names = set(METHODS[name].request.__struct_fields__)
+        covered = set(row.kinds) | {
+            "name",
+            "definition",
+            "secret",
+            "sealed_key",
+            "proof",
+            "sequence",
+            "request",
+            "kind",
+        }
+        covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
+        covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
+        covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
+        covered |= {"base"} if "root_hash" in row.kinds else set()
+        assert names <= covered, f"{name} has a field that no row asks with: {sorted(names - covered)}"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Accounts `alpha` and `beta`, each with a computer, a job and a safeset of names that the other has not."""
+    directory = tmp_path_factory.mktemp("two")
+    site = Site(directory)
+    site.start()
+    for account in ("alpha", "beta"):
+        tree = write_tree(directory / f"{account}-tree", seed=len(account), small_files=5)
+        site.create_account(account)
+        site.register(account, f"{account}-pc")
+        site.create_job(account, f"{account}-pc", f"{account}-job", tree)
+        site.backup(f"{account}-pc", f"{account}-job")
+    yield site
+    site.kill()
+
+
+def agent_endpoint(site: Site, account: str) -> Endpoint:
+    state = site.state(f"{account}-pc")
+    identity = json.loads((state / "identity.json").read_text())
+    return Endpoint(site.url, identity["authority_pem"], None, str(state / "agent.crt"), str(state / "agent.key"))
+
+
+def people_endpoint(site: Site, account: str) -> Endpoint:
+    context = json.loads(site.context(account).read_text())
+    return Endpoint(site.url, context["ca"], bytes.fromhex(context["token"]))
+
+
+async def collect_facts(site: Site, account: str, session: VaultSession) -> Facts:
+    """Begins a run and opens a restore, so that run and ticket are live ones."""
+    facts = Facts({"computer": f"{account}-pc", "job": f"{account}-job"})
+    jobs, _ = await session.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
+    facts.ids |= {"job_id": jobs.jobs[0].job_id, "root_hash": jobs.jobs[0].head_hash, "run_id": secrets.token_bytes(16)}
+    begin = m.RunBeginRequest(jobs.jobs[0].job_id, facts.ids["run_id"], None)
+    await session.ask("run.begin", begin, m.RunBeginAnswer)
+    parameters, _ = await session.ask(
+        "restore.parameters", m.RestoreParametersRequest(None, f"{account}-job"), m.RestoreParametersAnswer
+    )
+    slot = next(slot for slot in parameters.slots if slot.kind == 1)
+    password = site.password(f"{account}-job").read_text().strip()
+    stretched = Argon2id(
+        salt=slot.salt, length=64, iterations=slot.passes, lanes=slot.lanes, memory_cost=slot.memory_kib
+    ).derive(password.encode())
+    opening = m.RestoreOpenRequest(None, f"{account}-job", slot.slot_id, stretched[32:], 0)
+    opened, raw = await session.ask("restore.open", opening, m.RestoreOpenAnswer)
+    facts.ids |= {"slot_id": slot.slot_id, "proof": stretched[32:], "ticket": opened.ticket}
+    facts.ids["chunk"] = bytes(raw[40:72])
+    return facts
+
+
+async def ask(
+    session: VaultSession, name: str, request: msgspec.Struct, raw: bytes
+) -> tuple[str, str, str] | msgspec.Struct:
+    """The error as (code, sentence, hint), or the answer."""
+    method = METHODS[name]
+    try:
+        if method.direction is Direction.ask:
+            answer, _ = await session.ask(name, request, method.answer, raw)
+            return answer
+        async with session.call(name) as call:
+            await call.send(request, raw)
+            await call.end()
+            received = await call.receive(method.answer)
+            return received[0] if received else ("nothing", "", "")
+    except RemoteProtocolError as error:
+        return (str(error.code), error.message, error.hint)
+
+
+def without(answer: Any, value: bytes | str) -> str:
+    text = value if isinstance(value, str) else value.hex()
+    return repr(answer).replace(text, "ID").replace(repr(value), "ID")
+
+
+def random_like(value: bytes | str) -> bytes | str:
+    return (
+        secrets.token_bytes(len(value))
+        if isinstance(value, bytes)
+        else secrets.token_hex(len(value) // 2 + 1)[: len(value)]
+    )
+
+
+async def test_a_foreign_id_is_answered_like_one_that_does_not_exist(two: Site) -> None:
+    differing = []
+    async with (
+        connect(agent_endpoint(two, "alpha"), "test") as alpha,
+        connect(agent_endpoint(two, "beta"), "test") as agent,
+        connect(people_endpoint(two, "beta"), "test") as people,
+    ):
+        foreign, mine = await collect_facts(two, "alpha", alpha), await collect_facts(two, "beta", agent)
+        for name, row in ROWS.items():
+            session = agent if row.caller == "agent" else people
+            for kind, make_request in row.kinds.items():
+                value = foreign.ids[kind]
+                other = random_like(value)
+                seen = await ask(session, name, *make_request(value, mine))
+                expected = await ask(session, name, *make_request(other, mine))
+                if without(seen, value) != without(expected, other):
+                    differing.append(f"{name} {kind}: {seen} instead of {expected}")
+        for name, request in CHUNK_ROWS.items():
+            own = mine.ids["run_id" if name == "chunk.offer" else "ticket"]
+            other = secrets.token_bytes(32)
+            seen = await ask(agent, name, request(own), foreign.ids["chunk"])
+            expected = await ask(agent, name, request(own), other)
+            if without(seen, foreign.ids["chunk"]) != without(expected, other):
+                differing.append(f"{name} chunk: {seen} instead of {expected}")
+    assert differing == []
+
+
+async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
+    """Else the test above would compare two refusals of something else."""
+    async with (
+        connect(agent_endpoint(two, "beta"), "test") as agent,
+        connect(people_endpoint(two, "beta"), "test") as people,
+    ):
+        mine = await collect_facts(two, "beta", agent)
+        working = {
+            "computer.show": {"computer"},
+            "job.list": {"computer"},
+            "job.show": {"computer", "job"},
+            "job.run": {"computer", "job"},
+            "safeset.list": {"computer", "job"},
+            "run.begin": {"job_id"},
+            "safeset.find": {"job_id", "root_hash"},
+            "restore.parameters": {"computer", "job"},
+            "restore.open": {"computer", "job", "slot_id"},
+        }
+        for name, kinds in working.items():
+            session = agent if ROWS[name].caller == "agent" else people
+            for kind in sorted(kinds):
+                answer = await ask(session, name, *ROWS[name].kinds[kind](mine.ids[kind], mine))
+                assert not isinstance(answer, tuple), f"{name} {kind}: {answer}"
+
+
+def test_the_other_accounts_programs_see_nothing(two: Site, tmp_path: Path) -> None:
+    done = two.run_administrator("beta", "job", "list", "alpha-pc")
+    assert done.exit_code == 4
+    restore = two.run_agent(
+        "beta-pc",
+        "restore",
+        "alpha-job",
+        "--computer",
+        "alpha-pc",
+        "--target",
+        tmp_path / "x",
+        "--password-file",
+        two.password("alpha-job"),
+    )
+    assert restore.exit_code == 4

@@ -1,0 +1,1 @@
+"""A stopped vault's directory, opened offline, from docs/format.md alone."""

@@ -1,0 +1,109 @@
+"""A stopped vault's directory: its disks, its catalog at the end of the journal, and where every record lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import catalog, checkpoint, container, erase_key, journal
+from .damage import Damage, require
+from .disk import Disk, find_disks, read_disk
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlace:
+    path: Path
+    offset: int
+    length: int
+
+
+class Store:
+    """Read whole at once: every container is scanned, every checksum compared."""
+
+    def __init__(self, disks: list[Disk]) -> None:
+        require(disks, "there is no disk.id below the directory")
+        require(len({disk.vault for disk in disks}) == 1, "the disks belong to different vaults")
+        self.disks = disks
+        self.entries = journal.read_journal([disk.path / "journal" for disk in disks])
+        self.checkpoint = checkpoint.newest_checkpoint([disk.path / "checkpoints" for disk in disks])
+        self.tables = self._tables()
+        self.erase_keys = erase_key.read_erase_keys([disk.path / "erase-keys" for disk in disks])
+        self.found = catalog.search(self.tables, self.erase_keys)
+        self.scans: dict[Path, container.Scan] = {}
+        self._places: dict[tuple[bytes, bytes], RecordPlace] = {}
+        self._places_by_cid: dict[bytes, RecordPlace] = {}
+        for disk in disks:
+            for path in sorted(disk.path.glob("containers/*/*.container")):
+                self._scan(disk, path)
+
+    def _tables(self) -> journal.Tables:
+        """The newest checkpoint, then every later entry; without a checkpoint the journal begins at entry 1."""
+        start, tables = 0, {}
+        if self.checkpoint is not None:
+            start, tables = self.checkpoint.number, {t: dict(rows) for t, rows in self.checkpoint.tables.items()}
+            hashes = {entry.number: entry.hash for entry in self.entries}
+            same = hashes.get(start, self.checkpoint.entry_hash) == self.checkpoint.entry_hash
+            require(same, "the checkpoint belongs to another journal")
+        later = [entry for entry in self.entries if entry.number > start]
+        require(not later or later[0].number == start + 1, f"journal entries are missing after {start}")
+        for entry in later:
+            journal.apply(tables, entry)
+        return tables
+
+    def acknowledged_lengths(self) -> dict[int, int]:
+        """The last length that the journal gives each container."""
+        lengths: dict[int, int] = {}
+        for entry in self.entries:
+            if entry.kind == journal.GROUP:
+                lengths.update({number: length for number, _, length in entry.details["containers"]})
+            elif entry.kind == journal.CONTAINER_SEALED:
+                lengths[entry.details["number"]] = entry.details["length"]
+        return lengths
+
+    def _scan(self, disk: Disk, path: Path) -> None:
+        data = path.read_bytes()
+        sealed = len(data) >= 2 * container.BLOCK_BYTES and data[-container.BLOCK_BYTES :][:4] == b"SSF1"
+        if not sealed:
+            number = int(path.stem, 16)
+            acknowledged = self.acknowledged_lengths().get(number, len(data))
+            require(acknowledged <= len(data), f"{path} is shorter than the {acknowledged} acknowledged bytes")
+            data = data[:acknowledged]
+        try:
+            scan = container.scan(data)
+        except Damage as error:
+            raise Damage(f"{path}: {error}") from error
+        require(scan.header.vault == disk.vault, f"{path} belongs to another vault")
+        relative = container.relative_path(scan.header.number)
+        require(path == disk.path / relative, f"{path} should be {relative}")
+        self.scans[path] = scan
+        for place in scan.places:
+            found = RecordPlace(path, place.offset, place.header.length)
+            self._places.setdefault((place.header.keyring, place.header.id), found)
+            self._places_by_cid.setdefault(place.cid, found)
+
+    def record(self, keyring: bytes, record_id: bytes) -> bytes:
+        place = self._places.get((keyring, record_id))
+        if place is None:
+            raise Damage(f"the store has no record {record_id.hex()} of keyring {keyring.hex()}")
+        return read_place(place)
+
+    def payload_record(self, payload_hash: bytes) -> bytes:
+        """By its cid: in the catalog, or else in a container."""
+        for raw in self.found.payload_records:
+            if container.record.cid(raw) == payload_hash:
+                return raw
+        place = self._places_by_cid.get(payload_hash)
+        if place is None:
+            raise Damage(f"the store has no payload record {payload_hash.hex()}")
+        return read_place(place)
+
+
+def read_place(place: RecordPlace) -> bytes:
+    with place.path.open("rb") as file:
+        file.seek(place.offset)
+        return file.read(place.length)
+
+
+def open_store(directory: Path, disk_paths: list[Path] | None = None) -> Store:
+    disks = find_disks(directory) if disk_paths is None else [read_disk(path) for path in disk_paths]
+    return Store(sorted(disks, key=lambda disk: disk.number))

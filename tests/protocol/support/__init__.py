@@ -1,0 +1,1 @@
+"""Parts that several tests of the protocol share."""

@@ -1,0 +1,134 @@
+import msgpack
+import pytest
+
+from tests.tools.client import second_implementation as second
+from tests.tools.client.vectors import load
+from tools.client.keyring import (
+    Unattended,
+    create_keyring,
+    decode_keyring,
+    encode_keyring,
+    file_hash_key,
+    manifest_cut_key,
+    signing_public_key,
+)
+from tools.client.record_format import IntegrityError
+
+V = load("keyring")
+
+
+def test_the_frozen_keyring_holds():
+    keyring = decode_keyring(V["keyring"])
+    assert encode_keyring(keyring) == V["keyring"]
+    assert keyring.keyring_id == V["keyring_id"]
+    assert keyring.minimum_suite == 1
+    assert [(g.number, g.kem, len(g.private_key), len(g.public_key)) for g in keyring.generations] == [
+        (1, 2, 32, 32),
+        (2, 1, 96, 1216),
+    ]
+    assert keyring.newest is keyring.generation(2)
+    assert keyring.signing_seed(V["job"]) == V["signing_seed"]
+
+
+def test_the_frozen_part_of_the_agent_holds_and_has_no_private_key():
+    keyring = decode_keyring(V["keyring"])
+    unattended = Unattended.of(keyring, V["job"])
+    assert unattended.encode() == V["unattended"]
+    assert Unattended.decode(V["unattended"]) == unattended
+    assert all(generation.private_key not in V["unattended"] for generation in keyring.generations)
+
+
+def test_derived_keys_are_those_of_the_page():
+    assert file_hash_key(V["id_key"]) == V["file_hash_key"] == second.b3(b"safeset file hash v1", V["id_key"])
+    assert manifest_cut_key(V["id_key"]) == V["manifest_cut_key"] == second.b3(b"safeset manifest cut v1", V["id_key"])
+    assert signing_public_key(V["signing_seed"]) == V["signing_key"]
+
+
+@pytest.mark.parametrize("kem", [1, 2])
+def test_a_new_keyring_has_fresh_keys_that_fit_each_other(kem):
+    one, two = create_keyring(b"j" * 16, 2, kem), create_keyring(b"j" * 16, 2, kem)
+    assert decode_keyring(encode_keyring(one)) == one
+    assert one.minimum_suite == 2
+    assert one.newest.public_key == second.public_of(kem, one.newest.private_key)
+    for field in ("private_key", "public_key", "id_key", "chunker_seed"):
+        assert getattr(one.newest, field) != getattr(two.newest, field)
+    assert one.keyring_id != two.keyring_id
+    assert one.signing != two.signing
+
+
+def test_no_secret_is_in_a_repr():
+    keyring = create_keyring(b"j" * 16)
+    unattended = Unattended.of(keyring, b"j" * 16)
+    shown = repr(keyring) + repr(unattended)
+    newest = keyring.newest
+    for secret in (newest.private_key, newest.id_key, newest.chunker_seed, keyring.signing_seed(b"j" * 16)):
+        assert repr(secret)[2:-1] not in shown
+
+
+def test_what_a_keyring_does_not_have_is_an_error():
+    keyring = decode_keyring(V["keyring"])
+    with pytest.raises(IntegrityError, match="generation 3"):
+        keyring.generation(3)
+    with pytest.raises(IntegrityError, match="no signing key"):
+        keyring.signing_seed(bytes(16))
+
+
+def changed(packed, *path_and_value):
+    *path, last, value = path_and_value
+    array = msgpack.unpackb(packed)
+    place = array
+    for step in path:
+        place = place[step]
+    place[last] = value
+    return msgpack.packb(array)
+
+
+KEYRING = V["keyring"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (changed(KEYRING, 0, 2), "version"),
+        (changed(KEYRING, 1, bytes(15)), "keyring id"),
+        (changed(KEYRING, 1, "x" * 16), "keyring id"),
+        (changed(KEYRING, 2, 0), "minimum suite"),
+        (changed(KEYRING, 2, 3), "minimum suite"),
+        (changed(KEYRING, 2, True), "minimum suite"),
+        (changed(KEYRING, 3, []), "generations"),
+        (changed(KEYRING, 3, 0, 0, 2), "generations"),
+        (changed(KEYRING, 3, 0, 0, 0), "generation"),
+        (changed(KEYRING, 3, 0, 1, 3), "KEM 3"),
+        (changed(KEYRING, 3, 0, 1, 1), "private key"),
+        (changed(KEYRING, 3, 0, 2, bytes(31)), "private key"),
+        (changed(KEYRING, 3, 0, 3, bytes(32)), "does not belong"),
+        (changed(KEYRING, 3, 1, 4, bytes(31)), "id key"),
+        (changed(KEYRING, 3, 1, 5, bytes(9)), "chunker seed"),
+        (changed(KEYRING, 3, 1, [1, 2]), "generation"),
+        (changed(KEYRING, 4, 0, 0, bytes(8)), "job id"),
+        (changed(KEYRING, 4, 0, 1, None), "signing seed"),
+        (KEYRING + b"\0", "well-formed"),
+        (KEYRING[:-1], "well-formed"),
+        (b"", "well-formed"),
+        (b"\x80", "array"),
+        (b"\x91\xc7\x01\x05x", "well-formed"),
+    ],
+)
+def test_a_keyring_that_is_not_one_is_refused_with_its_field(data, sentence):
+    with pytest.raises(IntegrityError, match=sentence):
+        decode_keyring(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (changed(V["unattended"], 0, 2), "version"),
+        (changed(V["unattended"], 3, 0), "generation"),
+        (changed(V["unattended"], 5, bytes(32)), "public key"),
+        (changed(V["unattended"], 8, bytes(33)), "signing seed"),
+        (V["keyring"], "9 elements"),
+    ],
+)
+def test_an_agents_part_that_is_not_one_is_refused(data, sentence):
+    with pytest.raises(IntegrityError, match=sentence):
+        Unattended.decode(data)

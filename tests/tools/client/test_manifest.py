@@ -1,0 +1,195 @@
+import msgpack
+import pytest
+
+from tests.tools.client import second_implementation as second
+from tests.tools.client.vectors import load
+from tools.client.manifest import (
+    Entry,
+    Extra,
+    Inner,
+    Kind,
+    Leaf,
+    Row,
+    check_path,
+    continues,
+    decode_block,
+    pack_extras,
+    pack_prefix,
+    sort_key,
+)
+from tools.client.record_format import IntegrityError
+
+V = load("manifest")
+CHUNKS = V["chunks"]
+H1, H2 = V["hashes"]
+ENTRIES = (
+    Entry(b"", Kind.DIRECTORY, 0o755, 0, 0, "root", "root", 5, 0, None),
+    Entry(b"a", Kind.DIRECTORY, 0o755, 0, 0, "root", "root", -5, 0, None),
+    Entry(
+        b"a/b", Kind.FILE, 0o644, 1000, 1000, None, None, 10**18, 300, H1,
+        ((CHUNKS[2], 0, 100), (CHUNKS[0], 50, 200)),
+    ),
+    Entry(b"a/l", Kind.SYMBOLIC_LINK, 0o777, 0, 0, "root", "root", 6, 0, None, (), {Extra.LINK_TARGET: b"../x"}),
+    Entry(
+        b"a.txt", Kind.FILE, 0o4755, 0, 0, "root", "root", 7, 9, H2, ((CHUNKS[1], 4_000_000, 9),),
+        {Extra.ATTRIBUTES: {b"user.k": b"v"}, Extra.HOLES: [10, 20], Extra.FLAGS: 1},
+    ),
+)  # fmt: skip
+LEAF = V["leaf"]
+
+
+def test_the_frozen_leaf_holds():
+    assert second.chunk_id(V["id_key"], 2, LEAF) == V["block_id"]
+    assert decode_block(LEAF) == Leaf(V["companion_id"], tuple(sorted(CHUNKS)), ENTRIES)
+
+
+def test_paths_are_sorted_component_by_component():
+    wanted = [b"", b"a", b"a/b", b"a/b/c", b"a/b!", b"a!", b"a.txt", b"ab", b"b\xff", b"\xff"]
+    by_components = sorted(wanted, key=lambda path: path.split(b"/") if path else [])
+    assert sorted(reversed(wanted), key=sort_key) == by_components == wanted
+
+
+@pytest.mark.parametrize("path", [b"", b"a", b"a/..b/c.", b"...", b"\xff\xfe", b"a" * 4096])
+def test_raw_paths_are_taken(path):
+    check_path(path)
+
+
+@pytest.mark.parametrize(
+    "path", [b"/", b"/a", b"a/", b"a//b", b".", b"..", b"a/.", b"../a", b"a/../b", b"./a", b"a\0b", b"a" * 65_537]
+)
+def test_paths_that_could_lead_elsewhere_are_refused(path):
+    with pytest.raises(ValueError, match="path"):
+        check_path(path)
+    with pytest.raises(ValueError, match="path"):
+        pack_prefix(Entry(path, 1, 0, 0, 0, None, None, 0, 0, None))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.decode())
+def test_an_entry_packs_as_its_ten_first_elements(entry):
+    e = entry
+    fields = [e.path, int(e.kind), e.mode, e.uid, e.gid, e.user, e.group, e.mtime_ns, e.size, e.hash]
+    prefix, extras = pack_prefix(entry), pack_extras(entry)
+    assert msgpack.unpackb(b"\x9a" + prefix) == fields
+    if e.extras is None:
+        assert extras is None
+    else:
+        assert msgpack.unpackb(extras, strict_map_key=False) == e.extras
+
+
+def test_an_entry_continues_the_one_with_its_path():
+    assert not continues(ENTRIES[0], None)
+    assert not continues(ENTRIES[1], ENTRIES[0])
+    assert continues(ENTRIES[2], ENTRIES[2])
+
+
+def changed(packed, *path_and_value):
+    *path, last, value = path_and_value
+    array = msgpack.unpackb(packed, strict_map_key=False)
+    place = array
+    for step in path:
+        place = place[step]
+    place[last] = value
+    return msgpack.packb(array)
+
+
+def leaf_with(entries):
+    return changed(LEAF, 4, entries)
+
+
+RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        (changed(LEAF, 0, 2), "version"),
+        (changed(LEAF, 1, 256), "level"),
+        (changed(LEAF, 1, -1), "level"),
+        (changed(LEAF, 1, 1), "inner block"),
+        (changed(LEAF, 2, bytes(31)), "companion"),
+        (changed(LEAF, 3, bytes(31)), "chunks"),
+        (changed(LEAF, 3, bytes(64)), "ascending"),
+        (changed(LEAF, 3, b"".join(n.to_bytes(32, "big") for n in range(8193))), "chunks"),
+        (changed(LEAF, 4, {}), "entries"),
+        (leaf_with([RAW[1], RAW[0]]), "order"),
+        (leaf_with([RAW[0], RAW[0]]), "order"),
+        (leaf_with([RAW[2], [*RAW[2][:8], 301, *RAW[2][9:]]]), "order"),
+        (leaf_with([RAW[4], RAW[2]]), "order"),
+        (leaf_with([RAW[0][:10]]), "11 or 12"),
+        (leaf_with([[*RAW[4], 1]]), "11 or 12"),
+        (leaf_with([b"entry"]), "11 or 12"),
+        (changed(LEAF, 4, 2, 0, "a/b"), "path"),
+        (changed(LEAF, 4, 2, 0, b"a/../b"), "component"),
+        (changed(LEAF, 4, 2, 0, b"/etc"), "component"),
+        (changed(LEAF, 4, 2, 1, 0), "kind"),
+        (changed(LEAF, 4, 2, 1, 9), "kind"),
+        (changed(LEAF, 4, 2, 2, 0o10000), "mode"),
+        (changed(LEAF, 4, 2, 3, -1), "uid"),
+        (changed(LEAF, 4, 2, 4, 2**32), "gid"),
+        (changed(LEAF, 4, 2, 5, b"root"), "user"),
+        (changed(LEAF, 4, 2, 6, 1), "group"),
+        (changed(LEAF, 4, 2, 7, 2**63), "mtime"),
+        (changed(LEAF, 4, 2, 7, 1.5), "mtime"),
+        (changed(LEAF, 4, 2, 8, -1), "size"),
+        (changed(LEAF, 4, 2, 9, bytes(16)), "hash"),
+        (changed(LEAF, 4, 2, 10, [0, 0]), "triples"),
+        (changed(LEAF, 4, 2, 10, [0, 0, 1] * 8193), "too many"),
+        (changed(LEAF, 4, 2, 10, [3, 0, 1]), "chunk"),
+        (changed(LEAF, 4, 2, 10, [-1, 0, 1]), "chunk"),
+        (changed(LEAF, 4, 2, 10, [0, -1, 1]), "offset"),
+        (changed(LEAF, 4, 2, 10, [0, 0, 0]), "length"),
+        (changed(LEAF, 4, 2, 10, [0, 4_194_303, 2]), "length"),
+        (changed(LEAF, 4, 3, 11, []), "extras"),
+        (changed(LEAF, 4, 3, 11, {9: 1}), "extra 9"),
+        (changed(LEAF, 4, 3, 11, {"1": b"x"}), "extra '1'"),
+        (changed(LEAF, 4, 3, 11, {1: "text"}), "extra 1"),
+        (changed(LEAF, 4, 3, 11, {3: [-1, 2]}), "extra 3"),
+        (changed(LEAF, 4, 3, 11, {5: [b"x"]}), "extra 5"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": []}}}), "alternate streams"),
+        (LEAF + b"\0", "well-formed"),
+        (LEAF[:-1], "well-formed"),
+        (b"", "well-formed"),
+        (b"\x91\x01", "version"),
+    ],
+)
+def test_a_leaf_that_no_writer_makes_is_refused(block, sentence):
+    with pytest.raises(IntegrityError, match=sentence):
+        decode_block(block)
+
+
+def test_a_file_may_continue_in_the_next_entry():
+    leaf = decode_block(leaf_with([RAW[2], RAW[2]]))
+    assert [entry.path for entry in leaf.entries] == [b"a/b", b"a/b"]
+
+
+def row(first, last, entries=1):
+    return [first, last, bytes(32), b"c" * 32, entries, 5]
+
+
+def inner(rows):
+    return msgpack.packb([1, 2, b"o" * 32, rows])
+
+
+def test_an_inner_block_holds_its_rows():
+    block = decode_block(inner([row(b"a", b"a/b"), row(b"a/b", b"a!")]))
+    rows = (Row(b"a", b"a/b", bytes(32), b"c" * 32, 1, 5), Row(b"a/b", b"a!", bytes(32), b"c" * 32, 1, 5))
+    assert block == Inner(2, b"o" * 32, rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([], "0 rows"),
+        ([row(b"a", b"a")] * 4097, "4097 rows"),
+        ([row(b"b", b"c"), row(b"a", b"a")], "order"),
+        ([row(b"b", b"a")], "after its end"),
+        ([row(b"a", b"b")[:5]], "6 elements"),
+        ([row(b"a", b"b", -1)], "entries below"),
+        ([["a", b"b", bytes(32), bytes(32), 1, 1]], "first path"),
+        ([[b"a", b"b", bytes(31), bytes(32), 1, 1]], "block"),
+        ([[b"a", b"b", bytes(32), bytes(33), 1, 1]], "companion"),
+    ],
+)
+def test_an_inner_block_that_no_writer_makes_is_refused(rows, sentence):
+    with pytest.raises(IntegrityError, match=sentence):
+        decode_block(inner(rows))

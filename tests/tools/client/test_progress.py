@@ -1,0 +1,55 @@
+"""Progress: at most one JSON line a second, speed and estimate over the last seconds, silence without a terminal."""
+
+import json
+
+import pytest
+
+from tools.client.output import Output
+from tools.client.progress import Figures, Progress, Speedometer, line_text, remaining_seconds
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_json_lines_about_once_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Progress(Output(json=True), clock) as progress:
+        for step in range(21):
+            clock.seconds = 100 + step / 10
+            progress.update(Figures("storing", files=step, bytes=step * 100, bytes_total=4000))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["files"] for line in lines] == [0, 10, 20]
+    assert {line["type"] for line in lines} == {"status"}
+    assert lines[0]["bytes_per_second"] is None
+    assert (lines[2]["bytes"], lines[2]["bytes_per_second"], lines[2]["remaining_seconds"]) == (2000, 1000, 2)
+
+
+def test_silence_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(Output()) as progress:
+        progress.update(Figures("storing", 1, 1))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_speed_is_of_the_last_seconds() -> None:
+    speed = Speedometer()
+    assert speed.bytes_per_second() is None
+    for second in range(100):
+        speed.add(float(second), min(second, 80) * 1000)
+    assert speed.bytes_per_second() == 0
+
+
+def test_no_estimate_without_total_or_speed() -> None:
+    assert remaining_seconds(Figures("p", 1, 1), 5.0) is None
+    assert remaining_seconds(Figures("p", 1, 1, 10), 0.0) is None
+    assert remaining_seconds(Figures("p", 1, 10, 5), 5.0) == 0
+
+
+def test_the_line_for_people() -> None:
+    text = line_text(Figures("storing", 1234, 1_500_000_000, 3_000_000_000), 50_000_000.0)
+    assert text == "storing  1,234 files  1.5 GB of 3.0 GB  50.0 MB/s  30 s left"
+    assert line_text(Figures("reading"), None) == "reading  0 files  0 B"

@@ -1,0 +1,185 @@
+"""Sessions over loopback TLS: whom a client trusts, what it says when it cannot connect, and the first contact."""
+
+import hashlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from protocol import messages as m
+from protocol.codec import decode
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from protocol.transport import Exchange, ServerTransport, server_tls_context
+from tests.support.certificates import Authority, create_authority
+from tools.client import calls, session
+from tools.client.failure import Failure
+from tools.client.session import Endpoint, address_of, connect, fetch_authority
+
+TOKEN = bytes.fromhex("5e" * 32)
+ACCOUNTS = m.AccountListAnswer([m.AccountSummary(bytes(16), "Example GmbH", 1, 1, 0, 0, 0, 0)])
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "PAUSES_SECONDS", (0.0,))
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return create_authority()
+
+
+class Vault:
+    """Answers hello, authority and account.list; the token above signs in."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self.hellos: list[m.HelloRequest] = []
+        self.url = ""
+        self.authority_text = authority.pem
+
+    async def handle(self, exchange: Exchange) -> None:
+        frame = await exchange.receive_frame()
+        assert frame is not None
+        match exchange.method:
+            case "hello":
+                await exchange.send_message(self.hello(decode(frame.header, m.HelloRequest)))
+            case "authority":
+                await exchange.send_message(m.AuthorityAnswer(self.authority_text))
+            case "account.list":
+                await exchange.send_message(ACCOUNTS)
+
+    def hello(self, request: m.HelloRequest) -> m.HelloAnswer:
+        self.hellos.append(request)
+        if request.token not in (None, TOKEN):
+            raise RemoteProtocolError(ErrorCode.not_signed_in, "the token is unknown", "ask for a new one")
+        return m.HelloAnswer(1, bytes(16), "north", "here", 1, "operator" if request.token else "open")
+
+
+@asynccontextmanager
+async def serving(vault: Vault, files: tuple[str, str]) -> AsyncIterator[Vault]:
+    context = server_tls_context(*files, vault.authority.pem)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        try:
+            await ServerTransport().serve(stream, context, vault.handle)
+        except ConnectionLost:
+            return
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        vault.url = f"https://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        yield vault
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def vault(authority: Authority, tmp_path: Path) -> AsyncIterator[Vault]:
+    async with serving(Vault(authority), authority.issue(tmp_path, "vault.test")) as found:
+        yield found
+
+
+async def test_a_token_signs_in_and_questions_are_answered(vault: Vault) -> None:
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        assert found.hello.role == "operator"
+        assert await calls.list_accounts(found) == ACCOUNTS
+    assert (vault.hellos[0].versions, vault.hellos[0].program) == ([1], "tests")
+
+
+async def test_an_unknown_token_is_the_vaults_own_error_and_asked_once(vault: Vault) -> None:
+    with pytest.raises(RemoteProtocolError, match="the token is unknown") as caught:
+        async with connect(Endpoint(vault.url, vault.authority.pem, bytes(32)), "tests"):
+            pass
+    assert caught.value.code is ErrorCode.not_signed_in
+    assert len(vault.hellos) == 1
+
+
+async def test_errors_of_the_body_come_out_as_they_are(vault: Vault) -> None:
+    with pytest.raises(KeyError):
+        async with connect(Endpoint(vault.url, vault.authority.pem), "tests"):
+            raise KeyError("body")
+
+
+async def test_another_authority_is_not_the_vault(vault: Vault) -> None:
+    with pytest.raises(Failure, match="is not the vault that is known here") as caught:
+        async with connect(Endpoint(vault.url, create_authority().pem, TOKEN), "tests"):
+            pass
+    assert (caught.value.code, caught.value.exit_code) == ("unreachable", 8)
+    assert vault.hellos == []
+
+
+async def test_dates_are_not_judged(authority: Authority, tmp_path: Path) -> None:
+    """A computer with a wrong clock must still back up."""
+    async with serving(Vault(authority), authority.issue(tmp_path, "vault.test", days=1)) as vault:
+        async with connect(Endpoint(vault.url, authority.pem, TOKEN), "tests") as found:
+            assert found.hello.vault_name == "north"
+
+
+async def test_nobody_there() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(Failure, match=f"127.0.0.1:{port} cannot be reached: .*refused") as caught:
+            async with connect(Endpoint(f"https://127.0.0.1:{port}", create_authority().pem), "tests"):
+                pass
+    assert caught.value.exit_code == 8
+    assert "running" in caught.value.hint
+
+
+async def test_the_vault_comes_back_within_the_attempts(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = 0
+    real = session.open_connection
+
+    async def away_once(*arguments: object) -> object:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise ConnectionLost("nobody there")
+        return await real(*arguments)
+
+    monkeypatch.setattr(session, "open_connection", away_once)
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests"):
+        assert attempts == 2
+
+
+async def test_first_contact_takes_the_authority_of_the_code(vault: Vault) -> None:
+    fingerprint = hashlib.sha256(vault.authority.der).digest()[:20]
+    assert await fetch_authority(vault.url, fingerprint) == vault.authority.pem
+    assert vault.hellos[0].token is None
+
+
+async def test_first_contact_takes_one_certificate_and_nothing_beside_it(vault: Vault) -> None:
+    vault.authority_text = vault.authority.pem + create_authority().pem
+    with pytest.raises(Failure):
+        await fetch_authority(vault.url, hashlib.sha256(vault.authority.der).digest()[:20])
+
+
+@pytest.mark.parametrize("fingerprint", [bytes(20), b""])
+async def test_first_contact_refuses_another_authority(vault: Vault, fingerprint: bytes) -> None:
+    with pytest.raises(Failure, match="not the vault that made the invite code") as caught:
+        await fetch_authority(vault.url, fingerprint)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://vault.example:1234", ("vault.example", 1234)),
+        ("https://vault.example/", ("vault.example", 8443)),
+        ("https://[::1]:99", ("::1", 99)),
+    ],
+)
+def test_addresses(url: str, address: tuple[str, int]) -> None:
+    assert address_of(url) == address
+
+
+@pytest.mark.parametrize(
+    "url", ["", "vault.example:1", "http://a:1", "https://", "https://a:99999", "https://a/b", "https://u@a"]
+)
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(Failure, match="not the URL of a vault"):
+        address_of(url)

@@ -1,0 +1,42 @@
+"""`vaultctl safeset list`: exactly the keys that scripts rely on."""
+
+from pathlib import Path
+
+from protocol import messages as m
+from tests.tools.vaultctl.conftest import Run
+from tests.tools.vaultctl.fake_vault import FakeVault
+
+WHOLE = m.SafesetSummary(1, 10**18, True, 9, 1000, 10, "daily", 10**18, None, None, None, False, bytes(32))
+PART = m.SafesetSummary(2, 10**18, False, 9, 1000, 10, "", 10**18, 10**18, None, None, True, bytes(32))
+
+
+def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -> None:
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART]))
+    first, second = run(administrator, "safeset", "list", "office-1", "documents", "--json").json
+    assert first == {
+        "number": 1,
+        "time": "2001-09-09T01:46:40.000000Z",
+        "complete": True,
+        "files": 9,
+        "protected_bytes": 1000,
+        "new_bytes": 10,
+        "retention": "daily",
+        "stored_at": "2001-09-09T01:46:40.000000Z",
+        "replicated_at": None,
+        "verified_at": None,
+        "restore_tested_at": None,
+        "damaged": False,
+    }
+    assert (second["complete"], second["damaged"]) == (False, True)
+
+
+def test_people_see_what_is_not_whole(vault: FakeVault, administrator: Path, run: Run) -> None:
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART]))
+    lines = run(administrator, "safeset", "list", "office-1", "documents").out.splitlines()
+    assert lines[1].endswith("stored")
+    assert lines[2].endswith("provisional, damaged")
+
+
+def test_none_yet(vault: FakeVault, administrator: Path, run: Run) -> None:
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([]))
+    assert "no safeset yet" in run(administrator, "safeset", "list", "office-1", "documents").out

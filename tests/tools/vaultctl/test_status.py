@@ -1,0 +1,67 @@
+"""`vaultctl status`, and what holds for every command: the context."""
+
+from pathlib import Path
+
+import pytest
+
+from protocol import messages as m
+from tests.tools.vaultctl.conftest import Run
+from tests.tools.vaultctl.fake_vault import FakeVault
+from tools.vaultctl.__main__ import main
+
+DISK = m.DiskStatus(bytes.fromhex("d1" * 16), 1, "/srv/vault/disk-1", 2_000_000_000_000, 500_000_000_000)
+STATUS = m.VaultStatus(
+    vault_id=bytes.fromhex("f1" * 16),
+    name="north",
+    place="Hüllhorst, DE",
+    version="0.1.0",
+    started_ns=10**18,
+    time_ns=10**18,
+    accounts=1,
+    computers=2,
+    jobs=3,
+    safesets=4,
+    runs_active=0,
+    records=1234567,
+    record_bytes=10**12,
+    containers=5,
+    disks=[DISK],
+    journal_number=77,
+    connections=1,
+)
+
+
+def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
+    vault.on("vault.status", lambda _: STATUS)
+    document = run(operator, "status", "--json").json
+    assert document["name"] == "north"
+    assert document["started"] == "2001-09-09T01:46:40.000000Z"
+    assert document["disks"] == [
+        {
+            "disk_id": "d1" * 16,
+            "number": 1,
+            "path": "/srv/vault/disk-1",
+            "total_bytes": 2_000_000_000_000,
+            "free_bytes": 500_000_000_000,
+        }
+    ]
+    text = run(operator, "status").out
+    assert "1,234,567 (1.0 TB)" in text
+    assert "500.0 GB" in text
+
+
+def test_the_context_may_be_in_the_environment(
+    vault: FakeVault, operator: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault.on("vault.status", lambda _: STATUS)
+    assert main.run(["status"]) == 2
+    assert "$VAULTCTL_CONTEXT" in capsys.readouterr().err
+    monkeypatch.setenv("VAULTCTL_CONTEXT", str(operator))
+    assert main.run(["status"]) == 0
+
+
+def test_a_context_that_others_may_read_is_not_used(vault: FakeVault, operator: Path, run: Run) -> None:
+    operator.chmod(0o644)
+    ended = run(operator, "status", "--json")
+    assert (ended.exit_code, ended.json["hint"]) == (5, f"run: chmod 600 {operator}")
+    assert vault.endpoints == []

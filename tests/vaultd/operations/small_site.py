@@ -1,0 +1,179 @@
+"""A vault in a temporary directory with accounts, computers and jobs, for the tests of operations."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.vaultd.operations.sealing import Sealer, agent_fingerprint, job_secret, slot
+from vaultd.clock import FixedClock
+from vaultd.config import Config, make_config
+from vaultd.operations import accounts, computers, jobs, keyrings, ledger, runs, safesets, upload
+from vaultd.operations.computers import RegistrationRequest
+from vaultd.operations.init import Initialised, InitRequest, init_vault
+from vaultd.operations.jobs import NewJob
+from vaultd.operations.keyrings import NewKeyring, NewSlot
+from vaultd.operations.safesets import Committed, Prepared
+from vaultd.operations.sign_in import sign_in_token
+from vaultd.operations.upload import UploadBatch
+from vaultd.operations.vault import Vault, close_vault, open_vault
+from vaultd.records import Figures, Identity, Job, JobDefinition, Role
+from vaultd.store.disk_door import SystemDoor
+
+DEFINITION = JobDefinition((b"/data",), ("*.tmp",), False, "0 2 * * *", "default", 1, 3, False)
+PROOF = bytes(range(32))
+
+
+@dataclass
+class Agent:
+    identity: Identity
+    spki: bytes
+    sealing_key: bytes
+    certificate_request: bytes
+
+
+@dataclass
+class BackedUp:
+    """A job with its keyring, and the sealer of its run."""
+
+    job: Job
+    sealer: Sealer
+    slot: bytes
+    agent: Agent
+
+    @property
+    def slot_id(self) -> bytes:
+        return self.slot[8:24]
+
+
+@dataclass
+class Site:
+    config: Config
+    clock: FixedClock
+    made: Initialised
+    vault: Vault
+
+    @property
+    def operator(self) -> Identity:
+        identity = sign_in_token(self.vault, self.made.operator_token)
+        assert identity is not None
+        return identity
+
+    def reopen(self) -> None:
+        close_vault(self.vault)
+        self.vault = open_vault(self.config, self.clock, SystemDoor())
+
+    def crash(self) -> None:
+        """The process ends without closing anything in order; then it starts again."""
+        self.vault.catalog.close()
+        self.vault.store.close()
+        self.vault.lock.close()
+        self.vault = open_vault(self.config, self.clock, SystemDoor())
+
+    def administrator(self, name: str = "acme") -> Identity:
+        created = accounts.create_account(self.vault, self.operator, name)
+        identity = sign_in_token(self.vault, created.token)
+        assert identity is not None
+        return identity
+
+    def agent(self, administrator: Identity, name: str = "laptop") -> Agent:
+        request, spki = certificate_request()
+        code = computers.invite(self.vault, administrator, "pc").code
+        sealing_key = os.urandom(1216)
+        wanted = RegistrationRequest(secret_of(code), name, request, sealing_key)
+        made = computers.register(self.vault, wanted)
+        identity = Identity(made.computer_id, made.account_id, Role.AGENT, name)
+        return Agent(identity, spki, sealing_key, request)
+
+    def job(self, administrator: Identity, agent: Agent, name: str = "home") -> Job:
+        job_id = os.urandom(16)
+        ids = (agent.identity.account_id, agent.identity.identity_id, job_id)
+        secret = job_secret(ids, agent_fingerprint(agent.spki, agent.sealing_key))
+        return jobs.create(self.vault, administrator, NewJob(job_id, agent.identity.name, name, DEFINITION, secret))
+
+    def keyring(self, agent: Agent, job: Job) -> BackedUp:
+        sealer = Sealer(job.account_id, job.computer_id, job.job_id, os.urandom(16))
+        slot_bytes = slot(sealer.keyring_id)
+        keyrings.create(self.vault, agent.identity, new_keyring(sealer, slot_bytes))
+        return BackedUp(job, sealer, slot_bytes, agent)
+
+    def begin(self, backed_up: BackedUp, base: bytes | None = None) -> runs.Begun:
+        """A new run with a new key."""
+        sealer = backed_up.sealer
+        sealer.run_id = os.urandom(16)
+        sealer.sealed_key = sealer.make_sealed_key()
+        identity = backed_up.agent.identity
+        begun = runs.begin(self.vault, identity, sealer.job_id, sealer.run_id, base)
+        runs.add_key(self.vault, identity, sealer.run_id, sealer.sealed_key)
+        return begun
+
+    def ready(self, administrator: Identity | None = None, name: str = "laptop") -> BackedUp:
+        """Account, computer, job, keyring, and a run that has begun."""
+        administrator = administrator or self.administrator()
+        agent = self.agent(administrator, name)
+        backed_up = self.keyring(agent, self.job(administrator, agent))
+        self.begin(backed_up)
+        return backed_up
+
+    def upload(self, backed_up: BackedUp, *records: bytes) -> None:
+        identity = backed_up.agent.identity
+        facts = upload.facts(self.vault, identity, backed_up.sealer.run_id)
+        upload.append(self.vault, upload.verify(facts, batch(*records)), identity)
+        ledger.write(self.vault)
+
+    def commit(self, backed_up: BackedUp, root: bytes, payload: bytes) -> Committed:
+        identity = backed_up.agent.identity
+        prepared = safesets.prepare(self.vault, identity, backed_up.sealer.run_id, root, payload)
+        assert isinstance(prepared, Prepared)
+        return safesets.commit(self.vault, identity, prepared)
+
+    def end(self, backed_up: BackedUp) -> None:
+        runs.end(self.vault, backed_up.agent.identity, backed_up.sealer.run_id, "done", Figures(files=1))
+
+
+def make_site(path: Path) -> Site:
+    config = make_config(path / "vault", {"disks": ["disk-1", "disk-2"], "name": "north", "place": "Huellhorst"})
+    clock = FixedClock()
+    door = SystemDoor()
+    made = init_vault(InitRequest(config, 'name = "north"\n', ["localhost"]), clock, door)
+    return Site(config, clock, made, open_vault(config, clock, door))
+
+
+def new_keyring(sealer: Sealer, *slots: bytes) -> NewKeyring:
+    return NewKeyring(
+        job_id=sealer.job_id,
+        keyring_id=sealer.keyring_id,
+        generation=1,
+        kem=1,
+        public_key=bytes(1216),
+        minimum_suite=1,
+        signing_key=sealer.public_signing_key,
+        slots=tuple(NewSlot(one, blake3(PROOF).digest()) for one in slots),
+    )
+
+
+def batch(*records: bytes) -> UploadBatch:
+    cids = b"".join(blake3(record).digest() for record in records)
+    return UploadBatch([len(record) for record in records], cids, b"".join(records))
+
+
+def certificate_request() -> tuple[bytes, bytes]:
+    """(DER request, SPKI)"""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return request.public_bytes(Encoding.DER), spki
+
+
+def secret_of(code: str) -> bytes:
+    """The secret in an invite code, decoded letter by letter."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+    bits = "".join(format(alphabet.index(letter), "05b") for letter in code.replace("-", ""))
+    data = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits) - 7, 8))
+    assert data[0] == 1
+    return data[1:17]

@@ -1,0 +1,152 @@
+"""Jobs: what is refused, what the agent learns, how a run is asked for."""
+
+import os
+
+import msgspec
+import pytest
+
+from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
+from tests.vaultd.operations.small_site import DEFINITION, Agent, Site
+from vaultd.errors import BadRequest, Conflict, NotFound
+from vaultd.operations import jobs
+from vaultd.operations.jobs import NewJob
+from vaultd.records import Identity
+
+
+def new_job(agent: Agent, **changed: object) -> NewJob:
+    job_id = changed.pop("job_id", None) or os.urandom(16)
+    ids = changed.pop("ids", None) or (agent.identity.account_id, agent.identity.identity_id, job_id)
+    fingerprint = changed.pop("fingerprint", None) or agent_fingerprint(agent.spki, agent.sealing_key)
+    definition = msgspec.structs.replace(DEFINITION, **changed)
+    return NewJob(job_id, "laptop", "home", definition, job_secret(ids, fingerprint))
+
+
+@pytest.fixture
+def owner(site: Site) -> tuple[Identity, Agent]:
+    administrator = site.administrator()
+    return administrator, site.agent(administrator)
+
+
+def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    new = new_job(agent)
+    jobs.create(site.vault, administrator, new)
+    (job,) = jobs.list_for_agent(site.vault, agent.identity)
+    assert (job.job_id, job.name, job.definition, job.secret) == (new.job_id, "home", DEFINITION, new.secret)
+    assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
+
+
+def test_the_secret_is_nowhere_on_disk_as_it_was_sent(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    new = new_job(agent)
+    jobs.create(site.vault, administrator, new)
+    part = new.secret[200:240]
+    for path in site.config.directory.rglob("*"):
+        assert not path.is_file() or part not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"include": ()}, "include must have 1 to 1000 paths, not 0"),
+        ({"include": (b"home",)}, "each path must be absolute"),
+        ({"include": (b"/a\0b",)}, "without a zero byte"),
+        ({"exclude": ("",)}, "exclude: a pattern must have 1"),
+        ({"schedule": "daily"}, "schedule must be empty or the five fields"),
+        ({"schedule": "* * * *"}, "schedule must be empty or the five fields"),
+        ({"suite": 3}, "suite 3 is unknown"),
+        ({"compression": 10}, "compression must be 0 to 9, not 10"),
+        ({"retention": "a/b"}, "retention"),
+    ],
+)
+def test_a_definition_that_cannot_be_right_is_refused(
+    site: Site, owner: tuple[Identity, Agent], changed: dict[str, object], message: str
+) -> None:
+    administrator, agent = owner
+    with pytest.raises(BadRequest, match=message):
+        jobs.create(site.vault, administrator, new_job(agent, **changed))
+    assert jobs.list_all(site.vault, administrator, "laptop") == []
+
+
+@pytest.mark.parametrize("which", ["account", "computer", "job", "agent_key"])
+def test_a_secret_for_something_else_is_refused(site: Site, owner: tuple[Identity, Agent], which: str) -> None:
+    administrator, agent = owner
+    job_id = os.urandom(16)
+    ids = [agent.identity.account_id, agent.identity.identity_id, job_id]
+    fingerprint = None
+    if which == "agent_key":
+        fingerprint = os.urandom(20)
+    else:
+        ids[["account", "computer", "job"].index(which)] = os.urandom(16)
+    new = new_job(agent, job_id=job_id, ids=tuple(ids), fingerprint=fingerprint)
+    with pytest.raises(BadRequest, match=f"secret: {which} "):
+        jobs.create(site.vault, administrator, new)
+
+
+def test_names_and_ids_are_used_once(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    first = jobs.create(site.vault, administrator, new_job(agent))
+    with pytest.raises(Conflict, match="job 'home' exists already"):
+        jobs.create(site.vault, administrator, new_job(agent))
+    other = site.administrator("other")
+    stranger = site.agent(other, "laptop")
+    with pytest.raises(Conflict, match="cannot be used"):
+        jobs.create(site.vault, other, new_job(stranger, job_id=first.job_id))
+
+
+def test_a_request_waits_runs_and_ends(site: Site) -> None:
+    administrator = site.administrator()
+    agent = site.agent(administrator)
+    backed_up = site.keyring(agent, site.job(administrator, agent))
+    number = jobs.request_run(site.vault, administrator, "laptop", "home")
+    assert jobs.request_run(site.vault, administrator, "laptop", "home") == number == 1
+    assert jobs.request_state(site.vault, administrator, "laptop", "home", 1).state == "waiting"
+    assert jobs.list_for_agent(site.vault, agent.identity)[0].run_requested
+    site.begin(backed_up)
+    assert not jobs.list_for_agent(site.vault, agent.identity)[0].run_requested
+    assert jobs.request_state(site.vault, administrator, "laptop", "home", 1).state == "running"
+    site.end(backed_up)
+    state = jobs.request_state(site.vault, administrator, "laptop", "home", 1)
+    assert state.run is not None
+    assert (state.state, state.run.run_id) == ("done", backed_up.sealer.run_id)
+    assert jobs.request_run(site.vault, administrator, "laptop", "home") == 2
+
+
+def test_a_run_that_was_replaced_failed_its_request(site: Site) -> None:
+    administrator = site.administrator()
+    agent = site.agent(administrator)
+    backed_up = site.keyring(agent, site.job(administrator, agent))
+    jobs.request_run(site.vault, administrator, "laptop", "home")
+    site.begin(backed_up)
+    site.begin(backed_up)
+    assert jobs.request_state(site.vault, administrator, "laptop", "home", 1).state == "failed"
+
+
+def test_an_unknown_request_is_not_found(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    site.job(administrator, agent)
+    for number in (0, 1):
+        with pytest.raises(NotFound, match=f"request {number} of job 'home' does not exist"):
+            jobs.request_state(site.vault, administrator, "laptop", "home", number)
+
+
+def test_jobs_of_others_do_not_exist(site: Site) -> None:
+    site.ready()
+    other = site.administrator("other")
+    site.agent(other, "desk")
+    with pytest.raises(NotFound, match="computer 'laptop' does not exist"):
+        jobs.show(site.vault, other, "laptop", "home")
+    with pytest.raises(NotFound, match="job 'home' does not exist on computer 'desk'"):
+        jobs.show(site.vault, other, "desk", "home")
+
+
+def test_show_lists_runs_newest_first(site: Site) -> None:
+    administrator = site.administrator()
+    backed_up = site.ready(administrator)
+    first = backed_up.sealer.run_id
+    site.end(backed_up)
+    site.begin(backed_up)
+    details = jobs.show(site.vault, administrator, "laptop", "home")
+    assert [run.run_id for run in details.runs] == [backed_up.sealer.run_id, first]
+    assert [run.outcome for run in details.runs] == ["running", "done"]
+    assert (details.job.last_outcome, details.job.keyring_ready) == ("running", True)

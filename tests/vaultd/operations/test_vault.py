@@ -1,0 +1,167 @@
+"""Opening and closing: the catalog follows the journal, a second daemon is refused, a failed step stops all writing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.vaultd.operations.sealing import DATA
+from tests.vaultd.operations.small_site import Site, make_site
+from vaultd.catalog.database import Catalog, Position
+from vaultd.errors import Damaged, Internal, NotFound, Unavailable
+from vaultd.operations import accounts, ledger, status
+from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import StoreError
+
+
+def rows(site: Site) -> list[object]:
+    return list(site.vault.catalog.rows())
+
+
+def test_a_catalog_that_is_older_than_the_journal_catches_up(site: Site, tmp_path: Path) -> None:
+    site.administrator("first")
+    catalog = site.config.directory / "catalog"
+    close_vault(site.vault)
+    shutil.copytree(catalog, tmp_path / "old")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    site.ready(site.administrator("second"))
+    expected = rows(site)
+    close_vault(site.vault)
+    shutil.rmtree(catalog)
+    shutil.copytree(tmp_path / "old", catalog)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    assert rows(site) == expected
+
+
+def test_an_empty_catalog_is_filled_from_the_journal(site: Site) -> None:
+    site.ready()
+    expected = rows(site)
+    close_vault(site.vault)
+    shutil.rmtree(site.config.directory / "catalog")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    assert rows(site) == expected
+
+
+def test_a_catalog_of_another_journal_is_refused(site: Site, tmp_path: Path) -> None:
+    close_vault(site.vault)
+    catalog = Catalog.open(site.config.directory / "catalog")
+    position = catalog.position()
+    catalog.apply([], Position(1, position.number, b"x" * 32))
+    catalog.close()
+    with pytest.raises(Damaged, match=f"does not belong to this journal: entry {position.number} differs"):
+        open_vault(site.config, site.clock, SystemDoor())
+    shutil.rmtree(site.config.directory / "catalog")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_a_catalog_that_is_ahead_of_the_journal_is_refused(site: Site) -> None:
+    close_vault(site.vault)
+    catalog = Catalog.open(site.config.directory / "catalog")
+    catalog.apply([], Position(1, 1000, b"x" * 32))
+    catalog.close()
+    with pytest.raises(Internal, match="journal ends at entry"):
+        open_vault(site.config, site.clock, SystemDoor())
+    shutil.rmtree(site.config.directory / "catalog")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_journal_then_catalog_then_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step sees the one before done and the one after not begun."""
+    steps: list[str] = []
+    commit, apply = type(site.vault.store).commit, Catalog.apply
+
+    def watched_commit(store: object, entries: object = ()) -> object:
+        position = commit(site.vault.store, entries)
+        assert site.vault.catalog.position().number < position.number
+        steps.append("journal")
+        return position
+
+    def watched_apply(catalog: Catalog, changes: object, position: Position) -> None:
+        assert site.vault.store.position.number == position.number
+        apply(catalog, changes, position)
+        steps.append("catalog")
+
+    monkeypatch.setattr(type(site.vault.store), "commit", watched_commit)
+    monkeypatch.setattr(Catalog, "apply", watched_apply)
+    accounts.create_account(site.vault, site.operator, "acme")
+    steps.append("answer")
+    assert steps == ["journal", "catalog", "answer"]
+
+
+def test_a_failed_journal_leaves_the_catalog_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(store: object, entries: object = ()) -> None:
+        raise StoreError("the disk says no")
+
+    before = rows(site)
+    monkeypatch.setattr(type(site.vault.store), "commit", fail)
+    with pytest.raises(Internal, match="the disk says no"):
+        accounts.create_account(site.vault, site.operator, "acme")
+    assert rows(site) == before
+
+
+def test_a_failed_catalog_stops_writing_and_the_next_start_catches_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The act is in the journal, so it happened, though nobody was told."""
+
+    def fail(catalog: Catalog, rows: object, position: object) -> bool:
+        raise Unavailable("the catalog cannot be written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "_try_apply", fail)
+        with pytest.raises(Unavailable):
+            accounts.create_account(site.vault, site.operator, "acme")
+    number = site.vault.store.position.number
+    with pytest.raises(Unavailable, match="the catalog stopped"):
+        accounts.create_account(site.vault, site.operator, "beta")
+    assert site.vault.store.position.number == number
+    site.crash()
+    assert [account.name for account in accounts.list_all(site.vault)] == ["acme"]
+
+
+def test_an_idle_commit_writes_nothing(site: Site) -> None:
+    before = site.vault.store.position
+    assert ledger.write(site.vault) == before
+    assert site.vault.store.position == before
+
+
+def test_a_second_daemon_is_refused(site: Site) -> None:
+    with pytest.raises(Internal, match="in use by another vaultd"):
+        open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_a_missing_or_foreign_key_file_is_named(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    close_vault(site.vault)
+    directory = site.config.directory
+    (directory / "vault.id").write_text("not hex\n")
+    with pytest.raises(Damaged, match="vault.id does not hold"):
+        open_vault(site.config, site.clock, SystemDoor())
+    (directory / "vault.id").write_text(site.made.vault_id.hex())
+    (directory / "signing.key").write_bytes((directory / "authority.key").read_bytes())
+    with pytest.raises(Damaged, match="signing.key does not hold an Ed25519 key"):
+        open_vault(site.config, site.clock, SystemDoor())
+    (directory / "signing.key").unlink()
+    with pytest.raises(NotFound, match="signing.key is missing"):
+        open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_closing_writes_a_checkpoint_on_two_disks(site: Site) -> None:
+    site.administrator()
+    position = write_checkpoint(site.vault)
+    for disk in ("disk-1", "disk-2"):
+        names = [path.name for path in (site.config.directory / disk / "checkpoints").iterdir()]
+        assert f"{position.number:016x}.checkpoint" in names
+    site.reopen()
+
+
+def test_status_counts_what_is_there(site: Site) -> None:
+    backed_up = site.ready()
+    record = backed_up.sealer.record(DATA, b"x" * 1000)
+    site.upload(backed_up, record)
+    found = status.vault_status(site.vault, "1.2.3", 7)
+    assert (found.accounts, found.computers, found.jobs, found.safesets, found.runs_active) == (1, 1, 1, 0, 1)
+    assert (found.name, found.place, found.version, found.connections) == ("north", "Huellhorst", "1.2.3", 7)
+    assert (found.records, found.containers, len(found.disks)) == (1, 1, 2)
+    assert found.journal_number == site.vault.store.position.number

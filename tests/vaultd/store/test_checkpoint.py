@@ -1,0 +1,112 @@
+import struct
+
+import msgpack
+import pytest
+from blake3 import blake3
+
+from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, short_hash
+from vaultd.store.checkpoint import CheckpointHeader, read_newest_checkpoint, verify_checkpoint, write_checkpoint
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import FormatError
+from vaultd.store.journal_format import Position
+
+ROWS = [("accounts", b"a", b"1"), ("jobs", b"j", b"22")]
+
+
+@pytest.fixture
+def directories(tmp_path):
+    return [tmp_path / "c0", tmp_path / "c1"]
+
+
+def header(number):
+    return CheckpointHeader(VAULT, Position(1, number, bytes([number]) * 32), NOW_NS)
+
+
+def write(directories, number, rows=ROWS):
+    write_checkpoint(SystemDoor(), directories, header(number), rows)
+
+
+def newest(directories):
+    found = read_newest_checkpoint(SystemDoor(), directories, VAULT)
+    return found and (found[0].number, list(found[1]))
+
+
+def test_a_checkpoint_byte_by_byte_on_both_disks(directories):
+    write(directories, 5)
+    head = struct.pack("<4sB3x16sI4xQ32sq40x", b"SSB1", 1, VAULT, 1, 5, b"\5" * 32, NOW_NS)
+    block = msgpack.packb([["accounts", b"a", b"1"], ["jobs", b"j", b"22"]])
+    digest = blake3(block).digest()
+    expected = head + short_hash(head) + struct.pack("<I", len(block)) + block + digest
+    expected += struct.pack("<IQ", 0, 2) + blake3(digest).digest()
+    for directory in directories:
+        assert (directory / "0000000000000005.checkpoint").read_bytes() == expected
+
+
+def test_many_rows_come_back_in_order(directories):
+    rows = [("t", struct.pack(">I", number), bytes(3000)) for number in range(2000)]
+    write(directories, 1, iter(rows))
+    assert newest(directories) == (1, rows)
+
+
+def test_an_empty_catalog_has_a_checkpoint(directories):
+    write(directories, 1, [])
+    assert newest(directories) == (1, [])
+
+
+def test_two_are_kept(directories):
+    for number in (1, 2, 3):
+        write(directories, number)
+    for directory in directories:
+        assert sorted(path.name for path in directory.iterdir()) == [
+            "0000000000000002.checkpoint",
+            "0000000000000003.checkpoint",
+        ]
+
+
+def test_every_flipped_byte_is_noticed_and_the_other_copy_used(directories):
+    write(directories, 5)
+    path = directories[0] / "0000000000000005.checkpoint"
+    for at in range(path.stat().st_size):
+        flip(path, at)
+        with pytest.raises(FormatError):
+            verify_checkpoint(SystemDoor(), path)
+        assert newest(directories) == (5, ROWS)
+        flip(path, at)
+
+
+def test_every_cut_is_noticed(directories):
+    write(directories, 5)
+    path = directories[0] / "0000000000000005.checkpoint"
+    whole = path.read_bytes()
+    for end in [*range(len(whole)), len(whole) + 1]:
+        path.write_bytes((whole + b"\0")[:end])
+        with pytest.raises(FormatError):
+            verify_checkpoint(SystemDoor(), path)
+
+
+def test_the_older_one_is_used_when_both_copies_are_damaged(directories):
+    write(directories, 1, [])
+    write(directories, 2)
+    for directory in directories:
+        flip(directory / "0000000000000002.checkpoint", 140)
+    assert newest(directories) == (1, [])
+
+
+def test_one_of_another_vault_is_not_used(directories):
+    write(directories, 1)
+    assert read_newest_checkpoint(SystemDoor(), directories, b"v" * 16) is None
+    assert read_newest_checkpoint(SystemDoor(), [directories[0].parent / "none"], VAULT) is None
+
+
+def test_a_failed_write_leaves_the_older_one(directories):
+    write(directories, 1)
+
+    def rows():
+        yield ROWS[0]
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        write(directories, 2, rows())
+    assert newest(directories) == (1, ROWS)
+    write(directories, 2)
+    assert newest(directories) == (2, ROWS)

@@ -1,0 +1,72 @@
+import struct
+
+import pytest
+
+from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, short_hash
+from vaultd.store.disk_door import SystemDoor, write_file
+from vaultd.store.disks import create_disk, lock_directory, open_disks
+from vaultd.store.errors import DiskMissing, FormatError, StoreError
+
+
+@pytest.fixture
+def paths(tmp_path):
+    found = [tmp_path / name for name in ("a", "b", "c")]
+    for number, path in enumerate(found):
+        path.mkdir()
+        create_disk(SystemDoor(), path, VAULT, number, NOW_NS)
+    return found
+
+
+def test_the_identity_byte_by_byte(paths):
+    disk = open_disks(SystemDoor(), paths, VAULT).online[1]
+    head = struct.pack("<4sB3s16s16sIq4s", b"SSI1", 1, bytes(3), VAULT, disk.disk_id, 1, NOW_NS, bytes(4))
+    assert (paths[1] / "disk.id").read_bytes() == head + short_hash(head)
+    assert len(head) == 56
+
+
+def test_disks_are_known_by_identity_and_not_by_path(paths):
+    disks = open_disks(SystemDoor(), [paths[2], paths[0], paths[1]], VAULT)
+    assert [disk.path for disk in disks.online] == paths
+    assert disks.copy_directories("journal") == [paths[0] / "journal", paths[1] / "journal"]
+
+
+def test_an_empty_mount_point_is_an_offline_disk(paths, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    gone = tmp_path / "gone"
+    disks = open_disks(SystemDoor(), [paths[0], empty, gone], VAULT)
+    assert disks.offline == (empty, gone)
+    with pytest.raises(DiskMissing, match="6464"):
+        disks.with_id(b"d" * 16)
+    with pytest.raises(DiskMissing, match="journal"):
+        open_disks(SystemDoor(), [paths[2], empty], VAULT)
+
+
+def test_foreign_doubled_and_damaged_disks_are_refused(paths):
+    with pytest.raises(StoreError, match="disk of vault"):
+        open_disks(SystemDoor(), paths, b"v" * 16)
+    with pytest.raises(StoreError, match="twice"):
+        open_disks(SystemDoor(), [paths[0], paths[0]], VAULT)
+    with pytest.raises(StoreError, match="already"):
+        create_disk(SystemDoor(), paths[0], VAULT, 0, NOW_NS)
+    for at in range(64):
+        flip(paths[0] / "disk.id", at)
+        with pytest.raises(FormatError, match="disk.id is damaged"):
+            open_disks(SystemDoor(), paths, VAULT)
+        flip(paths[0] / "disk.id", at)
+
+
+def test_a_second_instance_is_refused(tmp_path):
+    lock = lock_directory(tmp_path)
+    with pytest.raises(StoreError, match="another vaultd"):
+        lock_directory(tmp_path)
+    lock.close()
+    lock_directory(tmp_path).close()
+
+
+def test_a_small_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "file"
+    (tmp_path / "file.tmp").write_bytes(b"left by a crash")
+    write_file(SystemDoor(), path, b"one")
+    write_file(SystemDoor(), path, b"two")
+    assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("file", b"two")]

@@ -1,0 +1,99 @@
+import struct
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tests.vaultd.store.fakes import flip, short_hash
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
+from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+
+JOB = Owner(OwnerKind.job, b"J" * 16)
+NAME = b"J".hex() * 16
+
+
+@pytest.fixture
+def directories(tmp_path):
+    found = [tmp_path / "e0", tmp_path / "e1"]
+    for directory in found:
+        directory.mkdir()
+    return found
+
+
+def keys(directories):
+    made = EraseKeys(SystemDoor(), directories)
+    made.create(JOB)
+    return made
+
+
+def test_the_file_byte_by_byte_on_both_disks(directories):
+    key = keys(directories).load(JOB)
+    head = b"SSE1" + bytes([1, 1, 0, 0]) + b"J" * 16 + key
+    assert len(key) == 32
+    for directory in directories:
+        assert (directory / f"{NAME}.key").read_bytes() == head + short_hash(head)
+        assert (directory / f"{NAME}.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_copies_on_a_single_disk(directories):
+    keys(directories[:1])
+    names = sorted(path.name for path in directories[0].iterdir())
+    assert names == [f"{NAME}.key", f"{NAME}.key2"]
+    assert (directories[0] / names[0]).read_bytes() == (directories[0] / names[1]).read_bytes()
+
+
+def test_one_good_copy_is_enough_and_create_completes_the_other(directories):
+    made = keys(directories)
+    key = made.load(JOB)
+    for directory in directories:
+        path = directory / f"{NAME}.key"
+        whole = path.read_bytes()
+        flip(path, 30)
+        assert made.load(JOB) == key
+        path.unlink()
+        assert made.load(JOB) == key
+        made.create(JOB)
+        assert path.read_bytes() == whole
+
+
+def test_without_a_key_nothing_opens(directories):
+    made = keys(directories)
+    wrapped = made.wrap(JOB, "slot", b"s" * 16, b"secret")
+    for directory in directories:
+        (directory / f"{NAME}.key").unlink()
+    with pytest.raises(StoreError, match="erased"):
+        made.unwrap(JOB, "slot", b"s" * 16, wrapped)
+
+
+def test_wrapping_agrees_with_aes_gcm_done_by_hand(directories):
+    made = keys(directories)
+    item = b"s" * 16
+    head = struct.pack("<4sBBH16s", b"SSW1", 1, 1, 0, b"J" * 16)
+    wrapped = made.wrap(JOB, "run_key", item, b"secret")
+    assert wrapped[:24] == head
+    assert AESGCM(made.load(JOB)).decrypt(wrapped[24:36], wrapped[36:], head + b"run_key" + item) == b"secret"
+    by_hand = head + b"n" * 12 + AESGCM(made.load(JOB)).encrypt(b"n" * 12, b"other", head + b"slot" + item)
+    assert made.unwrap(JOB, "slot", item, by_hand) == b"other"
+
+
+def test_a_nonce_is_never_the_same(directories):
+    made = keys(directories)
+    assert made.wrap(JOB, "slot", b"s" * 16, b"x") != made.wrap(JOB, "slot", b"s" * 16, b"x")
+
+
+def test_another_purpose_item_or_owner_does_not_open_it(directories):
+    made = keys(directories)
+    wrapped = made.wrap(JOB, "slot", b"s" * 16, b"secret")
+    with pytest.raises(RecordDamaged):
+        made.unwrap(JOB, "run_key", b"s" * 16, wrapped)
+    with pytest.raises(RecordDamaged):
+        made.unwrap(JOB, "slot", b"t" * 16, wrapped)
+    with pytest.raises(FormatError, match="header"):
+        made.unwrap(Owner(OwnerKind.keyring, JOB.id), "slot", b"s" * 16, wrapped)
+    for at in range(len(wrapped)):
+        broken = bytearray(wrapped)
+        broken[at] ^= 1
+        with pytest.raises(StoreError):
+            made.unwrap(JOB, "slot", b"s" * 16, bytes(broken))
+    with pytest.raises(StoreError):
+        made.unwrap(JOB, "slot", b"s" * 16, wrapped[:20])

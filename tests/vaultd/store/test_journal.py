@@ -1,0 +1,234 @@
+import struct
+
+import msgpack
+import pytest
+from blake3 import blake3
+
+from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, now_ns, short_hash
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import FormatError, StoreError
+from vaultd.store.journal import Journal, JournalSettings
+from vaultd.store.journal_format import EntryKind, JournalEntry, Position, encode_payload
+
+START = Position(1, 0, bytes(32))
+
+
+def settings(tmp_path, copies=2, segment_bytes=1 << 20):
+    directories = [tmp_path / f"j{number}" for number in range(copies)]
+    for directory in directories:
+        directory.mkdir(exist_ok=True)
+    return JournalSettings(directories, VAULT, segment_bytes, now_ns)
+
+
+def entry(text):
+    return JournalEntry(EntryKind.catalog, {}, [("accounts", text.encode(), b"v"), ("jobs", b"j", None)])
+
+
+def write(journal, *texts):
+    for text in texts:
+        journal.append(EntryKind.catalog, encode_payload(entry(text)))
+    return journal.sync()
+
+
+def texts(journal, number=1):
+    return [raw.decode().changes[0][1].decode() for raw in journal.read_from(number)]
+
+
+def reopen(how, applied=START):
+    return Journal.open(SystemDoor(), how, applied)
+
+
+def first_segment(how, copy=0):
+    return how.directories[copy] / "0000000000000001.journal"
+
+
+def expected_segment(first, previous, entries):
+    head = struct.pack(
+        "<4sB3s16sI4sQ32sq8s", b"SSG1", 1, bytes(3), VAULT, 1, bytes(4), first, previous, NOW_NS, bytes(8)
+    )
+    data = head + short_hash(head)
+    for kind, payload in entries:
+        body = struct.pack("<4sIHHIQq32s", b"SSJ1", 96 + len(payload), kind, 0, 1, first, NOW_NS, previous) + payload
+        previous = blake3(body).digest()
+        data += body + previous
+        first += 1
+    return data
+
+
+def test_a_segment_byte_by_byte_on_both_disks(tmp_path):
+    how = settings(tmp_path)
+    journal = Journal.create(SystemDoor(), how)
+    group = JournalEntry(EntryKind.group, {"containers": [[1, b"D" * 16, 8192]]})
+    journal.append(group.kind, encode_payload(group))
+    position = write(journal, "a")
+    payloads = [
+        (1, msgpack.packb({"changes": [], "details": {"containers": [[1, b"D" * 16, 8192]]}})),
+        (3, msgpack.packb({"changes": [["accounts", b"a", b"v"], ["jobs", b"j", None]], "details": {}})),
+    ]
+    expected = expected_segment(1, bytes(32), payloads)
+    assert [first_segment(how, copy).read_bytes() for copy in (0, 1)] == [expected, expected]
+    assert position == (1, 2, expected[-32:])
+
+
+def test_a_segment_ends_and_the_next_goes_on_the_chain(tmp_path):
+    how = settings(tmp_path, segment_bytes=4096)
+    journal = Journal.create(SystemDoor(), how)
+    names = [f"{number:04d}" + "x" * 900 for number in range(20)]
+    for name in names:
+        write(journal, name)
+    assert len(list(how.directories[0].iterdir())) > 3
+    assert texts(journal) == names
+    assert texts(reopen(how)) == names
+    assert texts(reopen(how), 15) == names[14:]
+
+
+def test_many_entries_of_one_sync_fill_several_segments(tmp_path):
+    how = settings(tmp_path, segment_bytes=4096)
+    journal = Journal.create(SystemDoor(), how)
+    names = [f"{number:04d}" + "x" * 1500 for number in range(9)] + ["y" * 10_000]
+    position = write(journal, *names)
+    assert position.number == 10
+    assert texts(reopen(how, position)) == names
+
+
+def test_a_torn_last_entry_is_cut_at_every_byte(tmp_path):
+    how = settings(tmp_path)
+    journal = Journal.create(SystemDoor(), how)
+    acknowledged = write(journal, "one")
+    kept = first_segment(how).read_bytes()
+    write(journal, "two")
+    whole = first_segment(how).read_bytes()
+    for end in range(len(kept), len(whole)):
+        for copy in (0, 1):
+            first_segment(how, copy).write_bytes(whole[:end])
+        journal = reopen(how, acknowledged)
+        assert journal.position == acknowledged
+        assert first_segment(how, 1).read_bytes() == kept
+        journal.close()
+    assert texts(reopen(how, acknowledged)) == ["one"]
+
+
+def test_garbage_and_zeros_behind_the_last_entry_are_cut(tmp_path):
+    how = settings(tmp_path)
+    acknowledged = write(Journal.create(SystemDoor(), how), "one")
+    kept = first_segment(how).read_bytes()
+    for tail in (bytes(5000), b"SSJ1" + b"\xff" * 300, kept[96:]):
+        first_segment(how).write_bytes(kept + tail)
+        assert texts(reopen(how, acknowledged)) == ["one"]
+        assert first_segment(how).read_bytes() == kept
+
+
+def test_the_longer_copy_wins_and_the_other_is_brought_up(tmp_path):
+    how = settings(tmp_path)
+    journal = Journal.create(SystemDoor(), how)
+    acknowledged = write(journal, "one")
+    short = first_segment(how).read_bytes()
+    write(journal, "two")
+    whole = first_segment(how).read_bytes()
+    for end in range(len(short), len(whole)):
+        first_segment(how, 1).write_bytes(whole)
+        first_segment(how, 0).write_bytes(whole[:end])
+        assert texts(reopen(how, acknowledged)) == ["one", "two"]
+        assert first_segment(how, 0).read_bytes() == whole
+
+
+def test_a_deleted_copy_is_made_anew(tmp_path):
+    how = settings(tmp_path, segment_bytes=4096)
+    journal = Journal.create(SystemDoor(), how)
+    names = [f"{number}" + "x" * 1500 for number in range(9)]
+    position = write(journal, *names)
+    expected = {path.name: path.read_bytes() for path in how.directories[0].iterdir()}
+    for path in how.directories[0].iterdir():
+        path.unlink()
+    journal = reopen(how, position)
+    assert {path.name: path.read_bytes() for path in how.directories[0].iterdir()} == expected
+    assert journal.findings
+    assert texts(journal) == names
+
+
+def test_different_damage_in_both_copies_is_mended_from_each_other(tmp_path):
+    how = settings(tmp_path)
+    journal = Journal.create(SystemDoor(), how)
+    position = write(journal, "one", "two", "three")
+    whole = first_segment(how).read_bytes()
+    flip(first_segment(how, 0), 96 + 70)
+    flip(first_segment(how, 1), len(whole) - 40)
+    assert texts(reopen(how, position)) == ["one", "two", "three"]
+    assert [first_segment(how, copy).read_bytes() for copy in (0, 1)] == [whole, whole]
+
+
+def test_damage_to_what_was_applied_is_refused_and_not_cut(tmp_path):
+    how = settings(tmp_path)
+    position = write(Journal.create(SystemDoor(), how), "one", "two")
+    for copy in (0, 1):
+        flip(first_segment(how, copy), first_segment(how).stat().st_size - 40)
+    before = first_segment(how).read_bytes()
+    with pytest.raises(StoreError, match="entry 2 was acknowledged"):
+        reopen(how, position)
+    assert first_segment(how).read_bytes() == before
+
+
+def test_a_rebuild_refuses_damage_with_good_entries_behind(tmp_path):
+    how = settings(tmp_path)
+    write(Journal.create(SystemDoor(), how), "one", "two", "three")
+    for copy in (0, 1):
+        flip(first_segment(how, copy), 96 + 70)
+    with pytest.raises(StoreError, match="good entries behind"):
+        reopen(how, None)
+
+
+def test_a_missing_middle_segment_is_refused(tmp_path):
+    how = settings(tmp_path, segment_bytes=4096)
+    write(Journal.create(SystemDoor(), how), *["x" * 3000] * 4)
+    middle = sorted(path.name for path in how.directories[0].iterdir())[1]
+    for directory in how.directories:
+        (directory / middle).unlink()
+    with pytest.raises(StoreError, match="damaged in every copy before"):
+        reopen(how)
+
+
+def test_a_segment_without_a_header_was_never_born(tmp_path):
+    how = settings(tmp_path)
+    position = write(Journal.create(SystemDoor(), how), "one")
+    (how.directories[0] / "0000000000000002.journal").write_bytes(b"SSG1\1")
+    journal = reopen(how, position)
+    assert write(journal, "two").number == 2
+    assert texts(reopen(how, position)) == ["one", "two"]
+
+
+def test_another_history_is_refused(tmp_path):
+    how = settings(tmp_path)
+    position = write(Journal.create(SystemDoor(), how), "one")
+    with pytest.raises(StoreError, match="different histories"):
+        reopen(how, Position(1, position.number, bytes(32)))
+    with pytest.raises(StoreError, match="entry 2 was acknowledged"):
+        reopen(how, Position(1, 2, bytes(32)))
+
+
+def test_an_empty_directory_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="is missing"):
+        reopen(settings(tmp_path))
+
+
+def test_an_unknown_kind_is_refused(tmp_path):
+    how = settings(tmp_path)
+    data = expected_segment(1, bytes(32), [(9, msgpack.packb({"changes": [], "details": {}}))])
+    for copy in (0, 1):
+        first_segment(how, copy).write_bytes(data)
+    (raw,) = reopen(how).read_from(1)
+    with pytest.raises(FormatError, match="kind 9"):
+        raw.decode()
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x80", msgpack.packb({"changes": [], "details": {}}) + b"\0"])
+def test_a_wrong_payload_is_refused(tmp_path, payload):
+    how = settings(tmp_path)
+    first_segment(how).write_bytes(expected_segment(1, bytes(32), [(3, payload)]))
+    (raw,) = reopen(how).read_from(1)
+    with pytest.raises(FormatError, match="payload"):
+        raw.decode()
+
+
+def test_an_entry_that_is_too_large_is_refused_before_it_is_written():
+    with pytest.raises(FormatError, match="16777216"):
+        encode_payload(JournalEntry(EntryKind.catalog, {}, [("t", b"k", bytes(16 << 20))]))

@@ -1,0 +1,356 @@
+import shutil
+
+import pytest
+
+from tests.vaultd.store.fakes import (
+    KEY,
+    KEYRING,
+    Crash,
+    CrashingDoor,
+    PowerLossDoor,
+    create,
+    flip,
+    make_companion,
+    make_id,
+    make_record,
+    make_settings,
+    now_ns,
+    read,
+    records,
+    reopen,
+    stored,
+)
+from vaultd.store.check import check_store
+from vaultd.store.chunk_store import ChunkStore
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import DiskMissing
+from vaultd.store.findings import Severity
+from vaultd.store.journal_format import EntryKind, JournalEntry
+
+SIZE = 20_000
+CONTAINER = "disk0/containers/0000/000000000001.container"
+
+
+def entry(number):
+    return JournalEntry(EntryKind.catalog, {}, [("t", b"%d" % number, b"x" * 700)])
+
+
+def prepare(root):
+    settings = make_settings(root, disks=2, journal_segment_bytes=4096)
+    store = create(settings)
+    store.append(0, records(0, size=SIZE))
+    store.commit([entry(0)])
+    store.close()
+    return settings
+
+
+def work(settings, door, acknowledged):
+    """Three commits on both disks, with roll-over of containers and of the journal."""
+    store = None
+    try:
+        store = reopen(settings, door)
+        for number in range(1, 4):
+            store.append(number % 2, records(number * 10, number * 10 + 1, number * 10 + 2, size=SIZE))
+            store.commit([entry(number)])
+            acknowledged.append(number)
+        return True
+    except Crash:
+        return False
+    finally:
+        if store:
+            store.close()
+
+
+def check_survival(settings, acknowledged):
+    for _ in range(2):  # recovery of what was recovered finds nothing to do
+        store = ChunkStore.open(settings, SystemDoor(), now_ns)
+        report = store.recover(lambda key: True)
+        assert [finding for finding in report.findings if finding.severity is Severity.damage] == []
+        assert read(store, 0) == make_record(0, SIZE)
+        for number in range(1, 4):
+            held = [read(store, number * 10 + at) for at in range(3)]
+            expected = [make_record(number * 10 + at, SIZE) for at in range(3)]
+            assert held == expected or (number not in acknowledged and held == [None] * 3)
+        replayed = [int(item.changes[0][1]) for _, _, item in store.replay(0) if item.kind == EntryKind.catalog]
+        assert replayed == list(range(len(replayed)))
+        assert len(replayed) >= 1 + len(acknowledged)
+        store.close()
+    assert report.records_indexed == 0
+    checked = check_store(settings, SystemDoor(), read_data=True)
+    assert checked.findings == []
+    store = reopen(settings)
+    store.append(0, records(99, size=SIZE))
+    store.commit([entry(len(replayed))])
+    assert read(store, 99) == make_record(99, SIZE)
+    store.close()
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_crash_after_every_call_is_survived(tmp_path, torn):
+    template = tmp_path / "template"
+    template.mkdir()
+    prepare(template)
+    crash_at = 0
+    done = False
+    while not done:
+        crash_at += 1
+        root = tmp_path / "run"
+        shutil.copytree(template, root)
+        settings = make_settings(root, disks=2, journal_segment_bytes=4096)
+        acknowledged = []
+        done = work(settings, CrashingDoor(crash_at, torn=torn), acknowledged)
+        check_survival(settings, acknowledged)
+        shutil.rmtree(root)
+    assert crash_at > 40
+
+
+def test_a_power_cut_after_every_call_is_survived(tmp_path):
+    template = tmp_path / "template"
+    template.mkdir()
+    prepare(template)
+    crash_at = 0
+    done = False
+    while not done:
+        crash_at += 1
+        root = tmp_path / "run"
+        shutil.copytree(template, root)
+        settings = make_settings(root, disks=2, journal_segment_bytes=4096)
+        door = PowerLossDoor(list(settings.disk_paths), crash_at)
+        acknowledged = []
+        done = work(settings, door, acknowledged)
+        door.cut_power()
+        check_survival(settings, acknowledged)
+        shutil.rmtree(root)
+    assert crash_at > 40
+
+
+def test_a_crash_in_recovery_is_survived(tmp_path):
+    template = tmp_path / "template"
+    template.mkdir()
+    settings = prepare(template)
+    acknowledged = []
+    # Between the journal's sync and the index: as much as possible is left to recovery.
+    door = CrashingDoor(0, torn=True)
+    door.crash_at = calls_until_index(tmp_path, template)
+    assert not work(settings, door, acknowledged)
+    crash_at = 0
+    while True:
+        crash_at += 1
+        root = tmp_path / "run"
+        shutil.copytree(template, root)
+        settings = make_settings(root, disks=2, journal_segment_bytes=4096)
+        crashing = CrashingDoor(crash_at, torn=True)
+        try:
+            reopen(settings, crashing).close()
+        except Crash:
+            check_survival(settings, acknowledged)
+            shutil.rmtree(root)
+            continue
+        break
+    assert crash_at > 1
+
+
+def calls_until_index(tmp_path, template):
+    """How many calls the work makes up to the first sync of the second journal copy in its second commit."""
+    root = tmp_path / "counting"
+    shutil.copytree(template, root)
+    door = CrashingDoor(1 << 30, torn=False)
+    settings = make_settings(root, disks=2, journal_segment_bytes=4096)
+    assert work(settings, door, [])
+    return door.count - 3
+
+
+@pytest.fixture
+def committed(tmp_path):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1, 2, 3))
+    store.commit()
+    store.close()
+    return settings
+
+
+def findings(settings, **kwargs):
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    report = store.recover(lambda key: True)
+    store.close()
+    return report.findings
+
+
+def test_bytes_above_the_acknowledged_length_are_cut(tmp_path, committed):
+    path = tmp_path / CONTAINER
+    before = path.read_bytes()
+    for tail in (b"\0" * 9000, make_record(9), b"garbage", before[4096:]):
+        path.write_bytes(before + tail)
+        assert findings(committed) == []
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("at", [30, 100, 184 + 10, 184 + 120, 3 * 184 + 3, 4095])
+def test_damage_below_the_acknowledged_length_is_named_and_stays(tmp_path, committed, at):
+    path = tmp_path / CONTAINER
+    flip(path, 4096 + at)
+    before = path.read_bytes()
+    (finding,) = findings(committed)
+    assert finding.severity is Severity.damage
+    assert finding.place == str(path)
+    assert path.read_bytes() == before
+    store = reopen(committed)
+    store.append(0, records(4))
+    store.commit()
+    assert path.read_bytes() == before  # the damaged container takes no more
+    assert read(store, 4) == make_record(4)
+    intact = [seed for seed in (1, 2, 3) if not 184 * (seed - 1) <= at < 184 * seed]
+    assert all(read(store, seed) == make_record(seed) for seed in intact)
+
+
+def test_a_shortened_and_a_lost_container_are_damage(tmp_path, committed):
+    path = tmp_path / CONTAINER
+    path.write_bytes(path.read_bytes()[:4200])
+    assert any("acknowledged" in finding.sentence for finding in findings(committed))
+    path.unlink()
+    assert any("gone" in finding.sentence for finding in findings(committed))
+
+
+def lose_index(settings):
+    shutil.rmtree(settings.index_path)
+
+
+def test_a_lost_index_is_rebuilt(tmp_path):
+    settings = make_settings(tmp_path, disks=2)
+    store = create(settings)
+    for first in range(0, 30, 3):
+        store.append(first % 2, records(first, first + 1, first + 2, size=9000))
+        store.commit([entry(first)])
+    rows = [(row.key, row.location) for row in store._index.rows()]
+    containers = store._index.containers()
+    store.close()
+    lose_index(settings)
+    store = reopen(settings)
+    assert [(row.key, row.location) for row in store._index.rows()] == rows
+    assert store._index.containers() == containers
+    assert all(read(store, seed) == make_record(seed, 9000) for seed in range(30))
+
+
+def test_an_older_copy_of_the_index_catches_up(tmp_path):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1, size=SIZE))
+    store.commit()
+    store.close()
+    shutil.copytree(settings.index_path, tmp_path / "old")
+    store = reopen(settings)
+    store.append(0, records(2, 3, 4, 5, size=SIZE))
+    store.commit()
+    store.close()
+    lose_index(settings)
+    shutil.move(tmp_path / "old", settings.index_path)
+    store = reopen(settings)
+    assert all(read(store, seed) == make_record(seed, SIZE) for seed in range(1, 6))
+
+
+def test_records_of_an_unknown_key_are_not_indexed(tmp_path):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    other = b"?" * 16
+    store.append(0, [stored(make_record(1)), stored(make_record(2, key=other)), stored(make_companion(b"c"))])
+    store.commit()
+    store.close()
+    lose_index(settings)
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    report = store.recover(lambda key: key == KEY)
+    assert (report.records_indexed, report.records_without_key) == (2, 1)
+    assert store.missing(KEYRING, [make_id(1), make_id(2)]) == [False, True]
+
+
+def test_damage_costs_a_rebuild_only_what_it_hit(tmp_path):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1, 2, 3, 4, size=SIZE))  # the first three are sealed with a directory
+    store.commit()
+    store.append(0, records(5))
+    store.append(0, records(6))
+    store.commit()
+    store.append(0, records(7))
+    store.commit()
+    store.close()
+    lose_index(settings)
+    flip(tmp_path / CONTAINER, 4096 + 84 + 500)
+    second = tmp_path / CONTAINER.replace("1.container", "2.container")
+    flip(second, second.read_bytes().index(make_id(5)))
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    report = store.recover(lambda key: True)
+    assert {finding.place for finding in report.findings} == {str(tmp_path / CONTAINER), str(second)}
+    held = [seed for seed in range(1, 8) if read(store, seed)]
+    assert held == [2, 3, 4, 7]  # 6 lies behind the damage in the same commit: nothing vouches for it
+
+
+def test_what_looks_like_a_record_inside_a_damaged_one_is_not_believed(tmp_path):
+    """A customer may put anything into a body, also a header that names the keyring of another."""
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    forged = make_record(66, 50, keyring=b"victim".ljust(16))
+    host = make_record(1, len(forged))
+    host = host[:84] + forged
+    store.append(0, [stored(host)])
+    store.commit()
+    store.close()
+    lose_index(settings)
+    flip(tmp_path / CONTAINER, 4096 + 20)
+    store = reopen(settings)
+    assert store.missing(b"victim".ljust(16), [make_id(66)]) == [True]
+
+
+def test_a_container_that_was_never_acknowledged_is_removed(tmp_path, committed):
+    left = tmp_path / "disk0/containers/0000/000000000002.container"
+    left.write_bytes(b"anything")
+    assert findings(committed) == []
+    assert not left.exists()
+
+
+def test_a_rebuild_keeps_even_those_beside(tmp_path, committed):
+    left = tmp_path / "disk0/containers/0000/000000000002.container"
+    left.write_bytes(b"anything")
+    lose_index(committed)
+    (finding,) = findings(committed)
+    assert "renamed" in finding.sentence
+    assert left.with_name(left.name + ".unacknowledged").read_bytes() == b"anything"
+
+
+def test_an_offline_disk_is_not_damage(tmp_path):
+    settings = make_settings(tmp_path, disks=3)
+    store = create(settings)
+    store.append(2, records(1))
+    store.append(0, records(2))
+    store.commit()
+    store.close()
+    (tmp_path / "disk2").rename(tmp_path / "away")
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    report = store.recover(lambda key: True)
+    assert {finding.severity for finding in report.findings} == {Severity.warning}
+    assert read(store, 2) == make_record(2)
+    with pytest.raises(DiskMissing, match="offline"):
+        read(store, 1)
+    store.append(2, records(3))
+    store.commit()
+    store.close()
+    (tmp_path / "away").rename(tmp_path / "disk2")
+    store = reopen(settings)
+    assert [read(store, seed) for seed in (1, 2, 3)] == [make_record(seed) for seed in (1, 2, 3)]
+
+
+def test_a_returning_journal_disk_is_brought_up(tmp_path):
+    settings = make_settings(tmp_path, disks=2)
+    create(settings).close()
+    (tmp_path / "disk0").rename(tmp_path / "away")
+    store = reopen(settings)
+    store.append(0, records(1))
+    store.commit([entry(0)])
+    store.close()
+    (tmp_path / "away").rename(tmp_path / "disk0")
+    reopen(settings).close()
+    name = "journal/0000000000000001.journal"
+    assert (tmp_path / "disk0" / name).read_bytes() == (tmp_path / "disk1" / name).read_bytes()
+    (tmp_path / "disk1").rename(tmp_path / "away")
+    store = reopen(settings)
+    assert len(list(store.replay(0))) == 2

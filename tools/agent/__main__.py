@@ -1,0 +1,34 @@
+"""The program `vault-agent`."""
+
+from pathlib import Path
+
+import click
+
+from tools.client.program import Part, Program
+
+_COMMANDS = "tools.agent.commands"
+_PARTS = {
+    "register": Part(f"{_COMMANDS}.register", "Makes this computer known to a vault."),
+    "backup": Part(f"{_COMMANDS}.backup", "Runs a job of this computer now."),
+    "restore": Part(f"{_COMMANDS}.restore", "Brings files of a safeset back."),
+    "safesets": Part(f"{_COMMANDS}.safesets", "Lists the restore points of a job."),
+    "ls": Part(f"{_COMMANDS}.ls", "Lists the files of a safeset."),
+    "status": Part(f"{_COMMANDS}.status", "Who this agent is, its key, its jobs."),
+}
+
+
+@click.group(cls=Program, name="vault-agent", parts=_PARTS)
+@click.option(
+    "--state",
+    metavar="DIR",
+    envvar="VAULT_AGENT_STATE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Directory with this agent's identity, keys and cache; or $VAULT_AGENT_STATE.",
+)
+def main(state: Path) -> None:
+    """Backs up this computer and restores to it."""
+
+
+if __name__ == "__main__":
+    main()

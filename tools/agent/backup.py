@@ -1,0 +1,230 @@
+"""One run of a job: keys, begin, the pipeline, commit, and what the agent remembers afterwards."""
+
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from protocol.messages import (
+    AgentJob,
+    RunBeginAnswer,
+    RunBeginRequest,
+    RunEndAnswer,
+    RunEndRequest,
+    RunKeyAnswer,
+    RunKeyRequest,
+    SafesetCommitAnswer,
+    SafesetCommitRequest,
+)
+from protocol.messages.fields import Outcome
+from tools.agent.cache import Belonging, Cache
+from tools.agent.feed import Feed
+from tools.agent.head import check_head
+from tools.agent.job_keys import load_job_keys
+from tools.agent.missed import Missed
+from tools.agent.outgoing import RecordMaker, make_record_maker
+from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
+from tools.agent.scan import ScanFigures, ScanKeys, Scanner
+from tools.agent.selection import make_selection
+from tools.agent.state import Identity, KnownHead, StateDirectory
+from tools.agent.walk import TreeWalk
+from tools.client.failure import Failure, first_cause
+from tools.client.keyring import Unattended, file_hash_key, manifest_cut_key
+from tools.client.offload import compute
+from tools.client.record_format import IntegrityError, RecordType, chunk_id
+from tools.client.root import Figures, Payload, Root, encode_payload, root_hash, sign_root, verify_countersignature
+from tools.client.run_key import create_run_key
+from tools.client.session import VaultSession
+from tools.client.version import PROGRAM_VERSION
+
+_END_SECONDS = 10.0
+
+Tell = Callable[[str, ScanFigures], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who backs up: its state, its identity, its session, and how much memory contents may take."""
+
+    state: StateDirectory
+    identity: Identity
+    session: VaultSession
+    memory_budget_bytes: int = MEMORY_BUDGET_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a run tells people at its end."""
+
+    safeset: int
+    scanned: ScanFigures
+    sent: Sent
+    reused_bytes: int
+    missed: Missed
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    run_id: bytes
+    job: AgentJob
+    keys: Unattended
+    begin: RunBeginAnswer
+    begin_ns: int
+
+
+async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
+    """Runs the job once; the caller holds the lock of the state directory."""
+    job_state = agent.state.job(job.job_id)
+    check_head(job_state.load_head(), job)
+    keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
+    job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache = Cache(job_state.cache_path, Belonging(keys.keyring_id, job.job_id, job.timeline))
+    try:
+        run = await _begin(agent, job, keys, cache)
+        try:
+            return await _run(agent, run, cache, tell)
+        except BaseException as error:
+            await _end_failed(agent, run, error)
+            if isinstance(first_cause(error), sqlite3.Error):
+                raise _cache_failed(cache, error) from error
+            raise
+    finally:
+        cache.close()
+
+
+async def _begin(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache) -> _Run:
+    run_id = os.urandom(16)
+    request = RunBeginRequest(job.job_id, run_id, cache.base)
+    begin, _ = await agent.session.ask("run.begin", request, RunBeginAnswer)
+    check_head(agent.state.job(job.job_id).load_head(), begin)
+    if not begin.base_known or begin.timeline != job.timeline:
+        cache.drop()
+    return _Run(run_id, job, keys, begin, time.time_ns())
+
+
+async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
+    run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
+    await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
+    definition = run.job.definition
+    maker = make_record_maker(run.keys, run_key, definition.suite, definition.compression)
+    missed = Missed()
+    scanner = _scanner(agent, run, cache, missed)
+    cache.begin()
+    feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed)
+    stages = Stages(scanner, maker, feed)
+    pipeline = Pipeline(
+        agent.session, run.run_id, stages, lambda: tell("backing up", scanner.figures), agent.memory_budget_bytes
+    )
+    sent = await pipeline.run()
+    scanned = scanner.figures
+    if not scanned.files + scanned.directories + scanned.others:
+        raise Failure(
+            "not_found", "none of the job's included paths is there", "are all disks mounted? else change the job"
+        )
+    reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
+    done = Done(run.begin.head_sequence + 1, scanned, sent, reused_bytes, missed)
+    await _commit(agent, run, maker, cache, done)
+    return done
+
+
+def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
+    definition = run.job.definition
+    selection = make_selection(
+        definition.include, definition.exclude, definition.one_file_system, agent.state.path
+    )  # fmt: skip
+    walk = TreeWalk(selection, agent.state.path, missed.add)
+    return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
+
+
+async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, done: Done) -> None:
+    payload = encode_payload(_payload(run, done))
+    id = chunk_id(run.keys.id_key, RecordType.ROOT, payload)
+    sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
+    encoded = sign_root(_root(agent, run, done, sealed.cid), run.keys.signing_seed)
+    request = SafesetCommitRequest(run.run_id)
+    answer, _ = await agent.session.ask(
+        "safeset.commit", request, SafesetCommitAnswer, b"".join((encoded, sealed.record))
+    )
+    hash = root_hash(encoded)
+    _check_answer(agent.identity, hash, answer, done.safeset)
+    # Head before cache: with a crash between them the next run only reads more.
+    head = KnownHead(timeline=run.begin.timeline, sequence=answer.sequence, root_hash=hash.hex())
+    agent.state.job(run.job.job_id).save_head(head)
+    await compute(cache.commit, hash)
+    await agent.session.ask("run.end", _end_request(run, done), RunEndAnswer)
+
+
+def _payload(run: _Run, done: Done) -> Payload:
+    manifest, definition = done.sent.manifest, run.job.definition
+    return Payload(
+        manifest.top_block, manifest.top_companion, manifest.level, socket.gethostname(), tuple(definition.include),
+        tuple(definition.exclude), PROGRAM_VERSION, run.begin_ns, time.time_ns(), tuple(done.missed.kept),
+    )  # fmt: skip
+
+
+def _root(agent: Agent, run: _Run, done: Done, payload_hash: bytes) -> Root:
+    manifest, scanned = done.sent.manifest, done.scanned
+    return Root(
+        suite=run.job.definition.suite,
+        complete=True,
+        keyring_id=run.keys.keyring_id,
+        generation=run.keys.generation,
+        job_id=run.job.job_id,
+        computer_id=bytes.fromhex(agent.identity.computer_id),
+        run_id=run.run_id,
+        timeline=run.begin.timeline,
+        sequence=done.safeset,
+        previous=run.begin.head_hash,
+        agent_time_ns=time.time_ns(),
+        payload_hash=payload_hash,
+        top_block=manifest.top_block,
+        top_companion=manifest.top_companion,
+        level=manifest.level,
+        figures=Figures(
+            scanned.files, scanned.directories, scanned.others, scanned.protected_bytes, done.sent.records,
+            done.sent.record_bytes, done.reused_bytes, done.missed.count,
+        ),  # fmt: skip
+    )
+
+
+def _check_answer(identity: Identity, hash: bytes, answer: SafesetCommitAnswer, sequence: int) -> None:
+    vault_id, vault_key = bytes.fromhex(identity.vault_id), bytes.fromhex(identity.vault_key)
+    try:
+        verify_countersignature(hash, vault_id, answer.time_ns, answer.countersignature, vault_key)
+    except IntegrityError as error:
+        raise Failure("damaged", str(error), "the vault is not the one that this agent registered at") from None
+    if answer.sequence != sequence:
+        raise Failure("damaged", f"the vault took safeset {sequence} as number {answer.sequence}", "ask its operator")
+
+
+def _end_request(run: _Run, done: Done) -> RunEndRequest:
+    outcome: Outcome = "warnings" if done.missed.count else "done"
+    return RunEndRequest(
+        run.run_id, outcome, done.scanned.files, done.sent.records, done.sent.record_bytes, done.missed.count,
+        dict(done.missed.codes),
+    )  # fmt: skip
+
+
+def _cache_failed(cache: Cache, error: BaseException) -> Failure:
+    cache.drop()
+    return Failure(
+        "failed",
+        f"the cache in the agent's state failed: {first_cause(error)}",
+        "it was dropped; check the disk of the state directory and run the backup again",
+    )
+
+
+async def _end_failed(agent: Agent, run: _Run, error: BaseException) -> None:
+    """Tells the vault that the run is over. Shielded, with a deadline: the connection may be what failed."""
+    outcome: Outcome = "failed" if isinstance(error, Exception) else "aborted"
+    with trio.move_on_after(_END_SECONDS) as scope:
+        scope.shield = True
+        try:
+            request = RunEndRequest(run.run_id, outcome, 0, 0, 0, 0, {})
+            await agent.session.ask("run.end", request, RunEndAnswer)
+        except Exception:
+            return

@@ -1,0 +1,54 @@
+"""What the scanning thread hands over at a time: chunks whose content is complete, and rows for the manifest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tools.agent.chunk import Extent, PendingChunk
+
+BATCH_BYTES = 8 * 1024 * 1024
+BATCH_ROWS = 4096
+
+
+class Fingerprint(NamedTuple):
+    """What must be the same for a path to count as unchanged. An inode of 0 is never the same: read it next time."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class ScanRow(NamedTuple):
+    """One path in scan order. `fingerprint` is None for a row that came from the cache unchanged.
+
+    The chunks of its extents are in this batch or an earlier one, or are ids that the vault already holds.
+    """
+
+    path: bytes
+    prefix: bytes
+    extents: Sequence[Extent | tuple[bytes, int, int]]
+    extras: bytes | None
+    content_bytes: int
+    fingerprint: Fingerprint | None
+
+
+@dataclass(slots=True)
+class Batch:
+    rows: list[ScanRow] = field(default_factory=list)
+    chunks: list[PendingChunk] = field(default_factory=list)
+    gone: list[bytes] = field(default_factory=list)
+    chunk_bytes: int = 0
+
+    def add_chunks(self, chunks: list[PendingChunk]) -> None:
+        for chunk in chunks:
+            self.chunks.append(chunk)
+            self.chunk_bytes += chunk.size_bytes
+
+    @property
+    def is_full(self) -> bool:
+        return self.chunk_bytes >= BATCH_BYTES or len(self.rows) >= BATCH_ROWS or len(self.gone) >= BATCH_ROWS
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rows or self.chunks or self.gone)

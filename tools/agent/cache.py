@@ -1,0 +1,176 @@
+"""What the last safeset said about each path, so that an unchanged file costs no reading and no packing.
+
+Only a help: it belongs to one safeset (keyring, job, timeline, root hash) and is dropped when it belongs to another, is
+damaged, or the vault does not know its safeset. Every row carries a checksum, because its extents go into a manifest as
+they are.
+
+Threads: the scanning thread reads (`rows`, `find_content`), the thread that feeds the manifest writes. The writes of a
+run are one transaction of their own connection; readers see the base until it is committed.
+"""
+
+import os
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+_SCHEMA_VERSION = 1
+_READ_ROWS = 1024
+_CACHE_KIB = 8192
+_EXTENT = struct.Struct("<32sII")
+_HASH_BYTES = 32
+
+_SCHEMA = """
+CREATE TABLE belongs (version INTEGER, keyring BLOB, job BLOB, timeline INTEGER, root_hash BLOB);
+CREATE TABLE rows (
+    key BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
+    prefix BLOB, extents BLOB, extras BLOB, checksum INTEGER, hash INTEGER
+) WITHOUT ROWID;
+CREATE INDEX contents ON rows (hash) WHERE hash IS NOT NULL;
+"""
+_COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, extras, checksum"
+
+
+class CachedRow(NamedTuple):
+    """`prefix` and `extras` are the entry's msgpack; `extents` are id, offset and length of each, packed."""
+
+    key: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    prefix: bytes
+    extents: bytes
+    extras: bytes | None
+    checksum: int
+
+    def is_whole(self) -> bool:
+        return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras)
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Which safesets a cache can be of."""
+
+    keyring_id: bytes
+    job_id: bytes
+    timeline: int
+
+
+class Cache:
+    def __init__(self, path: Path, belonging: Belonging) -> None:
+        self._path = path
+        self._belonging = belonging
+        self.base: bytes | None = None
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            self._connect()
+            self.base = self._load_base()
+        except sqlite3.DatabaseError:
+            self.drop()
+
+    def _connect(self) -> None:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        self._writer = self._connection()
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            self._writer.executescript(_SCHEMA)
+        self._reader = self._connection()
+        self._finder = self._connection()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        return connection
+
+    def _load_base(self) -> bytes | None:
+        found = self._writer.execute("SELECT version, keyring, job, timeline, root_hash FROM belongs").fetchall()
+        mine = (_SCHEMA_VERSION, self._belonging.keyring_id, self._belonging.job_id, self._belonging.timeline)
+        if len(found) == 1 and found[0][:4] == mine:
+            root_hash: bytes = found[0][4]
+            return root_hash
+        if found:
+            self.drop()
+        return None
+
+    def drop(self) -> None:
+        """Begins with an empty one."""
+        self.close()
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self.base = None
+        self._connect()
+
+    def close(self) -> None:
+        for name in ("_finder", "_reader", "_writer"):
+            connection = getattr(self, name, None)
+            if connection is not None:
+                connection.close()
+
+    # Reading: scanning thread.
+
+    def rows(self) -> Iterator[CachedRow]:
+        """All rows in scan order, one batch at a time."""
+        if self.base is None:
+            return
+        cursor = self._reader.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
+        make = CachedRow._make
+        while batch := cursor.fetchmany(_READ_ROWS):
+            yield from map(make, batch)
+
+    def find_content(self, hash: bytes) -> list[tuple[bytes, int, int]]:
+        """The extents of a file of the base with this content; none when there is no such file."""
+        if self.base is None:
+            return []
+        for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash),)):
+            row = CachedRow._make(found)
+            if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
+                return unpack_extents(row.extents)
+        return []
+
+    # Writing: the thread that feeds the manifest.
+
+    def begin(self) -> None:
+        self._writer.execute("BEGIN IMMEDIATE")
+
+    def change(self, rows: Iterable[CachedRow], gone: Iterable[bytes]) -> None:
+        """Keeps new rows and removes keys that are no more, inside the run's transaction."""
+        self._writer.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in gone))
+        self._writer.executemany(
+            f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            ((*row, _hash_number(row.prefix[-_HASH_BYTES:]) if row.extents else None) for row in rows),
+        )
+
+    def commit(self, root_hash: bytes) -> None:
+        """The cache belongs to this safeset from now on."""
+        b = self._belonging
+        self._writer.execute("DELETE FROM belongs")
+        self._writer.execute(
+            "INSERT INTO belongs VALUES (?,?,?,?,?)", (_SCHEMA_VERSION, b.keyring_id, b.job_id, b.timeline, root_hash)
+        )
+        self._writer.execute("COMMIT")
+        self.base = root_hash
+
+
+def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None) -> int:
+    crc32 = zlib.crc32
+    checksum = crc32(extents, crc32(prefix, crc32(key)))
+    return checksum if extras is None else crc32(extras, checksum)
+
+
+def pack_extents(extents: Iterable[tuple[bytes, int, int]]) -> bytes:
+    return b"".join(_EXTENT.pack(*extent) for extent in extents)
+
+
+def unpack_extents(packed: bytes) -> list[tuple[bytes, int, int]]:
+    return list(_EXTENT.iter_unpack(packed))
+
+
+def _hash_number(hash: bytes) -> int:
+    return int.from_bytes(hash[:8], "little", signed=True)

@@ -1,0 +1,1 @@
+"""The commands of vault-agent, one module each."""

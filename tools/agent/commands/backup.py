@@ -1,0 +1,66 @@
+"""`vault-agent backup`: runs a job once."""
+
+import time
+
+import click
+
+from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
+from tools.agent.backup import Agent, Done, back_up
+from tools.agent.commands.context import output_of, state_of
+from tools.agent.connection import ask_vault
+from tools.agent.missed import tell_missed
+from tools.agent.scan import ScanFigures
+from tools.agent.state import lock_state
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.client.output import Output
+from tools.client.program import Command
+from tools.client.progress import Figures, Progress
+from tools.client.session import VaultSession
+from tools.client.units import count_text, duration_text, size_text
+
+
+@click.command("backup", cls=Command)
+@click.argument("job")
+@click.pass_context
+def command(ctx: click.Context, job: str) -> int:
+    """Runs JOB now and makes its next safeset. Exit code 3: done, but some files could not be read."""
+    output, state = output_of(ctx), state_of(ctx)
+    start = time.monotonic()
+    identity = state.load_identity()
+
+    async def talk(session: VaultSession) -> Done:
+        with Progress(output) as progress:
+
+            def tell(phase: str, figures: ScanFigures) -> None:
+                progress.update(Figures(phase, figures.files, figures.protected_bytes))
+
+            return await back_up(Agent(state, identity, session), await _find(session, job), tell)
+
+    with lock_state(state):
+        done = ask_vault(state, identity, talk)
+    _tell_done(output, done, time.monotonic() - start)
+    return EXIT_WARNINGS if done.missed.count else EXIT_OK
+
+
+async def _find(session: VaultSession, name: str) -> AgentJob:
+    answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+    for job in answer.jobs:
+        if job.name == name:
+            return job
+    raise Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
+
+
+def _tell_done(output: Output, done: Done, seconds: float) -> None:
+    tell_missed(output, done.missed)
+    scanned, sent = done.scanned, done.sent
+    output.line({
+        "type": "summary", "safeset": done.safeset, "files": scanned.files, "directories": scanned.directories,
+        "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
+        "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
+        "seconds": round(seconds, 3), "warnings": done.missed.count,
+    })  # fmt: skip
+    if not output.json:
+        click.echo(
+            f"Safeset {done.safeset}: {count_text(scanned.files)} files, {size_text(scanned.protected_bytes)},"
+            f" {size_text(sent.record_bytes)} uploaded in {duration_text(seconds)}."
+        )

@@ -1,0 +1,101 @@
+"""`vault-agent ls`: the files of a safeset."""
+
+import json
+import os
+from typing import Any
+
+import click
+
+from tools.agent.commands.context import output_of, read_secret, sequence_of, state_of
+from tools.agent.connection import ask_vault
+from tools.agent.entries import walk_safeset, wanted_paths
+from tools.agent.unlock import Wanted, unlock
+from tools.client.documents import path_text
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.client.manifest import Entry, Extra, Kind, continues
+from tools.client.passwords import PasswordSource
+from tools.client.program import Command
+from tools.client.session import VaultSession
+from tools.client.terminal_text import escape_path
+from tools.client.units import time_json, time_text
+
+_KIND_WORDS = {kind: kind.name.lower() for kind in Kind}
+_KIND_LETTERS = {Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l"}
+
+
+@click.command("ls", cls=Command)
+@click.argument("job")
+@click.argument("path", required=False)
+@click.option("--safeset", default="latest", show_default=True, metavar="N", help="Number, or latest.")
+@click.option("--password-file", metavar="FILE", help="The job password; - is standard input.")
+@click.option("--password-command", metavar="COMMAND", help="A program that prints the job password.")
+@click.option("--recovery-code-file", metavar="FILE", help="The job's recovery code instead of its password.")
+@click.option("--computer", metavar="NAME", help="Another computer of the account whose job it is.")
+@click.pass_context
+def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> int:
+    """Lists everything in a safeset of JOB, or what is at and below PATH. The list is written while it is read."""
+    output, state = output_of(ctx), state_of(ctx)
+    wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
+    (selected,) = wanted_paths([] if path is None else [os.fsencode(path)])
+    source = PasswordSource(options["password_file"], options["password_command"])
+    secret = read_secret(source, options["recovery_code_file"], job)
+    listing = _JsonListing() if output.json else _TextListing()
+
+    async def talk(session: VaultSession) -> bool:
+        unlocked = await unlock(session, state, wanted, secret)
+        before: Entry | None = None
+        async for entries in walk_safeset(unlocked, selected):
+            for entry in entries:
+                if not continues(entry, before):
+                    listing.add(entry)
+                before = entry
+        if before is None and selected:
+            raise Failure("not_found", f"{path} is not in the safeset", "name it from the file system's root on")
+        return unlocked.root.complete
+
+    is_complete = ask_vault(state, state.load_identity(), talk)
+    listing.end()
+    return EXIT_OK if is_complete else EXIT_WARNINGS
+
+
+class _TextListing:
+    def add(self, entry: Entry) -> None:
+        letter = _KIND_LETTERS.get(Kind(entry.kind), "?")
+        target = (entry.extras or {}).get(Extra.LINK_TARGET)
+        arrow = f" -> {escape_path(target)}" if target is not None else ""
+        owner = f"{entry.user or entry.uid}:{entry.group or entry.gid}"
+        when = time_text(entry.mtime_ns)
+        click.echo(f"{letter}{entry.mode:04o} {owner:<17} {entry.size:>12} {when} /{escape_path(entry.path)}{arrow}")
+
+    def end(self) -> None:
+        return
+
+
+class _JsonListing:
+    """One JSON array, item by item: a safeset may hold more than fits in memory."""
+
+    def __init__(self) -> None:
+        self._opening = "[\n"
+
+    def add(self, entry: Entry) -> None:
+        click.echo(self._opening + json.dumps(_document(entry), ensure_ascii=False), nl=False)
+        self._opening = ",\n"
+
+    def end(self) -> None:
+        click.echo("[]" if self._opening == "[\n" else "\n]")
+
+
+def _document(entry: Entry) -> dict[str, object]:
+    target = (entry.extras or {}).get(Extra.LINK_TARGET)
+    return {
+        "path": "/" + path_text(entry.path),
+        "kind": _KIND_WORDS[Kind(entry.kind)],
+        "size": entry.size,
+        "mode": f"{entry.mode:04o}",
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "user": entry.user,
+        "group": entry.group,
+        "mtime": time_json(entry.mtime_ns),
+        "target": None if target is None else path_text(target),
+    }

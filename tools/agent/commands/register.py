@@ -1,0 +1,76 @@
+"""`vault-agent register`: keys for this computer, and the vault's word for who it is."""
+
+import socket
+from pathlib import Path
+
+import click
+
+from protocol.messages import RegisterAnswer, RegisterRequest
+from tools.agent.commands.context import output_of, state_path
+from tools.agent.connection import PROGRAM, run_loop
+from tools.agent.state import Identity, create_state, lock_state
+from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
+from tools.client.failure import Failure
+from tools.client.invite_code import InviteCode, parse_invite_code
+from tools.client.program import Command
+from tools.client.session import Endpoint, connect, fetch_authority
+
+
+@click.command("register", cls=Command)
+@click.argument("url")
+@click.option("--code", required=True, help="What `vaultctl computer invite` printed.")
+@click.option("--ca", type=click.Path(path_type=Path), metavar="FILE", help="The site's authority certificate.")
+@click.option("--name", help="This computer's name in the account; its host name without it.")
+@click.pass_context
+def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str | None) -> None:
+    """Makes this computer known to the vault at URL and keeps its identity in the state directory.
+
+    Shows the fingerprint of the agent's key: whoever creates a job for this computer compares it.
+    """
+    invite = parse_invite_code(code)
+    computer = name or socket.gethostname()
+    ca_pem = None if ca is None else _read_authority(ca)
+    state = create_state(state_path(ctx))
+    with lock_state(state):
+        if state.is_registered():
+            raise Failure("conflict", f"{state.path} belongs to an agent that is registered", "use another --state")
+        key = create_agent_key()
+        answer, authority_pem = run_loop(lambda: _register(url, invite, computer, key, ca_pem))
+        state.save_keys(key.tls_private_pem, key.sealing_private)
+        agent_key = fingerprint_text(key.fingerprint)
+        state.save_identity(_identity(url, answer, authority_pem, agent_key))
+    document = {"computer": answer.name, "agent_key": agent_key}
+    output_of(ctx).show(document, lambda: f"Registered as {answer.name}.\nAgent key: {agent_key}")
+
+
+async def _register(
+    url: str, invite: InviteCode, computer: str, key: AgentKey, ca_pem: str | None
+) -> tuple[RegisterAnswer, str]:
+    authority_pem = ca_pem or await fetch_authority(url, invite.authority_fingerprint)
+    async with connect(Endpoint(url, authority_pem), PROGRAM) as session:
+        request = RegisterRequest(invite.secret, computer, key.certificate_request(computer), key.sealing_public)
+        answer, _ = await session.ask("register", request, RegisterAnswer)
+    return answer, authority_pem
+
+
+def _identity(url: str, answer: RegisterAnswer, authority_pem: str, agent_key: str) -> Identity:
+    """The authority is the one that the connection was checked against, not the one that the answer names."""
+    return Identity(
+        url=url,
+        vault_id=answer.vault_id.hex(),
+        vault_key=answer.vault_key.hex(),
+        account_id=answer.account_id.hex(),
+        computer_id=answer.computer_id.hex(),
+        computer=answer.name,
+        kind=answer.kind,
+        authority_pem=authority_pem,
+        certificate_pem=answer.certificate_pem,
+        agent_key=agent_key,
+    )
+
+
+def _read_authority(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure("usage", f"{path} cannot be read as a certificate: {error}", "it is the site's ca.pem") from None

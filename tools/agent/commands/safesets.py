@@ -1,0 +1,28 @@
+"""`vault-agent safesets`: the restore points of a job."""
+
+import click
+
+from protocol.messages import SafesetListAnswer, SafesetListRequest
+from tools.agent.commands.context import output_of, state_of
+from tools.agent.connection import ask_vault
+from tools.client.program import Command
+from tools.client.safeset_listing import safeset_document, safesets_text
+from tools.client.session import VaultSession
+
+
+@click.command("safesets", cls=Command)
+@click.argument("job")
+@click.option("--computer", metavar="NAME", help="Another computer of the account whose job it is.")
+@click.pass_context
+def command(ctx: click.Context, job: str, computer: str | None) -> None:
+    """Lists the safesets of JOB."""
+    state = state_of(ctx)
+    identity = state.load_identity()
+    request = SafesetListRequest(computer or identity.computer, job)
+
+    async def talk(session: VaultSession) -> SafesetListAnswer:
+        answer, _ = await session.ask("safeset.list", request, SafesetListAnswer)
+        return answer
+
+    safesets = ask_vault(state, identity, talk).safesets
+    output_of(ctx).show([safeset_document(safeset) for safeset in safesets], lambda: safesets_text(safesets))

@@ -1,0 +1,79 @@
+"""`vault-agent status`: who this agent is, the key that people compare, and its jobs."""
+
+import click
+
+from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
+from tools.agent.commands.context import output_of, state_of
+from tools.agent.connection import ask_vault
+from tools.agent.state import Identity
+from tools.client.failure import EXIT_OK, Failure, describe
+from tools.client.program import Command
+from tools.client.session import VaultSession
+from tools.client.tables import Column, fields_text, table_text
+
+_COLUMNS = (Column("JOB"), Column("SAFESETS", right=True), Column("STATE"))
+
+
+@click.command("status", cls=Command)
+@click.pass_context
+def command(ctx: click.Context) -> int:
+    """Shows this agent's key fingerprint, its vault, and its jobs there.
+
+    The key is shown even when the vault cannot be reached; the exit code says then why the jobs are not.
+    """
+    state = state_of(ctx)
+    identity = state.load_identity()
+    jobs: list[AgentJob] | None = None
+    failure: Failure | None = None
+    try:
+        jobs = ask_vault(state, identity, _jobs)
+    except Exception as error:
+        failure = describe(error)
+    output = output_of(ctx)
+    output.show(_document(identity, jobs), lambda: _text(identity, jobs))
+    if failure is None:
+        return EXIT_OK
+    output.note(f"error: {failure.message}")
+    return failure.exit_code
+
+
+async def _jobs(session: VaultSession) -> list[AgentJob]:
+    answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+    return answer.jobs
+
+
+def _document(identity: Identity, jobs: list[AgentJob] | None) -> dict[str, object]:
+    return {
+        "computer": identity.computer,
+        "kind": identity.kind,
+        "agent_key": identity.agent_key,
+        "url": identity.url,
+        "vault_id": identity.vault_id,
+        "account_id": identity.account_id,
+        "jobs": None if jobs is None else [_job_document(job) for job in jobs],
+    }
+
+
+def _job_document(job: AgentJob) -> dict[str, object]:
+    return {
+        "job": job.name,
+        "keyring_ready": job.keyring_id is not None,
+        "safeset": job.head_sequence,
+        "run_requested": job.run_requested,
+    }
+
+
+def _text(identity: Identity, jobs: list[AgentJob] | None) -> str:
+    fields = fields_text([
+        ("Computer", identity.computer), ("Agent key", identity.agent_key), ("Vault", identity.url),
+    ])  # fmt: skip
+    if jobs is None:
+        return fields
+    rows = [(job.name, str(job.head_sequence), _state(job)) for job in jobs]
+    return fields + "\n\n" + table_text(_COLUMNS, rows, "This computer has no job yet.")
+
+
+def _state(job: AgentJob) -> str:
+    if job.run_requested:
+        return "a run is asked for"
+    return "ready" if job.keyring_id is not None else "waits for its first backup"

@@ -1,0 +1,41 @@
+"""The session of a registered agent, and the way from a command into the event loop and back."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from tools.agent.state import Identity, StateDirectory
+from tools.client.failure import Failure, first_cause
+from tools.client.record_format import IntegrityError
+from tools.client.session import Endpoint, VaultSession, connect
+
+Answer = TypeVar("Answer")
+
+PROGRAM = "vault-agent"
+
+
+def ask_vault(state: StateDirectory, identity: Identity, talk: Callable[[VaultSession], Awaitable[Answer]]) -> Answer:
+    """Connects as this agent, talks, and closes the connection."""
+    endpoint = Endpoint(
+        identity.url, identity.authority_pem, None, str(state.certificate_path), str(state.key_path)
+    )  # fmt: skip
+
+    async def connected() -> Answer:
+        async with connect(endpoint, PROGRAM) as session:
+            return await talk(session)
+
+    return run_loop(connected)
+
+
+def run_loop(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Runs it; of a group of errors the one that a person should read comes out."""
+    try:
+        return trio.run(work)
+    except BaseException as error:
+        cause = first_cause(error)
+        if isinstance(cause, IntegrityError):
+            raise Failure("damaged", str(cause), "if it happens again, ask the vault's operator") from error
+        if cause is not error and isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise

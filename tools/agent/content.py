@@ -1,0 +1,119 @@
+"""Reading files: opened without following links, compared with what was scanned, read again when they changed."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from blake3 import blake3
+
+from tools.agent.chunk import PendingChunk
+from tools.agent.walk import Found
+from tools.client.chunker import CUT_FROM_BYTES, FileCutter
+
+ATTEMPTS_MAX = 3
+# Twice the longest chunk: what is left after the cuts is then moved at most once for each chunk.
+_BUFFER_BYTES = 8 * 1024 * 1024
+
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Replaced(OSError):
+    """Something else is under this name now."""
+
+
+def open_found(found: Found) -> int:
+    """The file that was scanned, and no other. The access time stays as it is where the system lets us."""
+    try:
+        descriptor = os.open(found.name, _OPEN_FILE | os.O_NOATIME, dir_fd=found.directory)
+    except PermissionError:
+        descriptor = os.open(found.name, _OPEN_FILE, dir_fd=found.directory)
+    status = os.fstat(descriptor)
+    if status.st_ino != found.status.st_ino or status.st_dev != found.status.st_dev or not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Replaced(f"{found.path!r} was replaced during the scan")
+    return descriptor
+
+
+def is_same(before: os.stat_result, after: os.stat_result) -> bool:
+    return (
+        before.st_size == after.st_size
+        and before.st_mtime_ns == after.st_mtime_ns
+        and before.st_ctime_ns == after.st_ctime_ns
+    )
+
+
+def read_small(descriptor: int) -> tuple[bytes, os.stat_result, bool]:
+    """Content, status, and whether the file kept changing; never more than one byte above what the status said."""
+    before = os.fstat(descriptor)
+    for attempt in range(ATTEMPTS_MAX):
+        content = _read_up_to(descriptor, before.st_size + 1)
+        after = os.fstat(descriptor)
+        if len(content) == before.st_size and is_same(before, after):
+            return content, after, False
+        if attempt + 1 < ATTEMPTS_MAX and after.st_size < CUT_FROM_BYTES:
+            before = after
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            break
+    return content, after, True
+
+
+def _read_up_to(descriptor: int, limit_bytes: int) -> bytes:
+    content = os.read(descriptor, limit_bytes)
+    # A regular file gives less than was asked for only at its end or where it is cut off meanwhile.
+    while 0 < len(content) < limit_bytes - 1:
+        more = os.read(descriptor, limit_bytes - len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+class LargeFile:
+    """One reading of a large file: iterate for its chunks, then look at `hash`, `size_bytes` and `is_changed`."""
+
+    def __init__(self, descriptor: int, hash_key: bytes, cutter: FileCutter) -> None:
+        self._descriptor = descriptor
+        self._hasher = blake3(key=hash_key)
+        self._cutter = cutter
+        self._before = os.fstat(descriptor)
+        self.status = self._before
+        self.size_bytes = 0
+        self.is_changed = False
+
+    @property
+    def hash(self) -> bytes:
+        return self._hasher.digest()
+
+    def __iter__(self) -> Iterator[PendingChunk]:
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        buffer = bytearray(_BUFFER_BYTES)
+        view = memoryview(buffer)
+        held = 0
+        is_final = False
+        while not is_final:
+            filled = self._fill(view[held:])
+            self._hasher.update(view[held : held + filled])
+            held += filled
+            is_final = held < len(buffer) or self.size_bytes > self._before.st_size
+            start = 0
+            for length in self._cutter.cut(view[:held], final=is_final):
+                yield PendingChunk(bytes(view[start : start + length]))
+                start += length
+            view[: held - start] = bytes(view[start:held])
+            held -= start
+        self.status = os.fstat(self._descriptor)
+        self.is_changed = self.size_bytes != self._before.st_size or not is_same(self._before, self.status)
+
+    def _fill(self, room: memoryview) -> int:
+        """Stops a little above the size that the file had: one that grows for ever still ends."""
+        filled = 0
+        limit = max(0, self._before.st_size - self.size_bytes) + 1
+        room = room[:limit]
+        while filled < len(room):
+            count = os.readv(self._descriptor, [room[filled:]])
+            if not count:
+                break
+            filled += count
+        self.size_bytes += filled
+        return filled

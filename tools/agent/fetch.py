@@ -1,0 +1,142 @@
+"""Fetches records under a restore's ticket and opens them; what is damaged or missing is reported, the rest comes.
+
+Trio thread, but for the functions that open: those run in worker threads.
+"""
+
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from protocol.limits import FETCH_IDS_MAX
+from protocol.messages import ChunkFetchRequest, FetchBatch, RestoreOpenAnswer
+from tools.client.envelope import RecordOpener
+from tools.client.keyring import Keyring
+from tools.client.manifest_walk import BlockReference, FetchedBlock
+from tools.client.offload import compute
+from tools.client.record_format import IntegrityError, RecordType, cid, parse_header
+from tools.client.root import Payload, Root, check_payload, decode_payload
+from tools.client.run_key import RunKeys
+from tools.client.session import VaultSession
+
+Opened = Callable[[bytes, bytes | IntegrityError], None]
+"""Called for each chunk, from any thread: its id, and its content or why there is none."""
+
+_Take = Callable[[list[bytes], FetchBatch, memoryview], Awaitable[None]]
+
+
+class Fetcher:
+    """One unlocked safeset's way to its records."""
+
+    def __init__(self, session: VaultSession, ticket: bytes, keyring: Keyring, root: Root) -> None:
+        self.root = root
+        self._session = session
+        self._ticket = ticket
+        self._run_keys = RunKeys(keyring)
+        self._adding_keys = threading.Lock()
+        generation = keyring.generation(root.generation)
+        self.opener = RecordOpener(self._run_keys, generation.id_key, keyring.minimum_suite)
+
+    def add_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
+        """Worker threads; a key that does not open makes its records fail later, one by one."""
+        with self._adding_keys:
+            for id, sealed in keys:
+                try:
+                    self._run_keys.add(id, sealed)
+                except IntegrityError:
+                    continue
+
+    async def fetch_chunks(self, ids: Sequence[bytes], opened: Opened) -> None:
+        """All of them, each once, in about the order of asking."""
+
+        async def open_batch(part: list[bytes], batch: FetchBatch, raw: memoryview) -> None:
+            await compute(self._open_chunks, part, batch, raw, opened)
+
+        for start in range(0, len(ids), FETCH_IDS_MAX):
+            for lost in await self._records(ids[start : start + FETCH_IDS_MAX], open_batch):
+                opened(lost, IntegrityError(f"chunk {lost.hex()} is missing or damaged at the vault"))
+
+    async def fetch_blocks(self, references: Sequence[BlockReference]) -> list[FetchedBlock]:
+        """Manifest blocks with their companions' records; IntegrityError when one cannot be had."""
+        ids = [id for reference in references for id in (reference.block, reference.companion)]
+        records: dict[bytes, memoryview] = {}
+
+        async def keep_batch(part: list[bytes], batch: FetchBatch, raw: memoryview) -> None:
+            await compute(self.add_keys, batch.keys)
+            records.update(zip(part, _split(raw, batch.lengths), strict=True))
+
+        for lost in await self._records(list(dict.fromkeys(ids)), keep_batch):
+            raise IntegrityError(f"a block of the manifest is missing or damaged at the vault: {lost.hex()}")
+        return await compute(self._open_blocks, references, records)
+
+    async def _records(self, ids: Sequence[bytes], take: _Take) -> list[bytes]:
+        """Gives each batch to `take`; returns the ids that the vault cannot give. After each of those it asks anew."""
+        left, lost = list(ids), []
+        while left:
+            try:
+                async with self._session.call("chunk.fetch") as call:
+                    await call.send(ChunkFetchRequest(self._ticket), b"".join(left))
+                    await call.end()
+                    while (received := await call.receive(FetchBatch)) is not None:
+                        batch, raw = received
+                        part, left = left[: len(batch.lengths)], left[len(batch.lengths) :]
+                        if len(part) != len(batch.lengths) or sum(batch.lengths) != len(raw):
+                            raise RemoteProtocolError(ErrorCode.internal, "the vault sent other records than asked for")
+                        await take(part, batch, raw)
+                if left:
+                    raise ConnectionLost("the vault ended a fetch before everything came")
+            except RemoteProtocolError as error:
+                bad = _named(error, left)
+                if bad is None:
+                    raise
+                left.remove(bad)
+                lost.append(bad)
+        return lost
+
+    def _open_chunks(self, ids: list[bytes], batch: FetchBatch, raw: memoryview, opened: Opened) -> None:
+        self.add_keys(batch.keys)
+        for id, record in zip(ids, _split(raw, batch.lengths), strict=True):
+            try:
+                opened(id, self.opener.open(record, id, RecordType.DATA))
+            except IntegrityError as error:
+                opened(id, error)
+
+    def _open_blocks(
+        self, references: Sequence[BlockReference], records: dict[bytes, memoryview]
+    ) -> list[FetchedBlock]:
+        return [
+            (self.opener.open(records[r.block], r.block, RecordType.MANIFEST), records[r.companion]) for r in references
+        ]
+
+
+def open_safeset_records(fetcher: Fetcher, answer: RestoreOpenAnswer, raw: bytes) -> tuple[Payload, FetchedBlock]:
+    """Payload and top block that came with the answer to restore.open. Worker threads."""
+    root = fetcher.root
+    fetcher.add_keys(answer.run_keys)
+    if cid(answer.payload) != root.payload_hash:
+        raise IntegrityError("the safeset's payload is not the one that its root names")
+    try:
+        payload_id = parse_header(answer.payload).id
+    except ValueError as error:
+        raise IntegrityError(f"the safeset's payload is damaged: {error}") from None
+    payload = decode_payload(fetcher.opener.open(answer.payload, payload_id, RecordType.ROOT))
+    check_payload(root, payload)
+    if sum(answer.lengths) != len(raw):
+        raise IntegrityError("the top block came with another length than the vault says")
+    block, companion = _split(memoryview(raw), answer.lengths)
+    return payload, (fetcher.opener.open(block, root.top_block, RecordType.MANIFEST), companion)
+
+
+def _named(error: RemoteProtocolError, ids: Sequence[bytes]) -> bytes | None:
+    """The id that an error is about; errors about anything else end the restore."""
+    if isinstance(error, ConnectionLost) or error.code not in (ErrorCode.damaged, ErrorCode.not_found):
+        return None
+    return next((id for id in ids if id.hex() in error.message), None)
+
+
+def _split(raw: memoryview, lengths: Sequence[int]) -> list[memoryview]:
+    parts = []
+    position = 0
+    for length in lengths:
+        parts.append(raw[position : position + length])
+        position += length
+    return parts

@@ -1,0 +1,61 @@
+"""Compares the vault's newest safeset of a job with the last one that this agent saw countersigned.
+
+A vault that was rolled back, or that left a safeset out, is noticed here as long as the agent keeps its state.
+"""
+
+from typing import Protocol
+
+from tools.agent.state import KnownHead
+from tools.client.failure import Failure
+from tools.client.root import Root, root_hash
+
+
+class ToldHead(Protocol):
+    """What the vault says, in a job or at a run's begin."""
+
+    @property
+    def timeline(self) -> int: ...
+    @property
+    def head_sequence(self) -> int: ...
+    @property
+    def head_hash(self) -> bytes: ...
+
+
+def check_head(known: KnownHead | None, told: ToldHead) -> None:
+    """A newer head than the known one is fine: the answer to a commit may have been lost."""
+    if known is None:
+        return
+    if told.timeline != known.timeline:
+        raise _rolled_back(f"it is on timeline {told.timeline}, this agent knows timeline {known.timeline}")
+    if told.head_sequence < known.sequence:
+        raise _rolled_back(
+            f"its newest safeset of this job is {told.head_sequence}, but it countersigned safeset {known.sequence}"
+        )
+    if told.head_sequence == known.sequence and told.head_hash.hex() != known.root_hash:
+        raise _rolled_back(f"its safeset {known.sequence} is not the one that it countersigned")
+
+
+def check_restored(known: KnownHead | None, root: Root, encoded: bytes, wanted_sequence: int) -> None:
+    """The safeset that a vault hands out must be the one that was asked for, and not older than it may be."""
+    if wanted_sequence and root.sequence != wanted_sequence:
+        message = f"the vault answered with safeset {root.sequence}, not {wanted_sequence}"
+        raise Failure("damaged", message, "ask its operator")
+    if known is None or root.timeline != known.timeline:
+        return
+    if root.sequence == known.sequence and root_hash(encoded).hex() != known.root_hash:
+        message = f"the vault's safeset {known.sequence} is not the one that it countersigned"
+        raise Failure("damaged", message, "ask its operator")
+    if not wanted_sequence and root.sequence < known.sequence:
+        raise Failure(
+            "damaged",
+            f"the vault calls safeset {root.sequence} its latest, but it countersigned safeset {known.sequence}",
+            f"to restore what it has, name it: --safeset {root.sequence}",
+        )
+
+
+def _rolled_back(message: str) -> Failure:
+    return Failure(
+        "damaged",
+        f"the vault went back in time or lost safesets: {message}",
+        "nothing was sent; ask the vault's operator before you back up again",
+    )

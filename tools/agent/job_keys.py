@@ -1,0 +1,98 @@
+"""The agent's part of a job's keyring: from its state, or made on the first run from the job's secret.
+
+Order: the unattended part is saved before the vault hears of the keyring, the message id after it. A crash between them
+leaves the secret usable for another try, and no keyring whose keys this computer lacks. The whole keyring and the
+password are only in memory, only while the keyring is made.
+"""
+
+from dataclasses import dataclass
+
+from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
+from tools.agent.state import Identity, StateDirectory
+from tools.client.agent_key import AgentKey
+from tools.client.failure import Failure
+from tools.client.job_secret import JobSecret, SecretAddress, open_job_secret
+from tools.client.keyring import Keyring, Unattended, create_keyring, signing_public_key
+from tools.client.offload import compute
+from tools.client.record_format import IntegrityError
+from tools.client.session import VaultSession
+from tools.client.slot import NewSlot, create_password_slot, create_recovery_slot
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeKeyring:
+    request: KeyringCreateRequest
+    unattended: Unattended
+    message_id: bytes
+
+
+async def load_job_keys(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
+    """The keys that the job's runs use; on the first run makes the keyring."""
+    job_state = state.job(job.job_id)
+    saved = job_state.load_unattended()
+    unattended = _decode(saved) if saved is not None else None
+    if job.keyring_id is not None:
+        if unattended is None or unattended.keyring_id != job.keyring_id:
+            raise Failure(
+                "conflict",
+                f"the keyring of job {job.name!r} was made by another state directory than this one",
+                "use the state directory of that agent, or create the job anew",
+            )
+        return unattended
+    if job.secret is None:
+        raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")
+    made = await compute(_make, state, identity, job)
+    job_state.save_unattended(made.unattended.encode())
+    await session.ask("keyring.create", made.request, KeyringCreateAnswer)
+    job_state.mark_used(made.message_id)
+    return made.unattended
+
+
+def _make(state: StateDirectory, identity: Identity, job: AgentJob) -> _MadeKeyring:
+    address = SecretAddress(bytes.fromhex(identity.account_id), bytes.fromhex(identity.computer_id), job.job_id)
+    agent_key = AgentKey(state.key_path.read_bytes(), state.load_sealing_private())
+    assert job.secret is not None
+    try:
+        opened = open_job_secret(job.secret, address, agent_key)
+    except IntegrityError as error:
+        raise Failure("damaged", str(error), "create the job anew; if it happens again, ask the operator") from None
+    if state.job(job.job_id).is_used(opened.message_id):
+        raise Failure(
+            "damaged",
+            f"the vault shows the secret of job {job.name!r} again, which was used already",
+            "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
+        )
+    keyring = create_keyring(job.job_id)
+    return _MadeKeyring(
+        _request(keyring, job.job_id, _slots(keyring, opened.secret)),
+        Unattended.of(keyring, job.job_id),
+        opened.message_id,
+    )
+
+
+def _slots(keyring: Keyring, secret: JobSecret) -> list[NewSlot]:
+    slots = [create_password_slot(keyring, secret.password)]
+    if secret.recovery_code is not None:
+        slots.append(create_recovery_slot(keyring, secret.recovery_code))
+    return slots
+
+
+def _request(keyring: Keyring, job_id: bytes, slots: list[NewSlot]) -> KeyringCreateRequest:
+    newest = keyring.newest
+    return KeyringCreateRequest(
+        job_id=job_id,
+        keyring_id=keyring.keyring_id,
+        generation=newest.number,
+        kem=newest.kem,
+        public_key=newest.public_key,
+        minimum_suite=keyring.minimum_suite,
+        signing_key=signing_public_key(keyring.signing_seed(job_id)),
+        slots=[SlotUpload(new.slot, new.proof_hash) for new in slots],
+    )
+
+
+def _decode(saved: bytes) -> Unattended:
+    try:
+        return Unattended.decode(saved)
+    except IntegrityError as error:
+        raise Failure("damaged", f"the agent's state is damaged: {error}", "bring it back from a copy") from None

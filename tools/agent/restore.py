@@ -1,0 +1,155 @@
+"""A restore: entries are surveyed and planned, chunks fetched ahead within a budget, files written, all at once.
+
+The plan runs ahead of the writer by at most the budget. Whatever is damaged is named and the rest goes on.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from tools.agent.budget import ByteBudget
+from tools.agent.entries import walk_safeset
+from tools.agent.missed import Missed
+from tools.agent.restore_plan import Planner
+from tools.agent.survey import Decision, Overwrite, Survey
+from tools.agent.unlock import Unlocked
+from tools.agent.window import Slot, Window
+from tools.agent.write_tree import DAMAGED, TreeWriter
+from tools.client.failure import Failure
+from tools.client.keyring import file_hash_key
+from tools.client.manifest import Entry, Extra, Kind
+from tools.client.offload import compute
+from tools.client.record_format import IntegrityError
+
+MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
+_WINDOWS_AHEAD = 16
+_RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
+_WARNINGS = {Decision.exists: "exists", Decision.in_the_way: "in the way"}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    root: Path
+    overwrite: Overwrite
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    files: int
+    bytes: int
+    missed: Missed
+    manifest_damage: str | None
+
+    @property
+    def is_damaged(self) -> bool:
+        return self.manifest_damage is not None or self.missed.codes[DAMAGED] > 0
+
+
+Tell = Callable[[int, int], None]
+"""Files and bytes that are written."""
+
+
+async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Destination, tell: Tell) -> Restored:
+    """`paths` without leading slashes, none inside another; an empty one is everything."""
+    return await _Restore(unlocked, destination, tell).run(paths)
+
+
+class _Restore:
+    def __init__(self, unlocked: Unlocked, destination: Destination, tell: Tell) -> None:
+        hash_key = file_hash_key(unlocked.id_key)
+        # Two lists, because plan and writer run in different threads at the same time.
+        self._planned, self._written = Missed(), Missed()
+        self._unlocked = unlocked
+        self._tell = tell
+        self._survey = Survey(destination.root, destination.overwrite, hash_key)
+        self._writer = TreeWriter(destination.root, destination.overwrite, hash_key, self._written)
+        self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
+        self._planner = Planner()
+        self._manifest_damage: str | None = None
+
+    async def run(self, paths: Sequence[bytes]) -> Restored:
+        try:
+            to_writer, from_plan = trio.open_memory_channel[Window](_WINDOWS_AHEAD)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._plan, paths, to_writer, nursery)
+                await self._write(from_plan)
+        finally:
+            self._survey.close()
+            with trio.CancelScope(shield=True):
+                await compute(self._writer.close)
+        return Restored(self._writer.files, self._writer.bytes, self._all_missed(), self._manifest_damage)
+
+    async def _plan(
+        self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        async with to_writer:
+            try:
+                for path in paths:
+                    await self._plan_path(path, to_writer, nursery)
+            except IntegrityError as error:
+                self._manifest_damage = str(error)
+            await self._pass_on(self._planner.finish(), to_writer, nursery)
+
+    async def _plan_path(
+        self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        is_found = False
+        async for entries in walk_safeset(self._unlocked, path):
+            is_found = True
+            decisions = await compute(self._survey.decide, entries)
+            for entry, decision in zip(entries, decisions, strict=True):
+                if self._is_written(entry, decision):
+                    for window in self._planner.add(entry):
+                        await self._pass_on(window, to_writer, nursery)
+        if not is_found:
+            self._planned.add(path, "not in the safeset")
+
+    def _is_written(self, entry: Entry, decision: Decision) -> bool:
+        if entry.kind not in _RESTORED_KINDS or (entry.extras and Extra.HOLES in entry.extras):
+            self._planned.add(entry.path, "kind not restored yet")
+            return False
+        if decision in _WARNINGS:
+            self._planned.add(entry.path, _WARNINGS[decision])
+        return decision is Decision.write
+
+    async def _pass_on(
+        self, window: Window, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        await self._budget.take(window.fetched_bytes)
+        nursery.start_soon(self._fetch, window)
+        await to_writer.send(window)
+
+    async def _fetch(self, window: Window) -> None:
+        fetched: dict[bytes, Slot] = window.fetched
+
+        def opened(id: bytes, content: bytes | IntegrityError) -> None:
+            fetched[id].content = content
+
+        if fetched:
+            await self._unlocked.fetcher.fetch_chunks(list(fetched), opened)
+        window.is_ready.set()
+
+    async def _write(self, from_plan: trio.MemoryReceiveChannel[Window]) -> None:
+        async with from_plan:
+            async for window in from_plan:
+                await window.is_ready.wait()
+                await compute(self._writer.write, window)
+                await self._budget.give_back(window.fetched_bytes)
+                self._tell(self._writer.files, self._writer.bytes)
+
+    def _all_missed(self) -> Missed:
+        everything = Missed()
+        for part in (self._planned, self._written):
+            everything.codes.update(part.codes)
+            everything.kept += part.kept
+        return everything
+
+
+def prepare_root(root: Path) -> None:
+    """Makes the directory to restore into where it is missing."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure("usage", f"{root} cannot be made: {error.strerror}", "name another --target") from None

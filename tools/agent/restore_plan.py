@@ -1,0 +1,68 @@
+"""Turns entries into windows: what to fetch together, each chunk once for as long as neighbours need it."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from tools.agent.window import Begin, End, Part, Slot, Window
+from tools.client.manifest import Entry, Kind, continues
+
+WINDOW_BYTES = 8 * 1024 * 1024
+_WINDOW_STEPS = 8192
+# A chunk is counted as at least this: how long it is becomes known only when it is there.
+_CHUNK_BYTES_GUESS = 1024 * 1024
+_KEPT_BYTES = 24 * 1024 * 1024
+
+
+class Planner:
+    """Entries come in order; a window that became full is answered."""
+
+    def __init__(self) -> None:
+        self._window = Window()
+        self._before: Entry | None = None
+        self._is_open = False
+        self._kept: OrderedDict[bytes, Slot] = OrderedDict()
+        self._kept_bytes = 0
+
+    def add(self, entry: Entry) -> Iterator[Window]:
+        if not continues(entry, self._before):
+            self._end_file()
+            self._window.steps.append(Begin(entry))
+            self._is_open = entry.kind == Kind.FILE
+        self._before = entry
+        for id, offset, length in entry.extents:
+            self._window.steps.append(Part(self._slot(id, offset + length), offset, length))
+            if self._is_full():
+                yield self._taken()
+        if self._is_full():
+            yield self._taken()
+
+    def finish(self) -> Window:
+        self._end_file()
+        return self._taken()
+
+    def _end_file(self) -> None:
+        if self._is_open:
+            self._window.steps.append(End())
+            self._is_open = False
+
+    def _is_full(self) -> bool:
+        return self._window.fetched_bytes >= WINDOW_BYTES or len(self._window.steps) >= _WINDOW_STEPS
+
+    def _taken(self) -> Window:
+        window, self._window = self._window, Window()
+        return window
+
+    def _slot(self, id: bytes, end: int) -> Slot:
+        slot = self._kept.get(id)
+        if slot is None:
+            slot = Slot(max(end, _CHUNK_BYTES_GUESS))
+            self._window.fetched[id] = slot
+            self._window.fetched_bytes += slot.size_bytes
+            self._kept[id] = slot
+            self._kept_bytes += slot.size_bytes
+            while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
+                _, oldest = self._kept.popitem(last=False)
+                self._kept_bytes -= oldest.size_bytes
+        else:
+            self._kept.move_to_end(id)
+        return slot

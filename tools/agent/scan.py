@@ -1,0 +1,263 @@
+"""From the disk to batches: walks, compares with the cache, reads and cuts what is new.
+
+The walk and the cache's rows come in the same order and are merged as they go: no look-up for each path. Rows whose
+bundle is not complete yet wait, and with them all rows behind; a bundle is ended early rather than let more than
+`WAITING_ROWS_MAX` wait. All of it runs in one thread at a time, called again and again for the next batch.
+"""
+
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from tools.agent.batch import Batch, Fingerprint, ScanRow
+from tools.agent.bundle import Bundler
+from tools.agent.cache import Cache, CachedRow, unpack_extents
+from tools.agent.chunk import Extent, PendingChunk
+from tools.agent.content import ATTEMPTS_MAX, LargeFile, open_found, read_small
+from tools.agent.linked import CountedOnce
+from tools.agent.missed import Missed
+from tools.agent.owners import group_name, user_name
+from tools.agent.walk import Found, TreeWalk
+from tools.client.chunker import CUT_FROM_BYTES, FileCutter
+from tools.client.manifest import FLAG_CHANGED_WHILE_READ, Entry, Extra, Kind, pack_extras, pack_prefix
+
+WAITING_ROWS_MAX = 16_384
+# Contents of this run that a later file may share; a duplicate farther away is found as a chunk at the latest.
+_SHARED_CONTENTS_MAX = 16_384
+# A file that was written this shortly before it was read may change again without its times changing.
+_TIME_GRAIN_NS = 20_000_000
+
+_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMBOLIC_LINK}
+
+Extents = list[Extent] | list[tuple[bytes, int, int]]
+
+
+@dataclass(slots=True)
+class ScanFigures:
+    files: int = 0
+    directories: int = 0
+    others: int = 0
+    protected_bytes: int = 0
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanKeys:
+    hash_key: bytes
+    chunker_seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    hash: bytes
+    extents: Extents
+    status: os.stat_result
+    size_bytes: int
+    is_changed: bool
+
+
+class Scanner:
+    def __init__(self, walk: TreeWalk, cache: Cache, keys: ScanKeys, missed: Missed) -> None:
+        self.figures = ScanFigures()
+        self._walk = walk
+        self._cache = cache
+        self._hash_key = keys.hash_key
+        self._cutter = FileCutter(keys.chunker_seed)
+        self._missed = missed
+        self._bundler = Bundler()
+        self._shared: OrderedDict[bytes, Extents] = OrderedDict()
+        self._linked = CountedOnce()
+        self._waiting: list[ScanRow] = []
+        self._batch = Batch()
+        self._steps = self._scan()
+
+    def next_batch(self) -> Batch | None:
+        """None after the last one."""
+        self._batch = batch = Batch()
+        next(self._steps, None)
+        return None if batch.is_empty else batch
+
+    def close(self) -> None:
+        self._steps.close()
+
+    def _scan(self) -> Generator[bool, None, None]:
+        """Yields whenever a batch is full."""
+        cached = self._cache.rows()
+        row = next(cached, None)
+        for found in self._walk:
+            key = found.path.replace(b"/", b"\0")
+            while row is not None and row.key < key:
+                self._batch.gone.append(row.key)
+                row = next(cached, None)
+                if self._batch.is_full:
+                    yield True
+            if row is not None and row.key == key:
+                known, row = row, next(cached, None)
+                if self._take_unchanged(found, known):
+                    if self._batch.is_full:
+                        yield True
+                    continue
+            yield from self._take_new(found)
+        while row is not None:
+            self._batch.gone.append(row.key)
+            row = next(cached, None)
+            if self._batch.is_full:
+                yield True
+        self._end_bundle()
+
+    def _take_unchanged(self, found: Found, row: CachedRow) -> bool:
+        """Whether the path is as the cache knows it; then its row goes on as it is."""
+        status = found.status
+        if (
+            row.inode != status.st_ino
+            or row.mtime_ns != status.st_mtime_ns
+            or row.ctime_ns != status.st_ctime_ns
+            or row.size != status.st_size
+            or not row.is_whole()
+        ):
+            return False
+        is_file = stat.S_ISREG(status.st_mode)
+        extents = unpack_extents(row.extents) if row.extents else ()
+        self._add_row(ScanRow(found.path, row.prefix, extents, row.extras, row.size if is_file else 0, None))
+        self._count(status, row.size)
+        return True
+
+    def _take_new(self, found: Found) -> Iterator[bool]:
+        kind = _KINDS.get(stat.S_IFMT(found.status.st_mode))
+        if kind is None:
+            self._missed.add(found.path, "kind not stored yet")
+            return
+        try:
+            if kind is Kind.FILE:
+                yield from self._take_file(found)
+            elif kind is Kind.DIRECTORY:
+                self._add_entry(found, _entry(found, kind, 0, None), (), found.status)
+                self._count(found.status, 0)
+            else:
+                target = os.readlink(found.name, dir_fd=found.directory)
+                extras = {int(Extra.LINK_TARGET): os.fsencode(target)}
+                self._add_entry(found, _entry(found, kind, 0, None, extras), (), found.status)
+                self._count(found.status, 0)
+        except FileNotFoundError:
+            self._missed.add(found.path, "vanished")
+        except OSError:
+            self._missed.add(found.path, "unreadable")
+        except ValueError:
+            self._missed.add(found.path, "path too long")
+        if self._batch.is_full:
+            yield True
+
+    def _take_file(self, found: Found) -> Iterator[bool]:
+        if found.status.st_size == 0:
+            self._add_entry(found, _entry(found, Kind.FILE, 0, None), (), found.status)
+            self._count(found.status, 0)
+            return
+        descriptor = open_found(found)
+        try:
+            if os.fstat(descriptor).st_size < CUT_FROM_BYTES:
+                content = self._read_small(descriptor)
+            else:
+                content = yield from self._read_large(descriptor)
+        finally:
+            os.close(descriptor)
+        found = found._replace(status=content.status)
+        extras = None
+        if content.is_changed:
+            self._missed.add(found.path, "changed while it was read")
+            extras = {int(Extra.FLAGS): FLAG_CHANGED_WHILE_READ}
+        entry = _entry(found, Kind.FILE, content.size_bytes, content.hash if content.size_bytes else None, extras)
+        self._add_entry(found, entry, content.extents, None if content.is_changed else content.status)
+        self._count(content.status, content.size_bytes)
+
+    def _read_small(self, descriptor: int) -> _Content:
+        content, status, is_changed = read_small(descriptor)
+        self.figures.bytes_read += len(content)
+        hash = blake3(content, key=self._hash_key).digest()
+        extents: Extents = []
+        if content:
+            extents = self._shared.get(hash) or self._cache.find_content(hash)
+            if not extents:
+                extent, ended = self._bundler.add(content, hash)
+                extents = [extent]
+                self._share(hash, extents)
+                self._finish_bundles(ended)
+        return _Content(hash, extents, status, len(content), is_changed)
+
+    def _read_large(self, descriptor: int) -> Generator[bool, None, _Content]:
+        for attempt in range(ATTEMPTS_MAX):
+            large = LargeFile(descriptor, self._hash_key, self._cutter)
+            extents: list[Extent] = []
+            for chunk in large:
+                extents.append(Extent(chunk, 0, chunk.size_bytes))
+                self._batch.add_chunks([chunk])
+                if self._batch.is_full:
+                    yield True
+            self.figures.bytes_read += large.size_bytes
+            if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
+                break
+        return _Content(large.hash, extents, large.status, large.size_bytes, large.is_changed)
+
+    def _share(self, hash: bytes, extents: Extents) -> None:
+        self._shared[hash] = extents
+        if len(self._shared) > _SHARED_CONTENTS_MAX:
+            self._shared.popitem(last=False)
+
+    def _add_entry(
+        self, found: Found, entry: Entry, extents: Extents | tuple[()], stable: os.stat_result | None
+    ) -> None:
+        """`stable` is the status that the content belongs to, None where nobody knows."""
+        if stable is None or time.time_ns() - stable.st_ctime_ns < _TIME_GRAIN_NS:
+            fingerprint = Fingerprint(0, 0, 0, 0)
+        else:
+            fingerprint = Fingerprint(stable.st_size, stable.st_mtime_ns, stable.st_ctime_ns, stable.st_ino)
+        self._add_row(ScanRow(found.path, pack_prefix(entry), extents, pack_extras(entry), entry.size, fingerprint))
+
+    def _add_row(self, row: ScanRow) -> None:
+        if self._bundler.is_empty and not self._waiting:
+            self._batch.rows.append(row)
+            return
+        self._waiting.append(row)
+        if len(self._waiting) >= WAITING_ROWS_MAX:
+            self._end_bundle()
+
+    def _finish_bundles(self, ended: list[PendingChunk]) -> None:
+        """Rows before the file that ended a bundle may go; the file's own row follows when it is added."""
+        if ended:
+            self._batch.add_chunks(ended)
+            self._release()
+
+    def _end_bundle(self) -> None:
+        self._batch.add_chunks(self._bundler.end())
+        self._release()
+
+    def _release(self) -> None:
+        self._batch.rows += self._waiting
+        self._waiting = []
+
+    def _count(self, status: os.stat_result, size_bytes: int) -> None:
+        figures = self.figures
+        mode = status.st_mode
+        if stat.S_ISREG(mode):
+            figures.files += 1
+            if status.st_nlink == 1 or self._linked.is_first(status):
+                figures.protected_bytes += size_bytes
+        elif stat.S_ISDIR(mode):
+            figures.directories += 1
+        else:
+            figures.others += 1
+
+
+def _entry(
+    found: Found, kind: Kind, size: int, hash: bytes | None, extras: Mapping[int, object] | None = None
+) -> Entry:
+    status = found.status
+    uid, gid = status.st_uid, status.st_gid
+    return Entry(
+        found.path, kind, stat.S_IMODE(status.st_mode), uid, gid, user_name(uid), group_name(gid),
+        status.st_mtime_ns, size, hash, (), dict(extras) if extras else None,
+    )  # fmt: skip

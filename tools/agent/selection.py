@@ -1,0 +1,85 @@
+"""What a job takes: the included paths in scan order, the excluded patterns, and whether mount points are entered.
+
+Patterns mean what they mean in a .gitignore file at the file system's root. An included path itself is never excluded.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from tools.client.failure import Failure
+
+
+def scan_key(path: bytes) -> bytes:
+    """Paths in the order of the scan are those in the order of these keys."""
+    return path.replace(b"/", b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`roots` are without the leading slash, in scan order, none inside another; `kept_out` is the state directory."""
+
+    roots: tuple[bytes, ...]
+    is_excluded: Callable[[bytes, bool], bool] | None
+    one_file_system: bool
+    kept_out: tuple[int, int] | None
+
+
+def make_selection(
+    include: Iterable[bytes], exclude: Iterable[str], one_file_system: bool, state_directory: Path | None
+) -> Selection:
+    kept_out = None
+    if state_directory is not None:
+        status = os.stat(state_directory)
+        kept_out = (status.st_dev, status.st_ino)
+    return Selection(merge_includes(include), _matcher(tuple(exclude)), one_file_system, kept_out)
+
+
+def merge_includes(include: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Absolute paths, each once; one inside another is dropped."""
+    merged: list[bytes] = []
+    for path in sorted({plain_path(path) for path in include}, key=scan_key):
+        if not merged or not is_inside(path, merged[-1]):
+            merged.append(path)
+    return tuple(merged)
+
+
+def is_inside(path: bytes, root: bytes) -> bool:
+    """Whether `path` is `root` or below it."""
+    return path == root or root == b"" or path.startswith(root + b"/")
+
+
+def parents(path: bytes) -> list[bytes]:
+    """The directories above a path from the file system's root on."""
+    if path == b"":
+        return []
+    components = path.split(b"/")
+    return [b"/".join(components[:depth]) for depth in range(len(components))]
+
+
+def plain_path(path: bytes) -> bytes:
+    """An absolute path without its leading slash, without doubled slashes and dots."""
+    components = path.split(b"/")
+    if not path.startswith(b"/") or b".." in components or b"\0" in path:
+        raise Failure(
+            "bad_request", f"{path!r} is not an absolute path without '..'", "name it from the file system's root on"
+        )
+    return b"/".join(part for part in components if part not in (b"", b"."))
+
+
+def _matcher(patterns: tuple[str, ...]) -> Callable[[bytes, bool], bool] | None:
+    if not patterns:
+        return None
+    try:
+        spec = GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise Failure("bad_request", f"an exclude pattern of the job is not valid: {error}", "change the job") from None
+
+    def is_excluded(path: bytes, is_directory: bool) -> bool:
+        text = os.fsdecode(path)
+        return spec.match_file(text + "/" if is_directory else text)
+
+    return is_excluded

@@ -1,0 +1,207 @@
+"""The agent's state directory: who it is at which vault, its private keys, and what it keeps of each job.
+
+Invariants: the directory is 0700 and its files 0600; a file is replaced as a whole and synced; whoever writes holds the
+lock. Never in it: passwords, recovery codes, run keys, private keys of a keyring.
+"""
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from tools.client.failure import Failure
+
+STATE_VERSION = 1
+T = TypeVar("T", bound=msgspec.Struct)
+
+_FILE_BYTES_MAX = 1 << 20
+
+_Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which vault this computer is registered at, and as whom; `vault_key` is pinned for ever at registration."""
+
+    version: int = STATE_VERSION
+    url: str
+    vault_id: _Id
+    vault_key: _Hash
+    account_id: _Id
+    computer_id: _Id
+    computer: str
+    kind: str
+    authority_pem: str
+    certificate_pem: str
+    agent_key: str
+
+
+class KnownHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The last safeset of a job that the vault countersigned for this agent."""
+
+    timeline: int
+    sequence: int
+    root_hash: _Hash
+
+
+class _UsedMessages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    message_ids: list[_Id]
+
+
+class JobState:
+    """What the agent keeps of one job, in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def cache_path(self) -> Path:
+        return self.directory / "cache.sqlite"
+
+    def load_unattended(self) -> bytes | None:
+        return _read(self.directory / "unattended")
+
+    def save_unattended(self, data: bytes) -> None:
+        self._write("unattended", data)
+
+    def load_head(self) -> KnownHead | None:
+        return _load_json(self.directory / "head.json", KnownHead)
+
+    def save_head(self, head: KnownHead) -> None:
+        self._write("head.json", _json(head))
+
+    def is_used(self, message_id: bytes) -> bool:
+        used = _load_json(self.directory / "used-secrets.json", _UsedMessages)
+        return used is not None and message_id.hex() in used.message_ids
+
+    def mark_used(self, message_id: bytes) -> None:
+        used = _load_json(self.directory / "used-secrets.json", _UsedMessages)
+        known = used.message_ids if used is not None else []
+        self._write("used-secrets.json", _json(_UsedMessages([*known, message_id.hex()])))
+
+    def _write(self, name: str, data: bytes) -> None:
+        self.directory.parent.mkdir(mode=0o700, exist_ok=True)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        _replace(self.directory / name, data)
+
+
+@dataclass(frozen=True, slots=True)
+class StateDirectory:
+    path: Path
+
+    @property
+    def key_path(self) -> Path:
+        return self.path / "agent.key"
+
+    @property
+    def certificate_path(self) -> Path:
+        return self.path / "agent.crt"
+
+    def job(self, job_id: bytes) -> JobState:
+        return JobState(self.path / "jobs" / job_id.hex())
+
+    def load_identity(self) -> Identity:
+        identity = _load_json(self.path / "identity.json", Identity)
+        if identity is None:
+            raise Failure(
+                "not_found", f"{self.path} is not the state of a registered agent", "register it first"
+            )
+        return identity
+
+    def is_registered(self) -> bool:
+        return (self.path / "identity.json").exists()
+
+    def load_sealing_private(self) -> bytes:
+        data = _read(self.path / "sealing.key")
+        if data is None:
+            raise Failure("damaged", f"{self.path} has no file sealing.key", "register the agent anew")
+        return data
+
+    def save_keys(self, tls_private_pem: bytes, sealing_private: bytes) -> None:
+        _replace(self.key_path, tls_private_pem)
+        _replace(self.path / "sealing.key", sealing_private)
+
+    def save_identity(self, identity: Identity) -> None:
+        """The last file of a registration: with it the state is complete."""
+        _replace(self.certificate_path, identity.certificate_pem.encode())
+        _replace(self.path / "identity.json", _json(identity))
+
+
+def open_state(path: Path) -> StateDirectory:
+    """An existing state directory; refused when other users may enter it."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise Failure("not_found", f"there is no state directory {path}", "register first") from None
+    if not stat.S_ISDIR(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
+        raise Failure("not_allowed", f"{path} is no directory or other users may enter it", f"run: chmod 700 {path}")
+    return StateDirectory(path)
+
+
+def create_state(path: Path) -> StateDirectory:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open_state(path)
+
+
+@contextmanager
+def lock_state(state: StateDirectory) -> Iterator[None]:
+    """Held by whoever writes the state; a second one is told at once. The kernel lets go when the process ends."""
+    descriptor = os.open(state.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure(
+                "conflict", f"another vault-agent works with {state.path}", "wait for it to end, or use another --state"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(_FILE_BYTES_MAX)
+    except FileNotFoundError:
+        return None
+
+
+def _load_json(path: Path, type: type[T]) -> T | None:
+    data = _read(path)
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Failure("damaged", f"{path} is damaged: {error}", "bring it back from a copy, or register anew") from None
+
+
+def _json(value: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Old or new content, never a part: temporary file, sync, rename, sync of the directory."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,107 @@
+"""Decides for each entry what to do with what is already at its place, before anything is fetched for it."""
+
+import os
+import stat
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from pathlib import Path
+
+from blake3 import blake3
+
+from tools.agent.target import InTheWay, Target, status_of
+from tools.client.manifest import Entry, Extra, Kind
+
+_READ_BYTES = 1024 * 1024
+
+
+class Overwrite(StrEnum):
+    never = "never"
+    newer = "newer"
+    changed = "changed"
+    always = "always"
+
+
+class Decision(Enum):
+    write = 1
+    leave = 2  # what is there is what would be written
+    exists = 3  # something else is there and stays
+    in_the_way = 4  # a link or another kind stands where a directory should be, or the other way round
+
+
+class Survey:
+    """For one thread at a time; looks, and changes nothing."""
+
+    def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes) -> None:
+        self._target = Target(root)
+        self._overwrite = overwrite
+        self._hash_key = hash_key
+        self._missing: bytes | None = None
+
+    def decide(self, entries: list[Entry]) -> list[Decision]:
+        return [self._decide(entry) for entry in entries]
+
+    def close(self) -> None:
+        self._target.close()
+
+    def _decide(self, entry: Entry) -> Decision:
+        parent, _, name = entry.path.rpartition(b"/")
+        if not name or (self._missing is not None and (parent + b"/").startswith(self._missing)):
+            return Decision.write
+        try:
+            directory = self._target.find(parent)
+        except InTheWay:
+            return Decision.in_the_way
+        if directory is None:
+            self._missing = parent + b"/"
+            return Decision.write
+        status = status_of(name, directory)
+        if status is None:
+            return Decision.write
+        if (entry.kind == Kind.DIRECTORY) != stat.S_ISDIR(status.st_mode):
+            return Decision.in_the_way
+        if entry.kind == Kind.DIRECTORY:
+            return Decision.leave if self._overwrite is Overwrite.never else Decision.write
+        return self._RULES[self._overwrite](self, entry, status, name, directory)
+
+    def _never(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        return Decision.leave if self._is_same(entry, status, name, directory) else Decision.exists
+
+    def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave
+
+    def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        is_file = entry.kind == Kind.FILE and stat.S_ISREG(status.st_mode)
+        is_same = is_file and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        return Decision.leave if is_same else Decision.write
+
+    def _always(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        return Decision.write
+
+    _RULES: dict[Overwrite, Callable[["Survey", Entry, os.stat_result, bytes, int], Decision]] = {
+        Overwrite.never: _never,
+        Overwrite.newer: _newer,
+        Overwrite.changed: _changed,
+        Overwrite.always: _always,
+    }
+
+    def _is_same(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> bool:
+        """By content: what is there already needs no warning."""
+        try:
+            if entry.kind == Kind.SYMBOLIC_LINK:
+                is_link = stat.S_ISLNK(status.st_mode)
+                return is_link and os.fsencode(os.readlink(name, dir_fd=directory)) == (entry.extras or {}).get(
+                    Extra.LINK_TARGET
+                )
+            if entry.kind != Kind.FILE or not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+                return False
+            return entry.hash is None or self._hash_of(name, directory) == entry.hash
+        except OSError:
+            return False
+
+    def _hash_of(self, name: bytes, directory: int) -> bytes:
+        hasher = blake3(key=self._hash_key)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+        with os.fdopen(descriptor, "rb", buffering=0) as handle:
+            while piece := handle.read(_READ_BYTES):
+                hasher.update(piece)
+        return hasher.digest()

@@ -1,0 +1,124 @@
+"""The directory that is restored into, reached by descriptors only: no link below it is ever followed.
+
+Holds one descriptor for each directory on the way to the place where the last entry was, so entries in manifest order
+cost few calls. For one thread at a time.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Leave = Callable[[int], None]
+"""What remains to be done with a directory's descriptor when everything in it is written."""
+
+
+class InTheWay(OSError):
+    """A component of the path is there and is no directory, or is a link."""
+
+
+class _Level:
+    __slots__ = ("descriptor", "leave", "name")
+
+    def __init__(self, name: bytes, descriptor: int) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        self.leave: Leave | None = None
+
+
+class Target:
+    def __init__(self, root: Path) -> None:
+        """`root` itself may be reached through links: it is what the person named."""
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._levels = [_Level(b"", descriptor)]
+
+    @property
+    def root(self) -> int:
+        return self._levels[0].descriptor
+
+    def find(self, path: bytes) -> int | None:
+        """The descriptor of a directory that is there, None when a part of the way is missing."""
+        return self._reach(path, is_made=False)
+
+    def make(self, path: bytes) -> int:
+        """The descriptor of a directory, which is made with the usual mode where it is missing."""
+        descriptor = self._reach(path, is_made=True)
+        assert descriptor is not None
+        return descriptor
+
+    def make_entry(self, path: bytes) -> tuple[int, bool]:
+        """The same for a directory that will get its owner and mode later: closed to others until then; is it new?"""
+        parent, _, name = path.rpartition(b"/")
+        above = self.make(parent)
+        try:
+            os.mkdir(name, 0o700, dir_fd=above)
+        except FileExistsError:
+            return self.make(path), False
+        return self.make(path), True
+
+    def on_leave(self, path: bytes, leave: Leave) -> None:
+        """`path` is the directory that was made last."""
+        level = self._levels[-1]
+        assert path.rpartition(b"/")[2] == level.name
+        level.leave = leave
+
+    def close(self) -> None:
+        """Leaves all directories, the deepest first."""
+        while self._levels:
+            self._pop()
+
+    def _reach(self, path: bytes, *, is_made: bool) -> int | None:
+        components = path.split(b"/") if path else []
+        self._leave_others(components)
+        for name in components[len(self._levels) - 1 :]:
+            above = self._levels[-1].descriptor
+            try:
+                descriptor = _open_below(name, above)
+            except FileNotFoundError:
+                if not is_made:
+                    return None
+                os.mkdir(name, dir_fd=above)
+                descriptor = _open_below(name, above)
+            self._levels.append(_Level(name, descriptor))
+        return self._levels[-1].descriptor
+
+    def _leave_others(self, components: list[bytes]) -> None:
+        """Leaves the directories that are not on the way."""
+        common = 0
+        for level, name in zip(self._levels[1:], components, strict=False):
+            if level.name != name:
+                break
+            common += 1
+        while len(self._levels) > common + 1:
+            self._pop()
+
+    def _pop(self) -> None:
+        level = self._levels.pop()
+        try:
+            if level.leave is not None:
+                level.leave(level.descriptor)
+        finally:
+            os.close(level.descriptor)
+
+
+def _open_below(name: bytes, above: int) -> int:
+    try:
+        return os.open(name, _OPEN_DIRECTORY, dir_fd=above)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise InTheWay(error.errno, "something that is no directory is in the way") from None
+        raise
+
+
+def status_of(name: bytes, directory: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def is_directory(status: os.stat_result | None) -> bool:
+    return status is not None and stat.S_ISDIR(status.st_mode)

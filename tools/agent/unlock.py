@@ -1,0 +1,125 @@
+"""Opens a safeset with the job's password or recovery code; nothing of it is trusted that is not authenticated.
+
+Order: the vault's parameters (judged against bounds) give proof and opening key; the proof gives slot and root; the
+slot gives the keyring; its signing key must have signed the root, the pinned vault key must have countersigned it.
+"""
+
+from dataclasses import dataclass
+
+from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.messages import (
+    RestoreOpenAnswer,
+    RestoreOpenRequest,
+    RestoreParametersAnswer,
+    RestoreParametersRequest,
+)
+from tools.agent.fetch import Fetcher, open_safeset_records
+from tools.agent.head import check_restored
+from tools.agent.state import Identity, StateDirectory
+from tools.client.failure import Failure
+from tools.client.keyring import Keyring, signing_public_key
+from tools.client.manifest_walk import BlockReference, FetchedBlock
+from tools.client.offload import compute
+from tools.client.record_format import IntegrityError
+from tools.client.root import Payload, Root, open_root, root_hash, verify_countersignature
+from tools.client.session import VaultSession
+from tools.client.slot import (
+    KIND_PASSWORD,
+    KIND_RECOVERY_CODE,
+    SlotDamaged,
+    SlotKeys,
+    SlotParameters,
+    WrongPassword,
+    derive_keys,
+    open_slot_copies,
+)
+
+Secret = str | bytes
+"""A job password, or the 20 bytes of a recovery code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`computer` None means this one; `sequence` 0 means the latest complete safeset."""
+
+    job: str
+    computer: str | None
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    root: Root
+    payload: Payload
+    id_key: bytes
+    fetcher: Fetcher
+    top: BlockReference
+    top_block: FetchedBlock
+
+
+async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, secret: Secret) -> Unlocked:
+    identity = state.load_identity()
+    parameters, _ = await session.ask(
+        "restore.parameters", RestoreParametersRequest(wanted.computer, wanted.job), RestoreParametersAnswer
+    )
+    answer, raw, keys = await _open(session, wanted, parameters, secret)
+    try:
+        keyring = await compute(open_slot_copies, answer.slots, keys)
+        root = _checked_root(answer, parameters, keyring, identity)
+        fetcher = Fetcher(session, answer.ticket, keyring, root)
+        payload, block = await compute(open_safeset_records, fetcher, answer, bytes(raw))
+    except WrongPassword:
+        raise _wrong(secret) from None
+    except SlotDamaged as error:
+        raise Failure(
+            "damaged", f"the slot that this opens is damaged: {error}", "try the other one: password or recovery code"
+        ) from None
+    except IntegrityError as error:
+        raise Failure("damaged", str(error), "try another safeset, or ask the vault's operator") from None
+    check_restored(state.job(parameters.job_id).load_head(), root, answer.root, wanted.sequence)
+    top = BlockReference(root.top_block, root.top_companion, root.level)
+    return Unlocked(root, payload, keyring.generation(root.generation).id_key, fetcher, top, block)
+
+
+async def _open(
+    session: VaultSession, wanted: Wanted, parameters: RestoreParametersAnswer, secret: Secret
+) -> tuple[RestoreOpenAnswer, memoryview, SlotKeys]:
+    """Tries the slots of the secret's kind; the vault tells by the proof which one it opens."""
+    kind = KIND_PASSWORD if isinstance(secret, str) else KIND_RECOVERY_CODE
+    for slot in parameters.slots:
+        if slot.kind != kind:
+            continue
+        p = SlotParameters(slot.slot_id, slot.kind, slot.memory_kib, slot.passes, slot.lanes, slot.salt)
+        try:
+            keys = await compute(derive_keys, secret, p)
+        except SlotDamaged as error:
+            raise Failure("damaged", f"the vault's parameters of a slot are bad: {error}", "ask its operator") from None
+        request = RestoreOpenRequest(wanted.computer, wanted.job, slot.slot_id, keys.proof, wanted.sequence)
+        try:
+            answer, raw = await session.ask("restore.open", request, RestoreOpenAnswer)
+        except RemoteProtocolError as error:
+            if error.code is not ErrorCode.wrong_password:
+                raise
+            continue
+        return answer, raw, keys
+    raise _wrong(secret)
+
+
+def _checked_root(
+    answer: RestoreOpenAnswer, parameters: RestoreParametersAnswer, keyring: Keyring, identity: Identity
+) -> Root:
+    signing_key = signing_public_key(keyring.signing_seed(parameters.job_id))
+    root = open_root(answer.root, signing_key)
+    mine = (keyring.keyring_id, parameters.job_id, parameters.computer_id)
+    if (root.keyring_id, root.job_id, root.computer_id) != mine:
+        raise IntegrityError("the vault answered with a safeset of another keyring, job or computer")
+    verify_countersignature(
+        root_hash(answer.root), bytes.fromhex(identity.vault_id), answer.vault_time_ns, answer.countersignature,
+        bytes.fromhex(identity.vault_key),
+    )  # fmt: skip
+    return root
+
+
+def _wrong(secret: Secret) -> Failure:
+    what = "password" if isinstance(secret, str) else "recovery code"
+    return Failure("wrong_password", f"the {what} does not open this job", "check for the right job and computer")

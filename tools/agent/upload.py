@@ -1,0 +1,86 @@
+"""Sends sealed records in one long request and knows which of them are durable.
+
+Invariant: `finish` returns only when the vault has said that everything sent is durable. An answer "durable up to n"
+covers all batches up to n. Trio thread.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import trio
+
+from protocol.errors import ConnectionLost
+from protocol.limits import BATCH_RECORDS_MAX
+from protocol.messages import UploadBatch, UploadDurable
+from tools.agent.budget import ByteBudget
+from tools.client.envelope import SealedRecord
+from tools.client.session import VaultSession
+
+FRAME_BYTES = 8 * 1024 * 1024
+
+
+class Upload:
+    def __init__(self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery) -> None:
+        self.records = 0
+        self.record_bytes = 0
+        self._run_id = run_id
+        self._budget = budget
+        self._nursery = nursery
+        self._call = session.call("chunk.upload")
+        self._sending = trio.Lock()
+        self._number = 0
+        self._is_open = False
+        self._waiting: deque[tuple[int, int]] = deque()
+        self._finished = trio.Event()
+
+    async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
+        """`held_bytes` go back to the budget when the last of these records is durable."""
+        frames = list(_frames(records))
+        for position, frame in enumerate(frames):
+            async with self._sending:
+                await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+
+    async def finish(self) -> None:
+        """Everything that was sent is durable when this returns."""
+        if not self._is_open:
+            return
+        async with self._sending:
+            await self._call.end()
+        await self._finished.wait()
+
+    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
+        number = self._number
+        self._number += 1
+        self._waiting.append((number, held_bytes))
+        lengths = [len(sealed.record) for sealed in records]
+        batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
+        await self._call.send(batch, [sealed.record for sealed in records])
+        self.records += len(records)
+        self.record_bytes += sum(lengths)
+        if not self._is_open:
+            self._is_open = True
+            self._nursery.start_soon(self._receive)
+
+    async def _receive(self) -> None:
+        async with self._call:
+            while (received := await self._call.receive(UploadDurable)) is not None:
+                durable, _ = received
+                while self._waiting and self._waiting[0][0] <= durable.number:
+                    _, held_bytes = self._waiting.popleft()
+                    await self._budget.give_back(held_bytes)
+        if self._waiting:
+            raise ConnectionLost("the vault ended the upload before everything was durable", "run the backup again")
+        self._finished.set()
+
+
+def _frames(records: Sequence[SealedRecord]) -> Iterator[list[SealedRecord]]:
+    frame: list[SealedRecord] = []
+    frame_bytes = 0
+    for sealed in records:
+        if frame and (frame_bytes + len(sealed.record) > FRAME_BYTES or len(frame) == BATCH_RECORDS_MAX):
+            yield frame
+            frame, frame_bytes = [], 0
+        frame.append(sealed)
+        frame_bytes += len(sealed.record)
+    if frame:
+        yield frame

@@ -1,0 +1,202 @@
+"""Walking the selected trees in the order of the manifest, by directory descriptors, without following any link.
+
+Invariants: entries come in the order of `selection.scan_key`; the directories above an included path come once, before
+it; no recursion, and at most `OPEN_DIRECTORIES_MAX` descriptors whatever the depth. Runs in one thread at a time.
+"""
+
+import errno
+import os
+import resource
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.agent.selection import Selection, parents
+from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
+
+OPEN_DIRECTORIES_MAX = 200
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Warn = Callable[[bytes, str], None]
+
+
+class Found(NamedTuple):
+    """One thing of a tree. `directory` is a descriptor of where it is, good until the next one is asked for."""
+
+    path: bytes
+    status: os.stat_result
+    directory: int
+    name: bytes
+
+
+class _Level:
+    """One directory on the way down. Its descriptor is closed while too many below it are open."""
+
+    __slots__ = ("descriptor", "device", "inode", "names", "prefix")
+
+    def __init__(self, descriptor: int, prefix: bytes, names: Iterator[bytes]) -> None:
+        status = os.fstat(descriptor)
+        self.descriptor = descriptor
+        self.device = status.st_dev
+        self.inode = status.st_ino
+        self.prefix = prefix
+        self.names = names
+
+    def close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class TreeWalk:
+    def __init__(
+        self, selection: Selection, spool: Path, warn: Warn, names_in_memory_max: int = NAMES_IN_MEMORY_MAX
+    ) -> None:
+        self._selection = selection
+        self._spool = spool
+        self._warn = warn
+        self._names_in_memory_max = names_in_memory_max
+        raise_descriptor_limit()
+
+    def __iter__(self) -> Iterator[Found]:
+        told: set[bytes] = set()
+        for root in self._selection.roots:
+            yield from self._above(root, told)
+            yield from self._below(root)
+
+    def _above(self, root: bytes, told: set[bytes]) -> Iterator[Found]:
+        """The directories that lead to an included path, for their owner, mode and time."""
+        for path in parents(root):
+            if path in told:
+                continue
+            told.add(path)
+            try:
+                status = os.stat(b"/" + path, follow_symlinks=False)
+            except OSError:
+                return
+            if stat.S_ISDIR(status.st_mode):
+                yield Found(path, status, -1, b"")
+
+    def _below(self, root: bytes) -> Iterator[Found]:
+        try:
+            directory = open_directory(os.path.dirname(root))
+        except OSError as error:
+            self._warn(root, "include goes through a link" if is_link_error(error) else "include not found")
+            return
+        name = os.path.basename(root)
+        try:
+            status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
+        except OSError:
+            self._warn(root, "include not found")
+            os.close(directory)
+            return
+        try:
+            yield Found(root, status, directory, name)
+            top = self._open(root, name or b".", directory) if stat.S_ISDIR(status.st_mode) else None
+        finally:
+            os.close(directory)
+        if top is not None:
+            yield from self._tree(top, status.st_dev)
+
+    def _tree(self, top: _Level, device: int) -> Iterator[Found]:
+        levels = [top]
+        try:
+            while levels:
+                level = levels[-1]
+                found = None
+                for found in self._entries(level):
+                    yield found
+                    if stat.S_ISDIR(found.status.st_mode):
+                        break
+                    found = None
+                if found is None:
+                    levels.pop()
+                    self._reopen(level, levels)
+                    level.close()
+                else:
+                    self._descend(found, levels, device)
+        finally:
+            for level in levels:
+                level.close()
+
+    def _entries(self, level: _Level) -> Iterator[Found]:
+        """The rest of one directory's entries; a hot loop, one turn for each thing on the disk."""
+        is_excluded, kept_out = self._selection.is_excluded, self._selection.kept_out
+        prefix, descriptor = level.prefix, level.descriptor
+        if descriptor < 0:
+            return
+        for name in level.names:
+            path = prefix + name
+            try:
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            except OSError as error:
+                self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
+                continue
+            if is_excluded is not None and is_excluded(path, stat.S_ISDIR(status.st_mode)):
+                continue
+            if kept_out is not None and status.st_ino == kept_out[1] and status.st_dev == kept_out[0]:
+                continue
+            yield Found(path, status, descriptor, name)
+
+    def _descend(self, found: Found, levels: list[_Level], device: int) -> None:
+        if self._selection.one_file_system and found.status.st_dev != device:
+            return
+        level = self._open(found.path, found.name, found.directory)
+        if level is None:
+            return
+        levels.append(level)
+        if len(levels) > OPEN_DIRECTORIES_MAX:
+            levels[-OPEN_DIRECTORIES_MAX - 1].close()
+
+    def _open(self, path: bytes, name: bytes, directory: int) -> _Level | None:
+        descriptor = -1
+        try:
+            descriptor = os.open(name, _OPEN_DIRECTORY, dir_fd=directory)
+            names = sorted_names(descriptor, self._spool, self._names_in_memory_max)
+        except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+            self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
+            return None
+        return _Level(descriptor, path + b"/" if path else b"", names)
+
+    def _reopen(self, below: _Level, levels: list[_Level]) -> None:
+        """Opens the directory above again where it was closed on the way down; it must still be the same one."""
+        if not levels or levels[-1].descriptor >= 0:
+            return
+        above = levels[-1]
+        descriptor = -1
+        try:
+            descriptor = os.open("..", _OPEN_DIRECTORY, dir_fd=below.descriptor)
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) == (above.device, above.inode):
+                above.descriptor = descriptor
+                return
+            os.close(descriptor)
+        except (OSError, ValueError):
+            pass
+        self._warn(above.prefix.rstrip(b"/"), "moved during the scan")
+
+
+def open_directory(path: bytes) -> int:
+    """Opens a directory given without its leading slash, component by component; a link on the way is an error."""
+    descriptor = os.open(b"/", _OPEN_DIRECTORY)
+    for component in path.split(b"/") if path else ():
+        try:
+            below = os.open(component, _OPEN_DIRECTORY, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor
+
+
+def is_link_error(error: OSError) -> bool:
+    return error.errno in (errno.ELOOP, errno.ENOTDIR)
+
+
+def raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,52 @@
+"""A stretch of a restore: entries in order with the chunks that they need, small enough to be held in memory."""
+
+from dataclasses import dataclass, field
+
+import trio
+
+from tools.client.manifest import Entry
+from tools.client.record_format import IntegrityError
+
+
+class Slot:
+    """A chunk that was or will be fetched; several windows may share it."""
+
+    __slots__ = ("content", "size_bytes")
+
+    def __init__(self, size_bytes: int) -> None:
+        self.content: bytes | IntegrityError | None = None
+        self.size_bytes = size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A directory or link, or a file whose parts follow."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The next bytes of the file that was begun last."""
+
+    slot: Slot
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The file is whole."""
+
+
+Step = Begin | Part | End
+
+
+@dataclass(slots=True)
+class Window:
+    """`fetched` are the chunks that this window is the first to need; `fetched_bytes` is an estimate."""
+
+    steps: list[Step] = field(default_factory=list)
+    fetched: dict[bytes, Slot] = field(default_factory=dict)
+    fetched_bytes: int = 0
+    is_ready: trio.Event = field(default_factory=trio.Event)

@@ -1,0 +1,165 @@
+"""Writes windows below the target: files under a temporary name until they are whole and compared, then renamed.
+
+Invariants: nothing outside the target is touched whatever the manifest says; no half file bears its final name; a file
+is compared with its hash before it gets its name. One worker thread at a time.
+"""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from tools.agent.metadata import apply_link_metadata, apply_metadata
+from tools.agent.missed import Missed
+from tools.agent.survey import Overwrite
+from tools.agent.sync import sync_file_system
+from tools.agent.target import InTheWay, Target
+from tools.agent.window import Begin, Part, Window
+from tools.client.failure import Failure
+from tools.client.manifest import Entry, Extra, Kind
+from tools.client.record_format import IntegrityError
+
+DAMAGED = "damaged"
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _OpenFile:
+    """A file that is being written under its temporary name."""
+
+    __slots__ = ("descriptor", "directory", "entry", "hasher", "name", "temporary", "written_bytes")
+
+    def __init__(self, entry: Entry, directory: int, hash_key: bytes) -> None:
+        self.entry = entry
+        self.directory = directory
+        self.name = entry.path.rpartition(b"/")[2]
+        self.temporary = b".safeset-" + secrets.token_hex(8).encode()
+        self.descriptor = os.open(self.temporary, _CREATE, 0o600, dir_fd=directory)
+        self.hasher: Any = blake3(key=hash_key)
+        self.written_bytes = 0
+
+    def write(self, content: memoryview) -> None:
+        self.hasher.update(content)
+        self.written_bytes += len(content)
+        while content:
+            content = content[os.write(self.descriptor, content) :]
+
+    def is_whole(self) -> bool:
+        entry = self.entry
+        return self.written_bytes == entry.size and (
+            self.hasher.digest() == entry.hash if entry.size else entry.hash is None
+        )
+
+    def keep(self) -> None:
+        apply_metadata(self.descriptor, self.entry)
+        os.rename(self.temporary, self.name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        os.close(self.descriptor)
+
+    def discard(self) -> None:
+        os.close(self.descriptor)
+        os.unlink(self.temporary, dir_fd=self.directory)
+
+
+class TreeWriter:
+    def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, missed: Missed) -> None:
+        self.files = 0
+        self.bytes = 0
+        self._target = Target(root)
+        self._overwrite = overwrite
+        self._hash_key = hash_key
+        self._missed = missed
+        self._file: _OpenFile | None = None
+
+    def write(self, window: Window) -> None:
+        """The chunks of the window are there, or say why not."""
+        for step in window.steps:
+            match step:
+                case Begin():
+                    self._guarded(step.entry, self._begin, step.entry)
+                case Part():
+                    if self._file is not None:
+                        self._guarded(self._file.entry, self._append, self._file, step)
+                case _:
+                    if self._file is not None:
+                        self._guarded(self._file.entry, self._end, self._file)
+
+    def close(self) -> None:
+        """Removes a half file and gives directories their times, then waits until everything is on the disk."""
+        self._discard()
+        held = os.dup(self._target.root)
+        try:
+            self._target.close()
+            sync_file_system(held)
+        finally:
+            os.close(held)
+
+    def _guarded(self, entry: Entry, action: Any, *arguments: Any) -> None:
+        """One entry that cannot be written is named and the rest goes on; a full disk ends the restore."""
+        try:
+            action(*arguments)
+        except IntegrityError:
+            self._discard()
+            self._missed.add(entry.path, DAMAGED)
+        except InTheWay:
+            self._discard()
+            self._missed.add(entry.path, "in the way")
+        except OSError as error:
+            self._discard()
+            if error.errno in _FULL_DISK:
+                raise Failure("no_space", "the disk restored to is full", "make room and restore again") from None
+            self._missed.add(entry.path, "not written")
+
+    def _begin(self, entry: Entry) -> None:
+        if entry.kind == Kind.DIRECTORY:
+            self._make_directory(entry)
+        elif entry.kind == Kind.SYMBOLIC_LINK:
+            self._make_link(entry)
+        else:
+            parent = entry.path.rpartition(b"/")[0]
+            self._file = _OpenFile(entry, self._target.make(parent), self._hash_key)
+
+    def _make_directory(self, entry: Entry) -> None:
+        if not entry.path:
+            return
+        descriptor, is_new = self._target.make_entry(entry.path)
+        if is_new or self._overwrite is not Overwrite.never:
+            self._target.on_leave(entry.path, lambda held: self._guarded(entry, apply_metadata, held, entry))
+
+    def _make_link(self, entry: Entry) -> None:
+        parent, _, name = entry.path.rpartition(b"/")
+        directory = self._target.make(parent)
+        target = (entry.extras or {}).get(Extra.LINK_TARGET)
+        if not target or b"\0" in target:
+            raise IntegrityError("the link has no target")
+        temporary = b".safeset-" + secrets.token_hex(8).encode()
+        os.symlink(target, temporary, dir_fd=directory)
+        try:
+            apply_link_metadata(temporary, directory, entry)
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            os.unlink(temporary, dir_fd=directory)
+            raise
+
+    def _append(self, file: _OpenFile, part: Part) -> None:
+        content = part.slot.content
+        if isinstance(content, IntegrityError):
+            raise content
+        if content is None or part.offset + part.length > len(content):
+            raise IntegrityError("an extent goes beyond the end of its chunk")
+        file.write(memoryview(content)[part.offset : part.offset + part.length])
+
+    def _end(self, file: _OpenFile) -> None:
+        if not file.is_whole():
+            raise IntegrityError("the content is not what the manifest says")
+        file.keep()
+        self._file = None
+        self.files += 1
+        self.bytes += file.written_bytes
+
+    def _discard(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.discard()

@@ -1,0 +1,69 @@
+"""What people's programs ask a vault: one typed function per method."""
+
+from typing import TypeVar
+
+import msgspec
+
+from protocol import messages as m
+from protocol.messages.fields import ComputerKind
+from tools.client.session import VaultSession
+
+Answer = TypeVar("Answer", bound=msgspec.Struct)
+
+
+async def create_account(session: VaultSession, name: str) -> m.AccountCreateAnswer:
+    return await _answer(session, "account.create", m.AccountCreateRequest(name), m.AccountCreateAnswer)
+
+
+async def list_accounts(session: VaultSession) -> m.AccountListAnswer:
+    return await _answer(session, "account.list", m.AccountListRequest(), m.AccountListAnswer)
+
+
+async def show_account(session: VaultSession, name: str) -> m.AccountShowAnswer:
+    return await _answer(session, "account.show", m.AccountShowRequest(name), m.AccountShowAnswer)
+
+
+async def vault_status(session: VaultSession) -> m.VaultStatus:
+    return await _answer(session, "vault.status", m.VaultStatusRequest(), m.VaultStatus)
+
+
+async def invite_computer(session: VaultSession, kind: ComputerKind) -> m.ComputerInviteAnswer:
+    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind), m.ComputerInviteAnswer)
+
+
+async def list_computers(session: VaultSession) -> m.ComputerListAnswer:
+    return await _answer(session, "computer.list", m.ComputerListRequest(), m.ComputerListAnswer)
+
+
+async def show_computer(session: VaultSession, computer: str) -> m.ComputerShowAnswer:
+    return await _answer(session, "computer.show", m.ComputerShowRequest(computer), m.ComputerShowAnswer)
+
+
+async def create_job(session: VaultSession, request: m.JobCreateRequest) -> m.JobCreateAnswer:
+    return await _answer(session, "job.create", request, m.JobCreateAnswer)
+
+
+async def list_jobs(session: VaultSession, computer: str) -> m.JobListAnswer:
+    return await _answer(session, "job.list", m.JobListRequest(computer), m.JobListAnswer)
+
+
+async def show_job(session: VaultSession, computer: str, job: str) -> m.JobShowAnswer:
+    return await _answer(session, "job.show", m.JobShowRequest(computer, job), m.JobShowAnswer)
+
+
+async def run_job(session: VaultSession, computer: str, job: str) -> m.JobRunAnswer:
+    return await _answer(session, "job.run", m.JobRunRequest(computer, job), m.JobRunAnswer)
+
+
+async def job_request(session: VaultSession, computer: str, job: str, request: int) -> m.JobRequestAnswer:
+    return await _answer(session, "job.request", m.JobRequestRequest(computer, job, request), m.JobRequestAnswer)
+
+
+async def list_safesets(session: VaultSession, computer: str, job: str) -> m.SafesetListAnswer:
+    return await _answer(session, "safeset.list", m.SafesetListRequest(computer, job), m.SafesetListAnswer)
+
+
+async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:
+    """None of these methods has raw bytes beside its answer."""
+    answer, _ = await session.ask(method, request, answer_type)
+    return answer

@@ -1,0 +1,38 @@
+"""Answers of the vault as documents for `--json`: ids in hexadecimal, times in UTC, names as they are."""
+
+from typing import Any
+
+import msgspec
+
+from tools.client.units import time_json
+
+_TIME_SUFFIX = "_ns"
+
+
+def document_of(answer: msgspec.Struct) -> dict[str, Any]:
+    """Every field of a message; `x_ns` becomes `x`, a text, or null where it did not happen."""
+    document = {}
+    for name in answer.__struct_fields__:
+        value = getattr(answer, name)
+        if name.endswith(_TIME_SUFFIX):
+            document[name.removesuffix(_TIME_SUFFIX)] = time_json(value)
+        else:
+            document[name] = _value_of(value)
+    return document
+
+
+def path_text(path: bytes) -> str:
+    """A path as JSON can carry it; bytes that are not UTF-8 show as \\xNN."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def _value_of(value: Any) -> Any:
+    match value:
+        case bytes():
+            return value.hex()
+        case msgspec.Struct():
+            return document_of(value)
+        case list() | tuple():
+            return [_value_of(item) for item in value]
+        case _:
+            return value

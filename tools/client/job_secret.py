@@ -1,0 +1,86 @@
+"""The job secret: password and recovery code on their way from the creator of a job to one agent, once."""
+
+import os
+import struct
+from dataclasses import dataclass, field
+
+from tools.client.agent_key import FINGERPRINT_BYTES, AgentKey
+from tools.client.kem import KEM_HYBRID, open_sealed, seal
+from tools.client.record_format import IntegrityError
+from tools.client.recovery_code import CODE_BYTES
+from tools.client.strict_msgpack import elements, pack, sized, typed, unpack_array
+
+_HEADER = struct.Struct("<4sBBBB16s16s16s16s20sI")
+_BOUND_BYTES = 92
+_MAGIC = b"SSM1"
+_VERSION = 1
+_PURPOSE_MAKE_KEYRING = 1
+_LABEL = b"safeset job secret v1"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSecret:
+    """What the keyring's slots are made from; no recovery code where its creator wanted none."""
+
+    password: str = field(repr=False)
+    recovery_code: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretAddress:
+    """The job that a secret is for; a message for another one does not open."""
+
+    account_id: bytes
+    computer_id: bytes
+    job_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSecret:
+    """A job secret and the id of its message: the agent remembers it and accepts no message twice."""
+
+    message_id: bytes
+    secret: JobSecret
+
+
+def seal_job_secret(secret: JobSecret, address: SecretAddress, sealing_public: bytes, fingerprint: bytes) -> bytes:
+    """The message for the agent whose sealing key was confirmed; `fingerprint` is the 20 bytes over both its keys."""
+    if len(fingerprint) != FINGERPRINT_BYTES:
+        raise ValueError(f"a fingerprint has {FINGERPRINT_BYTES} bytes, not {len(fingerprint)}")
+    ids = (address.account_id, address.computer_id, address.job_id)
+    if any(len(id) != 16 for id in ids):
+        raise ValueError("the ids of account, computer and job have 16 bytes each")
+    head = _HEADER.pack(
+        _MAGIC, _VERSION, KEM_HYBRID, _PURPOSE_MAKE_KEYRING, 0, *ids, os.urandom(16), fingerprint, 0,
+    )[:_BOUND_BYTES]  # fmt: skip
+    sealed = seal(KEM_HYBRID, sealing_public, pack([secret.password, secret.recovery_code]), _LABEL + head)
+    return head + struct.pack("<I", len(sealed)) + sealed
+
+
+def open_job_secret(message: bytes, address: SecretAddress, agent_key: AgentKey) -> OpenedSecret:
+    """The secret; IntegrityError when the message is damaged or is for another job, purpose or agent."""
+    if len(message) < _HEADER.size:
+        raise IntegrityError(f"the job secret has {len(message)} bytes, its header alone has {_HEADER.size}")
+    magic, version, kem, purpose, reserved, account_id, computer_id, job_id, message_id, fingerprint, length = (
+        _HEADER.unpack_from(message)
+    )
+    if (magic, version, kem, purpose, reserved) != (_MAGIC, _VERSION, KEM_HYBRID, _PURPOSE_MAKE_KEYRING, 0):
+        raise IntegrityError(
+            f"the job secret's magic {magic!r}, version {version}, KEM {kem} or purpose {purpose} is unknown"
+        )
+    if SecretAddress(account_id, computer_id, job_id) != address:
+        raise IntegrityError("the job secret is for another account, computer or job")
+    if fingerprint != agent_key.fingerprint:
+        raise IntegrityError("the job secret is sealed to another agent key: create the job again for this agent")
+    if length != len(message) - _HEADER.size:
+        raise IntegrityError(f"the job secret's sealed_length {length} does not fit its {len(message)} bytes")
+    info = _LABEL + message[:_BOUND_BYTES]
+    plaintext = open_sealed(KEM_HYBRID, agent_key.sealing_private, message[_HEADER.size :], info)
+    return OpenedSecret(message_id, _decode(plaintext))
+
+
+def _decode(plaintext: bytes) -> JobSecret:
+    password, code = elements(unpack_array(plaintext, "job secret"), 2, "job secret")
+    return JobSecret(
+        typed(password, str, "password"), None if code is None else sized(code, CODE_BYTES, "recovery code")
+    )

@@ -1,0 +1,173 @@
+"""The keys of a job: the whole keyring, as a slot holds it, and the part that an unattended agent may keep.
+
+The private keys are in no other place than a slot and the memory of a program that opened one.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tools.client.kem import KEM_HYBRID, check_public_key, generate_key_pair, public_of
+from tools.client.record_format import IntegrityError, Suite, kdf
+from tools.client.strict_msgpack import counted, elements, pack, sized, typed, unpack_array
+
+_VERSION = 1
+_GENERATION_MAX = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One key pair with the secrets that ids and cut points depend on; numbers grow from 1."""
+
+    number: int
+    kem: int
+    private_key: bytes = field(repr=False)
+    public_key: bytes = field(repr=False)
+    id_key: bytes = field(repr=False)
+    chunker_seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Everything that opens and extends the safesets of its jobs; generations are oldest first."""
+
+    keyring_id: bytes
+    minimum_suite: int
+    generations: tuple[Generation, ...]
+    signing: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+
+    @property
+    def newest(self) -> Generation:
+        """The generation that new runs use."""
+        return self.generations[-1]
+
+    def generation(self, number: int) -> Generation:
+        """The generation of that number; IntegrityError when the keyring has none."""
+        for generation in self.generations:
+            if generation.number == number:
+                return generation
+        raise IntegrityError(f"the keyring has no generation {number}")
+
+    def signing_seed(self, job_id: bytes) -> bytes:
+        """The Ed25519 seed of one job; IntegrityError when the keyring does not serve it."""
+        for known_job_id, seed in self.signing:
+            if known_job_id == job_id:
+                return seed
+        raise IntegrityError(f"the keyring has no signing key for job {job_id.hex()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unattended:
+    """What an agent keeps in its state: enough to add safesets to one job, nothing that opens one."""
+
+    keyring_id: bytes
+    minimum_suite: int
+    generation: int
+    kem: int
+    public_key: bytes = field(repr=False)
+    id_key: bytes = field(repr=False)
+    chunker_seed: bytes = field(repr=False)
+    signing_seed: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, keyring: Keyring, job_id: bytes) -> "Unattended":
+        """The newest generation's part for one job."""
+        newest = keyring.newest
+        return cls(
+            keyring.keyring_id,
+            keyring.minimum_suite,
+            newest.number,
+            newest.kem,
+            newest.public_key,
+            newest.id_key,
+            newest.chunker_seed,
+            keyring.signing_seed(job_id),
+        )
+
+    def encode(self) -> bytes:
+        """The bytes in the agent's state."""
+        return pack([
+            _VERSION, self.keyring_id, self.minimum_suite, self.generation, self.kem,
+            self.public_key, self.id_key, self.chunker_seed, self.signing_seed,
+        ])  # fmt: skip
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Unattended":
+        """Raises IntegrityError that names the field."""
+        what = "agent's part of the keyring"
+        array = elements(unpack_array(data, what), 9, what)
+        counted(array[0], _VERSION, _VERSION, f"the version of the {what}")
+        check_public_key(typed(array[4], int, "KEM"), typed(array[5], bytes, "public key"))
+        return cls(
+            sized(array[1], 16, "keyring id"),
+            _minimum_suite(array[2]),
+            counted(array[3], 1, _GENERATION_MAX, "generation"),
+            array[4],
+            array[5],
+            sized(array[6], 32, "id key"),
+            sized(array[7], 8, "chunker seed"),
+            sized(array[8], 32, "signing seed"),
+        )
+
+
+def create_keyring(job_id: bytes, minimum_suite: int = Suite.CBC_BLAKE3, kem: int = KEM_HYBRID) -> Keyring:
+    """A new keyring with one generation, for one job."""
+    pair = generate_key_pair(kem)
+    first = Generation(1, kem, pair.private_key, pair.public_key, os.urandom(32), os.urandom(8))
+    return Keyring(os.urandom(16), Suite(minimum_suite), (first,), ((job_id, os.urandom(32)),))
+
+
+def encode_keyring(keyring: Keyring) -> bytes:
+    """The plaintext of a slot."""
+    generations = [
+        [g.number, g.kem, g.private_key, g.public_key, g.id_key, g.chunker_seed] for g in keyring.generations
+    ]
+    signing = [[job_id, seed] for job_id, seed in keyring.signing]
+    return pack([_VERSION, keyring.keyring_id, keyring.minimum_suite, generations, signing])
+
+
+def decode_keyring(data: bytes) -> Keyring:
+    """Raises IntegrityError that names the field; the halves of every key pair are checked against each other."""
+    array = elements(unpack_array(data, "keyring"), 5, "keyring")
+    counted(array[0], _VERSION, _VERSION, "the version of the keyring")
+    generations = tuple(_decode_generation(item) for item in typed(array[3], list, "generations"))
+    numbers = [generation.number for generation in generations]
+    if not numbers or numbers != sorted(set(numbers)):
+        raise IntegrityError("the keyring's generations are missing or out of order")
+    signing = tuple(
+        (sized(job_id, 16, "job id"), sized(seed, 32, "signing seed"))
+        for job_id, seed in (elements(item, 2, "signing key") for item in typed(array[4], list, "signing"))
+    )
+    return Keyring(sized(array[1], 16, "keyring id"), _minimum_suite(array[2]), generations, signing)
+
+
+def file_hash_key(id_key: bytes) -> bytes:
+    """The key of the `hash` in manifest entries."""
+    return kdf(id_key, b"safeset file hash v1", 32)
+
+
+def manifest_cut_key(id_key: bytes) -> bytes:
+    """The key that decides where manifest blocks end."""
+    return kdf(id_key, b"safeset manifest cut v1", 32)
+
+
+def signing_public_key(seed: bytes) -> bytes:
+    """The Ed25519 public key that the vault keeps for a job."""
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def _decode_generation(item: Any) -> Generation:
+    number, kem, private_key, public_key, id_key, seed = elements(item, 6, "generation")
+    counted(number, 1, _GENERATION_MAX, "generation")
+    derived = public_of(typed(kem, int, "KEM"), typed(private_key, bytes, "private key"))
+    if derived != public_key:
+        raise IntegrityError(f"the public key of generation {number} does not belong to its private key")
+    return Generation(
+        number, kem, private_key, public_key, sized(id_key, 32, "id key"), sized(seed, 8, "chunker seed")
+    )
+
+
+def _minimum_suite(value: Any) -> int:
+    return counted(value, min(Suite), max(Suite), "minimum suite")

@@ -1,0 +1,122 @@
+"""Walks a manifest from its top without knowing how blocks are fetched: ask for blocks, give them, take entries.
+
+Every block is compared with its companion and with the row that led to it. Many blocks of one level are asked for at
+once, so the round trips are few; at most that many blocks are held.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tools.client.companion import Companion, open_companion
+from tools.client.manifest import Entry, Inner, Leaf, Row, check_path, decode_block, sort_key
+from tools.client.record_format import Buffer, IntegrityError
+
+LEAVES_AT_ONCE = 16
+INNER_BLOCKS_AT_ONCE = 8
+
+
+class CompanionMismatch(IntegrityError):
+    """A companion says something else than its sealed block: the vault may not know all that the safeset needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReference:
+    """A block that a walk needs, with its companion."""
+
+    block: bytes
+    companion: bytes
+    level: int
+
+
+FetchedBlock = tuple[bytes, Buffer]
+"""The plaintext of a block, opened under its id, and its companion's whole record, as it came."""
+
+
+class ManifestWalk:
+    """All entries in order, or those at and below one path. For one thread.
+
+    Loop: take all entries, give what `wanted` names, until `wanted` is empty.
+    """
+
+    def __init__(self, top: BlockReference, path: bytes = b"") -> None:
+        check_path(path)
+        self._key = sort_key(path)
+        self._pending: deque[tuple[BlockReference, Row | None]] = deque([(top, None)])
+        self._leaves: deque[Leaf] = deque()
+
+    def wanted(self) -> list[BlockReference]:
+        """The next blocks in order, all of one level; empty when the walk has ended."""
+        if not self._pending:
+            return []
+        level = self._pending[0][0].level
+        wanted: list[BlockReference] = []
+        for reference, _ in self._pending:
+            if reference.level != level or len(wanted) == (INNER_BLOCKS_AT_ONCE if level else LEAVES_AT_ONCE):
+                break
+            wanted.append(reference)
+        return wanted
+
+    def give(self, fetched: Sequence[FetchedBlock]) -> None:
+        """What `wanted` asked for, in its order. CompanionMismatch or IntegrityError ends the walk."""
+        below: list[tuple[BlockReference, Row | None]] = []
+        for plaintext, companion_record in fetched:
+            reference, row = self._pending.popleft()
+            block = decode_block(plaintext)
+            _compare(reference, block, open_companion(companion_record, reference.companion))
+            _check_range(block, row)
+            if isinstance(block, Leaf):
+                self._leaves.append(block)
+            else:
+                below += [
+                    (BlockReference(r.block, r.companion, block.level - 1), r) for r in block.rows if self._may_hold(r)
+                ]
+        self._pending.extendleft(reversed(below))
+
+    def take(self) -> Iterator[Entry]:
+        """The entries of the leaves that were given."""
+        while self._leaves:
+            for entry in self._leaves.popleft().entries:
+                if self._selects(entry.path):
+                    yield entry
+
+    def _may_hold(self, row: Row) -> bool:
+        first = sort_key(row.first)
+        return sort_key(row.last) >= self._key and (first <= self._key or self._below(first))
+
+    def _selects(self, path: bytes) -> bool:
+        key = sort_key(path)
+        return key == self._key or self._below(key)
+
+    def _below(self, key: bytes) -> bool:
+        return not self._key or key.startswith(self._key + b"\0")
+
+
+def _compare(reference: BlockReference, block: Leaf | Inner, companion: Companion) -> None:
+    """A companion must say exactly what its block uses."""
+    if isinstance(block, Leaf):
+        said = Companion(0, block.chunks, ())
+    else:
+        said = Companion(
+            block.level, tuple(sorted(row.block for row in block.rows)), tuple(row.companion for row in block.rows)
+        )
+    if said.level != reference.level:
+        raise IntegrityError(f"manifest block {reference.block.hex()} has level {said.level}, not {reference.level}")
+    if block.companion != reference.companion or said != companion:
+        raise CompanionMismatch(
+            f"companion {reference.companion.hex()} says something else than manifest block {reference.block.hex()}"
+        )
+
+
+def _check_range(block: Leaf | Inner, row: Row | None) -> None:
+    """A block must hold the paths that its row promises, or a walk for one path would miss it silently."""
+    if row is None:
+        return
+    if isinstance(block, Leaf):
+        ends = (block.entries[0].path, block.entries[-1].path) if block.entries else (b"", b"")
+        count, content_bytes = len(block.entries), row.content_bytes
+    else:
+        ends = block.rows[0].first, block.rows[-1].last
+        count, content_bytes = sum(r.entries for r in block.rows), sum(r.content_bytes for r in block.rows)
+    if ends != (row.first, row.last) or (count, content_bytes) != (row.entries, row.content_bytes):
+        raise IntegrityError(f"manifest block {row.block.hex()} does not hold what the row above it says")

@@ -1,0 +1,22 @@
+"""The one place where client programs hop to worker threads: work that computes for longer than a moment.
+
+A hop is one batch, never one item. The threads are few, so that a backup leaves the computer usable; a cancelled caller
+waits for its thread, which may hold a file or a key.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+COMPUTE_THREADS = 2
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+_compute = trio.CapacityLimiter(COMPUTE_THREADS)
+
+
+async def compute(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """Runs it in one of the threads for ciphers, hashes and password stretching; waits while all are busy."""
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_compute)

@@ -1,0 +1,195 @@
+"""A session with a vault: connected, its certificate checked against the pinned authority, `hello` done.
+
+Time is not judged here: a computer with a wrong clock must still back up. Trust is the authority that the context or
+the agent's state pins, or, at the very first contact, the fingerprint in an invite code. Runs in the Trio thread.
+"""
+
+import hashlib
+import hmac
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import trio
+
+from protocol.errors import ConnectionLost
+from protocol.framing import BytesLike
+from protocol.messages.session import AuthorityAnswer, AuthorityRequest, HelloAnswer, HelloRequest
+from protocol.transport import Call, ClientTransport, client_tls_context, open_connection
+from protocol.version import PROTOCOL_VERSIONS
+from tools.client.failure import UNREACHABLE, Failure, first_cause
+from tools.client.invite_code import AUTHORITY_FINGERPRINT_BYTES
+from tools.client.version import PROGRAM_VERSION
+
+# A vault that is being restarted is back within this; a longer absence is worth a word to whoever waits.
+PAUSES_SECONDS = (0.5, 1.0, 2.0)
+ATTEMPT_SECONDS = 15.0
+PORT_DEFAULT = 8443
+
+Answer = TypeVar("Answer", bound=msgspec.Struct)
+Dial = Callable[[], Awaitable[ClientTransport]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a vault is and who comes: people with a token, an agent with certificate and key, or nobody yet."""
+
+    url: str
+    ca_pem: str
+    token: bytes | None = field(default=None, repr=False)
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+class VaultSession:
+    """One connection; `hello` is what the vault said of itself and of the role that this side has."""
+
+    def __init__(self, transport: ClientTransport, hello: HelloAnswer) -> None:
+        self._transport = transport
+        self.hello = hello
+
+    async def ask(
+        self, method: str, request: msgspec.Struct, answer_type: type[Answer], raw: BytesLike = b""
+    ) -> tuple[Answer, memoryview]:
+        """One question, one answer and the raw bytes beside it; an error of the vault is a RemoteProtocolError."""
+        return await self._transport.ask(method, request, answer_type, raw)
+
+    def call(self, method: str) -> Call:
+        """A request of many frames; use it with `async with`."""
+        return self._transport.call(method)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+@asynccontextmanager
+async def connect(endpoint: Endpoint, program: str) -> AsyncIterator[VaultSession]:
+    """Tries again for a few seconds where the vault is not there; then, or at a wrong certificate, one Failure."""
+    context = client_tls_context(endpoint.ca_pem, endpoint.certificate_file, endpoint.key_file)
+    async with _connected(endpoint, context, program) as session:
+        yield session
+
+
+async def fetch_authority(url: str, expected_fingerprint: bytes) -> str:
+    """The site's authority (PEM) at the first contact: taken from anybody, believed only if its fingerprint fits.
+
+    `expected_fingerprint` is the first 20 bytes of the SHA-256 of the certificate (DER), from an invite code.
+    """
+    async with _connected(Endpoint(url, ""), _unverified_context(), "first contact") as session:
+        answer, _ = await session.ask("authority", AuthorityRequest(), AuthorityAnswer)
+        return _checked_authority(answer.certificate_pem, expected_fingerprint, url)
+
+
+def address_of(url: str) -> tuple[str, int]:
+    """Host and port of https://HOST[:PORT]."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise _no_url(url) from None
+    if parts.scheme != "https" or not host or parts.path.strip("/") or parts.query or parts.username:
+        raise _no_url(url)
+    return host, port or PORT_DEFAULT
+
+
+@asynccontextmanager
+async def _connected(endpoint: Endpoint, context: ssl.SSLContext, program: str) -> AsyncIterator[VaultSession]:
+    """Errors of the body come out as they are, not wrapped in a group of tasks."""
+    host, port = address_of(endpoint.url)
+    try:
+        async with trio.open_nursery() as nursery:
+            dial = partial(open_connection, host, port, context, nursery)
+            hello = HelloRequest(list(PROTOCOL_VERSIONS), program, PROGRAM_VERSION, endpoint.token)
+            session = await _patient_session(dial, hello, f"{host}:{port}")
+            try:
+                yield session
+            finally:
+                await session.aclose()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        raise group.exceptions[0] from None
+
+
+async def _patient_session(dial: Dial, hello: HelloRequest, address: str) -> VaultSession:
+    for pause_seconds in (*PAUSES_SECONDS, None):
+        try:
+            with trio.fail_after(ATTEMPT_SECONDS):
+                return await _session(dial, hello)
+        except (ConnectionLost, trio.TooSlowError) as error:
+            if pause_seconds is None or isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise _unreachable(address, error) from error
+        await trio.sleep(pause_seconds)
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _session(dial: Dial, hello: HelloRequest) -> VaultSession:
+    transport = await dial()
+    try:
+        answer, _ = await transport.ask("hello", hello, HelloAnswer)
+    except BaseException:
+        await transport.aclose()
+        raise
+    return VaultSession(transport, answer)
+
+
+def _unreachable(address: str, error: ConnectionLost | trio.TooSlowError) -> Failure:
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return Failure(
+            UNREACHABLE,
+            f"the server at {address} is not the vault that is known here: {error.__cause__.verify_message}",
+            "check the address; if the vault was set up anew, this needs a new context or a new registration",
+        )
+    return Failure(
+        UNREACHABLE,
+        f"the vault at {address} cannot be reached: {_why(error)}",
+        "check that the vault is running, its address and port, and the network and firewalls between",
+    )
+
+
+def _why(error: ConnectionLost | trio.TooSlowError) -> str:
+    """What the system said, where it said something: trio names only that all addresses failed."""
+    if isinstance(error, trio.TooSlowError):
+        return f"no answer within {ATTEMPT_SECONDS:.0f} seconds"
+    cause = error.__cause__
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        system = first_cause(cause.__cause__ or cause)
+        return getattr(system, "strerror", None) or str(system)
+    return error.message.rstrip(".")
+
+
+def _no_url(url: str) -> Failure:
+    return Failure("usage", f"{url!r} is not the URL of a vault", f"it looks like https://vault.example:{PORT_DEFAULT}")
+
+
+def _unverified_context() -> ssl.SSLContext:
+    """For the question that needs no trust, because its answer is compared with the invite code's fingerprint."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _checked_authority(certificate_pem: str, expected_fingerprint: bytes, url: str) -> str:
+    """The compared certificate, encoded anew: nothing that stood beside it gets into the pinned text."""
+    try:
+        certificate = ssl.PEM_cert_to_DER_cert(certificate_pem.strip())
+        if ssl.DER_cert_to_PEM_cert(certificate).strip() != certificate_pem.strip():
+            raise ValueError("more than one certificate")
+    except ValueError:
+        certificate = b""
+    found = hashlib.sha256(certificate).digest()[: len(expected_fingerprint)]
+    if len(expected_fingerprint) != AUTHORITY_FINGERPRINT_BYTES or not hmac.compare_digest(found, expected_fingerprint):
+        raise Failure(
+            "not_allowed",
+            f"the server at {url} is not the vault that made the invite code: its authority is another one",
+            "check the URL and the code; if both are right, somebody stands between you and the vault",
+        )
+    return ssl.DER_cert_to_PEM_cert(certificate)

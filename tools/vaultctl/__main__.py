@@ -1,0 +1,32 @@
+"""The program `vaultctl`."""
+
+from pathlib import Path
+
+import click
+
+from tools.client.program import Part, Program
+
+_COMMANDS = "tools.vaultctl.commands"
+_PARTS = {
+    "account": Part(f"{_COMMANDS}.account", "Accounts of the vault (operator)."),
+    "status": Part(f"{_COMMANDS}.status", "What the vault holds and how it is (operator)."),
+    "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
+    "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),
+    "safeset": Part(f"{_COMMANDS}.safeset", "Restore points of a job (administrator)."),
+}
+
+
+@click.group(cls=Program, name="vaultctl", parts=_PARTS)
+@click.option(
+    "--context",
+    metavar="FILE",
+    envvar="VAULTCTL_CONTEXT",
+    type=click.Path(path_type=Path),
+    help="URL, authority and credentials of one identity; or $VAULTCTL_CONTEXT.",
+)
+def main(context: Path | None) -> None:
+    """Runs a vault's accounts (operator's context), or one account's computers and jobs (its administrator's)."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Which agent key a job's password may be sealed to: one that a person named, confirmed or pinned before."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.client.agent_key import fingerprint_bytes, fingerprint_text, parse_fingerprint
+from tools.client.context import Context, pin_agent_key
+from tools.client.failure import Failure
+from tools.client.record_format import IntegrityError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What the command line says: the fingerprint that is expected, or that the first one seen is taken."""
+
+    expected: str | None
+    first_use: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentKeys:
+    """Both public keys as the vault sent them; the fingerprint is computed, the vault's text is not believed."""
+
+    computer: str
+    tls_key: bytes
+    sealing_key: bytes
+
+    def fingerprint(self) -> bytes:
+        try:
+            return fingerprint_bytes(self.tls_key, self.sealing_key)
+        except IntegrityError as error:
+            raise Failure("damaged", f"the vault sent no usable agent key of {self.computer}: {error}") from None
+
+
+def check_trust(trust: Trust) -> None:
+    """What can be refused before anything is asked."""
+    if trust.expected is not None and trust.first_use:
+        raise Failure("usage", "--agent-key and --trust-agent-key exclude each other", "prefer --agent-key")
+    if trust.expected is not None:
+        _expected_bytes(trust.expected)
+
+
+def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, context: Context) -> bytes:
+    """The fingerprint to seal to; remembers it where it is new."""
+    found = keys.fingerprint()
+    pinned = context.agent_keys.get(keys.computer)
+    if pinned is not None and _pinned_bytes(pinned, context_file) != found:
+        raise Failure(
+            "conflict",
+            f"the agent key of {keys.computer} changed: pinned is {pinned}, the vault says {fingerprint_text(found)}",
+            "if the computer was set up anew, compare with `vault-agent status` there and remove the old key from"
+            f" {context_file}; otherwise somebody stands between you and the computer",
+        )
+    if trust.expected is not None and _expected_bytes(trust.expected) != found:
+        raise Failure(
+            "conflict",
+            f"the agent key of {keys.computer} is {fingerprint_text(found)}, not the one that --agent-key says",
+            "compare with `vault-agent status` on the computer; the password was not sent",
+        )
+    if pinned is None and trust.expected is None and not trust.first_use:
+        raise Failure(
+            "usage",
+            f"the agent key of {keys.computer} is not confirmed yet; the vault says {fingerprint_text(found)}",
+            "compare with `vault-agent status` on the computer and give --agent-key FINGERPRINT, or --trust-agent-key",
+        )
+    if pinned is None:
+        pin_agent_key(context_file, keys.computer, fingerprint_text(found))
+    return found
+
+
+def _expected_bytes(text: str) -> bytes:
+    try:
+        return parse_fingerprint(text)
+    except ValueError as error:
+        raise Failure("usage", f"--agent-key: {error}", "copy it from `vault-agent status`") from None
+
+
+def _pinned_bytes(text: str, context_file: Path) -> bytes:
+    try:
+        return parse_fingerprint(text)
+    except ValueError as error:
+        raise Failure("usage", f"{context_file} has a pinned agent key that is none: {error}", "correct it") from None

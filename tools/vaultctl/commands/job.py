@@ -1,0 +1,72 @@
+"""`vaultctl job`: what of a computer is backed up, and asking for a run."""
+
+from functools import partial
+
+import click
+
+from protocol.messages.job import JobSummary
+from tools.client import calls
+from tools.client.documents import document_of, path_text
+from tools.client.program import Group
+from tools.client.tables import fields_text
+from tools.client.units import time_text
+from tools.vaultctl.commands.job_create import create
+from tools.vaultctl.commands.job_run import run
+from tools.vaultctl.definition import cipher_name, definition_document
+from tools.vaultctl.identity import ask_vault, output_of
+from tools.vaultctl.listing import job_state, jobs_text, runs_text
+
+
+@click.group("job", cls=Group)
+def command() -> None:
+    """Jobs: what is backed up (administrator)."""
+
+
+command.add_command(create)
+
+
+@command.command("list")
+@click.argument("computer")
+@click.pass_context
+def list_jobs(ctx: click.Context, computer: str) -> None:
+    """Lists the jobs of a computer."""
+    jobs = ask_vault(ctx, partial(calls.list_jobs, computer=computer)).jobs
+    output_of(ctx).show([_document(job) for job in jobs], lambda: jobs_text(jobs))
+
+
+@command.command("show")
+@click.argument("computer")
+@click.argument("job")
+@click.pass_context
+def show(ctx: click.Context, computer: str, job: str) -> None:
+    """Shows one job and its latest runs."""
+    answer = ask_vault(ctx, partial(calls.show_job, computer=computer, job=job))
+    output_of(ctx).show(
+        {**_document(answer.job), "runs": [document_of(run) for run in answer.runs]},
+        lambda: f"{fields_text(_fields(answer.job))}\n\n{runs_text(answer.runs)}",
+    )
+
+
+command.add_command(run)
+
+
+def _document(job: JobSummary) -> dict[str, object]:
+    return {**document_of(job), "definition": definition_document(job.definition)}
+
+
+def _fields(job: JobSummary) -> list[tuple[str, str]]:
+    definition = job.definition
+    fields = [("computer", job.computer), ("job", job.name), ("created (UTC)", time_text(job.created_ns))]
+    fields += [("include", path_text(path)) for path in definition.include]
+    fields += [("exclude", pattern) for pattern in definition.exclude]
+    return [
+        *fields,
+        ("one file system", "yes" if definition.one_file_system else "no"),
+        ("schedule", definition.schedule or "-"),
+        ("retention", definition.retention or "-"),
+        ("cipher", cipher_name(definition.suite)),
+        ("compression", str(definition.compression)),
+        ("both sites", "yes" if definition.both_sites else "no"),
+        ("newest safeset", str(job.head_sequence) if job.head_sequence else "-"),
+        ("state", job_state(job)),
+    ]

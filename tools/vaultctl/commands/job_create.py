@@ -1,0 +1,147 @@
+"""`vaultctl job create`: defines a job and sends its agent the password, sealed so that only that agent can read it."""
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.errors import ConnectionLost
+from protocol.messages.job import JobCreateRequest, JobDefinition
+from tools.client import calls
+from tools.client.context import Context
+from tools.client.failure import Failure
+from tools.client.job_secret import JobSecret, SecretAddress, seal_job_secret
+from tools.client.passwords import PasswordSource, read_new_password
+from tools.client.program import Command
+from tools.client.recovery_code import format_recovery_code, generate_recovery_code
+from tools.client.tables import frame_text
+from tools.client.terminal_text import escape_text
+from tools.vaultctl.agent_trust import AgentKeys, Trust, check_trust, trusted_fingerprint
+from tools.vaultctl.definition import (
+    COMPRESSION_DEFAULT,
+    SUITES,
+    checked_schedule,
+    exclude_patterns,
+    included_paths,
+)
+from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
+
+_ID_BYTES = 16
+_SEND_AGAIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    """The agent that a job is for, its key confirmed."""
+
+    computer: str
+    account_id: bytes
+    computer_id: bytes
+    sealing_key: bytes
+    fingerprint: bytes
+
+
+@click.command("create", cls=Command)
+@click.argument("computer")
+@click.argument("job")
+@click.option("--include", "includes", multiple=True, required=True, metavar="PATH", help="Absolute path; repeatable.")
+@click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="What to leave out; repeatable.")
+@click.option("--one-file-system", is_flag=True, help="Do not cross into other file systems.")
+@click.option("--schedule", default="", metavar="CRON", help="Five cron fields.")
+@click.option("--retention", default="", metavar="NAME", help="Retention type of its safesets.")
+@click.option("--cipher", type=click.Choice(list(SUITES)), default=next(iter(SUITES)), show_default=True)
+@click.option("--compression", type=click.IntRange(0, 9), default=COMPRESSION_DEFAULT, show_default=True)
+@click.option("--both-sites", is_flag=True, help="The job is done only when the second site has it.")
+@click.option("--password-file", metavar="FILE", help="The job password; - is standard input.")
+@click.option("--password-command", metavar="COMMAND", help="A program that prints the job password.")
+@click.option("--agent-key", metavar="FINGERPRINT", help="What `vault-agent status` shows on the computer.")
+@click.option("--trust-agent-key", is_flag=True, help="Take the key that the vault says, this first time.")
+@click.option("--no-recovery-code", is_flag=True, help="Only the password will open the job's safesets.")
+@click.pass_context
+def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
+    """Defines a job; it begins with the agent's next `backup`.
+
+    The password is sealed for the agent on this machine; no server can read it and nobody can recover it.
+    """
+    trust = Trust(expected=options["agent_key"], first_use=options["trust_agent_key"])
+    check_trust(trust)
+    definition = _definition(options)
+    agent = _confirmed_agent(ctx, computer, trust)
+    source = PasswordSource(options["password_file"], options["password_command"])
+    password = read_new_password(source, f"job {job}")
+    code = None if options["no_recovery_code"] else generate_recovery_code()
+    request = _request(agent, job, definition, JobSecret(password, code))
+    _send(ctx, request)
+    code_text = None if code is None else format_recovery_code(code)
+    output_of(ctx).show(
+        {"job": job, "recovery_code": code_text, "job_id": request.job_id.hex()},
+        lambda: _created_text(computer, job, code_text),
+    )
+
+
+def _definition(options: dict[str, Any]) -> JobDefinition:
+    return JobDefinition(
+        include=included_paths(options["includes"]),
+        exclude=exclude_patterns(options["excludes"]),
+        one_file_system=options["one_file_system"],
+        schedule=checked_schedule(options["schedule"]),
+        retention=options["retention"],
+        suite=SUITES[options["cipher"]],
+        compression=options["compression"],
+        both_sites=options["both_sites"],
+    )
+
+
+def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
+    path, context = context_file(ctx), context_of(ctx)
+    account_id = _account_id(path, context)
+    answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
+    keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
+    fingerprint = trusted_fingerprint(keys, trust, path, context)
+    return _Agent(computer, account_id, answer.computer.computer_id, answer.sealing_key, fingerprint)
+
+
+def _account_id(path: Path, context: Context) -> bytes:
+    if context.account_id is None:
+        raise Failure(
+            "not_allowed",
+            f"context file {path} is not an administrator's: it names no account",
+            "use the context that `vaultctl account create` wrote",
+        )
+    return bytes.fromhex(context.account_id)
+
+
+def _request(agent: _Agent, job: str, definition: JobDefinition, secret: JobSecret) -> JobCreateRequest:
+    job_id = os.urandom(_ID_BYTES)
+    address = SecretAddress(agent.account_id, agent.computer_id, job_id)
+    sealed = seal_job_secret(secret, address, agent.sealing_key, agent.fingerprint)
+    return JobCreateRequest(job_id, agent.computer, job, definition, sealed)
+
+
+def _send(ctx: click.Context, request: JobCreateRequest) -> None:
+    """A lost answer is asked for again: the same request twice makes one job, and its code is still to be shown."""
+    for _ in range(_SEND_AGAIN):
+        try:
+            ask_vault(ctx, partial(calls.create_job, request=request))
+            return
+        except ConnectionLost:
+            continue
+    ask_vault(ctx, partial(calls.create_job, request=request))
+
+
+def _created_text(computer: str, job: str, code_text: str | None) -> str:
+    created = f"Job {escape_text(job)} of {escape_text(computer)} is created; it begins with the agent's next `backup`."
+    if code_text is None:
+        return f"{created}\nThere is no recovery code: without the password nobody can restore this job."
+    return f"{created}\n\n" + frame_text(
+        "Recovery code",
+        [
+            code_text,
+            "",
+            "Write it down and keep it away from this computer. It opens the job's safesets",
+            "where the password is lost. It is shown this once and stored by nobody.",
+        ],
+    )

@@ -1,0 +1,25 @@
+"""`vaultctl safeset`: the restore points of a job."""
+
+from functools import partial
+
+import click
+
+from tools.client import calls
+from tools.client.program import Group
+from tools.client.safeset_listing import safeset_document, safesets_text
+from tools.vaultctl.identity import ask_vault, output_of
+
+
+@click.group("safeset", cls=Group)
+def command() -> None:
+    """Restore points of a job (administrator)."""
+
+
+@command.command("list")
+@click.argument("computer")
+@click.argument("job")
+@click.pass_context
+def list_safesets(ctx: click.Context, computer: str, job: str) -> None:
+    """Lists the safesets of a job."""
+    safesets = ask_vault(ctx, partial(calls.list_safesets, computer=computer, job=job)).safesets
+    output_of(ctx).show([safeset_document(safeset) for safeset in safesets], lambda: safesets_text(safesets))

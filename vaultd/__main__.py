@@ -1,0 +1,165 @@
+"""The `vaultd` command: init, serve, check, demo.
+
+What a command needs is imported when it runs, so that help and mistakes in the words answer at once.
+"""
+
+import importlib
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vaultd.errors import VaultError
+
+JSON_FLAG = "--json"
+EXIT_OK, EXIT_FAILED, EXIT_DAMAGE, EXIT_INTERRUPTED = 0, 1, 9, 130
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+def _json_option() -> click.Option:
+    # Accepted and explained here; `run` looks for it before anything is parsed: errors in the words obey it too.
+    return click.Option([JSON_FLAG], is_flag=True, expose_value=False, help="Answer with JSON.")
+
+
+class Command(click.Command):
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(_json_option())
+
+
+class Program(click.Group):
+    """The whole program: calling it runs it and exits; every error becomes a sentence and a code here."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.params.append(_json_option())
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        if not settings.get("standalone_mode", True):
+            return super().main(*arguments, **settings)
+        sys.exit(self.run())
+
+    def run(self, arguments: Sequence[str] | None = None) -> int:
+        """The exit code: what the command returned, 0 for None, or that of the error, which has been told."""
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        as_json = JSON_FLAG in words
+        try:
+            result = super().main(words, prog_name=self.name, standalone_mode=False, obj=as_json)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            return error.exit_code
+        except Exception as error:
+            return _fail(error, as_json=as_json)
+        return result if isinstance(result, int) else EXIT_OK
+
+
+@click.group(cls=Program, name="vaultd")
+def main() -> None:
+    """The vault daemon: keeps sealed backups of many computers on its disks."""
+
+
+@main.command()
+@click.argument("directory", type=DIRECTORY, metavar="DIR")
+@click.option("--name", default="vault", metavar="NAME", help="What people call this vault.")
+@click.option("--place", default="", metavar="TEXT", help="Where it stands.")
+@click.option("--listen", default="127.0.0.1:8443", metavar="HOST:PORT", help="Port 0 chooses a free one now.")
+@click.option("--disk", "disks", multiple=True, type=DIRECTORY, metavar="DIR", help="A data disk; may be repeated.")
+@click.pass_obj
+def init(as_json: bool, directory: Path, name: str, place: str, listen: str, disks: tuple[Path, ...]) -> None:
+    """Make a vault in DIR: keys, authority, settings, operator's context."""
+    settings = {"name": name, "place": place, "listen": listen}
+    created = _late("vaultd.daemon.create").create_vault(directory, settings, disks)
+    if as_json:
+        click.echo(json.dumps(created))
+        return
+    rows = [("vault", str(directory)), ("url", created["url"]), ("context", created["context"])]
+    click.echo("\n".join(f"{label:<9}{text}" for label, text in rows))
+    click.echo(
+        f"\nThe context holds the operator's token: keep it secret.\nStart with: vaultd serve {directory}", err=True
+    )
+
+
+@main.command()
+@click.argument("directory", type=DIRECTORY, metavar="DIR")
+def serve(directory: Path) -> int:
+    """Run the vault in DIR until SIGTERM or Ctrl-C."""
+    exit_code: int = _late("vaultd.daemon.serve").serve(directory)
+    return exit_code
+
+
+@main.command()
+@click.argument("directory", type=DIRECTORY, metavar="DIR")
+@click.option("--read-data", is_flag=True, help="Read every record and compare its checksum.")
+@click.pass_obj
+def check(as_json: bool, directory: Path, read_data: bool) -> int:
+    """Check the vault in DIR while no daemon runs on it."""
+    report = _late("vaultd.daemon.check").check_vault(directory, read_data=read_data)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        for finding in report["findings"]:
+            click.echo(f"{finding['severity']:<9}{finding['place']}: {finding['sentence']}")
+        click.echo("checked " + ", ".join(f"{count:,} {name}" for name, count in report["counts"].items()))
+        click.echo("damage found" if report["damaged"] else "no damage found")
+    return EXIT_DAMAGE if report["damaged"] else EXIT_OK
+
+
+@main.command()
+@click.option("--dir", "directory", type=DIRECTORY, metavar="D", help="Work here and keep it; else a temporary one.")
+@click.option("--source", type=DIRECTORY, metavar="PATH", help="Copy these files; else some of the system's.")
+@click.option("--once", is_flag=True, help="End after the comparison.")
+@click.pass_obj
+def demo(as_json: bool, directory: Path | None, source: Path | None, once: bool) -> int:
+    """Back up, change, back up, restore and compare real files."""
+    story = _late("vaultd.demo.story")
+    options = story.DemoOptions(directory, source, once)
+    results = story.run_demo(options, _ignore if as_json else click.echo, lambda text: click.echo(text, err=True))
+    if as_json:
+        click.echo(json.dumps(_late("vaultd.demo.screen").summary(results)))
+    return EXIT_OK if results.identical else EXIT_DAMAGE
+
+
+def _fail(error: Exception, *, as_json: bool) -> int:
+    code, exit_code, message, hint = _describe(error)
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    if as_json:
+        click.echo(json.dumps({"type": "error", "code": code, "message": message, "hint": hint}))
+    return exit_code
+
+
+def _describe(error: Exception) -> tuple[str, int, str, str]:
+    """Code, exit code, sentence and hint; what nobody expected also shows where it happened."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case click.Abort():
+            return "interrupted", EXIT_INTERRUPTED, "interrupted", ""
+        case click.ClickException():
+            return "usage", error.exit_code, error.format_message(), "see `vaultd --help`"
+        case VaultError():
+            return error.code, error.exit_code, error.message, error.hint
+        case OSError():
+            place = f"{error.filename}: " if error.filename is not None else ""
+            return "failed", EXIT_FAILED, f"{place}{error.strerror or error}", ""
+    traceback.print_exception(error)
+    return "internal", EXIT_FAILED, f"unexpected {type(error).__name__}: {error}", "please report this"
+
+
+def _late(module: str) -> Any:
+    return importlib.import_module(module)
+
+
+def _ignore(_text: str) -> None:
+    return
+
+
+if __name__ == "__main__":
+    main()

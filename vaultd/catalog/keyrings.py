@@ -1,0 +1,51 @@
+"""Keyrings with the two copies of each slot, and the sealed run keys."""
+
+from collections.abc import Iterator, Sequence
+
+from vaultd.catalog.database import View
+from vaultd.catalog.rows import decode, put, read
+from vaultd.records import NO_ID, Change, Keyring, RunKey, Slot
+
+SLOT_COPIES = 2
+
+
+def save_keyring(keyring: Keyring) -> list[Change]:
+    return [
+        put("keyrings", keyring.account_id + keyring.keyring_id, keyring),
+        ("owners", keyring.keyring_id, keyring.account_id),
+    ]
+
+
+def read_keyring(view: View, account_id: bytes, keyring_id: bytes) -> Keyring | None:
+    return read(view, "keyrings", account_id + keyring_id, Keyring)
+
+
+def save_slot(keyring: Keyring, copies: Sequence[Slot]) -> list[Change]:
+    """The copies of one slot, each under a key of its own."""
+    owner = keyring.account_id + keyring.keyring_id
+    return [put("slots", owner + slot.slot_id + bytes([copy]), slot) for copy, slot in enumerate(copies)]
+
+
+def list_slots(view: View, account_id: bytes, keyring_id: bytes, slot_id: bytes = b"") -> Iterator[Slot]:
+    """Every copy of every slot, or of the one slot; a slot's copies follow one another."""
+    for key, value in view.scan("slots", account_id + keyring_id + slot_id):
+        yield decode("slots", key, value, Slot)
+
+
+def save_run_key(account_id: bytes, keyring_id: bytes, run_key: RunKey) -> list[Change]:
+    owner = account_id + keyring_id
+    return [put("run_keys", owner + run_key.key_id, run_key), ("run_key_owners", run_key.key_id, owner)]
+
+
+def read_run_key(view: View, account_id: bytes, keyring_id: bytes, key_id: bytes) -> RunKey | None:
+    return read(view, "run_keys", account_id + keyring_id + key_id, RunKey)
+
+
+def list_run_keys(view: View, account_id: bytes, keyring_id: bytes) -> Iterator[RunKey]:
+    for key, value in view.scan("run_keys", account_id + keyring_id):
+        yield decode("run_keys", key, value, RunKey)
+
+
+def is_known_key(view: View, key_id: bytes) -> bool:
+    """Whether records under this key count as present; a companion's key is zero and always known."""
+    return key_id == NO_ID or view.get("run_key_owners", key_id) is not None

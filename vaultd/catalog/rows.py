@@ -1,0 +1,48 @@
+"""Catalog rows to bytes and back."""
+
+from functools import cache
+from typing import TypeVar
+
+import msgspec
+
+from vaultd.catalog.database import View
+from vaultd.errors import Damaged
+from vaultd.records import Change, Row
+
+R = TypeVar("R", bound=Row)
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def put(table: str, key: bytes, row: Row) -> Change:
+    return table, key, _encoder.encode(row)
+
+
+def read(view: View, table: str, key: bytes, kind: type[R]) -> R | None:
+    value = view.get(table, key)
+    return None if value is None else decode(table, key, value, kind)
+
+
+def decode(table: str, key: bytes, value: bytes, kind: type[R]) -> R:
+    try:
+        return _decoder(kind).decode(value)
+    except msgspec.MsgspecError:
+        raise Damaged(
+            f"row {key.hex()} of the catalog's table {table} is damaged",
+            "stop vaultd and move DIR/catalog away: it is made again from the journal",
+        ) from None
+
+
+def number_key(number: int) -> bytes:
+    """A number as the end of a key: big-endian, so that the keys sort as the numbers do."""
+    return number.to_bytes(8, "big")
+
+
+def name_key(name: str) -> bytes:
+    """A name as a part of a key: two names that differ in case alone are one name."""
+    return name.casefold().encode()
+
+
+@cache
+def _decoder(kind: type[R]) -> "msgspec.msgpack.Decoder[R]":
+    return msgspec.msgpack.Decoder(kind)

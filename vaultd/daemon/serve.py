@@ -1,0 +1,135 @@
+"""Puts the daemon together, starts its parts in order and stops them in the opposite order.
+
+Start: vault (locks its directory, recovers from disk), listener, group commit, maintenance, ready. Stop: no new
+requests, running ones end, last commit, checkpoint. When the store failed there is neither commit nor checkpoint: the
+next start recovers.
+"""
+
+import signal
+import ssl
+import time
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from protocol.transport import server_tls_context
+from vaultd.clock import SystemClock
+from vaultd.config import join_address, load_config
+from vaultd.errors import Conflict, VaultError
+from vaultd.logs import configure_logs, log
+from vaultd.maintenance.runner import run_maintenance
+from vaultd.operations import ledger
+from vaultd.operations.vault import SERVER_FILE, SERVER_KEY_FILE, Vault, close_vault, open_vault
+from vaultd.server.group_commit import GroupCommit
+from vaultd.server.listener import Listener
+from vaultd.server.service import Service
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.disks import lock_directory
+from vaultd.store.errors import StoreError
+from vaultd.systemd import notify, watchdog_seconds
+
+EXIT_OK, EXIT_STORE_STOPPED = 0, 1
+
+
+def serve(directory: Path) -> int:
+    """Runs the vault until it is told to stop; returns the exit code."""
+    configure_logs()
+    config = load_config(directory)
+    _refuse_second_instance(directory)
+    begin = time.monotonic()
+    vault = open_vault(config, SystemClock(), SystemDoor())
+    exit_code = EXIT_STORE_STOPPED
+    try:
+        _tell_recovery(vault, time.monotonic() - begin)
+        exit_code = trio.run(_run, vault)
+    finally:
+        exit_code = max(exit_code, _close(vault))
+    log.info("stopped", code=exit_code)
+    return exit_code
+
+
+def _refuse_second_instance(directory: Path) -> None:
+    """Opening takes the lock for good; this look at it before gives the refusal its own exit code."""
+    try:
+        lock_directory(directory).close()
+    except StoreError as error:
+        raise Conflict(str(error), "two daemons on one directory would destroy it") from error
+
+
+def _close(vault: Vault) -> int:
+    try:
+        close_vault(vault)
+    except VaultError as error:
+        log.error("no checkpoint", problem=error.message)
+        return EXIT_STORE_STOPPED
+    return EXIT_OK
+
+
+async def _run(vault: Vault) -> int:
+    config = vault.config
+    group = GroupCommit(partial(ledger.write, vault), config.group_commit_bytes, config.group_commit_seconds)
+    service = Service(vault, group)
+    listener = Listener(service, config, _tls_context(vault))
+    port = await listener.open()
+    async with trio.open_nursery() as background:
+        background.start_soon(_commit_groups, service)
+        background.start_soon(run_maintenance, vault)
+        background.start_soon(_feed_watchdog)
+        async with trio.open_nursery() as front:
+            front.start_soon(listener.serve)
+            await background.start(_watch_signals, service, front.cancel_scope)
+            # Scripts wait for exactly this line.
+            click.echo(f"listening on https://{join_address(config.host, port)}")
+            notify("READY=1")
+            await service.stop.wait()
+            notify("STOPPING=1")
+            log.info("stopping", connections=len(service.sessions))
+            listener.stop()
+        if not service.store_stopped.is_set():
+            await group.flush()
+        background.cancel_scope.cancel()
+    return EXIT_STORE_STOPPED if service.store_stopped.is_set() else EXIT_OK
+
+
+async def _commit_groups(service: Service) -> None:
+    try:
+        await service.group.run()
+    except Exception as error:
+        # Fail-stop: what was not acknowledged is not stored, and only a recovery from disk may write again.
+        log.error("store stopped", problem=f"{type(error).__name__}: {error}")
+        service.stop_after_disk_error()
+
+
+async def _watch_signals(
+    service: Service, front: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """The first signal begins an orderly stop, the second ends the draining."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            log.info("signal", signal=signal.Signals(number).name)
+            if service.stop.is_set():
+                front.cancel()
+            service.stop.set()
+
+
+async def _feed_watchdog() -> None:
+    seconds = watchdog_seconds()
+    while seconds is not None:
+        notify("WATCHDOG=1")
+        await trio.sleep(seconds)
+
+
+def _tls_context(vault: Vault) -> ssl.SSLContext:
+    directory = vault.config.directory
+    return server_tls_context(
+        str(directory / SERVER_FILE), str(directory / SERVER_KEY_FILE), vault.authority.certificate_pem.decode()
+    )
+
+
+def _tell_recovery(vault: Vault, seconds: float) -> None:
+    for finding in vault.recovery.findings:
+        log.warning("recovery", severity=finding.severity.value, place=finding.place, problem=finding.sentence)
+    log.info("vault opened", seconds=round(seconds, 3), records=vault.recovery.records_indexed)

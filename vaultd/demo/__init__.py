@@ -1,0 +1,1 @@
+"""A whole backup and restore on one machine, with the shipped programs and real files."""

@@ -1,0 +1,1 @@
+"""The background shell: when a duty runs, and what is logged and measured about it."""

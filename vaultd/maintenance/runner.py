@@ -1,0 +1,13 @@
+"""Starts the background duties and keeps them until it is cancelled."""
+
+import trio
+
+from vaultd.maintenance.checkpoint import keep_checkpoints
+from vaultd.maintenance.loop_lag import watch_loop_lag
+from vaultd.operations.vault import Vault
+
+
+async def run_maintenance(vault: Vault) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_loop_lag)
+        nursery.start_soon(keep_checkpoints, vault)

@@ -1,0 +1,60 @@
+"""Finding what a caller names, within what the caller owns. A refusal repeats what was asked for and nothing else."""
+
+from vaultd.catalog.computers import find_computer, read_computer
+from vaultd.catalog.database import View
+from vaultd.catalog.jobs import find_job, read_job
+from vaultd.catalog.runs import read_run
+from vaultd.errors import Conflict, NotFound, NotSignedIn
+from vaultd.records import NO_ID, Computer, Identity, Job, Outcome, Run
+
+
+def named_computer(view: View, identity: Identity, name: str) -> Computer:
+    computer = find_computer(view, identity.account_id, name)
+    if computer is None:
+        raise NotFound(f"computer {name!r} does not exist", "`vaultctl computer list` shows the account's computers")
+    return computer
+
+
+def own_computer(view: View, identity: Identity) -> Computer:
+    """The computer that an agent runs on."""
+    computer = read_computer(view, identity.account_id, identity.computer_id)
+    if computer is None:
+        raise NotSignedIn("this agent is not registered any more", "register it again with a new code")
+    return computer
+
+
+def named_job(view: View, computer: Computer, name: str) -> Job:
+    job = find_job(view, computer.account_id, computer.computer_id, name)
+    if job is None:
+        raise NotFound(f"job {name!r} does not exist on computer {computer.name!r}")
+    return job
+
+
+def own_job(view: View, identity: Identity, job_id: bytes) -> Job:
+    """A job of the agent's own computer."""
+    job = read_job(view, identity.account_id, job_id)
+    if job is None or job.computer_id != identity.computer_id:
+        raise NotFound(f"job {job_id.hex()} does not exist")
+    return job
+
+
+def job_with_keyring(job: Job) -> Job:
+    if job.keyring_id == NO_ID:
+        raise Conflict(f"job {job.name!r} has no keyring yet", "the agent makes it before its first run")
+    return job
+
+
+def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
+    """A run of the agent's own computer, and its job."""
+    run = read_run(view, identity.account_id, run_id)
+    job = None if run is None else read_job(view, identity.account_id, run.job_id)
+    if run is None or job is None or job.computer_id != identity.computer_id:
+        raise NotFound(f"run {run_id.hex()} does not exist")
+    return run, job
+
+
+def active_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
+    run, job = own_run(view, identity, run_id)
+    if run.outcome is not Outcome.RUNNING:
+        raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}", "begin a new run")
+    return run, job

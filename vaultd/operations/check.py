@@ -1,0 +1,108 @@
+"""The offline check of a whole vault: the store's bytes first, then whether the catalog's promises can be kept. It
+changes nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from vaultd.catalog.accounts import list_accounts
+from vaultd.catalog.database import Catalog, View
+from vaultd.catalog.jobs import list_jobs
+from vaultd.catalog.keyrings import is_known_key
+from vaultd.config import Config
+from vaultd.errors import Conflict, VaultError
+from vaultd.operations.check_job import CheckParts, check_job
+from vaultd.operations.check_records import CheckRecords
+from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
+from vaultd.store.check import CheckCounts, check_store
+from vaultd.store.chunk_store import StoreSettings
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import Disks, lock_directory, open_disks
+from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.errors import StoreError
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.index import Index
+
+
+@dataclass(frozen=True, slots=True)
+class VaultReport:
+    findings: list[Finding]
+    counts: CheckCounts
+    jobs: int
+
+    @property
+    def is_damaged(self) -> bool:
+        return any(finding.severity is Severity.damage for finding in self.findings)
+
+
+def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
+    """Refused while a daemon runs on the directory."""
+    vault_id = read_vault_id(config.directory)
+    try:
+        lock = lock_directory(config.directory)
+    except StoreError as error:
+        raise Conflict(str(error), "the check is offline") from error
+    with ExitStack() as cleanup:
+        cleanup.callback(lock.close)
+        settings = store_settings(config, vault_id)
+        stored = check_store(settings, door, read_data=read_data)
+        catalog = _CatalogCheck(config, door, settings)
+        findings = [*stored.findings, *catalog.run()]
+    return VaultReport(findings, stored.counts, catalog.jobs)
+
+
+class _CatalogCheck:
+    def __init__(self, config: Config, door: Door, settings: StoreSettings) -> None:
+        self.jobs = 0
+        self._config = config
+        self._door = door
+        self._settings = settings
+
+    def run(self) -> Iterator[Finding]:
+        path = self._config.directory / CATALOG_DIRECTORY
+        if not path.exists():
+            yield Finding(Severity.warning, str(path), "there is no catalog: it is made again at the next start")
+            return
+        try:
+            # The keys of the site are needed at every start.
+            read_authority(self._config.directory)
+            with ExitStack() as cleanup:
+                catalog = Catalog.open_read_only(path)
+                cleanup.callback(catalog.close)
+                disks = open_disks(self._door, self._settings.disk_paths, self._settings.vault_id)
+                index = self._open_index(cleanup)
+                yield from _check_position(catalog, index, str(path))
+                view = cleanup.enter_context(catalog.read())
+                yield from self._check_jobs(view, disks, index)
+        except (StoreError, VaultError) as error:
+            yield Finding(Severity.damage, str(self._config.directory), str(error))
+
+    def _check_jobs(self, view: View, disks: Disks, index: Index | None) -> Iterator[Finding]:
+        records = None
+        if index is not None:
+            records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
+        signing_key = read_signing_key(self._config.directory)
+        erase_keys = EraseKeys(self._door, disks.copy_directories("erase-keys"))
+        parts = CheckParts(view, records, erase_keys, self._settings.vault_id, signing_key.public_key())
+        for account in list_accounts(view):
+            for job in list_jobs(view, account.account_id):
+                self.jobs += 1
+                yield from check_job(parts, job)
+
+    def _open_index(self, cleanup: ExitStack) -> Index | None:
+        """None where there is none, which the store's own check has said."""
+        if not self._settings.index_path.exists():
+            return None
+        index = Index.open_read_only(self._settings.index_path)
+        cleanup.callback(index.close)
+        return index
+
+
+def _check_position(catalog: Catalog, index: Index | None, place: str) -> Iterator[Finding]:
+    """The index is written before the catalog."""
+    applied = index.position() if index is not None else None
+    position = catalog.position()
+    if applied is not None and position.number > applied.number:
+        sentence = f"it has applied entry {position.number}, but the index only {applied.number}"
+        yield Finding(Severity.damage, place, sentence)

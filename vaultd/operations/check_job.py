@@ -1,0 +1,159 @@
+"""Checking one job offline: its keys, its slots, the chain of its safesets, and everything they use."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from vaultd.catalog.database import View
+from vaultd.catalog.jobs import read_secret
+from vaultd.catalog.keyrings import SLOT_COPIES, list_run_keys, list_slots, read_keyring
+from vaultd.catalog.runs import read_run
+from vaultd.catalog.safesets import list_safesets
+from vaultd.errors import VaultError
+from vaultd.operations.root_format import (
+    Root,
+    countersigned_bytes,
+    is_countersigned,
+    is_signed_by,
+    parse_root,
+    root_hash,
+)
+from vaultd.operations.runs import KEY_ID_BYTES
+from vaultd.operations.safesets import tree_of
+from vaultd.operations.sealed_headers import parse_slot
+from vaultd.operations.tree_walk import Records, TreeWalk
+from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT
+from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
+from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
+from vaultd.store.errors import StoreError
+from vaultd.store.findings import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class CheckParts:
+    """What a job is checked against; `records` is None where there is no index."""
+
+    view: View
+    records: Records | None
+    erase_keys: EraseKeys
+    vault_id: bytes
+    vault_key: Ed25519PublicKey
+
+
+def check_job(parts: CheckParts, job: Job) -> Iterator[Finding]:
+    place = f"job {job.job_id.hex()}"
+    yield from _check_secret(parts, job, place)
+    if job.keyring_id == NO_ID:
+        return
+    keyring = read_keyring(parts.view, job.account_id, job.keyring_id)
+    if keyring is None:
+        yield _damage(place, f"its keyring {job.keyring_id.hex()} is not in the catalog")
+        return
+    yield from _check_slots(parts, job, place)
+    yield from _check_run_keys(parts, job, place)
+    yield from _check_safesets(parts, job, keyring, place)
+
+
+def _check_secret(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
+    wrapped = read_secret(parts.view, job)
+    if wrapped is not None and (fault := _unwrap_fault(parts, job.job_id, (JOB_SECRET, job.job_id, wrapped))):
+        yield _damage(place, fault)
+
+
+def _check_slots(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
+    good: dict[bytes, int] = {}
+    for slot in list_slots(parts.view, job.account_id, job.keyring_id):
+        fault = _unwrap_fault(parts, job.job_id, (SLOT, slot.slot_id, slot.wrapped), parse_slot)
+        good[slot.slot_id] = good.get(slot.slot_id, 0) + (not fault)
+        if fault:
+            yield Finding(Severity.warning, place, fault)
+    for slot_id, copies in good.items():
+        if copies == 0:
+            yield _damage(place, f"no copy of slot {slot_id.hex()} can be read: its password opens nothing any more")
+        elif copies < SLOT_COPIES:
+            yield Finding(Severity.warning, place, f"only {copies} good copy of slot {slot_id.hex()} is left")
+    if not good:
+        yield _damage(place, "it has no slot")
+
+
+def _check_run_keys(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
+    for row in list_run_keys(parts.view, job.account_id, job.keyring_id):
+
+        def check(sealed: bytes, key_id: bytes = row.key_id) -> None:
+            if blake3(sealed).digest(length=KEY_ID_BYTES) != key_id:
+                raise StoreError(f"run key {key_id.hex()} is not the one that was stored")
+
+        if fault := _unwrap_fault(parts, row.job_id, (RUN_KEY, row.key_id, row.wrapped), check):
+            yield _damage(place, fault)
+
+
+def _check_safesets(parts: CheckParts, job: Job, keyring: Keyring, place: str) -> Iterator[Finding]:
+    previous, sequence = NO_HASH, 0
+    whole: set[bytes] = set()
+    for safeset in list_safesets(parts.view, job.account_id, job.job_id):
+        where = f"{place} safeset {safeset.sequence}"
+        root = parse_root(safeset.root)
+        for fault in _chain_faults(parts, (safeset, root), keyring, (previous, sequence)):
+            yield _damage(where, fault)
+        if read_run(parts.view, job.account_id, safeset.run_id) is None:
+            yield _damage(where, f"its run {safeset.run_id.hex()} is not in the catalog")
+        if parts.records is not None and (fault := _content_fault(parts.records, safeset, root, whole)):
+            yield _damage(where, fault)
+        previous, sequence = safeset.root_hash, safeset.sequence
+    if (job.head_sequence, job.head_hash, job.safesets) != (sequence, previous, sequence):
+        yield _damage(place, f"its head is safeset {job.head_sequence}, but the newest one here is {sequence}")
+
+
+def _chain_faults(
+    parts: CheckParts, stored: tuple[Safeset, Root], keyring: Keyring, before: tuple[bytes, int]
+) -> Iterator[str]:
+    safeset, root = stored
+    hash_ = root_hash(safeset.root)
+    if hash_ != safeset.root_hash:
+        yield "its root is not the one that was stored"
+    if (root.previous, root.sequence) != (before[0], before[1] + 1) or root.sequence != safeset.sequence:
+        yield "it does not follow the safeset before"
+    if not is_signed_by(safeset.root, keyring.signing_key):
+        yield "the job's signature does not hold"
+    signed = countersigned_bytes(hash_, parts.vault_id, safeset.stored_at_ns)
+    if not is_countersigned(parts.vault_key, safeset.countersignature, signed):
+        yield "the vault's countersignature does not hold"
+
+
+def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[bytes]) -> str:
+    """`whole` collects the companions of trees without a gap: what safesets share is walked once."""
+    walk = TreeWalk(records, tree_of(root), whole)
+    try:
+        (location,) = records.locate(root.keyring_id, [safeset.payload_id])
+        if location is None or any(records.missing(root.keyring_id, [safeset.payload_id])):
+            return f"its payload {safeset.payload_id.hex()} is missing"
+        if blake3(records.read(location, safeset.payload_id)).digest() != root.payload_hash:
+            return f"its payload {safeset.payload_id.hex()} is not the one that was signed"
+        gap = walk.run()
+    except (StoreError, VaultError, OSError) as error:
+        return str(error)
+    if gap.missing:
+        return f"{gap.missing} records that it uses are missing, the first is {gap.first.hex()}"
+    whole |= walk.seen
+    return ""
+
+
+def _unwrap_fault(
+    parts: CheckParts,
+    job_id: bytes,
+    item: tuple[str, bytes, bytes],
+    check: Callable[[bytes], object] = lambda data: None,
+) -> str:
+    """`item` is purpose, id and wrapped bytes; `check` raises if what is inside is wrong."""
+    purpose, id_, wrapped = item
+    try:
+        check(parts.erase_keys.unwrap(Owner(OwnerKind.job, job_id), purpose, id_, wrapped))
+    except (StoreError, VaultError) as error:
+        return f"{purpose} {id_.hex()} cannot be read: {error}"
+    return ""
+
+
+def _damage(place: str, sentence: str) -> Finding:
+    return Finding(Severity.damage, place, sentence)

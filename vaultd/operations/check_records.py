@@ -1,0 +1,55 @@
+"""The store as the offline check sees it: look-ups and reads that change nothing."""
+
+from collections.abc import Callable, Sequence
+
+from vaultd.store.container_format import container_path
+from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import Disks
+from vaultd.store.errors import RecordDamaged
+from vaultd.store.index import Index, Location
+from vaultd.store.record_format import HEADER_BYTES, parse_header
+
+
+class CheckRecords:
+    """A record whose run key is not known counts as missing: nobody could open it."""
+
+    def __init__(self, door: Door, disks: Disks, index: Index, is_known_key: Callable[[bytes], bool]) -> None:
+        self._door = door
+        self._disks = disks
+        self._index = index
+        self._containers = index.containers()
+        self._is_known_key = is_known_key
+        # By the index's number of the key: one header is read for each.
+        self._known: dict[int, bool] = {}
+
+    def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
+        present = list(self._index.present(keyring_id, ids))
+        found = dict(zip(present, self._index.lookup(keyring_id, present), strict=True))
+        return [not self._is_openable(found.get(id_)) for id_ in ids]
+
+    def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
+        return self._index.lookup(keyring_id, ids)
+
+    def read(self, location: Location, expected_id: bytes) -> bytes:
+        return read_record(self._door, self._place(location), ExpectedRecord(expected_id, location.cid_prefix))
+
+    def _is_openable(self, location: Location | None) -> bool:
+        if location is None:
+            return False
+        if location.key_number not in self._known:
+            place = self._place(location)
+            handle = self._door.open_read(place.path)
+            try:
+                header = parse_header(self._door.read(handle, place.offset, HEADER_BYTES))
+            finally:
+                self._door.close(handle)
+            self._known[location.key_number] = self._is_known_key(header.key_id)
+        return self._known[location.key_number]
+
+    def _place(self, location: Location) -> RecordPlace:
+        row = self._containers.get(location.container)
+        if row is None:
+            raise RecordDamaged(f"container {location.container:012x} is not in the index")
+        path = container_path(self._disks.with_id(row.disk_id).path, location.container)
+        return RecordPlace(path, location.offset, location.length)

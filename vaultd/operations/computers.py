@@ -1,0 +1,178 @@
+"""Inviting and registering computers, and showing them."""
+
+import base64
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from vaultd.catalog.computers import find_by_tls_key, find_computer, list_computers, read_computer, save_computer
+from vaultd.catalog.database import View
+from vaultd.catalog.invites import find_invite, save_invite
+from vaultd.catalog.jobs import list_computer_jobs
+from vaultd.errors import BadRequest, Conflict, NotAllowed
+from vaultd.operations import ledger
+from vaultd.operations.access import named_computer
+from vaultd.operations.auditing import audited
+from vaultd.operations.authority import issue_agent, spki_of_request
+from vaultd.operations.names import check_name
+from vaultd.operations.sealed_headers import PUBLIC_KEY_BYTES
+from vaultd.operations.summaries import ComputerSummary, JobSummary, summarise_computer, summarise_job
+from vaultd.operations.vault import Vault
+from vaultd.records import NO_ID, Computer, Identity, Invite, Role
+
+KINDS = ("pc", "server")
+INVITE_VERSION = 1
+SECRET_BYTES = 16
+AUTHORITY_HASH_BYTES = 20
+INVITE_LIFE_NS = 7 * 24 * 3600 * 1_000_000_000
+GROUP_CHARACTERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedInvite:
+    code: str = field(repr=False)
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRequest:
+    """What a new agent sends: the code's secret, the name it wants, a DER certificate request, and its sealing key."""
+
+    secret: bytes = field(repr=False)
+    name: str
+    certificate_request: bytes
+    sealing_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    account_id: bytes
+    computer_id: bytes
+    name: str
+    kind: str
+    certificate_pem: str
+    authority_pem: str
+    vault_id: bytes
+    vault_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ComputerDetails:
+    computer: ComputerSummary
+    tls_key: bytes
+    sealing_key: bytes
+    jobs: list[JobSummary]
+
+
+def invite(vault: Vault, identity: Identity, kind: str) -> CreatedInvite:
+    """W. A code for one registration."""
+    if kind not in KINDS:
+        raise BadRequest(f"kind must be {' or '.join(KINDS)}, not {kind!r}")
+    secret = os.urandom(SECRET_BYTES)
+    now_ns = vault.clock.now_ns()
+    row = Invite(identity.account_id, kind, now_ns, now_ns + INVITE_LIFE_NS)
+    with vault.catalog.read() as view:
+        audit = audited(vault, view, identity, "computer.invite", kind)
+    ledger.record(vault, [*save_invite(row, secret), *audit])
+    return CreatedInvite(invite_code(secret, vault.authority.certificate_pem), row.expires_ns)
+
+
+def invite_code(secret: bytes, authority_pem: bytes) -> str:
+    """The secret with what the agent needs to know the right vault by, as people copy it."""
+    certificate = x509.load_pem_x509_certificate(authority_pem).public_bytes(Encoding.DER)
+    authority_hash = hashlib.sha256(certificate).digest()[:AUTHORITY_HASH_BYTES]
+    text = base64.b32encode(bytes([INVITE_VERSION]) + secret + authority_hash).decode().rstrip("=")
+    return "-".join(text[at : at + GROUP_CHARACTERS] for at in range(0, len(text), GROUP_CHARACTERS))
+
+
+def register(vault: Vault, request: RegistrationRequest) -> Registered:
+    """W. Uses the code up and creates the computer; the same request again is answered the same way."""
+    check_name(request.name, "name")
+    if len(request.sealing_key) != PUBLIC_KEY_BYTES[1]:
+        raise BadRequest(f"sealing_key must have {PUBLIC_KEY_BYTES[1]} bytes, not {len(request.sealing_key)}")
+    tls_key = spki_of_request(request.certificate_request)
+    with vault.catalog.read() as view:
+        invite_row = _usable_invite(vault, view, request, tls_key)
+        if invite_row.computer_id != NO_ID:
+            known = read_computer(view, invite_row.account_id, invite_row.computer_id)
+            assert known is not None
+            return _registered(vault, known)
+        _refuse_taken(view, invite_row.account_id, request.name, tls_key)
+        computer = _new_computer(vault, invite_row, request, tls_key)
+        agent = Identity(computer.computer_id, computer.account_id, Role.AGENT, computer.name)
+        audit = audited(vault, view, agent, "register", computer.name)
+    used = msgspec.structs.replace(invite_row, computer_id=computer.computer_id)
+    ledger.record(vault, [*save_invite(used, request.secret), *save_computer(computer), *audit])
+    return _registered(vault, computer)
+
+
+def list_all(vault: Vault, identity: Identity) -> list[ComputerSummary]:
+    with vault.catalog.read() as view:
+        found = [summarise_computer(view, computer) for computer in list_computers(view, identity.account_id)]
+    return sorted(found, key=lambda one: one.name)
+
+
+def show(vault: Vault, identity: Identity, name: str) -> ComputerDetails:
+    with vault.catalog.read() as view:
+        computer = named_computer(view, identity, name)
+        jobs = list_computer_jobs(view, computer.account_id, computer.computer_id)
+        summaries = [summarise_job(view, job) for job in jobs]
+        return ComputerDetails(summarise_computer(view, computer), computer.tls_key, computer.sealing_key, summaries)
+
+
+def _usable_invite(vault: Vault, view: View, request: RegistrationRequest, tls_key: bytes) -> Invite:
+    """One sentence for every reason: whoever guesses learns nothing."""
+    refusal = NotAllowed(
+        "this registration code is unknown, used or expired", "ask an administrator of the account for a new one"
+    )
+    row = find_invite(view, request.secret)
+    if row is None:
+        raise refusal
+    if row.computer_id != NO_ID:
+        known = read_computer(view, row.account_id, row.computer_id)
+        asked = (request.name, tls_key, request.sealing_key)
+        if known is None or (known.name, known.tls_key, known.sealing_key) != asked:
+            raise refusal
+    elif vault.clock.now_ns() >= row.expires_ns:
+        raise refusal
+    return row
+
+
+def _refuse_taken(view: View, account_id: bytes, name: str, tls_key: bytes) -> None:
+    if find_computer(view, account_id, name) is not None:
+        raise Conflict(f"a computer named {name!r} is registered already", "register with another --name")
+    if find_by_tls_key(view, tls_key) is not None:
+        raise Conflict("this agent key is registered already", "register with an empty state directory")
+
+
+def _new_computer(vault: Vault, row: Invite, request: RegistrationRequest, tls_key: bytes) -> Computer:
+    now_ns = vault.clock.now_ns()
+    computer_id = os.urandom(16)
+    return Computer(
+        computer_id=computer_id,
+        account_id=row.account_id,
+        name=request.name,
+        kind=row.kind,
+        registered_ns=now_ns,
+        last_seen_ns=now_ns,
+        tls_key=tls_key,
+        sealing_key=request.sealing_key,
+        certificate_pem=issue_agent(vault.authority, request.certificate_request, computer_id, now_ns),
+    )
+
+
+def _registered(vault: Vault, computer: Computer) -> Registered:
+    return Registered(
+        account_id=computer.account_id,
+        computer_id=computer.computer_id,
+        name=computer.name,
+        kind=computer.kind,
+        certificate_pem=computer.certificate_pem.decode(),
+        authority_pem=vault.authority.certificate_pem.decode(),
+        vault_id=vault.vault_id,
+        vault_key=vault.public_key_bytes,
+    )

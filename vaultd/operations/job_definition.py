@@ -1,0 +1,45 @@
+"""Which job definitions the vault takes. The agent obeys them; the vault only keeps them small and well-formed. Pure."""
+
+import re
+
+from vaultd.errors import BadRequest
+from vaultd.operations.names import check_name
+from vaultd.records import JobDefinition
+
+PATTERNS_MAX = 1000
+PATTERN_CHARACTERS_MAX = 4096
+SCHEDULE_CHARACTERS_MAX = 100
+SUITES = (1, 2)
+COMPRESSION_MAX = 9
+# Five fields of a cron line; what they mean is checked where they are used.
+_SCHEDULE = re.compile(r"[0-9A-Za-z*,/-]+( [0-9A-Za-z*,/-]+){4}")
+
+
+def check_definition(definition: JobDefinition) -> None:
+    """BadRequest names the field and the rule."""
+    _check_include(definition.include)
+    if len(definition.exclude) > PATTERNS_MAX:
+        raise BadRequest(f"exclude has {len(definition.exclude)} patterns, more than {PATTERNS_MAX}")
+    for pattern in definition.exclude:
+        if not 1 <= len(pattern) <= PATTERN_CHARACTERS_MAX or "\0" in pattern:
+            raise BadRequest(f"exclude: a pattern must have 1 to {PATTERN_CHARACTERS_MAX} characters and no zero byte")
+    if definition.schedule and (
+        len(definition.schedule) > SCHEDULE_CHARACTERS_MAX or not _SCHEDULE.fullmatch(definition.schedule)
+    ):
+        raise BadRequest("schedule must be empty or the five fields of a cron line")
+    if definition.retention:
+        check_name(definition.retention, "retention")
+    if definition.suite not in SUITES:
+        raise BadRequest(f"suite {definition.suite} is unknown", "1 is AES-256-CBC, 2 is AES-256-GCM")
+    if not 0 <= definition.compression <= COMPRESSION_MAX:
+        raise BadRequest(f"compression must be 0 to {COMPRESSION_MAX}, not {definition.compression}")
+
+
+def _check_include(include: tuple[bytes, ...]) -> None:
+    if not 1 <= len(include) <= PATTERNS_MAX:
+        raise BadRequest(f"include must have 1 to {PATTERNS_MAX} paths, not {len(include)}")
+    for path in include:
+        if not path.startswith(b"/") or len(path) > PATTERN_CHARACTERS_MAX or b"\0" in path:
+            raise BadRequest(
+                f"include: each path must be absolute, at most {PATTERN_CHARACTERS_MAX} bytes and without a zero byte"
+            )

@@ -1,0 +1,170 @@
+"""Creating jobs, showing them, asking for runs, and what an agent learns of its own."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from vaultd.catalog.database import View
+from vaultd.catalog.jobs import (
+    find_job,
+    is_owned,
+    list_computer_jobs,
+    read_secret,
+    save_job,
+    save_secret,
+    update_job,
+)
+from vaultd.catalog.runs import list_runs_back, requested_run
+from vaultd.errors import BadRequest, Conflict, NotFound
+from vaultd.operations import ledger
+from vaultd.operations.access import named_computer, named_job, own_computer
+from vaultd.operations.auditing import audited
+from vaultd.operations.job_definition import check_definition
+from vaultd.operations.names import check_name
+from vaultd.operations.sealed_headers import agent_key_fingerprint, parse_secret
+from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
+from vaultd.operations.vault import Vault
+from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, unwrap, wrap
+from vaultd.records import NO_ID, Computer, Identity, Job, JobDefinition, Outcome
+
+RUNS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    job_id: bytes
+    computer: str
+    name: str
+    definition: JobDefinition
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    job: JobSummary
+    runs: list[RunSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestState:
+    """`waiting` until the agent begins the run, then `running`, `done` or `failed`."""
+
+    state: str
+    run: RunSummary | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentJob:
+    """A job as its agent sees it. The secret is there until the keyring is."""
+
+    job_id: bytes
+    name: str
+    definition: JobDefinition
+    secret: bytes | None = field(repr=False)
+    keyring_id: bytes | None
+    head_sequence: int
+    head_hash: bytes
+    timeline: int
+    run_requested: bool
+
+
+def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
+    """W. The erase key is durable first, so that nothing of the job is ever kept readable without it."""
+    check_name(new.name, "name")
+    check_definition(new.definition)
+    with vault.catalog.read() as view:
+        computer = named_computer(view, identity, new.computer)
+        _check_secret(new, computer)
+        if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
+            raise Conflict(f"job {new.name!r} exists already on computer {computer.name!r}", "choose another name")
+        if new.job_id == NO_ID or is_owned(view, new.job_id):
+            raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
+        audit = audited(vault, view, identity, "job.create", f"{computer.name}/{new.name}")
+    job = Job(
+        job_id=new.job_id,
+        account_id=identity.account_id,
+        computer_id=computer.computer_id,
+        name=new.name,
+        definition=new.definition,
+        created_ns=vault.clock.now_ns(),
+    )
+    create_erase_key(vault, job.job_id)
+    secret = wrap(vault, job.job_id, JOB_SECRET, job.job_id, new.secret)
+    ledger.record(vault, [*save_job(job), *save_secret(job, secret), *audit])
+    return job
+
+
+def list_all(vault: Vault, identity: Identity, computer: str) -> list[JobSummary]:
+    with vault.catalog.read() as view:
+        row = named_computer(view, identity, computer)
+        return [summarise_job(view, job) for job in list_computer_jobs(view, row.account_id, row.computer_id)]
+
+
+def show(vault: Vault, identity: Identity, computer: str, name: str) -> JobDetails:
+    """With its newest runs, newest first."""
+    with vault.catalog.read() as view:
+        job = named_job(view, named_computer(view, identity, computer), name)
+        newest = zip(range(RUNS_SHOWN), list_runs_back(view, job.account_id, job.job_id), strict=False)
+        return JobDetails(summarise_job(view, job), [summarise_run(run) for _, run in newest])
+
+
+def request_run(vault: Vault, identity: Identity, computer: str, name: str) -> int:
+    """W. The number of the request; one that still waits is answered again and not doubled."""
+    with vault.catalog.read() as view:
+        job = named_job(view, named_computer(view, identity, computer), name)
+        audit = audited(vault, view, identity, "job.run", f"{computer}/{name}")
+    if job.request > job.requests_taken:
+        return job.request
+    asked = msgspec.structs.replace(job, request=job.request + 1)
+    ledger.record(vault, [*update_job(asked), *audit])
+    return asked.request
+
+
+def request_state(vault: Vault, identity: Identity, computer: str, name: str, request: int) -> RequestState:
+    with vault.catalog.read() as view:
+        job = named_job(view, named_computer(view, identity, computer), name)
+        if not 1 <= request <= job.request:
+            raise NotFound(f"request {request} of job {name!r} does not exist")
+        run = requested_run(view, job.account_id, job.job_id, request)
+    if run is None:
+        return RequestState("waiting", None)
+    if run.outcome is Outcome.RUNNING:
+        return RequestState("running", summarise_run(run))
+    ended_well = run.outcome in (Outcome.DONE, Outcome.WARNINGS)
+    return RequestState("done" if ended_well else "failed", summarise_run(run))
+
+
+def list_for_agent(vault: Vault, identity: Identity) -> list[AgentJob]:
+    with vault.catalog.read() as view:
+        computer = own_computer(view, identity)
+        jobs = list_computer_jobs(view, computer.account_id, computer.computer_id)
+        return [_for_agent(vault, view, job) for job in jobs]
+
+
+def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
+    wrapped = read_secret(view, job)
+    return AgentJob(
+        job_id=job.job_id,
+        name=job.name,
+        definition=job.definition,
+        secret=None if wrapped is None else unwrap(vault, job.job_id, JOB_SECRET, job.job_id, wrapped),
+        keyring_id=None if job.keyring_id == NO_ID else job.keyring_id,
+        head_sequence=job.head_sequence,
+        head_hash=job.head_hash,
+        timeline=job.timeline,
+        run_requested=job.request > job.requests_taken,
+    )
+
+
+def _check_secret(new: NewJob, computer: Computer) -> None:
+    """A secret for another agent would be useless here and must not be kept."""
+    header = parse_secret(new.secret)
+    bound = {
+        "account": (header.account_id, computer.account_id),
+        "computer": (header.computer_id, computer.computer_id),
+        "job": (header.job_id, new.job_id),
+        "agent_key": (header.agent_key, agent_key_fingerprint(computer.tls_key, computer.sealing_key)),
+    }
+    for name, (said, expected) in bound.items():
+        if said != expected:
+            raise BadRequest(f"secret: {name} {said.hex()} is not the one of this job and computer")

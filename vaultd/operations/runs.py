@@ -1,0 +1,169 @@
+"""The life of a run: begin, its sealed keys, end. A job has at most one active run."""
+
+from dataclasses import dataclass
+
+import msgspec
+from blake3 import blake3
+
+from vaultd.catalog.computers import update_computer
+from vaultd.catalog.database import View
+from vaultd.catalog.jobs import update_job
+from vaultd.catalog.keyrings import read_keyring, save_run_key
+from vaultd.catalog.runs import active_run, read_run, save_run, update_run
+from vaultd.catalog.safesets import find_safeset
+from vaultd.errors import BadRequest, Conflict, Internal
+from vaultd.operations import access, ledger
+from vaultd.operations.root_format import parse_root
+from vaultd.operations.sealed_headers import parse_run_key
+from vaultd.operations.store_errors import translated
+from vaultd.operations.vault import Vault
+from vaultd.operations.wrapping import RUN_KEY, wrap
+from vaultd.records import (
+    NO_HASH,
+    NO_ID,
+    Change,
+    Figures,
+    Identity,
+    Job,
+    Keyring,
+    Outcome,
+    Run,
+    RunKey,
+)
+from vaultd.store.journal_format import EntryKind
+
+KEY_ID_BYTES = 16
+KEYS_PER_RUN_MAX = 64
+CODES_MAX = 64
+CODE_CHARACTERS_MAX = 64
+FIGURE_MAX = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    base_known: bool
+    timeline: int
+    head_sequence: int
+    head_hash: bytes
+    time_ns: int
+
+
+def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: bytes | None) -> Begun:
+    """W. Aborts the job's active run, if there is another one; the same begin again is answered the same way."""
+    now_ns = vault.clock.now_ns()
+    with vault.catalog.read() as view:
+        job = access.job_with_keyring(access.own_job(view, identity, job_id))
+        base_known = base is not None and _is_base(vault, view, job, base)
+        answer = Begun(base_known, job.timeline, job.head_sequence, job.head_hash, now_ns)
+        known = read_run(view, identity.account_id, run_id)
+        if known is not None and known.job_id == job_id and known.outcome is Outcome.RUNNING:
+            return answer
+        if known is not None or run_id == NO_ID:
+            raise Conflict(f"run_id {run_id.hex()} cannot be used", "draw a new random id")
+        changes = _abort_active(view, job, now_ns)
+        request = job.request if job.request > job.requests_taken else 0
+        run = Run(
+            run_id=run_id,
+            account_id=job.account_id,
+            job_id=job_id,
+            keyring_id=job.keyring_id,
+            number=job.runs + 1,
+            begin_ns=now_ns,
+            base=base if base is not None and base_known else NO_HASH,
+            request=request,
+        )
+        changes += _seen(view, identity, now_ns)
+    changes += save_run(run)
+    changes += update_job(msgspec.structs.replace(job, runs=run.number, requests_taken=job.request))
+    ledger.record(vault, changes, EntryKind.run_begin, job=job_id, run=run_id)
+    return answer
+
+
+def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) -> bytes:
+    """W. The key's id. The sealed key is durable, wrapped, before a record under it can be taken."""
+    header = parse_run_key(sealed_key)
+    key_id = blake3(sealed_key).digest(length=KEY_ID_BYTES)
+    with vault.catalog.read() as view:
+        run, job = access.active_run(view, identity, run_id)
+        keyring = _keyring(view, run)
+    if key_id in run.key_ids:
+        return key_id
+    bound = {
+        "kem": (header.kem, keyring.kem),
+        "keyring": (header.keyring_id, run.keyring_id),
+        "generation": (header.generation, keyring.generation),
+        "job": (header.job_id, job.job_id),
+        "run": (header.run_id, run_id),
+    }
+    for name, (said, expected) in bound.items():
+        if said != expected:
+            raise BadRequest(f"sealed_key: {name} is not that of the run")
+    if len(run.key_ids) >= KEYS_PER_RUN_MAX:
+        raise Conflict(f"run {run_id.hex()} has {KEYS_PER_RUN_MAX} keys already", "begin a new run")
+    wrapped = wrap(vault, job.job_id, RUN_KEY, key_id, sealed_key)
+    run_key = RunKey(key_id, job.job_id, run_id, wrapped, vault.clock.now_ns())
+    changes = [
+        *save_run_key(job.account_id, run.keyring_id, run_key),
+        *update_run(msgspec.structs.replace(run, key_ids=(*run.key_ids, key_id))),
+    ]
+    ledger.record(vault, changes, EntryKind.run_key, keyring=run.keyring_id, key=key_id, run=run_id)
+    return key_id
+
+
+def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: Figures) -> None:
+    """W. The same end again changes nothing."""
+    if outcome not in (Outcome.DONE, Outcome.WARNINGS, Outcome.FAILED, Outcome.ABORTED):
+        raise BadRequest(f"outcome {outcome!r} is not done, warnings, failed or aborted")
+    _check_figures(figures)
+    now_ns = vault.clock.now_ns()
+    with vault.catalog.read() as view:
+        run, job = access.own_run(view, identity, run_id)
+        if run.outcome is not Outcome.RUNNING:
+            if run.outcome == outcome and run.figures == figures:
+                return
+            raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}")
+        seen = _seen(view, identity, now_ns)
+    ended = msgspec.structs.replace(run, outcome=Outcome(outcome), end_ns=now_ns, figures=figures)
+    ledger.record(vault, [*save_run(ended), *seen], EntryKind.run_end, job=job.job_id, run=run_id)
+
+
+def _is_base(vault: Vault, view: View, job: Job, base: bytes) -> bool:
+    """Whether a run may build on this safeset: the vault has it, and the top of its tree is where it should be."""
+    safeset = find_safeset(view, job.account_id, job.job_id, base)
+    if safeset is None or vault.trees.is_broken(job.job_id, base):
+        return False
+    root = parse_root(safeset.root)
+    with translated():
+        return not any(vault.store.missing(job.keyring_id, [root.top_block, root.top_companion]))
+
+
+def _abort_active(view: View, job: Job, now_ns: int) -> list[Change]:
+    old = active_run(view, job.account_id, job.job_id)
+    if old is None:
+        return []
+    return save_run(msgspec.structs.replace(old, outcome=Outcome.ABORTED, end_ns=now_ns))
+
+
+def _seen(view: View, identity: Identity, now_ns: int) -> list[Change]:
+    computer = access.own_computer(view, identity)
+    return update_computer(msgspec.structs.replace(computer, last_seen_ns=now_ns))
+
+
+def _keyring(view: View, run: Run) -> Keyring:
+    keyring = read_keyring(view, run.account_id, run.keyring_id)
+    if keyring is None:
+        raise Internal(f"keyring {run.keyring_id.hex()} of run {run.run_id.hex()} is not in the catalog")
+    return keyring
+
+
+def _check_figures(figures: Figures) -> None:
+    for name in ("files", "new_chunks", "new_bytes", "warnings"):
+        if not 0 <= getattr(figures, name) <= FIGURE_MAX:
+            raise BadRequest(f"{name} {getattr(figures, name)} is not plausible")
+    if len(figures.codes) > CODES_MAX:
+        raise BadRequest(f"codes has {len(figures.codes)} rows, more than {CODES_MAX}")
+    for code, count in figures.codes.items():
+        if not code.isascii() or not code.isprintable() or not 1 <= len(code) <= CODE_CHARACTERS_MAX:
+            raise BadRequest(f"codes: a code must have 1 to {CODE_CHARACTERS_MAX} printable ASCII characters")
+        if not 0 <= count <= FIGURE_MAX:
+            raise BadRequest(f"codes: the count of {code} is not plausible")

@@ -1,0 +1,236 @@
+"""Committing safesets, finding one after a lost answer, and listing them.
+
+A commit has two steps: `prepare` (any thread) checks everything about the root and looks up what its tree uses;
+`commit` (writer thread) compares the head again, stores the payload and makes the root a safeset in one group commit.
+Nothing removes records, so what `prepare` saw is still true.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from vaultd.catalog.accounts import read_account
+from vaultd.catalog.database import View
+from vaultd.catalog.jobs import update_job
+from vaultd.catalog.keyrings import read_keyring, read_run_key
+from vaultd.catalog.runs import update_run
+from vaultd.catalog.safesets import find_safeset, list_safesets, read_safeset, save_safeset
+from vaultd.errors import BadRequest, Conflict, Internal, NotFound
+from vaultd.operations import access, ledger
+from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
+from vaultd.operations.store_errors import translated
+from vaultd.operations.summaries import SafesetSummary, summarise_safeset
+from vaultd.operations.tree_walk import Gap, Tree, TreeWalk, companions_of
+from vaultd.operations.upload import ROOT_PAYLOAD_TYPE, home_disk_number
+from vaultd.operations.vault import Vault
+from vaultd.records import NO_HASH, Identity, Job, Keyring, Run, Safeset
+from vaultd.store.errors import RecordError
+from vaultd.store.journal_format import EntryKind
+from vaultd.store.open_containers import StoredRecord
+from vaultd.store.record_format import RecordHeader, cid, parse_record
+
+CID_PREFIX_BYTES = 16
+PAYLOAD_BYTES_MAX = 300 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A root that may become a safeset, unless the head moves before."""
+
+    run_id: bytes
+    root_bytes: bytes
+    root: Root
+    payload: StoredRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    sequence: int
+    time_ns: int
+    countersignature: bytes
+
+
+def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payload: bytes) -> Prepared | Committed:
+    """`Committed` when this very root is a safeset already: its answer was lost."""
+    parsed = parse_root(root)
+    record = _check_payload(parsed, payload)
+    with vault.catalog.read() as view:
+        run, job = access.own_run(view, identity, run_id)
+        known = find_safeset(view, job.account_id, job.job_id, root_hash(root))
+        if known is not None:
+            return _committed(known)
+        run, job = access.active_run(view, identity, run_id)
+        keyring = read_keyring(view, job.account_id, run.keyring_id)
+        if keyring is None:
+            raise Internal(f"keyring {run.keyring_id.hex()} is not in the catalog")
+        if read_run_key(view, job.account_id, run.keyring_id, record.header.key_id) is None:
+            raise BadRequest(f"payload: key {record.header.key_id.hex()} is not known", "send run.key first")
+        base = find_safeset(view, job.account_id, job.job_id, run.base) if run.base != NO_HASH else None
+    _check_root(root, parsed, run, keyring)
+    _check_head(parsed, job)
+    _require_whole(vault, job, parsed, base)
+    return Prepared(run_id, bytes(root), parsed, record)
+
+
+def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
+    """W. The payload, the root and the new head become durable together."""
+    root, hash_ = prepared.root, root_hash(prepared.root_bytes)
+    with vault.catalog.read() as view:
+        run, job = access.own_run(view, identity, prepared.run_id)
+        known = find_safeset(view, job.account_id, job.job_id, hash_)
+        if known is not None:
+            return _committed(known)
+        run, job = access.active_run(view, identity, prepared.run_id)
+        home_disk = _home_disk(vault, view, job)
+    _check_head(root, job)
+    _append_payload(vault, home_disk, prepared.payload)
+    now_ns = vault.clock.now_ns()
+    safeset = Safeset(
+        sequence=root.sequence,
+        job_id=job.job_id,
+        keyring_id=root.keyring_id,
+        run_id=run.run_id,
+        root=prepared.root_bytes,
+        root_hash=hash_,
+        payload_id=prepared.payload.header.id,
+        countersignature=countersign(vault.signing_key, hash_, vault.vault_id, now_ns),
+        stored_at_ns=now_ns,
+        retention=job.definition.retention,
+    )
+    changes = [
+        *save_safeset(job.account_id, safeset),
+        *update_job(_with_head(job, safeset, root)),
+        *update_run(msgspec.structs.replace(run, sequence=root.sequence)),
+    ]
+    ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
+    vault.trees.seen_whole(job.job_id, hash_)
+    return _committed(safeset)
+
+
+def find(vault: Vault, identity: Identity, job_id: bytes, hash_: bytes) -> Committed:
+    """For an agent whose answer was lost."""
+    with vault.catalog.read() as view:
+        job = access.own_job(view, identity, job_id)
+        safeset = find_safeset(view, job.account_id, job.job_id, hash_)
+    if safeset is None:
+        raise NotFound(f"job {job_id.hex()} has no safeset with root hash {hash_.hex()}")
+    return _committed(safeset)
+
+
+def list_all(vault: Vault, identity: Identity, computer: str, job: str) -> list[SafesetSummary]:
+    with vault.catalog.read() as view:
+        row = access.named_job(view, access.named_computer(view, identity, computer), job)
+        return [summarise_safeset(safeset) for safeset in list_safesets(view, row.account_id, row.job_id)]
+
+
+def choose(view: View, job: Job, sequence: int) -> Safeset:
+    """The safeset with this number; 0 is the newest complete one, or the newest at all while there is none."""
+    number = sequence or job.complete_sequence or job.head_sequence
+    safeset = read_safeset(view, job.account_id, job.job_id, number) if number else None
+    if safeset is None:
+        what = f"safeset {sequence}" if sequence else "a safeset"
+        raise NotFound(f"job {job.name!r} does not have {what}")
+    return safeset
+
+
+def tree_of(root: Root) -> Tree:
+    return Tree(root.keyring_id, root.top_block, root.top_companion, root.level)
+
+
+def _check_payload(root: Root, payload: bytes) -> StoredRecord:
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise BadRequest(f"payload: {len(payload)} bytes are more than {PAYLOAD_BYTES_MAX}")
+    try:
+        header: RecordHeader = parse_record(payload)
+    except RecordError as error:
+        raise BadRequest(f"payload: {str(error).removeprefix('record: ')}") from None
+    if not header.sealed or header.type != ROOT_PAYLOAD_TYPE:
+        raise BadRequest(f"payload: type {header.type} is not that of a root payload ({ROOT_PAYLOAD_TYPE})")
+    if header.keyring_id != root.keyring_id:
+        raise BadRequest("payload: keyring is not that of the root")
+    if header.suite != root.suite:
+        raise BadRequest(f"payload: suite {header.suite} is not that of the root")
+    payload_cid = cid(payload)
+    if payload_cid != root.payload_hash:
+        raise BadRequest("root: payload_hash is not the hash of the payload")
+    return StoredRecord(header, payload_cid, payload)
+
+
+def _check_root(data: bytes, root: Root, run: Run, keyring: Keyring) -> None:
+    if not is_signed_by(data, keyring.signing_key):
+        raise BadRequest("root: signature is not that of the job's signing key")
+    bound = {
+        "keyring": (root.keyring_id, run.keyring_id),
+        "generation": (root.generation, keyring.generation),
+        "job": (root.job_id, run.job_id),
+        "run": (root.run_id, run.run_id),
+    }
+    for name, (said, expected) in bound.items():
+        if said != expected:
+            raise BadRequest(f"root: {name} is not that of the run")
+    if root.suite < keyring.minimum_suite:
+        raise BadRequest(f"root: suite {root.suite} is below the keyring's minimum {keyring.minimum_suite}")
+    check_figures(root)
+
+
+def _check_head(root: Root, job: Job) -> None:
+    """A safeset follows the head, whole: no gap, no fork, no going back."""
+    hint = "begin a new run: it is told the head"
+    if root.computer_id != job.computer_id:
+        raise BadRequest("root: computer is not that of the job")
+    if root.timeline != job.timeline:
+        raise Conflict(f"root: timeline {root.timeline} is not the job's {job.timeline}", hint)
+    if root.sequence != job.head_sequence + 1:
+        raise Conflict(f"root: sequence {root.sequence} does not follow the head {job.head_sequence}", hint)
+    if root.previous != job.head_hash:
+        raise Conflict(f"root: previous is not the root hash of safeset {job.head_sequence}", hint)
+
+
+def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> None:
+    """Everything that the safeset uses is durable here. What its base holds is not looked up again, once that was
+    seen whole.
+    """
+    with translated():
+        held: set[bytes] = set()
+        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash):
+            held = companions_of(vault.store, tree_of(parse_root(base.root)))
+        gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
+    if not gap.missing:
+        return
+    if base is not None:
+        vault.trees.seen_broken(job.job_id, base.root_hash)
+    raise Conflict(
+        f"{gap.missing} records that the safeset uses are missing, the first is {gap.first.hex()}",
+        "begin a new run and offer every id",
+    )
+
+
+def _append_payload(vault: Vault, home_disk: int, payload: StoredRecord) -> None:
+    """The first record of an id wins, so another payload with this id would not be stored, and not be found later."""
+    header = payload.header
+    with translated():
+        (location,) = vault.store.locate(header.keyring_id, [header.id])
+        if location is not None and location.cid_prefix != payload.cid[:CID_PREFIX_BYTES]:
+            message = f"payload: another record with id {header.id.hex()} is here"
+            raise Conflict(message, "commit again with a new end time")
+        vault.store.append(home_disk, [payload])
+
+
+def _home_disk(vault: Vault, view: View, job: Job) -> int:
+    account = read_account(view, job.account_id)
+    if account is None:
+        raise Internal(f"account {job.account_id.hex()} is not in the catalog")
+    return home_disk_number(vault, account.home_disk)
+
+
+def _with_head(job: Job, safeset: Safeset, root: Root) -> Job:
+    moved = msgspec.structs.replace(
+        job, head_sequence=safeset.sequence, head_hash=safeset.root_hash, safesets=job.safesets + 1
+    )
+    if not root.complete:
+        return moved
+    return msgspec.structs.replace(moved, complete_sequence=safeset.sequence, protected_bytes=root.protected_bytes)
+
+
+def _committed(safeset: Safeset) -> Committed:
+    return Committed(safeset.sequence, safeset.stored_at_ns, safeset.countersignature)

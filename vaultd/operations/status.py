@@ -1,0 +1,62 @@
+"""What the operator sees of the whole vault."""
+
+import msgspec
+
+from vaultd.operations.store_errors import translated
+from vaultd.operations.vault import Vault
+
+
+class DiskStatus(msgspec.Struct, frozen=True):
+    disk_id: bytes
+    number: int
+    path: str
+    total_bytes: int
+    free_bytes: int
+
+
+class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The field names are those of the wire's message."""
+
+    vault_id: bytes
+    name: str
+    place: str
+    version: str
+    started_ns: int
+    time_ns: int
+    accounts: int
+    computers: int
+    jobs: int
+    safesets: int
+    runs_active: int
+    records: int
+    record_bytes: int
+    containers: int
+    disks: list[DiskStatus]
+    journal_number: int
+    connections: int
+
+
+def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
+    with translated():
+        store = vault.store.statistics()
+    with vault.catalog.read() as view:
+        counts = {table: view.count(table) for table in ("accounts", "computers", "jobs", "safesets", "active_runs")}
+    return VaultStatus(
+        vault_id=vault.vault_id,
+        name=vault.config.name,
+        place=vault.config.place,
+        version=version,
+        started_ns=vault.started_ns,
+        time_ns=vault.clock.now_ns(),
+        accounts=counts["accounts"],
+        computers=counts["computers"],
+        jobs=counts["jobs"],
+        safesets=counts["safesets"],
+        runs_active=counts["active_runs"],
+        records=store.records,
+        record_bytes=store.record_bytes,
+        containers=store.containers,
+        disks=[DiskStatus(one.disk_id, one.number, one.path, one.total_bytes, one.free_bytes) for one in store.disks],
+        journal_number=store.journal_number,
+        connections=connections,
+    )

@@ -1,0 +1,26 @@
+"""The one place where errors of the store become errors that are answered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vaultd.errors import Damaged, Internal, NoSpace, Unavailable
+from vaultd.store import errors as store_errors
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except store_errors.StoreBroken as error:
+        raise Unavailable(
+            "the store stopped after a disk error; what was not acknowledged is not stored",
+            "the operator restarts vaultd, which recovers from disk",
+        ) from error
+    except store_errors.DiskMissing as error:
+        raise Unavailable("a disk of the vault is offline", "the operator brings the disk back") from error
+    except store_errors.NoSpace as error:
+        raise NoSpace("the vault has no room left", "the operator adds a disk") from error
+    except store_errors.RecordDamaged as error:
+        raise Damaged(str(error)) from error
+    except store_errors.StoreError as error:
+        raise Internal(str(error)) from error

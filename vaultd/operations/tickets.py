@@ -1,0 +1,62 @@
+"""Restore tickets: leave to fetch records of one keyring, for the identity that showed the proof. Kept in memory only.
+
+Threads: any; one lock around the table.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+
+from vaultd.clock import Clock
+from vaultd.errors import NotAllowed
+from vaultd.records import Identity
+
+TICKET_BYTES = 16
+LIFE_SECONDS = 24 * 3600
+PER_IDENTITY_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    identity_id: bytes
+    account_id: bytes
+    job_id: bytes
+    keyring_id: bytes
+    expires_seconds: float
+
+
+class TicketBook:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tickets: dict[bytes, Ticket] = {}
+        self._lock = threading.Lock()
+
+    def issue(self, identity: Identity, job_id: bytes, keyring_id: bytes) -> bytes:
+        """A new ticket; beyond PER_IDENTITY_MAX the identity's oldest goes."""
+        number = os.urandom(TICKET_BYTES)
+        expires = self._clock.monotonic_seconds() + LIFE_SECONDS
+        with self._lock:
+            self._forget_expired()
+            mine = [key for key, ticket in self._tickets.items() if ticket.identity_id == identity.identity_id]
+            for key in mine[: max(len(mine) - PER_IDENTITY_MAX + 1, 0)]:
+                del self._tickets[key]
+            self._tickets[number] = Ticket(identity.identity_id, identity.account_id, job_id, keyring_id, expires)
+        return number
+
+    def find(self, identity: Identity, number: bytes) -> Ticket:
+        """One refusal for unknown, foreign and expired."""
+        with self._lock:
+            ticket = self._tickets.get(number)
+        owner = (identity.identity_id, identity.account_id)
+        if (
+            ticket is None
+            or (ticket.identity_id, ticket.account_id) != owner
+            or self._clock.monotonic_seconds() >= ticket.expires_seconds
+        ):
+            raise NotAllowed("this ticket is unknown or expired", "open the restore again with the password")
+        return ticket
+
+    def _forget_expired(self) -> None:
+        now = self._clock.monotonic_seconds()
+        for key in [key for key, ticket in self._tickets.items() if now >= ticket.expires_seconds]:
+            del self._tickets[key]

@@ -1,0 +1,1 @@
+"""Decisions: pure functions that get facts and the time, and change nothing."""

@@ -1,0 +1,49 @@
+"""Which role may call what. What it may then see is decided by ownership: every look-up begins with the caller's
+account.
+"""
+
+from vaultd.records import Role
+
+OPERATOR_ACTIONS = frozenset({"account.create", "account.list", "account.show", "vault.status", "metrics"})
+ADMINISTRATOR_ACTIONS = frozenset(
+    {
+        "computer.invite",
+        "computer.list",
+        "computer.show",
+        "job.create",
+        "job.list",
+        "job.show",
+        "job.run",
+        "job.request",
+        "safeset.list",
+    }
+)
+AGENT_ACTIONS = frozenset(
+    {
+        "agent.jobs",
+        "keyring.create",
+        "run.begin",
+        "run.key",
+        "run.end",
+        "chunk.offer",
+        "chunk.upload",
+        "safeset.commit",
+        "safeset.find",
+        "safeset.list",
+        "restore.parameters",
+        "restore.open",
+        "chunk.fetch",
+    }
+)
+OPEN_ACTIONS = frozenset({"hello", "authority", "register"})
+
+ACTIONS: dict[Role, frozenset[str]] = {
+    Role.OPERATOR: OPERATOR_ACTIONS,
+    Role.ADMINISTRATOR: ADMINISTRATOR_ACTIONS,
+    Role.AGENT: AGENT_ACTIONS,
+}
+
+
+def may(role: Role | None, action: str) -> bool:
+    """`role` is None before sign-in."""
+    return action in OPEN_ACTIONS or (role is not None and action in ACTIONS[role])

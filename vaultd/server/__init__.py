@@ -1,0 +1,1 @@
+"""The network shell: decodes, authorises, delegates to operations through offload, answers."""

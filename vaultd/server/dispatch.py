@@ -1,0 +1,192 @@
+"""From a request to its handler, and from every error to the one answer that a client may see.
+
+Invariants: nothing runs before the session's state and the caller's role allowed it. What nobody expected is answered
+as `internal` with a short id, under which the log has the rest; a traceback never leaves the process.
+"""
+
+import secrets
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+import trio
+
+from protocol.codec import decode
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from protocol.framing import Frame
+from protocol.messages import HelloRequest
+from protocol.methods import METHODS, Direction, Method, Role
+from protocol.states import SessionInput
+from protocol.transport import Exchange
+from vaultd import metrics
+from vaultd.errors import NotAllowed, VaultError
+from vaultd.logs import log
+from vaultd.policy.roles import may
+from vaultd.server import pages
+from vaultd.server.handlers import (
+    account,
+    chunk_fetch,
+    chunk_offer,
+    chunk_upload,
+    computer,
+    job,
+    keyring,
+    restore,
+    run,
+    safeset,
+    session,
+    status,
+)
+from vaultd.server.request import Reply, Request
+from vaultd.server.service import Service
+from vaultd.server.session import Session
+
+Asked = Callable[[Request], Awaitable[msgspec.Struct | Reply]]
+Streamed = Callable[[Service, Session, Exchange], Awaitable[None]]
+
+ASKED: dict[str, Asked] = {
+    "authority": session.authority,
+    "register": session.register,
+    "account.create": account.create,
+    "account.list": account.list_all,
+    "account.show": account.show,
+    "vault.status": status.vault_status,
+    "computer.invite": computer.invite,
+    "computer.list": computer.list_all,
+    "computer.show": computer.show,
+    "job.create": job.create,
+    "job.list": job.list_all,
+    "job.show": job.show,
+    "job.run": job.run,
+    "job.request": job.request_state,
+    "safeset.list": safeset.list_all,
+    "agent.jobs": job.list_for_agent,
+    "keyring.create": keyring.create,
+    "run.begin": run.begin,
+    "run.key": run.add_key,
+    "run.end": run.end,
+    "chunk.offer": chunk_offer.offer,
+    "safeset.commit": safeset.commit,
+    "safeset.find": safeset.find,
+    "restore.parameters": restore.parameters,
+    "restore.open": restore.open_restore,
+}
+STREAMED: dict[str, Streamed] = {
+    "chunk.upload": chunk_upload.upload,
+    "chunk.fetch": chunk_fetch.fetch,
+}
+UNKNOWN = "unknown"
+GONE = "gone"
+# The peer is gone, or a task beside the one that failed lost its channel.
+LOST = (ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    code: str
+    message: str
+    hint: str = ""
+
+
+async def answer(service: Service, session_of_connection: Session, exchange: Exchange) -> None:
+    """Runs one request to its end; raises nothing but cancellation."""
+    begin = time.monotonic()
+    method = exchange.method if exchange.method in METHODS else pages.NAMES.get(exchange.path, UNKNOWN)
+    code = "ok"
+    try:
+        await _run(service, session_of_connection, exchange)
+        await exchange.finish()
+    except Exception as error:
+        code = await _refuse(service, exchange, _cause(error))
+    seconds = time.monotonic() - begin
+    metrics.REQUESTS.labels(method, code).inc()
+    metrics.REQUEST_SECONDS.labels(method).observe(seconds)
+    log.info("request", method=method, code=code, seconds=round(seconds, 4), **session_of_connection.log_fields)
+
+
+async def _run(service: Service, session_of_connection: Session, exchange: Exchange) -> None:
+    if exchange.path in pages.NAMES or exchange.http_method != "POST":
+        session_of_connection.require(SessionInput.plain)
+        await pages.show(service, exchange)
+        return
+    method = METHODS.get(exchange.method)
+    if method is None:
+        raise RemoteProtocolError(
+            ErrorCode.unknown_method, f"The vault has no method {exchange.method[:64]!r}.", "The program may be newer."
+        )
+    if method.name == "hello":
+        message = decode((await _frame(exchange)).header, HelloRequest)
+        await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))
+        return
+    _authorise(session_of_connection, method)
+    if method.direction is Direction.ask:
+        await _ask(service, session_of_connection, exchange, method)
+    else:
+        await STREAMED[method.name](service, session_of_connection, exchange)
+
+
+def _authorise(session_of_connection: Session, method: Method) -> None:
+    is_open = method.role is Role.open
+    session_of_connection.require(SessionInput.open_request if is_open else SessionInput.request)
+    # Two tables that were written apart must both say yes.
+    caller = Role(session_of_connection.role_text)
+    if not (method.role.allows(caller) and may(session_of_connection.role, method.name)):
+        raise NotAllowed(
+            f"{method.name} is not for the role {caller.value}", f"use the context of the role {method.role.value}"
+        )
+
+
+async def _ask(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> None:
+    frame = await _frame(exchange)
+    message = decode(frame.header, method.request)
+    reply = await ASKED[method.name](Request(service, session_of_connection, message, frame.raw))
+    if not isinstance(reply, Reply):
+        reply = Reply(reply)
+    await exchange.send_message(reply.message, reply.raw)
+
+
+async def _frame(exchange: Exchange) -> Frame:
+    frame = await exchange.receive_frame()
+    if frame is None:
+        raise RemoteProtocolError(ErrorCode.bad_request, "The request has no message.")
+    return frame
+
+
+def _cause(error: Exception) -> Exception:
+    """The one of a group that says why: tasks beside it only lost their channel or their peer."""
+    while isinstance(error, ExceptionGroup):
+        error = min(error.exceptions, key=lambda one: isinstance(one, LOST))
+    return error
+
+
+async def _refuse(service: Service, exchange: Exchange, error: Exception) -> str:
+    """Tells the client, if there is one, and returns the code for log and metrics."""
+    if isinstance(error, LOST):
+        return GONE
+    refusal = _refusal(error)
+    await service.stop_if_broken(error)
+    try:
+        await exchange.send_error(refusal.code, refusal.message, refusal.hint)
+        await exchange.finish()
+    except LOST:
+        return GONE
+    return refusal.code
+
+
+def _refusal(error: Exception) -> Refusal:
+    match error:
+        case VaultError() if error.code != "internal":
+            return Refusal(error.code, error.message, error.hint)
+        case RemoteProtocolError():
+            return Refusal(str(error.code), error.message, error.hint)
+    error_id = secrets.token_hex(4)
+    log.error("unexpected", error_id=error_id, problem=f"{type(error).__name__}: {error}", place=_place(error))
+    return Refusal("internal", f"The vault failed (error {error_id}).", "The vault's log has more under this id.")
+
+
+def _place(error: Exception) -> str:
+    """Functions and lines from the outermost to where it happened: code only, no values."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return " > ".join(f"{frame.name}:{frame.lineno}" for frame in frames)

@@ -1,0 +1,97 @@
+"""chunk.upload: sealed records come in, and answers say up to which frame they are durable.
+
+Three tasks a stream: one receives and verifies, one appends, one waits for commits and answers. So the next frame
+arrives while the last one is being stored, and no commit holds up an append. At most QUEUED_FRAMES verified frames and
+the one in the receiver's hand wait; the stream's window is granted back only for frames that were taken.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from protocol import messages as m
+from protocol.codec import decode
+from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.framing import Frame
+from protocol.transport import Exchange
+from vaultd import metrics, offload
+from vaultd.operations import upload as operation
+from vaultd.operations.vault import Vault
+from vaultd.records import Identity
+from vaultd.server.service import Service
+from vaultd.server.session import Session
+
+QUEUED_FRAMES = 1
+# Frames that were appended and wait for their commit: only their numbers, the store has their bytes.
+UNANSWERED_FRAMES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    number: int
+    batch: operation.VerifiedBatch
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    number: int
+    ticket: int
+
+
+async def upload(service: Service, session: Session, exchange: Exchange) -> None:
+    verified_in, verified_out = trio.open_memory_channel[Verified](QUEUED_FRAMES)
+    appended_in, appended_out = trio.open_memory_channel[Appended](UNANSWERED_FRAMES)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_receive, partial(_verify, service.vault, session.identity), exchange, verified_in)
+        nursery.start_soon(_append, service, session.identity, verified_out, appended_in)
+        nursery.start_soon(_answer, service, exchange, appended_out)
+
+
+async def _receive(verify: partial[Verified], exchange: Exchange, verified: trio.MemorySendChannel[Verified]) -> None:
+    last = -1
+    async with verified:
+        while (frame := await exchange.receive_frame()) is not None:
+            message = decode(frame.header, m.UploadBatch)
+            if message.number <= last:
+                raise RemoteProtocolError(
+                    ErrorCode.bad_request, f"UploadBatch has number {message.number} after {last}; numbers must grow."
+                )
+            last = message.number
+            await verified.send(await offload.compute(verify, message, frame))
+
+
+async def _append(
+    service: Service,
+    identity: Identity,
+    verified: trio.MemoryReceiveChannel[Verified],
+    appended: trio.MemorySendChannel[Appended],
+) -> None:
+    async with verified, appended:
+        async for waiting in verified:
+            store = partial(_store, service.vault, identity, waiting.batch)
+            ticket = await service.group.append(store, waiting.size_bytes)
+            await appended.send(Appended(waiting.number, ticket))
+        service.group.hurry()
+
+
+async def _answer(service: Service, exchange: Exchange, appended: trio.MemoryReceiveChannel[Appended]) -> None:
+    async with appended:
+        async for waiting in appended:
+            await service.group.wait_durable(waiting.ticket)
+            await exchange.send_message(m.UploadDurable(waiting.number))
+
+
+def _verify(vault: Vault, identity: Identity, message: m.UploadBatch, frame: Frame) -> Verified:
+    """In a compute thread."""
+    facts = operation.facts(vault, identity, message.run_id)
+    batch = operation.UploadBatch(message.lengths, message.cids, frame.raw)
+    return Verified(message.number, operation.verify(facts, batch), len(frame.raw))
+
+
+def _store(vault: Vault, identity: Identity, batch: operation.VerifiedBatch) -> None:
+    """In the write thread."""
+    stored = operation.append(vault, batch, identity)
+    metrics.RECORDS_STORED.inc(stored.records)
+    metrics.RECORD_BYTES_STORED.inc(stored.bytes)

@@ -1,0 +1,27 @@
+"""Computers of the caller's account."""
+
+from protocol import messages as m
+from vaultd import offload
+from vaultd.operations import computers
+from vaultd.server import answers
+from vaultd.server.request import Request
+
+
+async def invite(request: Request) -> m.ComputerInviteAnswer:
+    invitation = await offload.write(computers.invite, request.vault, request.identity, request.message.kind)
+    return answers.answer(invitation, m.ComputerInviteAnswer)
+
+
+async def list_all(request: Request) -> m.ComputerListAnswer:
+    found = await offload.read(computers.list_all, request.vault, request.identity)
+    return m.ComputerListAnswer([answers.computer(computer) for computer in found])
+
+
+async def show(request: Request) -> m.ComputerShowAnswer:
+    details = await offload.read(computers.show, request.vault, request.identity, request.message.computer)
+    return m.ComputerShowAnswer(
+        computer=answers.computer(details.computer),
+        tls_key=details.tls_key,
+        sealing_key=details.sealing_key,
+        jobs=[answers.job(job) for job in details.jobs],
+    )

@@ -1,0 +1,53 @@
+"""Jobs, for administrators and for the agent that carries them out."""
+
+import msgspec
+
+from protocol import messages as m
+from vaultd import offload
+from vaultd.operations import jobs
+from vaultd.records import JobDefinition
+from vaultd.server import answers
+from vaultd.server.request import Request
+
+
+async def create(request: Request) -> m.JobCreateAnswer:
+    message: m.JobCreateRequest = request.message
+    new = jobs.NewJob(
+        job_id=message.job_id,
+        computer=message.computer,
+        name=message.name,
+        definition=msgspec.convert(message.definition, JobDefinition, from_attributes=True),
+        secret=message.secret,
+    )
+    job = await offload.write(jobs.create, request.vault, request.identity, new)
+    return m.JobCreateAnswer(job_id=job.job_id)
+
+
+async def list_all(request: Request) -> m.JobListAnswer:
+    found = await offload.read(jobs.list_all, request.vault, request.identity, request.message.computer)
+    return m.JobListAnswer([answers.job(job) for job in found])
+
+
+async def show(request: Request) -> m.JobShowAnswer:
+    message: m.JobShowRequest = request.message
+    details = await offload.read(jobs.show, request.vault, request.identity, message.computer, message.job)
+    return m.JobShowAnswer(job=answers.job(details.job), runs=[answers.run(run) for run in details.runs])
+
+
+async def run(request: Request) -> m.JobRunAnswer:
+    message: m.JobRunRequest = request.message
+    number = await offload.write(jobs.request_run, request.vault, request.identity, message.computer, message.job)
+    return m.JobRunAnswer(request=number)
+
+
+async def request_state(request: Request) -> m.JobRequestAnswer:
+    asked: m.JobRequestRequest = request.message
+    found = await offload.read(
+        jobs.request_state, request.vault, request.identity, asked.computer, asked.job, asked.request
+    )
+    return answers.answer(found, m.JobRequestAnswer, run=None if found.run is None else answers.run(found.run))
+
+
+async def list_for_agent(request: Request) -> m.AgentJobsAnswer:
+    found = await offload.read(jobs.list_for_agent, request.vault, request.identity)
+    return m.AgentJobsAnswer([answers.answer(job, m.AgentJob) for job in found])

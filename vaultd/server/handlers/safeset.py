@@ -1,0 +1,38 @@
+"""Safesets: commit, find again, list."""
+
+from protocol import messages as m
+from vaultd import metrics, offload
+from vaultd.errors import BadRequest
+from vaultd.operations import safesets
+from vaultd.server import answers
+from vaultd.server.request import Request
+
+ROOT_BYTES = 360
+
+
+async def commit(request: Request) -> m.SafesetCommitAnswer:
+    """What the safeset needs is looked up in a read thread; the write thread only compares the head again."""
+    raw = bytes(request.raw)
+    if len(raw) <= ROOT_BYTES:
+        raise BadRequest(f"the raw part has {len(raw)} bytes, a root ({ROOT_BYTES}) and a payload record are more")
+    run_id = request.message.run_id
+    prepared = await offload.read(
+        safesets.prepare, request.vault, request.identity, run_id, raw[:ROOT_BYTES], raw[ROOT_BYTES:]
+    )
+    if isinstance(prepared, safesets.Committed):
+        return answers.answer(prepared, m.SafesetCommitAnswer)
+    committed = await offload.write(safesets.commit, request.vault, request.identity, prepared)
+    metrics.SAFESETS_COMMITTED.inc()
+    return answers.answer(committed, m.SafesetCommitAnswer)
+
+
+async def find(request: Request) -> m.SafesetFindAnswer:
+    message: m.SafesetFindRequest = request.message
+    found = await offload.read(safesets.find, request.vault, request.identity, message.job_id, message.root_hash)
+    return answers.answer(found, m.SafesetFindAnswer)
+
+
+async def list_all(request: Request) -> m.SafesetListAnswer:
+    message: m.SafesetListRequest = request.message
+    found = await offload.read(safesets.list_all, request.vault, request.identity, message.computer, message.job)
+    return m.SafesetListAnswer([answers.answer(safeset, m.SafesetSummary) for safeset in found])

@@ -1,0 +1,74 @@
+"""The first words of a connection, the site's authority, and the registration of a computer."""
+
+from protocol import messages as m
+from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.states import SessionInput
+from protocol.transport import Exchange
+from protocol.version import PROTOCOL_VERSIONS, choose_version
+from vaultd import metrics, offload
+from vaultd.errors import NotSignedIn
+from vaultd.operations import computers, sign_in
+from vaultd.records import Identity
+from vaultd.server import answers
+from vaultd.server.request import Request
+from vaultd.server.service import Service
+from vaultd.server.session import Session
+
+
+async def hello(service: Service, session: Session, exchange: Exchange, message: m.HelloRequest) -> m.HelloAnswer:
+    """Fixes the version and the identity of this connection."""
+    session.require(SessionInput.hello_open)
+    version = choose_version(message.versions)
+    if version is None:
+        spoken = ", ".join(map(str, PROTOCOL_VERSIONS))
+        raise RemoteProtocolError(
+            ErrorCode.unsupported_version,
+            f"The vault speaks version {spoken}.",
+            "Upgrade the older of the two programs.",
+        )
+    identity = await _identify(service, exchange, message.token)
+    session.greet(identity)
+    if identity is not None:
+        exchange.connection.signed_in(identity.account_id)
+    vault = service.vault
+    return m.HelloAnswer(
+        version=version,
+        vault_id=vault.vault_id,
+        vault_name=vault.config.name,
+        place=vault.config.place,
+        time_ns=vault.clock.now_ns(),
+        role=session.role_text,
+    )
+
+
+async def authority(request: Request) -> m.AuthorityAnswer:
+    return m.AuthorityAnswer(request.vault.authority.certificate_pem.decode())
+
+
+async def register(request: Request) -> m.RegisterAnswer:
+    message: m.RegisterRequest = request.message
+    asked = computers.RegistrationRequest(
+        secret=message.secret,
+        name=message.name,
+        certificate_request=message.certificate_request,
+        sealing_key=message.sealing_key,
+    )
+    registered = await offload.write(computers.register, request.vault, asked)
+    return answers.answer(registered, m.RegisterAnswer)
+
+
+async def _identify(service: Service, exchange: Exchange, token: bytes | None) -> Identity | None:
+    """A token is a person, a certificate an agent, neither nobody. Who shows something that nobody holds is refused."""
+    certificate = exchange.peer.certificate
+    if token is not None:
+        identity = await offload.read(sign_in.sign_in_token, service.vault, token)
+        refusal = NotSignedIn("this token is not known", "use the context that the vault or its operator made")
+    elif certificate is not None:
+        identity = await offload.read(sign_in.sign_in_certificate, service.vault, certificate)
+        refusal = NotSignedIn("this agent's key is not known", "register the computer with a new code")
+    else:
+        return None
+    if identity is None:
+        metrics.SIGN_IN_FAILURES.inc()
+        raise refusal
+    return identity

@@ -1,0 +1,41 @@
+"""What every request may use: the vault, the group commit, and the connections that are open."""
+
+from dataclasses import dataclass, field
+
+import trio
+
+from vaultd import metrics, offload
+from vaultd.errors import Internal, NoSpace, Unavailable
+from vaultd.operations.vault import Vault
+from vaultd.server.group_commit import GroupCommit
+from vaultd.server.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    vault: Vault
+    group: GroupCommit
+    sessions: set[Session] = field(default_factory=set)
+    # Set once: the daemon then stops in order.
+    stop: trio.Event = field(default_factory=trio.Event)
+    # Set with it when a disk error stopped the store: the daemon ends with exit 1, and the next start recovers.
+    store_stopped: trio.Event = field(default_factory=trio.Event)
+
+    async def stop_if_broken(self, error: Exception) -> None:
+        """After an error that may have stopped store or catalog, ask them."""
+        if isinstance(error, Unavailable | NoSpace | Internal) and await offload.write(_is_broken, self.vault):
+            self.stop_after_disk_error()
+
+    def stop_after_disk_error(self) -> None:
+        metrics.STORE_STOPPED.set(1)
+        self.store_stopped.set()
+        self.stop.set()
+
+
+def _is_broken(vault: Vault) -> bool:
+    """In the write thread: between two changes, so that none is half done."""
+    try:
+        vault.catalog.require_writable()
+    except Unavailable:
+        return True
+    return vault.store.is_broken

@@ -1,0 +1,132 @@
+"""Checks containers against themselves, their directories and the index."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from vaultd.store.container_format import BLOCK_BYTES, container_path
+from vaultd.store.container_reader import (
+    Gap,
+    ScannedRecord,
+    Stretch,
+    check_directory_padding,
+    read_directory,
+    read_header,
+    scan,
+)
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import Disks
+from vaultd.store.errors import FormatError, RecordDamaged
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index
+from vaultd.store.recovery import list_containers
+
+
+class ContainerCheck:
+    def __init__(self, door: Door, disks: Disks, vault_id: bytes, *, read_data: bool) -> None:
+        self.containers = 0
+        self.records = 0
+        self.record_bytes = 0
+        self._door = door
+        self._disks = disks
+        self._vault_id = vault_id
+        self._read_data = read_data
+        self._findings: list[Finding] = []
+
+    def run(self, rows: Mapping[int, ContainerRow], index: Index | None) -> list[Finding]:
+        """`rows` as the journal has them."""
+        held = index.containers() if index else {}
+        for number, row in sorted(rows.items()):
+            self.containers += 1
+            disk = self._disks.find_id(row.disk_id)
+            if disk is None:
+                self._report(Severity.warning, f"container {number:012x}", "its disk is offline: it was not checked")
+                continue
+            path = container_path(disk.path, number)
+            if index and (held.get(number) is None or held[number].acknowledged_length > row.acknowledged_length):
+                self._report(Severity.warning, path, "the index knows another length of it than the journal")
+            self._check_container(path, row, index)
+        self._check_unknown(rows)
+        return self._findings
+
+    def _check_container(self, path: Path, row: ContainerRow, index: Index | None) -> None:
+        if not self._door.exists(path):
+            self._report(Severity.damage, path, "the container is gone")
+            return
+        size = self._door.size(path)
+        if size < row.acknowledged_length:
+            sentence = f"it has {size} bytes of {row.acknowledged_length} that were acknowledged"
+            self._report(Severity.damage, path, sentence)
+        elif size > row.acknowledged_length:
+            sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones are cut at the next start"
+            self._report(Severity.warning, path, sentence)
+        self._check_header(path, row)
+        directory = self._check_directory(path, row) if row.is_sealed else None
+        self._check_records(path, row, directory, index)
+
+    def _check_header(self, path: Path, row: ContainerRow) -> None:
+        try:
+            header = read_header(self._door, path)
+        except (FormatError, OSError) as error:
+            self._report(Severity.damage, path, str(error))
+            return
+        if header.number != row.number or header.vault_id != self._vault_id:
+            self._report(Severity.damage, path, f"its header names container {header.number:012x} of another place")
+
+    def _check_directory(self, path: Path, row: ContainerRow) -> dict[int, bytes] | None:
+        """The cid of each offset, or None where the directory cannot be read."""
+        try:
+            directory = read_directory(self._door, path, row.acknowledged_length)
+            check_directory_padding(self._door, path, row.acknowledged_length)
+            return {entry.offset: entry.cid for entry in directory}
+        except (FormatError, OSError) as error:
+            self._report(Severity.damage, path, str(error))
+            return None
+
+    def _check_records(
+        self, path: Path, row: ContainerRow, directory: dict[int, bytes] | None, index: Index | None
+    ) -> None:
+        end = min(row.acknowledged_length, self._door.size(path))
+        unseen = set(directory or ())
+        for item in scan(self._door, path, Stretch(BLOCK_BYTES, end, self._read_data)):
+            if isinstance(item, Gap):
+                sentence = f"damage at offset {item.offset}, {item.length} bytes: {item.sentence}"
+                self._report(Severity.damage, path, sentence)
+                continue
+            self.records += 1
+            self.record_bytes += item.header.record_length
+            unseen.discard(item.offset)
+            self._check_record(path, item, directory)
+            if index and self._read_data:
+                self._check_against_index(path, row.number, item, index)
+        for offset in sorted(unseen):
+            self._report(Severity.damage, path, f"the record that the directory names at offset {offset} is not there")
+
+    def _check_record(self, path: Path, item: ScannedRecord, directory: dict[int, bytes] | None) -> None:
+        if directory is None:
+            return
+        cid = directory.get(item.offset)
+        where = f"record {item.header.id.hex()} at offset {item.offset}"
+        if cid is None:
+            self._report(Severity.damage, path, f"{where} is not in the directory")
+        elif self._read_data and cid != item.cid:
+            self._report(Severity.damage, path, f"{where} is damaged: its bytes do not hold the directory's cid")
+
+    def _check_against_index(self, path: Path, number: int, item: ScannedRecord, index: Index) -> None:
+        try:
+            (location,) = index.lookup(item.header.keyring_id, [item.header.id])
+        except RecordDamaged:
+            return  # the check of the index names the row
+        is_here = location and (location.container, location.offset) == (number, item.offset)
+        if location and is_here and location.cid_prefix != item.cid[:CID_PREFIX_BYTES]:
+            where = f"record {item.header.id.hex()} at offset {item.offset}"
+            self._report(Severity.damage, path, f"{where} is damaged: its bytes do not hold the index's cid")
+
+    def _check_unknown(self, rows: Mapping[int, ContainerRow]) -> None:
+        for disk in self._disks.online:
+            for number, path in list_containers(self._door, disk):
+                row = rows.get(number)
+                if row is None or row.disk_id != disk.disk_id:
+                    self._report(Severity.warning, path, "the journal does not know this container")
+
+    def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
+        self._findings.append(Finding(severity, str(place), sentence))

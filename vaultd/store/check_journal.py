@@ -1,0 +1,94 @@
+"""Checks every copy of the journal, its chain, and gathers what it says about containers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from vaultd.store.disk_door import Door, read_file
+from vaultd.store.errors import FormatError
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.index import ContainerRow
+from vaultd.store.journal import list_segments
+from vaultd.store.journal_format import START, Position, Segment, merge_segment, segment_name
+from vaultd.store.recovery import Acknowledged, acknowledge_entry
+
+
+class JournalCheck:
+    def __init__(self, door: Door, directories: Sequence[Path], vault_id: bytes) -> None:
+        self.entries = 0
+        self.end: Position = START
+        self._door = door
+        self._directories = directories
+        self._vault_id = vault_id
+        self._findings: list[Finding] = []
+        self._acknowledged: dict[int, Acknowledged] = {}
+
+    @property
+    def containers(self) -> dict[int, ContainerRow]:
+        return {number: container.row for number, container in self._acknowledged.items()}
+
+    def run(self) -> list[Finding]:
+        firsts = list_segments(self._door, self._directories)
+        if not firsts:
+            self._report(Severity.damage, self._directories[0], "there is no journal")
+        for first in firsts:
+            self._check_segment(first, is_last=first == firsts[-1])
+        return self._findings
+
+    def hash_of(self, number: int) -> bytes | None:
+        """Read anew, because the hashes of a long journal are not kept in memory."""
+        if number == 0:
+            return START.hash
+        firsts = [first for first in list_segments(self._door, self._directories) if first <= number]
+        segment = self._merge(firsts[-1]) if firsts else None
+        for entry in segment.entries if segment else ():
+            if entry.position.number == number:
+                return entry.position.hash
+        return None
+
+    def _check_segment(self, first: int, *, is_last: bool) -> None:
+        path = self._directories[0] / segment_name(first)
+        try:
+            segment = self._merge(first)
+        except FormatError as error:
+            self._report(Severity.damage, path, str(error))
+            return
+        if segment is None:
+            severity = Severity.warning if is_last and self.end.number == first - 1 else Severity.damage
+            self._report(severity, path, "no copy of this segment has a good header")
+            return
+        if segment.header.vault_id != self._vault_id:
+            self._report(Severity.damage, path, f"it belongs to vault {segment.header.vault_id.hex()}")
+        if (first, segment.header.previous) != (self.end.number + 1, self.end.hash):
+            sentence = f"it does not follow entry {self.end.number}, the last good one before it"
+            self._report(Severity.damage, path, sentence)
+        self._check_copies(first, segment)
+        self._take_entries(path, segment)
+
+    def _check_copies(self, first: int, segment: Segment) -> None:
+        length = len(segment.data)
+        for directory in self._directories:
+            path = directory / segment_name(first)
+            data = read_file(self._door, path) if self._door.exists(path) else b""
+            if data[:length] != segment.data:
+                self._report(Severity.warning, path, "this copy is missing, shorter or damaged; the other one holds")
+            elif len(data) > length:
+                sentence = f"{len(data) - length} bytes after entry {segment.end.number} are no entry"
+                self._report(Severity.warning, path, sentence)
+
+    def _take_entries(self, path: Path, segment: Segment) -> None:
+        for entry in segment.entries:
+            self.entries += 1
+            try:
+                acknowledge_entry(self._acknowledged, entry)
+            except (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+                self._report(Severity.damage, path, f"entry {entry.position.number}: {error}")
+        self.end = segment.end
+
+    def _merge(self, first: int) -> Segment | None:
+        paths = [directory / segment_name(first) for directory in self._directories]
+        return merge_segment([read_file(self._door, path) for path in paths if self._door.exists(path)], paths[0])
+
+    def _report(self, severity: Severity, place: Path, sentence: str) -> None:
+        self._findings.append(Finding(severity, str(place), sentence))

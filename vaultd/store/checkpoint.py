@@ -1,0 +1,215 @@
+"""The whole catalog at one journal position, on the first two disks; two are kept (docs/format.md#checkpoint).
+
+Invariant: a checkpoint is believed only after all of it was read and checked. Threads: the writer thread only.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from struct import Struct as Layout
+
+import msgspec
+from blake3 import blake3
+from msgspec import Struct
+
+from vaultd.store.checksum import checksum
+from vaultd.store.disk_door import Door, Handle, make_directory
+from vaultd.store.errors import FormatError
+from vaultd.store.journal_format import Position
+
+KEPT = 2
+VERSION = 1
+SUFFIX = ".checkpoint"
+BLOCK_ROWS_BYTES = 1024 * 1024
+BLOCK_BYTES_MAX = 64 * 1024 * 1024
+_MAGIC = b"SSB1"
+_HEADER_BYTES = 128
+_HEADER = Layout("<4sB3s16sI4sQ32sq40s")
+_LENGTH = Layout("<I")
+_END = Layout("<IQ32s")
+_HASH_BYTES = 32
+_ROWS = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes]])
+
+Row = tuple[str, bytes, bytes]
+
+
+class CheckpointHeader(Struct, frozen=True):
+    vault_id: bytes
+    position: Position
+    created_ns: int
+
+
+def checkpoint_name(number: int) -> str:
+    return f"{number:016x}{SUFFIX}"
+
+
+def encode_header(header: CheckpointHeader) -> bytes:
+    timeline, number, entry_hash = header.position
+    head = _HEADER.pack(
+        _MAGIC, VERSION, bytes(3), header.vault_id, timeline, bytes(4), number, entry_hash, header.created_ns, bytes(40)
+    )
+    return head + checksum(head)
+
+
+def decode_header(data: bytes) -> CheckpointHeader:
+    if len(data) != _HEADER_BYTES or checksum(data[: _HEADER.size]) != data[_HEADER.size :]:
+        raise FormatError("checkpoint header: length or checksum does not hold")
+    magic, version, reserved, vault_id, timeline, reserved2, number, entry_hash, created_ns, reserved3 = (
+        _HEADER.unpack_from(data)
+    )
+    if magic != _MAGIC or version != VERSION:
+        raise FormatError(f"checkpoint header: magic {magic.hex()} version {version} is unknown")
+    if any(reserved) or any(reserved2) or any(reserved3):
+        raise FormatError("checkpoint header: reserved bytes are not zero")
+    return CheckpointHeader(vault_id, Position(timeline, number, entry_hash), created_ns)
+
+
+def write_checkpoint(door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row]) -> None:
+    """Writes the rows once to every directory, reads them back, and only then lets older checkpoints go."""
+    name = checkpoint_name(header.position.number)
+    handles: list[Handle] = []
+    try:
+        for directory in directories:
+            make_directory(door, directory)
+            beside = directory / (name + ".tmp")
+            if door.exists(beside):
+                door.unlink(beside)
+            handles.append(door.open_new(beside))
+        _write_all(door, handles, _encode(header, rows))
+        for handle in handles:
+            door.fdatasync(handle)
+    finally:
+        for handle in handles:
+            door.close(handle)
+    for directory in directories:
+        verify_checkpoint(door, directory / (name + ".tmp"))
+        door.rename(directory / (name + ".tmp"), directory / name)
+        door.fsync_directory(directory)
+    for directory in directories:
+        _remove_old(door, directory)
+
+
+def read_newest_checkpoint(
+    door: Door, directories: Sequence[Path], vault_id: bytes
+) -> tuple[Position, Iterator[Row]] | None:
+    """The newest one that holds, from whichever disk; None if there is none. A damaged one is passed over."""
+    candidates = {(number, directory) for directory in directories for number in list_checkpoints(door, directory)}
+    for number, directory in sorted(candidates, reverse=True):
+        path = directory / checkpoint_name(number)
+        try:
+            header, _ = verify_checkpoint(door, path)
+        except FormatError:
+            continue
+        if header.vault_id == vault_id and header.position.number == number:
+            return header.position, read_rows(door, path)
+    return None
+
+
+def verify_checkpoint(door: Door, path: Path) -> tuple[CheckpointHeader, int]:
+    """(header, number of rows) of a checkpoint in which every byte holds."""
+    count = sum(1 for _ in read_rows(door, path))
+    handle = door.open_read(path)
+    try:
+        return decode_header(door.read(handle, 0, _HEADER_BYTES)), count
+    finally:
+        door.close(handle)
+
+
+def read_rows(door: Door, path: Path) -> Iterator[Row]:
+    """Row by row; damage shows no later than at the end, so check the whole before using a part."""
+    handle = door.open_read(path)
+    try:
+        decode_header(door.read(handle, 0, _HEADER_BYTES))
+        offset = _HEADER_BYTES
+        total = blake3()
+        count = 0
+        while True:
+            (length,) = _LENGTH.unpack(_exactly(door, handle, offset, _LENGTH.size))
+            if not length:
+                break
+            block, digest = _read_block(door, handle, offset + _LENGTH.size, length)
+            total.update(digest)
+            rows = _decode_rows(block, path)
+            yield from rows
+            count += len(rows)
+            offset += _LENGTH.size + length + _HASH_BYTES
+        _, rows_declared, declared = _END.unpack(_exactly(door, handle, offset, _END.size))
+        if rows_declared != count or declared != total.digest():
+            raise FormatError(f"{path}: the end of the checkpoint does not fit its blocks")
+        if door.size(path) != offset + _END.size:
+            raise FormatError(f"{path}: bytes follow the end of the checkpoint")
+    finally:
+        door.close(handle)
+
+
+def list_checkpoints(door: Door, directory: Path) -> list[int]:
+    """Their numbers, ascending."""
+    if not door.exists(directory):
+        return []
+    stems = [name.removesuffix(SUFFIX) for name in door.listdir(directory) if name.endswith(SUFFIX)]
+    return sorted(int(stem, 16) for stem in stems if len(stem) == 16 and not set(stem) - set("0123456789abcdef"))
+
+
+def _encode(header: CheckpointHeader, rows: Iterable[Row]) -> Iterator[bytes]:
+    yield encode_header(header)
+    total = blake3()
+    count = 0
+    for block in _blocks(rows):
+        body = msgspec.msgpack.encode(block)
+        if len(body) > BLOCK_BYTES_MAX:
+            raise FormatError(f"checkpoint: a block of {len(body)} bytes is above {BLOCK_BYTES_MAX} bytes")
+        digest = blake3(body).digest()
+        total.update(digest)
+        count += len(block)
+        yield _LENGTH.pack(len(body)) + body + digest
+    yield _END.pack(0, count, total.digest())
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    size = 0
+    for row in rows:
+        block.append(row)
+        size += len(row[1]) + len(row[2])
+        if size >= BLOCK_ROWS_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _write_all(door: Door, handles: Sequence[Handle], pieces: Iterator[bytes]) -> None:
+    offset = 0
+    for piece in pieces:
+        for handle in handles:
+            door.pwrite(handle, piece, offset)
+        offset += len(piece)
+
+
+def _read_block(door: Door, handle: Handle, offset: int, length: int) -> tuple[bytes, bytes]:
+    if length > BLOCK_BYTES_MAX:
+        raise FormatError(f"{handle.path}: a block of {length} bytes is above {BLOCK_BYTES_MAX} bytes")
+    data = _exactly(door, handle, offset, length + _HASH_BYTES)
+    block, digest = data[:length], data[length:]
+    if blake3(block).digest() != digest:
+        raise FormatError(f"{handle.path}: the block at offset {offset} is damaged")
+    return block, digest
+
+
+def _decode_rows(block: bytes, path: Path) -> list[Row]:
+    try:
+        return _ROWS.decode(block)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"{path}: a block is not as it should be: {error}") from None
+
+
+def _exactly(door: Door, handle: Handle, offset: int, length: int) -> bytes:
+    data = door.read(handle, offset, length)
+    if len(data) != length:
+        raise FormatError(f"{handle.path} ends too early, at offset {offset + len(data)}")
+    return data
+
+
+def _remove_old(door: Door, directory: Path) -> None:
+    for number in list_checkpoints(door, directory)[:-KEPT]:
+        door.unlink(directory / checkpoint_name(number))
+    door.fsync_directory(directory)

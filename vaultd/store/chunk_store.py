@@ -1,0 +1,308 @@
+"""The engine's face: records in, commits, look-ups and reads.
+
+Invariants: a commit syncs containers, then the journal, then the index, and only then returns; after any failed write
+the store refuses all others until it was opened anew. The caller sees to it that a record's sealed run key is in the
+catalog before it appends. Threads: `append`, `commit`, `recover`, `replay` and `close` in the writer thread; the rest
+in any.
+"""
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from vaultd.store.container_format import container_path
+from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import Disks, create_disk, open_disks
+from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.findings import Finding
+from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.journal import Journal, JournalSettings
+from vaultd.store.journal_format import START, EntryKind, JournalEntry, Position, encode_payload
+from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
+from vaultd.store.recovery import Parts, Recovered, recover
+
+RESERVE_BYTES = 64 * 1024 * 1024
+CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
+
+
+class StoreSettings(Struct, frozen=True):
+    """`disk_paths` in any order: disks are known by their identity."""
+
+    index_path: Path
+    disk_paths: Sequence[Path]
+    vault_id: bytes
+    container_bytes: int = 128 * 1024 * 1024
+    journal_segment_bytes: int = 64 * 1024 * 1024
+    reserve_bytes: int = RESERVE_BYTES
+    index_map_bytes: int = MAP_BYTES
+
+
+class Appended(Struct, frozen=True):
+    records: int
+    bytes: int
+
+
+class DiskStatistics(Struct, frozen=True):
+    number: int
+    disk_id: bytes
+    path: str
+    total_bytes: int
+    free_bytes: int
+
+
+class StoreStatistics(Struct, frozen=True):
+    records: int
+    record_bytes: int  # acknowledged lengths: with headers, padding and directories
+    containers: int
+    disks: list[DiskStatistics]
+    offline: list[str]
+    journal_number: int
+    is_broken: bool
+
+
+class RecoveryReport(Struct, frozen=True):
+    findings: list[Finding]
+    records_indexed: int
+    records_without_key: int
+
+
+class ChunkStore:
+    def __init__(self, settings: StoreSettings, door: Door, now_ns: Callable[[], int], parts: "_Opened") -> None:
+        """Use `create` or `open`."""
+        self.disks = parts.disks
+        self._settings = settings
+        self._door = door
+        self._now_ns = now_ns
+        self._journal = parts.journal
+        self._index = parts.index
+        self._open: OpenContainers | None = None
+        self._containers: dict[int, ContainerRow] = {}
+        self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
+        self._broken = ""
+
+    @classmethod
+    def create(cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int]) -> "ChunkStore":
+        """A new store on empty directories, ready for use."""
+        _check_settings(settings)
+        for number, path in enumerate(settings.disk_paths):
+            create_disk(door, path, settings.vault_id, number, now_ns())
+        disks = open_disks(door, settings.disk_paths, settings.vault_id)
+        Journal.create(door, _journal_settings(settings, disks, now_ns)).close()
+        index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
+        index.apply(IndexBatch(position=START))
+        index.close()
+        store = cls.open(settings, door, now_ns)
+        store.recover(lambda key_id: False)
+        return store
+
+    @classmethod
+    def open(cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int]) -> "ChunkStore":
+        """Readable at once, with the journal's copies mended; writable after `recover`."""
+        _check_settings(settings)
+        disks = open_disks(door, settings.disk_paths, settings.vault_id)
+        index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
+        try:
+            journal = Journal.open(door, _journal_settings(settings, disks, now_ns), index.position())
+            store = cls(settings, door, now_ns, _Opened(disks, journal, index))
+            store._containers = index.containers()
+        except BaseException:
+            index.close()
+            raise
+        return store
+
+    @property
+    def position(self) -> Position:
+        return self._journal.position
+
+    @property
+    def is_broken(self) -> bool:
+        return bool(self._broken)
+
+    def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
+        """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
+        parts = Parts(
+            self._door,
+            self.disks,
+            self._settings.vault_id,
+            self._index,
+            lambda number: self._journal.read_from(number + 1),
+        )
+        with self._guarded():
+            recovered = recover(parts, known_key)
+        self._containers = recovered.containers
+        self._open = self._open_containers(recovered)
+        findings = self._journal.findings + recovered.findings
+        return RecoveryReport(findings, recovered.records_indexed, recovered.records_without_key)
+
+    def replay(self, after_number: int) -> Iterator[tuple[int, bytes, JournalEntry]]:
+        """(number, hash, entry) of everything durable after a position, for the catalog to catch up."""
+        for entry in self._journal.read_from(after_number + 1):
+            yield entry.position.number, entry.position.hash, entry.decode()
+
+    def append(self, home_disk: int, records: Sequence[StoredRecord]) -> Appended:
+        """Takes the records that are not here yet; the first of an id wins, also before it is committed."""
+        containers = self._writable()
+        new = self._new_records(records)
+        if not new:
+            return Appended(0, 0)
+        size = sum(len(record.view) for record in new)
+        disk = containers.choose(home_disk, size)
+        with self._guarded():
+            for record in new:
+                header = record.header
+                number, offset = containers.append(disk, record)
+                self._pending[header.keyring_id, header.id] = IndexRecord(
+                    header.keyring_id,
+                    header.id,
+                    header.key_id,
+                    number,
+                    offset,
+                    len(record.view),
+                    header.type,
+                    record.cid,
+                )
+        return Appended(len(new), size)
+
+    def commit(self, entries: Sequence[JournalEntry] = ()) -> Position:
+        """Everything appended and these entries are durable when this returns; answers may go out."""
+        containers = self._writable()
+        payloads = [(entry.kind, encode_payload(entry)) for entry in entries]
+        with self._guarded():
+            touched = containers.sync()
+            for entry in _container_entries(touched):
+                self._journal.append(entry.kind, encode_payload(entry))
+            for kind, payload in payloads:
+                self._journal.append(kind, payload)
+            if touched or payloads:
+                self._journal.sync()
+                self._apply(touched)
+        return self._journal.position
+
+    def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
+        """In the order of `ids`: True where no committed record is."""
+        present = self._index.present(keyring_id, set(ids))
+        return [id_ not in present for id_ in ids]
+
+    def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
+        return self._index.lookup(keyring_id, ids)
+
+    def read(self, location: Location, expected_id: bytes) -> bytes:
+        """The whole record; RecordDamaged if it is not the one that was stored."""
+        row = self._containers.get(location.container)
+        if row is None:
+            raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
+        path = container_path(self.disks.with_id(row.disk_id).path, location.container)
+        place = RecordPlace(path, location.offset, location.length)
+        try:
+            return read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+        except OSError as error:
+            kind = RecordDamaged if error.errno in (errno.EIO, errno.ENOENT) else StoreError
+            raise kind(f"record {expected_id.hex()} in {path} cannot be read: {error}") from error
+
+    def statistics(self) -> StoreStatistics:
+        containers = list(self._containers.values())
+        disks = [
+            DiskStatistics(disk.number, disk.disk_id, str(disk.path), *self._door.space(disk.path))
+            for disk in self.disks.online
+        ]
+        return StoreStatistics(
+            records=self._index.record_count(),
+            record_bytes=sum(row.acknowledged_length for row in containers),
+            containers=len(containers),
+            disks=disks,
+            offline=[str(path) for path in self.disks.offline],
+            journal_number=self._journal.position.number,
+            is_broken=self.is_broken,
+        )
+
+    def close(self) -> None:
+        """What was not committed is dropped."""
+        if self._open:
+            self._open.close()
+        self._broken = self._broken or "it was closed"
+        self._journal.close()
+        self._index.close()
+
+    def _new_records(self, records: Sequence[StoredRecord]) -> list[StoredRecord]:
+        wanted: dict[bytes, dict[bytes, StoredRecord]] = {}
+        for record in records:
+            header = record.header
+            if len(record.view) != header.record_length:
+                raise StoreError(f"record {header.id.hex()}: body_length does not fit {len(record.view)} bytes")
+            if (header.keyring_id, header.id) not in self._pending:
+                wanted.setdefault(header.keyring_id, {}).setdefault(header.id, record)
+        new: list[StoredRecord] = []
+        for keyring_id, by_id in wanted.items():
+            present = self._index.present(keyring_id, by_id)
+            new += [record for id_, record in by_id.items() if id_ not in present]
+        return new
+
+    def _apply(self, touched: Sequence[Touched]) -> None:
+        rows = [ContainerRow(item.number, item.disk_id, item.length, item.length, item.is_sealed) for item in touched]
+        records = list(self._pending.values())
+        # Before the index knows them: a reader that finds a record must find its container.
+        self._containers.update((row.number, row) for row in rows)
+        self._index.apply(IndexBatch(records, rows, self._journal.position))
+        self._pending.clear()
+
+    def _writable(self) -> OpenContainers:
+        if self._broken:
+            raise StoreBroken(f"the store is stopped: {self._broken}; restart vaultd to recover")
+        if self._open is None:
+            raise StoreError("the store was opened but not recovered yet")
+        return self._open
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Whatever goes wrong inside leaves the disks in doubt: the store stays broken and nothing is tried again."""
+        try:
+            yield
+        except BaseException as error:
+            self._broken = self._broken or f"{type(error).__name__}: {error}"
+            if isinstance(error, OSError):
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise NoSpace(f"a disk is full: {error}; free space and restart vaultd") from error
+                raise StoreBroken(f"a write failed: {error}; restart vaultd to recover") from error
+            raise
+
+    def _open_containers(self, recovered: Recovered) -> OpenContainers:
+        settings = ContainerSettings(
+            self._settings.vault_id, self._settings.container_bytes, self._settings.reserve_bytes, self._now_ns
+        )
+        return OpenContainers(self._door, self.disks, settings, recovered.next_number, recovered.resumed)
+
+
+class _Opened(Struct, frozen=True):
+    disks: Disks
+    journal: Journal
+    index: Index
+
+
+def _container_entries(touched: Sequence[Touched]) -> list[JournalEntry]:
+    if not touched:
+        return []
+    lengths = [[item.number, item.disk_id, item.length] for item in touched]
+    entries = [JournalEntry(EntryKind.group, {"containers": lengths})]
+    for item in touched:
+        if item.is_sealed:
+            details = {"number": item.number, "disk": item.disk_id, "length": item.length}
+            entries.append(JournalEntry(EntryKind.container_sealed, details))
+    return entries
+
+
+def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:
+    directories = disks.copy_directories("journal")
+    return JournalSettings(directories, settings.vault_id, settings.journal_segment_bytes, now_ns)
+
+
+def _check_settings(settings: StoreSettings) -> None:
+    if not settings.disk_paths:
+        raise FormatError("disks: at least one path is needed")
+    if not 64 * 1024 <= settings.container_bytes <= CONTAINER_BYTES_MAX:
+        raise FormatError(f"container_bytes {settings.container_bytes} is not between 65536 and {CONTAINER_BYTES_MAX}")
+    if settings.journal_segment_bytes < 4096:
+        raise FormatError(f"journal_segment_bytes {settings.journal_segment_bytes} is below 4096")

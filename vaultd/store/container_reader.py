@@ -1,0 +1,245 @@
+"""Reads containers: one record by its place, or all of them in order with what does not belong there.
+
+Threads: any; nothing is shared. A scan holds one window in memory, never a whole container.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from vaultd.store.container_format import (
+    BLOCK_BYTES,
+    DIRECTORY_MAGIC,
+    PADDING_HEADER_BYTES,
+    PADDING_MAGIC,
+    ContainerHeader,
+    DirectoryRow,
+    Trailer,
+    decode_directory,
+    decode_header,
+    decode_padding,
+    decode_trailer,
+    encode_padding_to_boundary,
+)
+from vaultd.store.disk_door import Door, Handle
+from vaultd.store.errors import FormatError, RecordDamaged, RecordError
+from vaultd.store.record_format import (
+    COMPANION_MAGIC,
+    HEADER_BYTES,
+    SEALED_MAGIC,
+    RecordHeader,
+    check_companion,
+    cid,
+    parse_header,
+    parse_record,
+)
+
+_WINDOW_BYTES = 8 * 1024 * 1024
+_MAGICS = (SEALED_MAGIC, COMPANION_MAGIC, PADDING_MAGIC)
+
+
+class ScannedRecord(Struct, frozen=True):
+    offset: int
+    header: RecordHeader
+    cid: bytes  # empty where the scan read no bodies
+
+
+class Gap(Struct, frozen=True):
+    """Bytes between records that are neither record nor padding."""
+
+    offset: int
+    length: int
+    sentence: str
+
+
+class RecordPlace(Struct, frozen=True):
+    path: Path
+    offset: int
+    length: int
+
+
+class ExpectedRecord(Struct, frozen=True):
+    id: bytes
+    cid_prefix: bytes
+
+
+def read_record(door: Door, place: RecordPlace, expected: ExpectedRecord) -> bytes:
+    """The record, its cid checked; a failed check is repeated with bytes from the disk before it counts."""
+    handle = door.open_read(place.path)
+    try:
+        record = door.read(handle, place.offset, place.length)
+        if _fault(record, expected):
+            door.drop_cache(handle, place.offset, place.length)
+            record = door.read(handle, place.offset, place.length)
+            if fault := _fault(record, expected):
+                where = f"{place.path} at offset {place.offset}, {place.length} bytes"
+                raise RecordDamaged(f"record {expected.id.hex()} in {where} is damaged: {fault}")
+        return record
+    finally:
+        door.close(handle)
+
+
+def read_header(door: Door, path: Path) -> ContainerHeader:
+    return decode_header(_read_range(door, path, 0, BLOCK_BYTES))
+
+
+def read_trailer(door: Door, path: Path, length: int) -> Trailer:
+    """Of a sealed container of this length; its directory lies where the trailer says."""
+    trailer = decode_trailer(_read_range(door, path, max(length - BLOCK_BYTES, 0), BLOCK_BYTES))
+    end = trailer.directory_offset + trailer.directory_length
+    if trailer.directory_offset % BLOCK_BYTES or end > length - BLOCK_BYTES:
+        raise FormatError(f"container trailer: directory_offset {trailer.directory_offset} does not fit")
+    return trailer
+
+
+def read_directory(door: Door, path: Path, length: int) -> list[DirectoryRow]:
+    trailer = read_trailer(door, path, length)
+    rows = decode_directory(_read_range(door, path, trailer.directory_offset, trailer.directory_length))
+    if len(rows) != trailer.records:
+        raise FormatError(f"container trailer: records {trailer.records} does not fit its directory")
+    return rows
+
+
+def check_directory_padding(door: Door, path: Path, length: int) -> None:
+    """Between directory and trailer lies one padding record and nothing else."""
+    trailer = read_trailer(door, path, length)
+    end = trailer.directory_offset + trailer.directory_length
+    if _read_range(door, path, end, length - BLOCK_BYTES - end) != encode_padding_to_boundary(end):
+        raise FormatError(f"container directory: the padding behind it, at offset {end}, is damaged")
+
+
+class Stretch(Struct, frozen=True):
+    """From one place that begins a record or a padding to another. Without `with_cid` no body is read."""
+
+    start: int
+    end: int
+    with_cid: bool = True
+
+
+def scan(door: Door, path: Path, stretch: Stretch) -> Iterator[ScannedRecord | Gap]:
+    """Every record of the stretch; a directory ends it.
+
+    After damage it goes on at the next header that holds. What follows a gap may be bytes that a customer made look
+    like a record: believe it only where an index row or a directory names its cid.
+    """
+    handle = door.open_read(path)
+    try:
+        window = _Window(door, handle, stretch.end, _WINDOW_BYTES if stretch.with_cid else BLOCK_BYTES)
+        yield from _Scan(window, with_cid=stretch.with_cid).run(stretch.start)
+    finally:
+        door.close(handle)
+
+
+class _Window:
+    """A sliding view of a file up to `end`."""
+
+    def __init__(self, door: Door, handle: Handle, end: int, size_bytes: int) -> None:
+        self.end = end
+        self._size_bytes = size_bytes
+        self._door = door
+        self._handle = handle
+        self._start = 0
+        self._data = b""
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Shorter than asked only at the end."""
+        length = min(length, self.end - offset)
+        if offset < self._start or offset + length > self._start + len(self._data):
+            size = min(max(length, self._size_bytes), self.end - offset)
+            self._data = self._door.read(self._handle, offset, size)
+            self._start = offset
+        return memoryview(self._data)[offset - self._start : offset - self._start + length]
+
+
+class _Scan:
+    def __init__(self, window: _Window, *, with_cid: bool) -> None:
+        self._window = window
+        self._with_cid = with_cid
+
+    def run(self, start: int) -> Iterator[ScannedRecord | Gap]:
+        position = start
+        while position < self._window.end:
+            try:
+                magic = bytes(self._window.view(position, 4))
+                if magic == DIRECTORY_MAGIC and position % BLOCK_BYTES == 0:
+                    return
+                if magic == PADDING_MAGIC:
+                    position += self._padding(position)
+                else:
+                    record = self._record(position)
+                    yield record
+                    position += record.header.record_length
+            except OSError as error:
+                yield Gap(position, self._window.end - position, f"the disk cannot be read from here on: {error}")
+                return
+            except (RecordError, FormatError) as error:
+                following = self._resynchronise(position + 1)
+                yield Gap(position, following - position, str(error))
+                position = following
+
+    def _record(self, position: int) -> ScannedRecord:
+        header = parse_header(self._window.view(position, HEADER_BYTES))
+        if position + header.record_length > self._window.end:
+            raise RecordError("record: body goes beyond the end")
+        if not self._with_cid:
+            return ScannedRecord(position, header, b"")
+        record = self._window.view(position, header.record_length)
+        if len(record) != header.record_length:
+            raise RecordError("record: body ends before its body_length")
+        check_companion(header, record)
+        return ScannedRecord(position, header, cid(record))
+
+    def _padding(self, position: int) -> int:
+        length = decode_padding(self._window.view(position, PADDING_HEADER_BYTES))
+        if (position + length) % BLOCK_BYTES:
+            raise FormatError("padding record: does not end on a block boundary")
+        if any(bytes(self._window.view(position, length)[PADDING_HEADER_BYTES:])):
+            raise FormatError("padding record: is not filled with zeros")
+        return length
+
+    def _resynchronise(self, position: int) -> int:
+        """The next place from `position` on where a header holds, or the end."""
+        while position < self._window.end:
+            piece = bytes(self._window.view(position, 1024 * 1024))
+            if not piece:
+                break  # the file ends before `end`
+            found = [at for at in (piece.find(magic) for magic in _MAGICS) if at >= 0]
+            if not found:
+                position += max(len(piece) - 3, 1)
+                continue
+            position += min(found)
+            if self._begins(position):
+                return position
+            position += 1
+        return self._window.end
+
+    def _begins(self, position: int) -> bool:
+        try:
+            if bytes(self._window.view(position, 4)) == PADDING_MAGIC:
+                self._padding(position)
+            else:
+                parse_header(self._window.view(position, HEADER_BYTES))
+        except (RecordError, FormatError):
+            return False
+        return True
+
+
+def _fault(record: bytes, expected: ExpectedRecord) -> str:
+    try:
+        header = parse_record(record)
+    except RecordError as error:
+        return str(error)
+    if header.id != expected.id:
+        return f"it holds record {header.id.hex()}"
+    if cid(record)[: len(expected.cid_prefix)] != expected.cid_prefix:
+        return "its bytes do not hold their cid"
+    return ""
+
+
+def _read_range(door: Door, path: Path, offset: int, length: int) -> bytes:
+    handle = door.open_read(path)
+    try:
+        return door.read(handle, offset, length)
+    finally:
+        door.close(handle)

@@ -1,0 +1,178 @@
+"""The one door to the file system: every byte of containers, journal, checkpoints and keys passes here, so that tests
+can lie.
+
+A call raises OSError as the system gave it; nothing is retried, but for a write that a file system refuses only
+because it was direct.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+
+
+class Handle:
+    """An open file; `direct` says whether writes go past the page cache."""
+
+    __slots__ = ("descriptor", "direct", "path")
+
+    def __init__(self, descriptor: int, path: Path, *, direct: bool) -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.direct = direct
+
+
+class Door(Protocol):
+    def open_new(self, path: Path, *, direct: bool = False) -> Handle: ...
+    def open_write(self, path: Path, *, direct: bool = False) -> Handle: ...
+    def open_read(self, path: Path) -> Handle: ...
+    def close(self, handle: Handle) -> None: ...
+    def pwrite(self, handle: Handle, view: bytes | bytearray | memoryview, offset: int) -> None: ...
+    def read(self, handle: Handle, offset: int, length: int) -> bytes: ...
+    def fdatasync(self, handle: Handle) -> None: ...
+    def truncate(self, handle: Handle, length: int) -> None: ...
+    def drop_cache(self, handle: Handle, offset: int, length: int) -> None: ...
+    def size(self, path: Path) -> int: ...
+    def exists(self, path: Path) -> bool: ...
+    def listdir(self, path: Path) -> Sequence[str]: ...
+    def mkdir(self, path: Path) -> None: ...
+    def rename(self, old: Path, new: Path) -> None: ...
+    def unlink(self, path: Path) -> None: ...
+    def fsync_directory(self, path: Path) -> None: ...
+    def space(self, path: Path) -> tuple[int, int]: ...
+
+
+class SystemDoor:
+    """The real file system."""
+
+    def open_new(self, path: Path, *, direct: bool = False) -> Handle:
+        return self._open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, direct=direct)
+
+    def open_write(self, path: Path, *, direct: bool = False) -> Handle:
+        return self._open(path, os.O_RDWR, direct=direct)
+
+    def open_read(self, path: Path) -> Handle:
+        return self._open(path, os.O_RDONLY, direct=False)
+
+    def close(self, handle: Handle) -> None:
+        os.close(handle.descriptor)
+
+    def pwrite(self, handle: Handle, view: bytes | bytearray | memoryview, offset: int) -> None:
+        """Writes all of `view`; a short write goes on where it stopped."""
+        rest = memoryview(view)
+        while rest:
+            try:
+                written = os.pwrite(handle.descriptor, rest, offset)
+            except OSError as error:
+                if error.errno != errno.EINVAL or not handle.direct:
+                    raise
+                # A refused direct write has written nothing, so it is not a repeated one.
+                flags = fcntl.fcntl(handle.descriptor, fcntl.F_GETFL)
+                fcntl.fcntl(handle.descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+                handle.direct = False
+                continue
+            if written == 0:
+                raise OSError(errno.EIO, "the system wrote nothing", str(handle.path))
+            rest = rest[written:]
+            offset += written
+
+    def read(self, handle: Handle, offset: int, length: int) -> bytes:
+        """Fewer bytes than asked mean the end of the file."""
+        data = os.pread(handle.descriptor, length, offset)
+        if len(data) == length or not data:
+            return data
+        pieces = [data]
+        done = len(data)
+        while done < length:
+            data = os.pread(handle.descriptor, length - done, offset + done)
+            if not data:
+                break
+            pieces.append(data)
+            done += len(data)
+        return b"".join(pieces)
+
+    def fdatasync(self, handle: Handle) -> None:
+        os.fdatasync(handle.descriptor)
+
+    def truncate(self, handle: Handle, length: int) -> None:
+        os.ftruncate(handle.descriptor, length)
+
+    def drop_cache(self, handle: Handle, offset: int, length: int) -> None:
+        """Makes the next read of these bytes come from the disk."""
+        os.posix_fadvise(handle.descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def size(self, path: Path) -> int:
+        return os.stat(path).st_size
+
+    def exists(self, path: Path) -> bool:
+        return os.path.lexists(path)
+
+    def listdir(self, path: Path) -> Sequence[str]:
+        return sorted(os.listdir(path))
+
+    def mkdir(self, path: Path) -> None:
+        os.mkdir(path, DIRECTORY_MODE)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.rename(old, new)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def fsync_directory(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def space(self, path: Path) -> tuple[int, int]:
+        """(total, free for us) in bytes."""
+        facts = os.statvfs(path)
+        return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize
+
+    def _open(self, path: Path, flags: int, *, direct: bool) -> Handle:
+        if direct:
+            try:
+                return Handle(os.open(path, flags | os.O_DIRECT | os.O_CLOEXEC, FILE_MODE), path, direct=True)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                # Some file systems make the file before they refuse the flag.
+                flags &= ~os.O_EXCL
+        return Handle(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), path, direct=False)
+
+
+def read_file(door: Door, path: Path) -> bytes:
+    handle = door.open_read(path)
+    try:
+        return door.read(handle, 0, door.size(path))
+    finally:
+        door.close(handle)
+
+
+def write_file(door: Door, path: Path, data: bytes | memoryview) -> None:
+    """A small file that is there whole or not at all: written beside, synced, renamed, its directory synced."""
+    beside = path.with_name(path.name + ".tmp")
+    if door.exists(beside):
+        door.unlink(beside)
+    handle = door.open_new(beside)
+    try:
+        door.pwrite(handle, data, 0)
+        door.fdatasync(handle)
+    finally:
+        door.close(handle)
+    door.rename(beside, path)
+    door.fsync_directory(path.parent)
+
+
+def make_directory(door: Door, path: Path) -> None:
+    """Makes one directory under an existing one, durable before it is used."""
+    if not door.exists(path):
+        door.mkdir(path)
+        door.fsync_directory(path.parent)

@@ -1,0 +1,136 @@
+"""The disks of a vault: who each one is, which are here, and the lock that keeps a second daemon out
+(docs/format.md#disk-identity).
+
+A disk is known by its identity file and never by its path; a path without one is an offline disk, not an empty one.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from struct import Struct as Layout
+
+from msgspec import Struct
+
+from vaultd.store.checksum import checksum
+from vaultd.store.disk_door import Door, make_directory, read_file, write_file
+from vaultd.store.errors import DiskMissing, FormatError, StoreError
+
+IDENTITY_NAME = "disk.id"
+DIRECTORIES = ("containers", "journal", "checkpoints", "erase-keys")
+COPIES = 2  # journal, checkpoints and erase keys lie on so many disks
+_MAGIC = b"SSI1"
+_VERSION = 1
+_IDENTITY = Layout("<4sB3s16s16sIq4s")
+_IDENTITY_BYTES = 64
+
+
+class Disk(Struct, frozen=True):
+    number: int
+    disk_id: bytes
+    path: Path
+    created_ns: int
+
+    def directory(self, name: str) -> Path:
+        return self.path / name
+
+
+class DirectoryLock:
+    """Held as long as the object is open; the system lets go of it when the process dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class Disks:
+    """The disks that are here, by number and by id, and the paths that hold none."""
+
+    def __init__(self, online: Sequence[Disk], offline: Sequence[Path]) -> None:
+        self.online = tuple(sorted(online, key=lambda disk: disk.number))
+        self.offline = tuple(offline)
+        self._by_id = {disk.disk_id: disk for disk in self.online}
+        self._by_number = {disk.number: disk for disk in self.online}
+
+    def with_id(self, disk_id: bytes) -> Disk:
+        try:
+            return self._by_id[disk_id]
+        except KeyError:
+            raise DiskMissing(f"disk {disk_id.hex()} is offline: bring it back to reach what lies on it") from None
+
+    def find_id(self, disk_id: bytes) -> Disk | None:
+        return self._by_id.get(disk_id)
+
+    def find_number(self, number: int) -> Disk | None:
+        return self._by_number.get(number)
+
+    def copy_directories(self, name: str) -> list[Path]:
+        """Where a thing that is kept twice lies, on the disks of the first two that are here."""
+        return [disk.directory(name) for disk in self.online if disk.number < COPIES]
+
+
+def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: int) -> Disk:
+    """Makes an existing directory a disk of the vault; its identity file comes last."""
+    identity = path / IDENTITY_NAME
+    if door.exists(identity):
+        raise StoreError(f"{path} is a disk of a vault already: take an empty directory")
+    for name in DIRECTORIES:
+        make_directory(door, path / name)
+    disk = Disk(number, os.urandom(16), path, now_ns)
+    write_file(door, identity, encode_identity(disk, vault_id))
+    return disk
+
+
+def encode_identity(disk: Disk, vault_id: bytes) -> bytes:
+    head = _IDENTITY.pack(_MAGIC, _VERSION, bytes(3), vault_id, disk.disk_id, disk.number, disk.created_ns, bytes(4))
+    return head + checksum(head)
+
+
+def decode_identity(data: bytes, path: Path) -> tuple[Disk, bytes]:
+    """(disk, vault id)"""
+    place = path / IDENTITY_NAME
+    if len(data) != _IDENTITY_BYTES or checksum(data[: _IDENTITY.size]) != data[_IDENTITY.size :]:
+        raise FormatError(f"{place} is damaged: its length or checksum does not hold")
+    magic, version, reserved, vault_id, disk_id, number, created_ns, reserved2 = _IDENTITY.unpack_from(data)
+    if magic != _MAGIC or version != _VERSION:
+        raise FormatError(f"{place}: magic {magic.hex()} version {version} is unknown")
+    if any(reserved) or any(reserved2):
+        raise FormatError(f"{place}: reserved bytes are not zero")
+    return Disk(number, disk_id, path, created_ns), vault_id
+
+
+def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes) -> Disks:
+    """A foreign or doubled disk is refused; a missing one is offline, unless no copy of the journal is left."""
+    online: list[Disk] = []
+    offline: list[Path] = []
+    for path in paths:
+        identity = path / IDENTITY_NAME
+        if not door.exists(identity):
+            offline.append(path)
+            continue
+        disk, owner = decode_identity(read_file(door, identity), path)
+        if owner != vault_id:
+            raise StoreError(f"{path} is a disk of vault {owner.hex()}, not of {vault_id.hex()}: correct `disks`")
+        if any(other.number == disk.number for other in online):
+            raise StoreError(f"{path}: disk number {disk.number} is there twice: correct `disks`")
+        online.append(disk)
+    disks = Disks(online, offline)
+    if not disks.copy_directories("journal"):
+        names = ", ".join(str(path) for path in offline)
+        raise DiskMissing(f"no disk with a journal is here (offline: {names}): mount one of the first two disks")
+    return disks
+
+
+def lock_directory(path: Path) -> DirectoryLock:
+    """Refuses a second instance on one vault directory."""
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreError(f"{path} is in use by another vaultd: stop that one first") from None
+    return DirectoryLock(descriptor)

@@ -1,0 +1,135 @@
+"""Erase keys: slots and sealed run keys at rest are readable only as long as one small file exists
+(docs/format.md#erase-keys).
+
+Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
+under it; nothing is kept in memory, so a destroyed key is gone at once. Threads: `create` in the writer thread, the
+rest in any.
+"""
+
+import os
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from struct import Struct as Layout
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from vaultd.store.checksum import checksum
+from vaultd.store.disk_door import Door, read_file, write_file
+from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+
+_KEY_MAGIC = b"SSE1"
+_WRAP_MAGIC = b"SSW1"
+_VERSION = 1
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_FILE = Layout("<4sBB2s16s32s")
+_FILE_BYTES = 64
+_WRAP = Layout("<4sBB2s16s")
+_SUFFIXES = (".key", ".key2")
+
+
+class OwnerKind(IntEnum):
+    job = 1
+    keyring = 2
+
+
+class Owner(NamedTuple):
+    kind: OwnerKind
+    id: bytes
+
+
+class EraseKeys:
+    def __init__(self, door: Door, directories: Sequence[Path]) -> None:
+        """`directories` of the first two disks that are here."""
+        self._door = door
+        self._directories = tuple(directories)
+
+    def create(self, owner: Owner) -> None:
+        """Durable in both copies when it returns. A repeat keeps the key and completes its copies."""
+        found = self._find(owner)
+        data = found or encode_key(owner, os.urandom(_KEY_BYTES))
+        for path in self._targets(owner):
+            if not self._door.exists(path) or _decode_or_none(read_file(self._door, path), owner) is None:
+                write_file(self._door, path, data)
+
+    def load(self, owner: Owner) -> bytes:
+        """The key, from whichever copy holds."""
+        data = self._find(owner)
+        if data is None:
+            name = f"{owner.kind.name} {owner.id.hex()}"
+            raise StoreError(f"the erase key of {name} is gone: it was erased, or its disks are offline")
+        return decode_key(data, owner)
+
+    def wrap(self, owner: Owner, purpose: str, item_id: bytes, plaintext: bytes) -> bytes:
+        head = _WRAP.pack(_WRAP_MAGIC, _VERSION, owner.kind, bytes(2), owner.id)
+        nonce = os.urandom(_NONCE_BYTES)
+        associated = head + purpose.encode() + item_id
+        return head + nonce + AESGCM(self.load(owner)).encrypt(nonce, plaintext, associated)
+
+    def unwrap(self, owner: Owner, purpose: str, item_id: bytes, wrapped: bytes) -> bytes:
+        head, nonce, body = _split(wrapped)
+        name = f"{purpose} {item_id.hex()} of {owner.kind.name} {owner.id.hex()}"
+        if head != _WRAP.pack(_WRAP_MAGIC, _VERSION, owner.kind, bytes(2), owner.id):
+            raise FormatError(f"the header of the wrapped {name} is not as it should be")
+        try:
+            return AESGCM(self.load(owner)).decrypt(nonce, body, head + purpose.encode() + item_id)
+        except InvalidTag:
+            raise RecordDamaged(f"the {name} is damaged") from None
+
+    def _targets(self, owner: Owner) -> list[Path]:
+        """Where the two copies go: on two disks, or side by side on a single one."""
+        name = owner.id.hex()
+        if len(self._directories) == 1:
+            return [self._directories[0] / (name + suffix) for suffix in _SUFFIXES]
+        return [directory / (name + _SUFFIXES[0]) for directory in self._directories]
+
+    def _find(self, owner: Owner) -> bytes | None:
+        for directory in self._directories:
+            for suffix in _SUFFIXES:
+                path = directory / (owner.id.hex() + suffix)
+                if self._door.exists(path):
+                    data = read_file(self._door, path)
+                    if _decode_or_none(data, owner) is not None:
+                        return data
+        return None
+
+
+def encode_key(owner: Owner, key: bytes) -> bytes:
+    head = _FILE.pack(_KEY_MAGIC, _VERSION, owner.kind, bytes(2), owner.id, key)
+    return head + checksum(head)
+
+
+def decode_key(data: bytes, owner: Owner) -> bytes:
+    if len(data) != _FILE_BYTES or checksum(data[: _FILE.size]) != data[_FILE.size :]:
+        raise FormatError(f"the erase key file of {owner.id.hex()} is damaged: its length or checksum does not hold")
+    magic, version, kind, reserved, owner_id, key = _FILE.unpack_from(data)
+    if magic != _KEY_MAGIC or version != _VERSION or any(reserved):
+        raise FormatError(f"the erase key file of {owner.id.hex()}: magic {magic.hex()} version {version} is unknown")
+    if (kind, owner_id) != owner:
+        raise FormatError(f"the erase key file of {owner.id.hex()} belongs to {owner_id.hex()}")
+    return bytes(key)
+
+
+def check_key(data: bytes, owner_hex: str) -> str:
+    """What is wrong with a key file, for the offline check, which knows only the owner in its name."""
+    if len(owner_hex) != 32 or set(owner_hex) - set("0123456789abcdef"):
+        return "its name is not that of an owner"
+    kinds = (Owner(kind, bytes.fromhex(owner_hex)) for kind in OwnerKind)
+    if any(_decode_or_none(data, owner) for owner in kinds):
+        return ""
+    return "this copy of the erase key is damaged or of another owner"
+
+
+def _decode_or_none(data: bytes, owner: Owner) -> bytes | None:
+    try:
+        return decode_key(data, owner)
+    except FormatError:
+        return None
+
+
+def _split(wrapped: bytes) -> tuple[bytes, bytes, bytes]:
+    body = _WRAP.size + _NONCE_BYTES
+    return wrapped[: _WRAP.size], wrapped[_WRAP.size : body], wrapped[body:]

@@ -1,0 +1,315 @@
+"""The index: where the record with an id lies; LMDB, an image of the containers that can be rebuilt from them
+(docs/format.md#index).
+
+Invariants: every row of `records` carries a checksum over key and value; no read transaction outlives a batch; the
+map grows by itself, while no transaction is open. Threads: one writer thread for `apply`; look-ups from any.
+"""
+
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+from msgspec import Struct
+
+from vaultd.store.checksum import CHECKSUM_BYTES, checksum
+from vaultd.store.errors import FormatError, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.journal_format import Position
+
+FORMAT = 1
+CID_PREFIX_BYTES = 16
+MAP_BYTES = 1 << 30  # address space to begin with; the file is as large as what is in it
+_MAX_READERS = 126
+_BATCH_ROWS = 10_000
+_NUMBER = struct.Struct(">I")
+_CONTAINER_NUMBER = struct.Struct(">Q")
+_VALUE = struct.Struct("<QIIBB2sI16s")
+_CONTAINER = struct.Struct("<16sQQB")
+_POSITION = struct.Struct("<IQ32s")
+_FORMAT = struct.Struct("<I")
+_NO_BYTES = bytes(2)
+_KEY_ID_AT = 4
+
+
+class Location(NamedTuple):
+    container: int
+    offset: int
+    length: int
+    type: int
+    key_number: int
+    cid_prefix: bytes
+
+
+class IndexRecord(NamedTuple):
+    keyring_id: bytes
+    id: bytes
+    key_id: bytes
+    container: int
+    offset: int
+    length: int
+    type: int
+    cid: bytes
+
+
+class ContainerRow(Struct, frozen=True):
+    number: int
+    disk_id: bytes
+    acknowledged_length: int
+    indexed_length: int
+    is_sealed: bool
+
+
+class IndexBatch(Struct, frozen=True):
+    """What one transaction writes. `position` None leaves the applied position where it is."""
+
+    records: Sequence[IndexRecord] = ()
+    containers: Sequence[ContainerRow] = ()
+    position: Position | None = None
+    first_wins: bool = False
+
+
+class IndexRow(Struct, frozen=True):
+    """A row of `records` as the check sees it; `location` is None where its checksum does not hold."""
+
+    key: bytes
+    location: Location | None
+
+    @property
+    def id(self) -> bytes:
+        return self.key[_KEY_ID_AT:]
+
+
+class Index:
+    def __init__(self, environment: lmdb.Environment, path: Path) -> None:
+        """Use `open`."""
+        self.path = path
+        self._environment = environment
+        self._gate = threading.Condition()
+        self._readers = 0
+        self._growing = False
+        self._records = self._open_database(b"records")
+        self._keyrings = self._open_database(b"keyrings")
+        self._keys = self._open_database(b"keys")
+        self._containers = self._open_database(b"containers")
+        self._meta = self._open_database(b"meta")
+
+    @classmethod
+    def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
+        """Makes an empty index where there is none; `position()` is None until something was applied."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        with _as_store_error(path):
+            environment = lmdb.open(
+                str(path), map_size=map_bytes, max_dbs=8, max_readers=_MAX_READERS, readahead=False, mode=0o600
+            )
+        index = cls(environment, path)
+        environment.reader_check()
+        index._check_meta(vault_id)
+        return index
+
+    @classmethod
+    def open_read_only(cls, path: Path) -> "Index":
+        """For the offline check: no other process may have it open."""
+        with _as_store_error(path):
+            environment = lmdb.open(str(path), max_dbs=8, readonly=True, lock=False, create=False)
+            return cls(environment, path)
+
+    def position(self) -> Position | None:
+        data = self._get(self._meta, b"position")
+        return Position(*_POSITION.unpack(data)) if data else None
+
+    def vault_id(self) -> bytes | None:
+        return self._get(self._meta, b"vault")
+
+    def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
+        """In the order of `ids`; a row whose checksum does not hold is an error that names it."""
+        rows = self._rows(keyring_id, ids)
+        locations: list[Location | None] = []
+        for id_ in ids:
+            row = rows.get(id_)
+            if row is None:
+                locations.append(None)
+                continue
+            location = _decode(*row)
+            if location is None:
+                raise RecordDamaged(f"the index row of record {id_.hex()} of keyring {keyring_id.hex()} is damaged")
+            locations.append(location)
+        return locations
+
+    def present(self, keyring_id: bytes, ids: Iterable[bytes]) -> set[bytes]:
+        """Those that are indexed. A damaged row counts as absent, so that the record is sent and indexed anew."""
+        rows = self._rows(keyring_id, ids)
+        return {id_ for id_, row in rows.items() if _decode(*row) is not None}
+
+    def containers(self) -> dict[int, ContainerRow]:
+        with self._reading() as transaction:
+            rows = [(key, value) for key, value in transaction.cursor(self._containers)]
+        found = {}
+        for key, value in rows:
+            (number,) = _CONTAINER_NUMBER.unpack(key)
+            disk_id, acknowledged, indexed, sealed = _CONTAINER.unpack(value)
+            found[number] = ContainerRow(number, disk_id, acknowledged, indexed, bool(sealed))
+        return found
+
+    def rows(self) -> Iterator[IndexRow]:
+        """Every row of `records`, batch by batch."""
+        start = b""
+        while batch := self._batch_from(start):
+            for key, value in batch:
+                yield IndexRow(key, _decode(key, value))
+            start = batch[-1][0] + b"\0"
+
+    def record_count(self) -> int:
+        with self._reading() as transaction:
+            return int(transaction.stat(self._records)["entries"])
+
+    def apply(self, batch: IndexBatch) -> None:
+        """One durable transaction: everything of the batch or nothing; after a failure nothing more may be written."""
+        try:
+            while not self._apply_or_grow(batch):
+                pass
+        except lmdb.Error as error:
+            raise StoreBroken(f"{self.path}: the index transaction failed: {error}") from error
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def _apply_or_grow(self, batch: IndexBatch) -> bool:
+        """False if the map was full: it is larger now, and nothing of the batch was written."""
+        transaction = self._environment.begin(write=True)
+        try:
+            self._write(transaction, batch)
+            transaction.commit()
+        except lmdb.MapFullError:
+            self._grow(transaction)
+            return False
+        except BaseException:
+            with suppress(lmdb.Error):  # a failed commit has ended it already
+                transaction.abort()
+            raise
+        return True
+
+    def _write(self, transaction: Any, batch: IndexBatch) -> None:
+        if batch.records:
+            rows = self._encode_records(transaction, batch.records)
+            transaction.cursor(self._records).putmulti(rows, overwrite=not batch.first_wins)
+        for row in batch.containers:
+            value = _CONTAINER.pack(row.disk_id, row.acknowledged_length, row.indexed_length, row.is_sealed)
+            transaction.put(_CONTAINER_NUMBER.pack(row.number), value, db=self._containers)
+        if batch.position is not None:
+            transaction.put(b"position", _POSITION.pack(*batch.position), db=self._meta)
+
+    def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
+        keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
+        keys = {id_: self._number(transaction, self._keys, id_) for id_ in {row.key_id for row in records}}
+        rows = []
+        for keyring_id, id_, key_id, container, offset, length, kind, cid in records:
+            key = keyrings[keyring_id] + id_
+            (key_number,) = _NUMBER.unpack(keys[key_id])
+            body = _VALUE.pack(container, offset, length, kind, 0, _NO_BYTES, key_number, cid[:CID_PREFIX_BYTES])
+            rows.append((key, body + checksum(key + body)))
+        rows.sort()
+        return rows
+
+    def _number(self, transaction: Any, database: Any, id_: bytes) -> bytes:
+        """The small number of a global id, given out from 1; rows of these tables are never removed."""
+        number: bytes | None = transaction.get(id_, db=database)
+        if number is None:
+            number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
+            transaction.put(id_, number, db=database)
+        return number
+
+    def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        """By id, one sorted look-up in one short transaction."""
+        with self._reading() as transaction:
+            number: bytes | None = transaction.get(keyring_id, db=self._keyrings)
+            if number is None:
+                return {}
+            keys = sorted(number + id_ for id_ in ids)
+            found = transaction.cursor(self._records).getmulti(keys)
+        return {key[_KEY_ID_AT:]: (key, value) for key, value in found}
+
+    def _batch_from(self, start: bytes) -> list[tuple[bytes, bytes]]:
+        batch: list[tuple[bytes, bytes]] = []
+        with self._reading() as transaction:
+            cursor = transaction.cursor(self._records)
+            if cursor.set_range(start):
+                for row in cursor:
+                    batch.append(row)
+                    if len(batch) == _BATCH_ROWS:
+                        break
+        return batch
+
+    def _get(self, database: Any, key: bytes) -> bytes | None:
+        with self._reading() as transaction:
+            value: bytes | None = transaction.get(key, db=database)
+            return value
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        with self._gate:
+            while self._growing:
+                self._gate.wait()
+            self._readers += 1
+        try:
+            with _as_store_error(self.path), self._environment.begin() as transaction:
+                yield transaction
+        finally:
+            with self._gate:
+                self._readers -= 1
+                self._gate.notify_all()
+
+    def _grow(self, transaction: Any) -> None:
+        """Doubles the map while nobody has a transaction open, as LMDB demands.
+
+        The write transaction ends in here too: beside busy readers py-lmdb takes many seconds to abort one.
+        """
+        with self._gate:
+            self._growing = True
+            try:
+                while self._readers:
+                    self._gate.wait()
+                with suppress(lmdb.Error):  # a failed commit has ended it already
+                    transaction.abort()
+                self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
+            finally:
+                self._growing = False
+                self._gate.notify_all()
+
+    def _check_meta(self, vault_id: bytes) -> None:
+        held = self._get(self._meta, b"format")
+        if held is None:
+            self._put_meta({b"format": _FORMAT.pack(FORMAT), b"vault": vault_id})
+            return
+        if held != _FORMAT.pack(FORMAT):
+            raise FormatError(f"{self.path}: format {held.hex()} of the index is unknown to this version")
+        owner = self.vault_id()
+        if owner != vault_id:
+            raise StoreError(f"{self.path} is the index of vault {(owner or b'').hex()}, not of {vault_id.hex()}")
+
+    def _put_meta(self, values: dict[bytes, bytes]) -> None:
+        with _as_store_error(self.path), self._environment.begin(write=True) as transaction:
+            for key, value in values.items():
+                transaction.put(key, value, db=self._meta)
+
+    def _open_database(self, name: bytes) -> Any:
+        with _as_store_error(self.path):
+            return self._environment.open_db(name, create=not self._environment.flags()["readonly"])
+
+
+def _decode(key: bytes, value: bytes) -> Location | None:
+    body = value[:-CHECKSUM_BYTES]
+    if len(body) != _VALUE.size or checksum(key + body) != value[-CHECKSUM_BYTES:]:
+        return None
+    container, offset, length, kind, _, _, key_number, cid_prefix = _VALUE.unpack(body)
+    return Location(container, offset, length, kind, key_number, cid_prefix)
+
+
+@contextmanager
+def _as_store_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        raise StoreError(f"{path}: the index cannot be read: {error}; move it away to have it rebuilt") from error

@@ -1,0 +1,240 @@
+"""A journal segment as bytes: header, entries, and the chain of hashes through them (docs/format.md#journal). Pure."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from struct import Struct as Layout
+from typing import Any, NamedTuple
+
+import msgspec
+from blake3 import blake3
+from msgspec import Struct
+
+from vaultd.store.checksum import checksum
+from vaultd.store.errors import FormatError
+
+Change = tuple[str, bytes, bytes | None]  # table, key, value or None to remove
+
+VERSION = 1
+FIRST_TIMELINE = 1
+NO_HASH = bytes(32)
+SEGMENT_HEADER_BYTES = 96
+ENTRY_BYTES_MAX = 16 * 1024 * 1024
+SUFFIX = ".journal"
+_SEGMENT_MAGIC = b"SSG1"
+_ENTRY_MAGIC = b"SSJ1"
+_SEGMENT = Layout("<4sB3s16sI4sQ32sq8s")
+_ENTRY = Layout("<4sIH2sIQq32s")
+_HASH_BYTES = 32
+_ENTRY_BYTES_MIN = _ENTRY.size + _HASH_BYTES
+
+
+class EntryKind(IntEnum):
+    group = 1
+    container_sealed = 2
+    catalog = 3
+    slot = 4
+    run_key = 5
+    run_begin = 6
+    run_end = 7
+    root = 8
+
+
+class Position(NamedTuple):
+    """A place in the journal: right after the entry with this number and hash."""
+
+    timeline: int
+    number: int
+    hash: bytes
+
+
+START = Position(FIRST_TIMELINE, 0, NO_HASH)
+
+
+class JournalEntry(Struct, frozen=True):
+    """What one entry says. Its changes reach the catalog together or not at all; those of two entries may not."""
+
+    kind: int
+    details: dict[str, Any] = {}
+    changes: Sequence[Change] = ()
+
+
+class SegmentHeader(Struct, frozen=True):
+    vault_id: bytes
+    timeline: int
+    first: int
+    previous: bytes
+    created_ns: int
+
+
+class RawEntry(NamedTuple):
+    """An entry whose length and hash hold; `data` is all of it."""
+
+    kind: int
+    position: Position
+    time_ns: int
+    previous: bytes
+    data: memoryview
+
+    def decode(self) -> JournalEntry:
+        return decode_payload(self.kind, self.data[_ENTRY.size : -_HASH_BYTES])
+
+
+class Segment(Struct, frozen=True):
+    """The longest valid chain in the copies of one segment."""
+
+    header: SegmentHeader
+    data: memoryview
+    entries: list[RawEntry]
+
+    @property
+    def end(self) -> Position:
+        if self.entries:
+            return self.entries[-1].position
+        return Position(self.header.timeline, self.header.first - 1, self.header.previous)
+
+
+class _Payload(Struct, forbid_unknown_fields=True):
+    changes: list[tuple[str, bytes, bytes | None]]
+    details: dict[str, Any]
+
+
+_PAYLOAD = msgspec.msgpack.Decoder(_Payload)
+
+
+def segment_name(first: int) -> str:
+    return f"{first:016x}{SUFFIX}"
+
+
+def segment_first(name: str) -> int | None:
+    """The number that a segment's name carries; None for any other name."""
+    stem = name.removesuffix(SUFFIX)
+    if stem == name or len(stem) != 16 or set(stem) - set("0123456789abcdef"):
+        return None
+    return int(stem, 16)
+
+
+def encode_segment_header(header: SegmentHeader) -> bytes:
+    head = _SEGMENT.pack(
+        _SEGMENT_MAGIC,
+        VERSION,
+        bytes(3),
+        header.vault_id,
+        header.timeline,
+        bytes(4),
+        header.first,
+        header.previous,
+        header.created_ns,
+        bytes(8),
+    )
+    return head + checksum(head)
+
+
+def decode_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
+    """None where the checksum does not hold, as after a crash; an unknown version is an error."""
+    head = bytes(data[:SEGMENT_HEADER_BYTES])
+    if len(head) < SEGMENT_HEADER_BYTES or checksum(head[: _SEGMENT.size]) != head[_SEGMENT.size :]:
+        return None
+    magic, version, reserved, vault_id, timeline, reserved2, first, previous, created_ns, reserved3 = (
+        _SEGMENT.unpack_from(head)
+    )
+    if magic != _SEGMENT_MAGIC or version != VERSION:
+        raise FormatError(f"journal segment: magic {magic.hex()} version {version} is unknown")
+    if any(reserved) or any(reserved2) or any(reserved3):
+        raise FormatError("journal segment: reserved bytes are not zero")
+    return SegmentHeader(vault_id, timeline, first, previous, created_ns)
+
+
+def encode_payload(entry: JournalEntry) -> bytes:
+    """Refuses what would not fit an entry, before anything was written."""
+    EntryKind(entry.kind)
+    payload = msgspec.msgpack.encode({"changes": entry.changes, "details": entry.details})
+    if len(payload) + _ENTRY_BYTES_MIN > ENTRY_BYTES_MAX:
+        raise FormatError(f"journal entry: {len(payload)} bytes do not fit an entry of {ENTRY_BYTES_MAX} bytes")
+    return payload
+
+
+def decode_payload(kind: int, payload: memoryview) -> JournalEntry:
+    if kind not in EntryKind._value2member_map_:
+        raise FormatError(f"journal entry: kind {kind} is unknown")
+    try:
+        decoded = _PAYLOAD.decode(payload)
+    except msgspec.DecodeError as error:
+        raise FormatError(f"journal entry: payload is not as it should be: {error}") from None
+    return JournalEntry(kind, decoded.details, decoded.changes)
+
+
+def encode_entry(kind: int, after: Position, time_ns: int, payload: bytes) -> tuple[bytes, Position]:
+    """The entry that follows a position, and the position after it."""
+    length = _ENTRY_BYTES_MIN + len(payload)
+    number = after.number + 1
+    head = _ENTRY.pack(_ENTRY_MAGIC, length, kind, bytes(2), after.timeline, number, time_ns, after.hash)
+    body = head + payload
+    digest = blake3(body).digest()
+    return body + digest, Position(after.timeline, number, digest)
+
+
+def decode_entry(data: memoryview, offset: int) -> RawEntry | None:
+    """The entry at `offset`; None where length or hash do not hold, as at a torn tail."""
+    if len(data) - offset < _ENTRY_BYTES_MIN:
+        return None
+    magic, length, kind, reserved, timeline, number, time_ns, previous = _ENTRY.unpack_from(data, offset)
+    if magic != _ENTRY_MAGIC or not _ENTRY_BYTES_MIN <= length <= min(ENTRY_BYTES_MAX, len(data) - offset):
+        return None
+    entry = data[offset : offset + length]
+    digest = bytes(entry[-_HASH_BYTES:])
+    if blake3(entry[:-_HASH_BYTES]).digest() != digest or any(reserved):
+        return None
+    return RawEntry(kind, Position(timeline, number, digest), time_ns, previous, entry)
+
+
+def merge_segment(copies: Sequence[bytes], place: Path) -> Segment | None:
+    """Follows the chain through copies that were written alike, taking each entry from a copy where it holds.
+
+    None if no copy has a valid header.
+    """
+    views = [memoryview(copy) for copy in copies]
+    headers = [decode_segment_header(view) for view in views]
+    valid = [(index, header) for index, header in enumerate(headers) if header is not None]
+    if not valid:
+        return None
+    chosen, header = valid[0]
+    if segment_first(place.name) != header.first:
+        raise FormatError(f"{place}: its header names entry {header.first} as the first")
+    pieces = [(chosen, 0, SEGMENT_HEADER_BYTES)]
+    entries: list[RawEntry] = []
+    position = Position(header.timeline, header.first - 1, header.previous)
+    offset = SEGMENT_HEADER_BYTES
+    while following := _next_entry(views, offset, position):
+        index, entry = following
+        entries.append(entry)
+        pieces.append((index, offset, offset + len(entry.data)))
+        offset += len(entry.data)
+        position = entry.position
+    return Segment(header, _join(views, pieces), entries)
+
+
+def has_entry_after(copies: Sequence[bytes], offset: int) -> bool:
+    """Whether a whole entry lies anywhere behind `offset`: then what is bad there is not just a torn tail."""
+    for copy in copies:
+        at = copy.find(_ENTRY_MAGIC, offset)
+        while at >= 0:
+            if decode_entry(memoryview(copy), at):
+                return True
+            at = copy.find(_ENTRY_MAGIC, at + 1)
+    return False
+
+
+def _next_entry(views: Sequence[memoryview], offset: int, after: Position) -> tuple[int, RawEntry] | None:
+    for index, view in enumerate(views):
+        entry = decode_entry(view, offset)
+        if entry and entry.previous == after.hash and entry.position.number == after.number + 1:
+            return index, entry
+    return None
+
+
+def _join(views: Sequence[memoryview], pieces: list[tuple[int, int, int]]) -> memoryview:
+    first = pieces[0][0]
+    if all(index == first for index, _, _ in pieces):
+        return views[first][: pieces[-1][2]]
+    return memoryview(b"".join(views[index][start:end] for index, start, end in pieces))

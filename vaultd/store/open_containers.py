@@ -1,0 +1,150 @@
+"""The containers that take records now, one per disk: which disk, when one is full, what a commit must sync.
+
+Threads: the writer thread only.
+"""
+
+import mmap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from vaultd.store.container_format import BLOCK_BYTES, ContainerHeader, DirectoryRow, container_path
+from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import Disk, Disks
+from vaultd.store.errors import NoSpace
+from vaultd.store.record_format import RecordHeader
+
+
+class ContainerSettings(Struct, frozen=True):
+    vault_id: bytes
+    container_bytes: int
+    reserve_bytes: int
+    now_ns: Callable[[], int]
+
+
+class StoredRecord(Struct, frozen=True, gc=False):
+    """A record as it arrived: its header parsed and its cid computed by whoever received it."""
+
+    header: RecordHeader
+    cid: bytes
+    view: bytes | memoryview
+
+
+class Touched(Struct, frozen=True):
+    """A container whose acknowledged length grew."""
+
+    number: int
+    disk_id: bytes
+    length: int
+    is_sealed: bool
+
+
+class OpenContainers:
+    def __init__(
+        self,
+        door: Door,
+        disks: Disks,
+        settings: ContainerSettings,
+        next_number: int,
+        resumed: Mapping[int, ResumedContainer],
+    ) -> None:
+        """`resumed`, by disk number: open containers of an earlier start that may go on."""
+        self._door = door
+        self._disks = disks
+        self._settings = settings
+        self._next_number = next_number
+        self._resumed = dict(resumed)
+        # By disk number: each disk has its own aligned buffer, used by one open container after another.
+        self._writers: dict[int, ContainerWriter] = {}
+        self._buffers: dict[int, mmap.mmap] = {}
+        self._sealed: list[Touched] = []
+        self._unsynced_directories: dict[Path, None] = {}
+
+    def choose(self, home_disk: int, size_bytes: int) -> Disk:
+        """The home disk, or where that is full or offline the one with the most room."""
+        needed = size_bytes + self._settings.reserve_bytes
+        home = self._disks.find_number(home_disk)
+        if home and self._free_bytes(home) >= needed:
+            return home
+        free, number = max((self._free_bytes(disk), -disk.number) for disk in self._disks.online)
+        if free < needed:
+            raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: add a disk or free space")
+        disk = self._disks.find_number(-number)
+        assert disk is not None
+        return disk
+
+    def append(self, disk: Disk, record: StoredRecord) -> tuple[int, int]:
+        """(container, offset) of a record whose bytes are not durable yet."""
+        header = record.header
+        writer = self._writer(disk, len(record.view))
+        offset = writer.length
+        row = DirectoryRow(
+            offset, len(record.view), header.type, header.keyring_id, header.key_id, header.id, record.cid
+        )
+        writer.append(record.view, row)
+        return writer.number, offset
+
+    def sync(self) -> list[Touched]:
+        """Makes everything appended durable, files and directories; what has grown since the last call."""
+        touched = self._sealed
+        for disk_number, writer in self._writers.items():
+            if writer.is_dirty:
+                length = writer.commit()
+                touched.append(Touched(writer.number, self._disk_id(disk_number), length, is_sealed=False))
+        for directory in self._unsynced_directories:
+            self._door.fsync_directory(directory)
+        self._sealed = []
+        self._unsynced_directories = {}
+        return touched
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def _writer(self, disk: Disk, size_bytes: int) -> ContainerWriter:
+        writer = self._writers.get(disk.number) or self._open(disk)
+        if writer.length > BLOCK_BYTES and writer.length + size_bytes > self._settings.container_bytes:
+            del self._writers[disk.number]
+            length = writer.seal()
+            self._sealed.append(Touched(writer.number, disk.disk_id, length, is_sealed=True))
+            writer = self._open(disk)
+        return writer
+
+    def _open(self, disk: Disk) -> ContainerWriter:
+        if disk.number not in self._buffers:
+            self._buffers[disk.number] = allocate_buffer()
+        buffer = self._buffers[disk.number]
+        resumed = self._resumed.pop(disk.number, None)
+        if resumed:
+            path = container_path(disk.path, resumed.number)
+            writer = ContainerWriter.resume(self._door, path, resumed, buffer)
+        else:
+            writer = self._create(disk, buffer)
+        self._writers[disk.number] = writer
+        return writer
+
+    def _create(self, disk: Disk, buffer: mmap.mmap) -> ContainerWriter:
+        number = self._next_number
+        self._next_number += 1
+        path = container_path(disk.path, number)
+        if not self._door.exists(path.parent):
+            self._door.mkdir(path.parent)
+            self._unsynced_directories[path.parent.parent] = None
+        header = ContainerHeader(self._settings.vault_id, number, self._settings.now_ns())
+        writer = ContainerWriter.create(self._door, path, header, buffer)
+        self._unsynced_directories[path.parent] = None
+        return writer
+
+    def _free_bytes(self, disk: Disk) -> int:
+        try:
+            return self._door.space(disk.path)[1]
+        except OSError:
+            return 0  # a disk that fails here takes no more records
+
+    def _disk_id(self, disk_number: int) -> bytes:
+        disk = self._disks.find_number(disk_number)
+        assert disk is not None
+        return disk.disk_id

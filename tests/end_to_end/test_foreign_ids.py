@@ -7,6 +7,7 @@ id: once the foreign one, once a random one, and the answers are compared letter
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -267,7 +268,8 @@ async def ask(
 
 def without(answer: Any, value: bytes | str) -> str:
     text = value if isinstance(value, str) else value.hex()
-    return repr(answer).replace(text, "ID").replace(repr(value), "ID")
+    said = repr(answer).replace(text, "ID").replace(repr(value), "ID")
+    return re.sub(r"time_ns=\d+", "time_ns", said)
 
 
 def random_like(value: bytes | str) -> bytes | str:
@@ -286,7 +288,15 @@ async def test_a_foreign_id_is_answered_like_one_that_does_not_exist(two: Site) 
         connect(people_endpoint(two, "beta"), "test") as people,
     ):
         foreign, mine = await collect_facts(two, "alpha", alpha), await collect_facts(two, "beta", agent)
-        for name, row in ROWS.items():
+        for name, request in CHUNK_ROWS.items():
+            own = mine.ids["run_id" if name == "chunk.offer" else "ticket"]
+            other = secrets.token_bytes(32)
+            seen = await ask(agent, name, request(own), foreign.ids["chunk"])
+            expected = await ask(agent, name, request(own), other)
+            if without(seen, foreign.ids["chunk"]) != without(expected, other):
+                differing.append(f"{name} chunk: {seen} instead of {expected}")
+        # A run that begins ends the one before, so those requests come last.
+        for name, row in sorted(ROWS.items(), key=lambda item: item[0] == "run.begin"):
             session = agent if row.caller == "agent" else people
             for kind, make_request in row.kinds.items():
                 value = foreign.ids[kind]
@@ -295,14 +305,7 @@ async def test_a_foreign_id_is_answered_like_one_that_does_not_exist(two: Site) 
                 expected = await ask(session, name, *make_request(other, mine))
                 if without(seen, value) != without(expected, other):
                     differing.append(f"{name} {kind}: {seen} instead of {expected}")
-        for name, request in CHUNK_ROWS.items():
-            own = mine.ids["run_id" if name == "chunk.offer" else "ticket"]
-            other = secrets.token_bytes(32)
-            seen = await ask(agent, name, request(own), foreign.ids["chunk"])
-            expected = await ask(agent, name, request(own), other)
-            if without(seen, foreign.ids["chunk"]) != without(expected, other):
-                differing.append(f"{name} chunk: {seen} instead of {expected}")
-    assert differing == []
+    assert differing == [], "\n".join(differing)
 
 
 async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:

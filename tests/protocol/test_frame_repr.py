@@ -1,4 +1,4 @@
-"""Why frame_repr.py exists, and that it still has to: when one of these fails, the library changed and the file may go."""
+"""Why frame_repr.py exists: when one of these fails, a library changed and the file may go."""
 
 import inspect
 

@@ -13,10 +13,10 @@ ODD_NAMES = [b"with space", "grün".encode(), b"\xff\xfe not utf-8", b"-dash", b
 def write_tree(root: Path, seed: int = 1, small_files: int = 120) -> Path:
     """Files of many sizes (empty, small, around the limits, large), links, odd names, odd modes and times."""
     source = random.Random(seed)
-    root.mkdir(parents=True)
+    for number in range(21):
+        (root / f"dir-{number % 7}" / f"sub-{number % 3}").mkdir(parents=True, exist_ok=True)
     for number in range(small_files):
         directory = root / f"dir-{number % 7}" / f"sub-{number % 3}"
-        directory.mkdir(parents=True, exist_ok=True)
         (directory / f"file-{number}").write_bytes(source.randbytes(source.choice([0, 1, 100, 5_000, 70_000])))
     for size in (MIB - 1, MIB, MIB + 1, 5 * MIB + 7):
         (root / f"large-{size}").write_bytes(source.randbytes(size))

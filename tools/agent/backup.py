@@ -21,7 +21,7 @@ from protocol.messages import (
     SafesetCommitRequest,
 )
 from protocol.messages.fields import Outcome
-from tools.agent.cache import Belonging, Cache
+from tools.agent.cache import Base, Belonging, Cache
 from tools.agent.feed import Feed
 from tools.agent.head import check_head
 from tools.agent.job_keys import load_job_keys
@@ -98,7 +98,7 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
 
 async def _begin(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache) -> _Run:
     run_id = os.urandom(16)
-    request = RunBeginRequest(job.job_id, run_id, cache.base)
+    request = RunBeginRequest(job.job_id, run_id, cache.base.root_hash if cache.base else None)
     begin, _ = await agent.session.ask("run.begin", request, RunBeginAnswer)
     check_head(agent.state.job(job.job_id).load_head(), begin)
     if not begin.base_known or begin.timeline != job.timeline:
@@ -154,7 +154,8 @@ async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, don
     # Head before cache: with a crash between them the next run only reads more.
     head = KnownHead(timeline=run.begin.timeline, sequence=answer.sequence, root_hash=hash.hex())
     agent.state.job(run.job.job_id).save_head(head)
-    await compute(cache.commit, hash)
+    manifest = done.sent.manifest
+    await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
     await agent.session.ask("run.end", _end_request(run, done), RunEndAnswer)
 
 

@@ -20,7 +20,7 @@ class Fingerprint(NamedTuple):
 
 
 class ScanRow(NamedTuple):
-    """One path in scan order. `fingerprint` is None for a row that came from the cache unchanged.
+    """A path that is new or changed.
 
     The chunks of its extents are in this batch or an earlier one, or are ids that the vault already holds.
     """
@@ -30,12 +30,14 @@ class ScanRow(NamedTuple):
     extents: Sequence[Extent | tuple[bytes, int, int]]
     extras: bytes | None
     content_bytes: int
-    fingerprint: Fingerprint | None
+    fingerprint: Fingerprint
 
 
 @dataclass(slots=True)
 class Batch:
-    rows: list[ScanRow] = field(default_factory=list)
+    """`rows` are in scan order; a path that is as the cache knows it is only its key there."""
+
+    rows: list[ScanRow | bytes] = field(default_factory=list)
     chunks: list[PendingChunk] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     chunk_bytes: int = 0

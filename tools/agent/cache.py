@@ -4,8 +4,8 @@ Only a help: it belongs to one safeset (keyring, job, timeline, root hash) and i
 damaged, or the vault does not know its safeset. Every row carries a checksum, because its extents go into a manifest as
 they are.
 
-Threads: the scanning thread reads (`rows`, `find_content`), the thread that feeds the manifest writes. The writes of a
-run are one transaction of their own connection; readers see the base until it is committed.
+Threads: the scanning thread reads `known_paths` and `find_content`; the thread that feeds the manifest reads `rows` and
+writes. The writes of a run are one transaction of their own connection; readers see the base until it is committed.
 """
 
 import os
@@ -24,7 +24,10 @@ _EXTENT = struct.Struct("<32sII")
 _HASH_BYTES = 32
 
 _SCHEMA = """
-CREATE TABLE belongs (version INTEGER, keyring BLOB, job BLOB, timeline INTEGER, root_hash BLOB);
+CREATE TABLE belongs (
+    version INTEGER, keyring BLOB, job BLOB, timeline INTEGER, root_hash BLOB,
+    top_block BLOB, top_companion BLOB, level INTEGER, checksum INTEGER
+);
 CREATE TABLE rows (
     key BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
     prefix BLOB, extents BLOB, extras BLOB, checksum INTEGER, hash INTEGER
@@ -51,6 +54,22 @@ class CachedRow(NamedTuple):
         return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras)
 
 
+KnownPath = tuple[bytes, int, int, int, int]
+"""Key, size, mtime_ns, ctime_ns and inode of a row, without what costs time to read."""
+
+
+class Base(NamedTuple):
+    """The safeset that a cache is of: its root hash and the top of its manifest."""
+
+    root_hash: bytes
+    top_block: bytes
+    top_companion: bytes
+    level: int
+
+    def checksum(self) -> int:
+        return zlib.crc32(b"".join((self.root_hash, self.top_block, self.top_companion, bytes((self.level,)))))
+
+
 @dataclass(frozen=True, slots=True)
 class Belonging:
     """Which safesets a cache can be of."""
@@ -64,7 +83,7 @@ class Cache:
     def __init__(self, path: Path, belonging: Belonging) -> None:
         self._path = path
         self._belonging = belonging
-        self.base: bytes | None = None
+        self.base: Base | None = None
         self._open()
 
     def _open(self) -> None:
@@ -82,6 +101,7 @@ class Cache:
             self._writer.executescript(_SCHEMA)
         self._reader = self._connection()
         self._finder = self._connection()
+        self._replayer = self._connection()
 
     def _connection(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -89,12 +109,13 @@ class Cache:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         return connection
 
-    def _load_base(self) -> bytes | None:
-        found = self._writer.execute("SELECT version, keyring, job, timeline, root_hash FROM belongs").fetchall()
+    def _load_base(self) -> Base | None:
+        found = self._writer.execute("SELECT * FROM belongs").fetchall()
         mine = (_SCHEMA_VERSION, self._belonging.keyring_id, self._belonging.job_id, self._belonging.timeline)
         if len(found) == 1 and found[0][:4] == mine:
-            root_hash: bytes = found[0][4]
-            return root_hash
+            base = Base(*found[0][4:8])
+            if base.checksum() == found[0][8]:
+                return base
         if found:
             self.drop()
         return None
@@ -108,21 +129,20 @@ class Cache:
         self._connect()
 
     def close(self) -> None:
-        for name in ("_finder", "_reader", "_writer"):
+        for name in ("_replayer", "_finder", "_reader", "_writer"):
             connection = getattr(self, name, None)
             if connection is not None:
                 connection.close()
 
     # Reading: scanning thread.
 
-    def rows(self) -> Iterator[CachedRow]:
-        """All rows in scan order, one batch at a time."""
+    def known_paths(self) -> Iterator[KnownPath]:
+        """All paths in scan order, read one batch at a time."""
         if self.base is None:
             return
-        cursor = self._reader.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
-        make = CachedRow._make
+        cursor = self._reader.execute("SELECT key, size, mtime_ns, ctime_ns, inode FROM rows ORDER BY key")
         while batch := cursor.fetchmany(_READ_ROWS):
-            yield from map(make, batch)
+            yield from batch
 
     def find_content(self, hash: bytes) -> list[tuple[bytes, int, int]]:
         """The extents of a file of the base with this content; none when there is no such file."""
@@ -134,7 +154,15 @@ class Cache:
                 return unpack_extents(row.extents)
         return []
 
-    # Writing: the thread that feeds the manifest.
+    # The thread that feeds the manifest.
+
+    def rows(self) -> Iterator[CachedRow]:
+        """All rows in scan order, read one batch at a time."""
+        if self.base is None:
+            return
+        cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
+        while batch := cursor.fetchmany(_READ_ROWS):
+            yield from map(CachedRow._make, batch)
 
     def begin(self) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
@@ -147,15 +175,14 @@ class Cache:
             ((*row, _hash_number(row.prefix[-_HASH_BYTES:]) if row.extents else None) for row in rows),
         )
 
-    def commit(self, root_hash: bytes) -> None:
+    def commit(self, base: Base) -> None:
         """The cache belongs to this safeset from now on."""
         b = self._belonging
+        belongs = (_SCHEMA_VERSION, b.keyring_id, b.job_id, b.timeline, *base, base.checksum())
         self._writer.execute("DELETE FROM belongs")
-        self._writer.execute(
-            "INSERT INTO belongs VALUES (?,?,?,?,?)", (_SCHEMA_VERSION, b.keyring_id, b.job_id, b.timeline, root_hash)
-        )
+        self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?)", belongs)
         self._writer.execute("COMMIT")
-        self.base = root_hash
+        self.base = base
 
 
 def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None) -> int:

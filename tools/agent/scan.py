@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from tools.agent.batch import Batch, Fingerprint, ScanRow
+from tools.agent.batch import BATCH_ROWS, Batch, Fingerprint, ScanRow
 from tools.agent.bundle import Bundler
-from tools.agent.cache import Cache, CachedRow, unpack_extents
+from tools.agent.cache import Cache
 from tools.agent.chunk import Extent, PendingChunk
 from tools.agent.content import ATTEMPTS_MAX, LargeFile, open_found, read_small
 from tools.agent.linked import CountedOnce
@@ -72,7 +72,7 @@ class Scanner:
         self._bundler = Bundler()
         self._shared: OrderedDict[bytes, Extents] = OrderedDict()
         self._linked = CountedOnce()
-        self._waiting: list[ScanRow] = []
+        self._waiting: list[ScanRow | bytes] = []
         self._batch = Batch()
         self._steps = self._scan()
 
@@ -87,45 +87,31 @@ class Scanner:
 
     def _scan(self) -> Generator[bool, None, None]:
         """Yields whenever a batch is full."""
-        cached = self._cache.rows()
-        row = next(cached, None)
+        all_known = self._cache.known_paths()
+        known = next(all_known, None)
         for found in self._walk:
-            key = found.path.replace(b"/", b"\0")
-            while row is not None and row.key < key:
-                self._batch.gone.append(row.key)
-                row = next(cached, None)
+            key = found[0].replace(b"/", b"\0")
+            while known is not None and known[0] < key:
+                self._batch.gone.append(known[0])
+                known = next(all_known, None)
                 if self._batch.is_full:
                     yield True
-            if row is not None and row.key == key:
-                known, row = row, next(cached, None)
-                if self._take_unchanged(found, known):
-                    if self._batch.is_full:
+            if known is not None and known[0] == key:
+                status = found[1]
+                is_same = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                known = next(all_known, None)
+                if is_same:
+                    self._count(status, status.st_size)
+                    if self._add_row(key):
                         yield True
                     continue
             yield from self._take_new(found)
-        while row is not None:
-            self._batch.gone.append(row.key)
-            row = next(cached, None)
+        while known is not None:
+            self._batch.gone.append(known[0])
+            known = next(all_known, None)
             if self._batch.is_full:
                 yield True
         self._end_bundle()
-
-    def _take_unchanged(self, found: Found, row: CachedRow) -> bool:
-        """Whether the path is as the cache knows it; then its row goes on as it is."""
-        status = found.status
-        if (
-            row.inode != status.st_ino
-            or row.mtime_ns != status.st_mtime_ns
-            or row.ctime_ns != status.st_ctime_ns
-            or row.size != status.st_size
-            or not row.is_whole()
-        ):
-            return False
-        is_file = stat.S_ISREG(status.st_mode)
-        extents = unpack_extents(row.extents) if row.extents else ()
-        self._add_row(ScanRow(found.path, row.prefix, extents, row.extras, row.size if is_file else 0, None))
-        self._count(status, row.size)
-        return True
 
     def _take_new(self, found: Found) -> Iterator[bool]:
         kind = _KINDS.get(stat.S_IFMT(found.status.st_mode))
@@ -217,13 +203,16 @@ class Scanner:
             fingerprint = Fingerprint(stable.st_size, stable.st_mtime_ns, stable.st_ctime_ns, stable.st_ino)
         self._add_row(ScanRow(found.path, pack_prefix(entry), extents, pack_extras(entry), entry.size, fingerprint))
 
-    def _add_row(self, row: ScanRow) -> None:
-        if self._bundler.is_empty and not self._waiting:
-            self._batch.rows.append(row)
-            return
+    def _add_row(self, row: ScanRow | bytes) -> bool:
+        """Whether the batch is full now."""
+        if self._bundler.is_empty:
+            rows = self._batch.rows
+            rows.append(row)
+            return len(rows) >= BATCH_ROWS
         self._waiting.append(row)
         if len(self._waiting) >= WAITING_ROWS_MAX:
             self._end_bundle()
+        return self._batch.is_full
 
     def _finish_bundles(self, ended: list[PendingChunk]) -> None:
         """Rows before the file that ended a bundle may go; the file's own row follows when it is added."""

@@ -8,6 +8,7 @@ import heapq
 import io
 import itertools
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +18,13 @@ NAMES_IN_MEMORY_MAX = 16_384
 _RUN_READ_BYTES = 16 * 1024
 # No file name holds it.
 _SEPARATOR = b"\0"
+_ENCODING = sys.getfilesystemencoding()
 
 
 def sorted_names(descriptor: int, spool: Path, in_memory_max: int = NAMES_IN_MEMORY_MAX) -> Iterator[bytes]:
     """`descriptor` stays open and is read whole before the first name comes."""
     with os.scandir(descriptor) as listing:
-        names = (os.fsencode(entry.name) for entry in listing)
+        names = (entry.name.encode(_ENCODING, "surrogateescape") for entry in listing)
         first = sorted(itertools.islice(names, in_memory_max))
         if len(first) < in_memory_max:
             return iter(first)

@@ -1,4 +1,4 @@
-"""Which job definitions the vault takes. The agent obeys them; the vault only keeps them small and well-formed. Pure."""
+"""Which job definitions the vault takes. Agents obey them; the vault only keeps them small and well-formed. Pure."""
 
 import re
 

@@ -1,0 +1,409 @@
+"""Requests over TLS on this machine: whole ones, broken ones, early answers, and what a slow side may hold."""
+
+import pytest
+import trio
+
+from protocol import limits
+from protocol import messages as m
+from protocol.byte_budget import ByteBudget
+from protocol.codec import decode, encode
+from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, RemoteProtocolError
+from protocol.exchange import Exchange
+from protocol.messages import ErrorMessage
+from protocol.transport import client_tls_context, open_connection
+from tests.protocol.support.certificates import Site, make_site
+from tests.protocol.support.loopback import GREETING, HELLO, Server, connected, greet, say_hello
+
+MIB = 1024 * 1024
+BATCH = m.UploadBatch(b"r" * 16, 0, [100], b"c" * 32)
+
+
+def numbered(number: int) -> m.UploadBatch:
+    return m.UploadBatch(b"r" * 16, number, [100], b"c" * 32)
+
+
+async def test_hello_tells_who_is_there(site: Site):
+    seen = []
+
+    async def handler(exchange: Exchange) -> None:
+        seen.append((exchange.method, exchange.http_method, exchange.path, exchange.peer))
+        frame = await exchange.receive_frame()
+        assert decode(frame.header, m.HelloRequest) == HELLO
+        assert await exchange.receive_frame() is None
+        await exchange.send_message(GREETING)
+
+    async with Server(site, handler).running() as server:
+        async with connected(site, server.port) as person:
+            assert await person.ask("hello", HELLO, m.HelloAnswer) == (GREETING, b"")
+        async with connected(site, server.port, agent=True) as agent:
+            await agent.ask("hello", HELLO, m.HelloAnswer)
+    assert [entry[:3] for entry in seen] == [("hello", "POST", "/v1/hello")] * 2
+    assert [entry[3].certificate for entry in seen] == [None, site.agent_der]
+    assert {entry[3].address for entry in seen} == {"127.0.0.1"}
+
+
+async def test_an_upload_and_its_answers_while_it_runs(site: Site):
+    content = [bytes([number]) * (3 * MIB + number) for number in range(5)]
+    received = []
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        while (frame := await exchange.receive_frame()) is not None:
+            received.append(bytes(frame.raw))
+            await exchange.send_message(m.UploadDurable(decode(frame.header, m.UploadBatch).number))
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with client.call("chunk.upload") as call:
+            for number, raw in enumerate(content):
+                await call.send(numbered(number), [raw[:7], raw[7:MIB], memoryview(raw)[MIB:]])
+                answer, _ = await call.receive(m.UploadDurable)
+                assert answer.number == number
+            await call.end()
+            assert await call.receive(m.UploadDurable) is None
+    assert received == content
+    assert server.losses == []
+
+
+async def test_a_download_in_order(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        frame = await exchange.receive_frame()
+        assert bytes(frame.raw) == b"i" * 64
+        for number in range(4):
+            await exchange.send_message(m.FetchBatch([100 + number], []), bytes([number]) * 5 * MIB)
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with client.call("chunk.fetch") as call:
+            await call.send(m.ChunkFetchRequest(b"t" * 16), b"i" * 64)
+            await call.end()
+            for number in range(4):
+                answer, raw = await call.receive(m.FetchBatch)
+                assert answer.lengths == [100 + number]
+                assert bytes(raw) == bytes([number]) * 5 * MIB
+            assert await call.receive(m.FetchBatch) is None
+
+
+async def test_many_requests_at_once_wait_for_their_turn(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        await exchange.receive_frame()
+        await trio.lowlevel.checkpoint()
+        await exchange.send_message(GREETING)
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with trio.open_nursery() as nursery:
+            for _ in range(5 * limits.STREAMS_OPEN):
+                nursery.start_soon(say_hello, client)
+    assert server.losses == []
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+async def test_an_error_answer_is_raised_with_all_it_says(site: Site, code: ErrorCode):
+    async def handler(exchange: Exchange) -> None:
+        await exchange.receive_frame()
+        await exchange.send_error(code, "A sentence.", "A hint.")
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        with pytest.raises(RemoteProtocolError) as caught:
+            await client.ask("hello", HELLO, m.HelloAnswer)
+        error = caught.value
+        assert (error.code, error.message, error.hint) == (code, "A sentence.", "A hint.")
+
+
+async def test_an_error_after_answers_follows_them(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        await exchange.receive_frame()
+        await exchange.send_message(m.UploadDurable(1))
+        raise RemoteProtocolError(ErrorCode.not_found, "Not held: 00ff.")
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        async with client.call("hello") as call:
+            await call.send(HELLO)
+            await call.end()
+            assert (await call.receive(m.UploadDurable))[0] == m.UploadDurable(1)
+            with pytest.raises(RemoteProtocolError, match="Not held: 00ff"):
+                await call.receive(m.UploadDurable)
+
+
+async def test_a_sender_learns_of_an_early_error(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        await exchange.receive_frame()
+        await exchange.send_error(ErrorCode.no_space, "The vault is full.")
+
+    async def send_for_ever(call) -> None:
+        while True:
+            await call.send(BATCH, bytes(MIB))
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with client.call("chunk.upload") as call:
+            with pytest.raises(RemoteProtocolError, match="The vault is full") as caught:
+                await send_for_ever(call)
+        assert caught.value.code is ErrorCode.no_space
+        async with client.call("chunk.upload") as call:  # the connection is still good
+            await call.send(BATCH, bytes(MIB))
+            with pytest.raises(RemoteProtocolError, match="The vault is full"):
+                await call.receive(m.UploadDurable)
+    assert server.losses == []
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\1\0\0\0" + (16 * 1024 + 1).to_bytes(4, "little") + bytes(4), "header_length 16385"),
+        (b"\1\0\0\0" + bytes(4) + (1).to_bytes(4, "little"), "raw_length 1;"),
+        (b"\2\0\0\0" + bytes(8), "kind 2"),
+        (b"\7\0\0\0" + bytes(8), "kind 7"),
+        (b"\1\0\0\0\5\0\0\0\0\0\0\0abc", "inside a frame"),
+        (b"\1\0\0\0\1\0\0\0\0\0\0\0\xc0", "HelloRequest"),
+    ],
+)
+async def test_a_broken_request_is_answered_with_its_fault(site: Site, data: bytes, words: str):
+    async def handler(exchange: Exchange) -> None:
+        frame = await exchange.receive_frame()
+        decode(frame.header, m.HelloRequest)
+        await exchange.receive_frame()
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        channel = await client._open_channel("hello")
+        await channel.send([data])
+        channel.end()
+        frame = await channel.take_frame()
+        assert words in decode(frame.header, ErrorMessage).message
+        channel.close()
+    assert server.losses == []
+
+
+async def test_a_handler_that_takes_nothing_bounds_what_can_be_sent(site: Site):
+    """Eight streams of one account share 4 MiB: their windows are 512 KiB, and no more than that may arrive."""
+    arrived = trio.Event()
+    release = trio.Event()
+    exchanges = []
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        if exchange.method == "agent.jobs":
+            return await exchange.send_message(m.AgentJobsAnswer([]))
+        exchanges.append(exchange)
+        frame = await exchange.receive_frame()
+        assert len(frame.raw) == 1
+        if len(exchanges) == 8:
+            arrived.set()
+        await release.wait()
+        total = 0
+        while (frame := await exchange.receive_frame()) is not None:
+            total += len(frame.raw)
+        await exchange.send_message(m.UploadDurable(total))
+
+    async def upload(client, totals: list[int]) -> None:
+        async with client.call("chunk.upload") as call:
+            await call.send(BATCH, b"x")
+            await call.send(BATCH, bytes(8 * MIB))
+            await call.end()
+            totals.append((await call.receive(m.UploadDurable))[0].number)
+
+    totals: list[int] = []
+    budget = ByteBudget(4 * MIB)
+    async with Server(site, handler, budget).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(upload, client, totals)
+            await arrived.wait()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            untaken = [exchange._channel._untaken_bytes for exchange in exchanges]
+            assert all(0 < count <= 1 * MIB for count in untaken)
+            # Everything else answers while the store stands still.
+            assert await client.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer) == (m.AgentJobsAnswer([]), b"")
+            release.set()
+    assert totals == [8 * MIB] * 8
+
+
+async def test_a_reset_cancels_the_handler(site: Site):
+    started, cancelled = trio.Event(), trio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        started.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with client.call("agent.jobs") as call:
+            await call.send(m.AgentJobsRequest())
+            await started.wait()
+        await cancelled.wait()
+        assert server.losses == []
+
+
+async def test_the_end_of_the_connection_cancels_handlers_and_fails_calls(site: Site):
+    cancelled = trio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async with Server(site, handler).running() as server:
+        async with connected(site, server.port) as client:
+            call = client.call("hello")
+            await call.send(HELLO)
+            await client.aclose()
+            with pytest.raises(ConnectionLost):
+                await call.receive(m.HelloAnswer)
+            with pytest.raises(ConnectionLost):
+                await call.send(HELLO)
+            with pytest.raises(ConnectionLost):
+                await say_hello(client)
+            await call.aclose()
+        await cancelled.wait()
+
+
+async def test_a_server_that_goes_away_fails_calls(site: Site):
+    started = trio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        started.set()
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+        port = await nursery.start(run_until_cancelled, Server(site, handler), scope)
+        async with connected(site, port) as client:
+            async with trio.open_nursery() as inner:
+                inner.start_soon(expect_loss, client)
+                await started.wait()
+                scope.cancel()
+
+
+async def run_until_cancelled(server: Server, scope: trio.CancelScope, *, task_status) -> None:
+    with scope:
+        async with server.running():
+            task_status.started(server.port)
+            await trio.sleep_forever()
+
+
+async def expect_loss(client) -> None:
+    with pytest.raises(ConnectionLost):
+        await say_hello(client)
+
+
+async def test_a_handler_that_breaks_is_answered_and_comes_out(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        raise ValueError("a bug")
+
+    async def provoke(server: Server) -> None:
+        async with server.running(), connected(site, server.port) as client:
+            with pytest.raises(RemoteProtocolError) as caught:
+                await client.ask("hello", HELLO, m.HelloAnswer)
+            assert caught.value.code is ErrorCode.internal
+            await trio.sleep_forever()
+
+    with pytest.RaisesGroup(ValueError, flatten_subgroups=True, allow_unwrapped=True):
+        await provoke(Server(site, handler))
+
+
+async def test_a_handler_that_says_nothing_is_answered_for(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        await exchange.receive_frame()
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        with pytest.raises(RemoteProtocolError, match="gave no answer"):
+            await client.ask("hello", HELLO, m.HelloAnswer)
+
+
+async def test_a_client_refuses_to_send_what_the_vault_would_refuse(site: Site):
+    async def handler(exchange: Exchange) -> None:
+        await greet(exchange)
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        call = client.call("chunk.upload")
+        with pytest.raises(LocalProtocolError, match="raw_length 16777217"):
+            await call.send(BATCH, bytes(16 * MIB + 1))
+        with pytest.raises(LocalProtocolError, match="not open"):
+            await call.receive(m.UploadDurable)
+
+
+async def test_an_answer_that_is_too_long_becomes_an_error(site: Site):
+    class Long(m.ErrorMessage, frozen=True):
+        pass
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.receive_frame()
+        await exchange.send_message(Long("x" * limits.ANSWER_HEADER_BYTES_MAX, "", ""))
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        with pytest.raises(RemoteProtocolError) as caught:
+            await client.ask("hello", HELLO, m.HelloAnswer)
+        assert caught.value.code is ErrorCode.too_large
+
+
+async def test_a_server_of_another_site_is_refused(site: Site, tmp_path):
+    other = make_site(tmp_path)
+
+    async def handler(exchange: Exchange) -> None: ...
+
+    async with Server(site, handler).running() as server, trio.open_nursery() as nursery:
+        with pytest.raises(ConnectionLost, match="handshake failed") as caught:
+            await open_connection("127.0.0.1", server.port, client_tls_context(other.ca_pem), nursery)
+        assert "authority" in caught.value.hint
+        await server.ended.wait()
+    assert len(server.losses) == 1
+
+
+async def test_a_server_of_another_name_is_refused(tmp_path):
+    site = make_site(tmp_path, addresses=("127.0.0.2",))
+
+    async def handler(exchange: Exchange) -> None: ...
+
+    async with Server(site, handler).running() as server, trio.open_nursery() as nursery:
+        with pytest.raises(ConnectionLost, match="127.0.0.1"):
+            await open_connection("127.0.0.1", server.port, client_tls_context(site.ca_pem), nursery)
+
+
+async def test_nobody_at_the_address_is_said_plainly(site: Site):
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    await listeners[0].aclose()
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(ConnectionLost, match=f"127.0.0.1 port {port} cannot be reached"):
+            await open_connection("127.0.0.1", port, client_tls_context(site.ca_pem), nursery)
+
+
+async def test_a_client_without_tls_and_one_that_says_nothing_are_turned_away(site: Site, autojump_clock):
+    async def handler(exchange: Exchange) -> None: ...
+
+    async with Server(site, handler).running() as server:
+        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await server.ended.wait()
+        await stream.aclose()
+        server.ended = trio.Event()
+        silent = await trio.open_tcp_stream("127.0.0.1", server.port)
+        await server.ended.wait()
+        await silent.aclose()
+    assert len(server.losses) == 2
+
+
+async def test_a_client_that_never_asks_is_turned_away(site: Site, autojump_clock):
+    async def handler(exchange: Exchange) -> None: ...
+
+    async with Server(site, handler).running() as server, connected(site, server.port):
+        await server.ended.wait()
+    assert ["no request" in str(lost) for lost in server.losses] == [True]
+
+
+def test_an_error_message_is_a_message_of_its_own():
+    assert decode(encode(ErrorMessage("not_found", "a", "b")), ErrorMessage).code == "not_found"

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SCENARIO…] [--rounds N] [--directory DIR]`: runs scenarios, writes docs/results and the tables."""
+"""`python -m benchmarks [SCENARIO…] [--rounds N] [--directory DIR]`: runs scenarios, writes docs/results, tables."""
 
 from __future__ import annotations
 

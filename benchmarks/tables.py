@@ -21,7 +21,8 @@ def render_tables(results: Path) -> dict[str, str]:
 
 def render(result: dict[str, Any]) -> str:
     lines = [
-        "| case | rounds | wall s (median, min-max) | CPU s agent / vault | peak anonymous MiB agent / vault | chunks | uploaded MiB | added on disk |",
+        "| case | rounds | wall s (median, min-max) | CPU s agent / vault | peak anonymous MiB agent / vault "
+        "| chunks | uploaded MiB | added on disk |",
         "|---|---|---|---|---|---|---|---|",
     ]
     cases: dict[str, list[dict[str, Any]]] = {}
@@ -37,11 +38,13 @@ def render(result: dict[str, Any]) -> str:
         )
         last = samples[-1]
         lines.append(
-            f"| {case} | {len(samples)} | {median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) | {cpu} | {agent:.0f} / {vault:.0f} "
+            f"| {case} | {len(samples)} | {median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) "
+            f"| {cpu} | {agent:.0f} / {vault:.0f} "
             f"| {last['new_chunks']:,} | {last['uploaded_bytes'] / MIB:.1f} | {added(last)} |"
         )
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
-    origin = f"docs/results/{result['scenario']}.json, {result['start']}, commit {result['commit'][:12]}, {result['machine']['cores']} cores, {versions}."
+    machine = f"commit {result['commit'][:12]}, {result['machine']['cores']} cores"
+    origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
     return "\n".join(lines) + "\n\n" + origin + "\n"
 
 

@@ -48,10 +48,6 @@ class Exchange:
         peer: PeerIdentity = self.connection.peer
         return peer
 
-    @property
-    def has_answered(self) -> bool:
-        return self._answered
-
     async def receive_frame(self) -> Frame | None:
         """The next frame of the request, None at its end; its `raw` belongs to the caller."""
         frame = await self._channel.take_frame()

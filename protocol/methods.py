@@ -19,7 +19,6 @@ class Role(StrEnum):
     operator = "operator"
     administrator = "administrator"
     agent = "agent"
-    people = "people"  # operator or administrator
     account = "account"  # administrator or agent, each inside its own account
 
     def allows(self, caller: "Role") -> bool:
@@ -33,7 +32,6 @@ _CALLERS: dict[Role, frozenset[Role]] = {
     Role.operator: frozenset({Role.operator}),
     Role.administrator: frozenset({Role.administrator}),
     Role.agent: frozenset({Role.agent}),
-    Role.people: frozenset({Role.operator, Role.administrator}),
     Role.account: frozenset({Role.administrator, Role.agent}),
 }
 
@@ -59,16 +57,6 @@ class Method:
     repeat: str  # what a repeated call does
     raw: str = ""  # the raw bytes beside request and answer
     direction: Direction = Direction.ask
-
-    @property
-    def stream(self) -> bool:
-        """Whether its bytes come out of the byte budget of the process."""
-        return self.direction is not Direction.ask
-
-    @property
-    def all_errors(self) -> frozenset[E]:
-        sign_in = () if self.role is Role.open else SIGN_IN_ERRORS
-        return frozenset((*COMMON_ERRORS, *sign_in, *self.errors))
 
 
 _READS = "reads only"

@@ -288,8 +288,8 @@ class ServerTransport:
             assert driver.nursery is not None
             driver.nursery.start_soon(_handle, exchange, channel, handler)
 
-        connection = ServerConnection(driver, self._budget, start)
         await driver.shake_hands()
+        connection = ServerConnection(driver, self._budget, start)
         connection.peer = PeerIdentity(driver.tls.peer_certificate, _address(stream))
         await driver.run(connection)
         if connection.failure is not None and not isinstance(connection.failure, ConnectionClosed):

@@ -17,7 +17,7 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 
-# Upper may import lower, never the other way; parts of one row do not import each other. The first prefix that fits names the layer.
+# Upper may import lower, never the other way; parts of one row do not import each other.
 LAYERS: list[tuple[str, ...]] = [
     ("vaultd.__main__",),
     ("vaultd.daemon", "vaultd.demo"),
@@ -169,7 +169,7 @@ def test_one_file_per_program_hops_to_threads() -> None:
 
 def test_no_cycles() -> None:
     graph = {name: {t for t in targets if t in modules() and t != name} for name, targets in imports().items()}
-    # A package's __init__ imports its parts and the parts do not import the package: an edge to the own package is a cycle.
+    # A part that imports its own package is a cycle: the package imports its parts.
     done: set[str] = set()
     trail: list[str] = []
 

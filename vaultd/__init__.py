@@ -1,1 +1,1 @@
-"""The daemon: takes sealed records from agents, keeps them on its disks, and gives them back to whoever proves the right."""
+"""The daemon: keeps sealed records of many computers on local disks and gives them back to who may have them."""

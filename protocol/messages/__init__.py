@@ -27,7 +27,6 @@ from protocol.messages.computer import (
     ComputerSummary,
 )
 from protocol.messages.error import ErrorMessage
-from protocol.messages.fields import Message
 from protocol.messages.job import (
     AgentJob,
     AgentJobsAnswer,
@@ -123,7 +122,6 @@ __all__ = [
     "JobSummary",
     "KeyringCreateAnswer",
     "KeyringCreateRequest",
-    "Message",
     "RegisterAnswer",
     "RegisterRequest",
     "RestoreOpenAnswer",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ class RealStore:
 
 
 @pytest.fixture(scope="session")
-def real_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStore]:
+def real_store(tmp_path_factory: pytest.TempPathFactory) -> RealStore:
     directory = tmp_path_factory.mktemp("real-store")
     source = write_tree(directory / "tree")
     site = Site(directory / "site", disks=2)
@@ -38,4 +37,4 @@ def real_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStore]:
     finally:
         if site.daemon is not None:
             site.kill()
-    yield RealStore(site.vault, site.disks, site.password("all").read_text().strip(), code, source)
+    return RealStore(site.vault, site.disks, site.password("all").read_text().strip(), code, source)

@@ -1,7 +1,7 @@
 """Runs every patch of this folder: `python -m tests.sabotage [NAME…]`.
 
-A patch begins with two lines, `promise:` and `test:`. The test must pass on the copy as it is and fail with the patch applied; a patch that does not
-apply, or a test that passes all the same, is an error. Exit 1 unless all were noticed.
+A patch begins with two lines, `promise:` and `test:`. The test must pass on the copy as it is and fail with the patch
+applied; a patch that does not apply, or a test that passes all the same, is an error. Exit 1 unless all were noticed.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     )
     sent = await pipeline.run()
     scanned = scanner.figures
-    if not scanned.files + scanned.directories + scanned.others:
+    if not scanner.has_found_a_root:
         raise Failure(
             "not_found", "none of the job's included paths is there", "are all disks mounted? else change the job"
         )

@@ -21,8 +21,8 @@ class Replaced(OSError):
     """Something else is under this name now."""
 
 
-def open_found(found: Found) -> int:
-    """The file that was scanned, and no other. The access time stays as it is where the system lets us."""
+def open_found(found: Found) -> tuple[int, os.stat_result]:
+    """The file that was scanned, and no other, with its status now; leaves the access time alone where it may."""
     try:
         descriptor = os.open(found.name, _OPEN_FILE | os.O_NOATIME, dir_fd=found.directory)
     except PermissionError:
@@ -31,7 +31,7 @@ def open_found(found: Found) -> int:
     if status.st_ino != found.status.st_ino or status.st_dev != found.status.st_dev or not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise Replaced(f"{found.path!r} was replaced during the scan")
-    return descriptor
+    return descriptor, status
 
 
 def is_same(before: os.stat_result, after: os.stat_result) -> bool:
@@ -42,9 +42,8 @@ def is_same(before: os.stat_result, after: os.stat_result) -> bool:
     )
 
 
-def read_small(descriptor: int) -> tuple[bytes, os.stat_result, bool]:
+def read_small(descriptor: int, before: os.stat_result) -> tuple[bytes, os.stat_result, bool]:
     """Content, status, and whether the file kept changing; never more than one byte above what the status said."""
-    before = os.fstat(descriptor)
     for attempt in range(ATTEMPTS_MAX):
         content = _read_up_to(descriptor, before.st_size + 1)
         after = os.fstat(descriptor)

@@ -24,6 +24,7 @@ from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
 
 MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
+NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
 _RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
 _WARNINGS = {Decision.exists: "exists", Decision.in_the_way: "in the way"}
@@ -90,6 +91,8 @@ class _Restore:
                     await self._plan_path(path, to_writer, nursery)
             except IntegrityError as error:
                 self._manifest_damage = str(error)
+            if self._manifest_damage is None and self._planned.codes[NOT_IN_SAFESET] == len(paths):
+                raise Failure("not_found", "the safeset holds none of the paths", "see `vault-agent ls`")
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan_path(
@@ -104,7 +107,7 @@ class _Restore:
                     for window in self._planner.add(entry):
                         await self._pass_on(window, to_writer, nursery)
         if not is_found:
-            self._planned.add(path, "not in the safeset")
+            self._planned.add(path, NOT_IN_SAFESET)
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
         if entry.kind not in _RESTORED_KINDS or (entry.extras and Extra.HOLES in entry.extras):

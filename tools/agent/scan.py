@@ -82,8 +82,10 @@ class Scanner:
         next(self._steps, None)
         return None if batch.is_empty else batch
 
-    def close(self) -> None:
-        self._steps.close()
+    @property
+    def has_found_a_root(self) -> bool:
+        """Whether any included path is there."""
+        return self._walk.roots_found > 0
 
     def _scan(self) -> Generator[bool, None, None]:
         """Yields whenever a batch is full."""
@@ -143,10 +145,10 @@ class Scanner:
             self._add_entry(found, _entry(found, Kind.FILE, 0, None), (), found.status)
             self._count(found.status, 0)
             return
-        descriptor = open_found(found)
+        descriptor, status = open_found(found)
         try:
-            if os.fstat(descriptor).st_size < CUT_FROM_BYTES:
-                content = self._read_small(descriptor)
+            if status.st_size < CUT_FROM_BYTES:
+                content = self._read_small(descriptor, status)
             else:
                 content = yield from self._read_large(descriptor)
         finally:
@@ -160,8 +162,8 @@ class Scanner:
         self._add_entry(found, entry, content.extents, None if content.is_changed else content.status)
         self._count(content.status, content.size_bytes)
 
-    def _read_small(self, descriptor: int) -> _Content:
-        content, status, is_changed = read_small(descriptor)
+    def _read_small(self, descriptor: int, before: os.stat_result) -> _Content:
+        content, status, is_changed = read_small(descriptor, before)
         self.figures.bytes_read += len(content)
         hash = blake3(content, key=self._hash_key).digest()
         extents: Extents = []

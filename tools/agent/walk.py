@@ -57,6 +57,7 @@ class TreeWalk:
         self._spool = spool
         self._warn = warn
         self._names_in_memory_max = names_in_memory_max
+        self.roots_found = 0
         raise_descriptor_limit()
 
     def __iter__(self) -> Iterator[Found]:
@@ -91,6 +92,7 @@ class TreeWalk:
             self._warn(root, "include not found")
             os.close(directory)
             return
+        self.roots_found += 1
         try:
             yield Found(root, status, directory, name)
             top = self._open(root, name or b".", directory) if stat.S_ISDIR(status.st_mode) else None

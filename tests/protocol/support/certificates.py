@@ -35,9 +35,7 @@ def make_site(directory: Path, *, addresses: tuple[str, ...] = ("127.0.0.1",), v
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("site authority", ca_key, "site authority", ca_key, ca=True, valid_now=valid_now)
     server_key = ec.generate_private_key(ec.SECP256R1())
-    server = _certificate(
-        "vault", server_key, "site authority", ca_key, addresses=addresses, valid_now=valid_now
-    )
+    server = _certificate("vault", server_key, "site authority", ca_key, addresses=addresses, valid_now=valid_now)
     agent_key = ec.generate_private_key(ec.SECP256R1())
     agent = _certificate("agent", agent_key, "site authority", ca_key, valid_now=valid_now)
     ca_pem = ca.public_bytes(serialization.Encoding.PEM).decode()
@@ -91,8 +89,6 @@ def _write_certificate(path: Path, certificate: x509.Certificate) -> str:
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> str:
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return str(path)

@@ -96,7 +96,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery, autojump_clock: MockClock) -> Stage:
+def stage(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> Stage:
     class Here:
         """Computes in place of a thread."""
 
@@ -113,7 +113,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery, autojump_clock
     return made
 
 
-async def test_every_frame_is_answered_in_order_after_its_commit(stage: Stage) -> None:
+async def test_every_frame_is_answered_in_order_after_its_commit(stage: Stage, autojump_clock: MockClock) -> None:
     stage.may_write.set()
     exchange = FakeExchange([batch(number) for number in range(5)])
     await stage.upload(exchange)
@@ -121,7 +121,9 @@ async def test_every_frame_is_answered_in_order_after_its_commit(stage: Stage) -
     assert stage.operation.durable[-1] == 5
 
 
-async def test_nothing_is_answered_before_the_store_wrote(stage: Stage, nursery: trio.Nursery) -> None:
+async def test_nothing_is_answered_before_the_store_wrote(
+    stage: Stage, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     exchange = FakeExchange([batch(0)])
     nursery.start_soon(stage.upload, exchange)
     await trio.sleep(60)
@@ -131,7 +133,9 @@ async def test_nothing_is_answered_before_the_store_wrote(stage: Stage, nursery:
     assert [message.number for message in exchange.sent] == [0]
 
 
-async def test_a_store_that_stands_still_holds_few_frames(stage: Stage, nursery: trio.Nursery) -> None:
+async def test_a_store_that_stands_still_holds_few_frames(
+    stage: Stage, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     exchange = FakeExchange([batch(number) for number in range(50)])
     nursery.start_soon(stage.upload, exchange)
     await wait_all_tasks_blocked()
@@ -141,7 +145,7 @@ async def test_a_store_that_stands_still_holds_few_frames(stage: Stage, nursery:
     assert len(exchange.sent) == 50
 
 
-async def test_a_bad_batch_ends_the_upload_with_its_sentence(stage: Stage) -> None:
+async def test_a_bad_batch_ends_the_upload_with_its_sentence(stage: Stage, autojump_clock: MockClock) -> None:
     stage.may_write.set()
     exchange = FakeExchange([batch(0), batch(1, b"!" * 100), batch(2)])
     with pytest.raises(ExceptionGroup) as caught:
@@ -151,7 +155,7 @@ async def test_a_bad_batch_ends_the_upload_with_its_sentence(stage: Stage) -> No
     assert len(stage.operation.appended) <= 1
 
 
-async def test_numbers_must_grow(stage: Stage) -> None:
+async def test_numbers_must_grow(stage: Stage, autojump_clock: MockClock) -> None:
     stage.may_write.set()
     with pytest.raises(ExceptionGroup) as caught:
         await stage.upload(FakeExchange([batch(3), batch(3)]))

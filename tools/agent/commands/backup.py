@@ -7,7 +7,7 @@ import click
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.backup import Agent, Done, back_up
 from tools.agent.commands.context import output_of, state_of
-from tools.agent.connection import ask_vault
+from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.missed import tell_missed
 from tools.agent.scan import ScanFigures
 from tools.agent.state import lock_state
@@ -26,6 +26,7 @@ def command(ctx: click.Context, job: str) -> int:
     """Runs JOB now and makes its next safeset. Exit code 3: done, but some files could not be read."""
     output, state = output_of(ctx), state_of(ctx)
     start = time.monotonic()
+    collect_garbage_rarely()
     identity = state.load_identity()
 
     async def talk(session: VaultSession) -> Done:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tools.agent.commands.context import output_of, read_secret, sequence_of, state_of
-from tools.agent.connection import ask_vault
+from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import wanted_paths
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
@@ -47,6 +47,7 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     """
     output, state = output_of(ctx), state_of(ctx)
     start = time.monotonic()
+    collect_garbage_rarely()
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
     selected = wanted_paths([os.fsencode(path) for path in paths])
     source = PasswordSource(options["password_file"], options["password_command"])

@@ -1,0 +1,61 @@
+"""The demo as a person runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT, environment
+
+
+def demo(*words: object, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    more = {} if path is None else {"PATH": path}
+    return subprocess.run(
+        [sys.executable, "-m", "vaultd", "demo", "--once", *map(str, words)],
+        cwd=ROOT, env=environment() | more, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    tree = tmp_path / "source"
+    tree.mkdir()
+    for number in range(40):
+        (tree / f"file-{number}").write_bytes(b"line %d\n" % number * 400)
+    (tree / "link").symlink_to("file-1")
+    return tree
+
+
+def test_the_demo_restores_what_it_backed_up_and_leaves_nothing_behind(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    before = {path.name: path.lstat().st_mtime_ns for path in source.iterdir()}
+    done = demo("--source", source)
+    assert done.returncode == 0, done.stderr
+    size = sum(path.stat().st_size for path in source.glob("file-*"))
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("restored 40 files, ")
+    assert last.endswith(" bytes: identical")
+    assert abs(int(last.split()[3]) - size) < 100_000
+    assert {path.name: path.lstat().st_mtime_ns for path in source.iterdir()} == before
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_named_directory_is_kept_and_must_be_empty(source: Path, tmp_path: Path) -> None:
+    place = tmp_path / "demo"
+    assert demo("--source", source, "--dir", place).returncode == 0
+    assert {path.name for path in place.iterdir()} >= {"vault", "tree", "restored", "agent"}
+    again = demo("--source", source, "--dir", place)
+    assert again.returncode == 6
+    assert "is not empty" in again.stderr
+
+
+def test_without_rsync_nobody_compares(source: Path) -> None:
+    done = demo("--source", source, path="/nonexistent")
+    assert done.returncode == 1
+    assert "rsync is not installed" in done.stderr
+    assert done.stdout == ""

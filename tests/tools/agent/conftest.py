@@ -1,0 +1,94 @@
+"""A registered agent with one job at a fake vault, and short ways to back up and restore."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from protocol import messages as m
+from tests.tools.agent.fake_vault import FakeVault
+from tools.agent.backup import Agent, Done, back_up
+from tools.agent.entries import wanted_paths
+from tools.agent.restore import Destination, Restored, prepare_root, restore
+from tools.agent.state import Identity, StateDirectory, create_state
+from tools.agent.survey import Overwrite
+from tools.agent.unlock import Secret, Wanted, unlock
+from tools.client.agent_key import create_agent_key
+from tools.client.job_secret import JobSecret, SecretAddress, seal_job_secret
+
+ACCOUNT_ID, COMPUTER_ID, JOB_ID = b"a" * 16, b"c" * 16, b"j" * 16
+PASSWORD = "correct horse"
+RECOVERY_CODE = bytes(range(20))
+
+
+@dataclass
+class Site:
+    state: StateDirectory
+    vault: FakeVault
+    source: Path
+    directory: Path
+
+    @property
+    def agent(self) -> Agent:
+        return Agent(self.state, self.state.load_identity(), self.vault)  # type: ignore[arg-type]
+
+    def define(self, **changes: object) -> None:
+        definition = msgspec.structs.replace(self.vault.job.definition, **changes)
+        self.vault.job = msgspec.structs.replace(self.vault.job, definition=definition)
+
+    async def back_up(self) -> Done:
+        return await back_up(self.agent, self.vault.current_job(), lambda phase, figures: None)
+
+    async def restore(
+        self,
+        paths: Sequence[bytes] = (),
+        *,
+        sequence: int = 0,
+        secret: Secret = PASSWORD,
+        overwrite: Overwrite = Overwrite.never,
+    ) -> Restored:
+        prepare_root(self.target)
+        session = self.agent.session
+        unlocked = await unlock(session, self.state, Wanted("job", None, sequence), secret)
+        return await restore(unlocked, wanted_paths(paths), Destination(self.target, overwrite), lambda *_: None)
+
+    @property
+    def target(self) -> Path:
+        return self.directory / "target"
+
+    @property
+    def restored_source(self) -> Path:
+        return self.target / self.source.relative_to("/")
+
+
+def differences(source: Path, restored: Path) -> str:
+    """What rsync, which knows nothing of this project, would have to change."""
+    command = ["rsync", "-aHAXSnc", "--delete", "--itemize-changes", f"{source}/", f"{restored}/"]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    state = create_state(tmp_path / "state")
+    source = tmp_path / "source"
+    source.mkdir()
+    key = create_agent_key()
+    secret = seal_job_secret(
+        JobSecret(PASSWORD, RECOVERY_CODE), SecretAddress(ACCOUNT_ID, COMPUTER_ID, JOB_ID), key.sealing_public,
+        key.fingerprint,
+    )  # fmt: skip
+    definition = m.JobDefinition([bytes(source)], [], False, "", "", 1, 1, False)
+    job = m.AgentJob(JOB_ID, "job", definition, secret, None, 0, bytes(32), 1, False)
+    vault = FakeVault(job, COMPUTER_ID)
+    state.save_keys(key.tls_private_pem, key.sealing_private)
+    state.save_identity(
+        Identity(
+            url="https://vault.example:8443", vault_id=vault.vault_id.hex(), vault_key=vault.vault_key.hex(),
+            account_id=ACCOUNT_ID.hex(), computer_id=COMPUTER_ID.hex(), computer="pc1", kind="pc", authority_pem="",
+            certificate_pem="", agent_key="",
+        )
+    )  # fmt: skip
+    return Site(state, vault, source, tmp_path)

@@ -1,0 +1,228 @@
+"""Backups and restores against a fake vault, compared with rsync."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.support.trees import change_tree, write_tree
+from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
+from tools.agent.survey import Overwrite
+from tools.client.failure import Failure
+
+
+async def test_a_tree_comes_back_as_it_was(site: Site) -> None:
+    write_tree(site.source)
+    done = await site.back_up()
+    assert done.missed.kept == []
+    restored = await site.restore()
+    assert restored.missed.kept == []
+    assert restored.files == done.scanned.files
+    assert differences(site.source, site.restored_source) == ""
+
+
+async def test_an_unchanged_tree_moves_nothing_and_reads_nothing(site: Site) -> None:
+    write_tree(site.source)
+    await site.back_up()
+    await site.back_up()
+    offered, uploads = len(site.vault.offered), site.vault.uploads
+    done = await site.back_up()
+    assert (done.scanned.bytes_read, done.sent.records, done.safeset) == (0, 0, 3)
+    assert (len(site.vault.offered), site.vault.uploads) == (offered, uploads)
+    first, last = site.vault.roots[1][0], site.vault.roots[2][0]
+    assert first[160:225] == last[160:225]
+
+
+async def test_every_earlier_state_stays_restorable(site: Site) -> None:
+    write_tree(site.source)
+    await site.back_up()
+    first = site.directory / "first"
+    site.source.rename(first)
+    subprocess.run(["cp", "-a", first, site.source], check=True)
+    change_tree(site.source)
+    done = await site.back_up()
+    assert done.missed.kept == []
+    await site.restore(sequence=1)
+    assert differences(first, site.restored_source) == ""
+    site.target.rename(site.directory / "older")
+    await site.restore()
+    assert differences(site.source, site.restored_source) == ""
+
+
+async def test_a_changed_run_over_the_cache_is_the_same_manifest_as_one_without(site: Site) -> None:
+    write_tree(site.source)
+    await site.back_up()
+    await site.back_up()
+    change_tree(site.source)
+    await site.back_up()
+    with_cache = site.vault.roots[-1][0]
+    site.vault.base_known = False
+    await site.back_up()
+    without = site.vault.roots[-1][0]
+    # Bundles are made anew where nothing is known, so only the entries are the same: compare what comes back.
+    assert with_cache[232:264] == without[232:264]
+    await site.restore(sequence=3)
+    assert differences(site.source, site.restored_source) == ""
+
+
+async def test_an_insertion_sends_little(site: Site) -> None:
+    large = site.source / "large"
+    content = os.urandom(12 << 20)
+    large.write_bytes(content)
+    await site.back_up()
+    large.write_bytes(content[: 3 << 20] + b"inserted" + content[3 << 20 :])
+    done = await site.back_up()
+    assert done.sent.record_bytes < 6 << 20
+
+
+async def test_the_recovery_code_opens_too(site: Site) -> None:
+    (site.source / "file").write_bytes(b"content")
+    await site.back_up()
+    restored = await site.restore(secret=RECOVERY_CODE)
+    assert (restored.files, restored.bytes) == (1, 7)
+
+
+async def test_a_wrong_password_is_told(site: Site) -> None:
+    (site.source / "file").write_bytes(b"content")
+    await site.back_up()
+    with pytest.raises(Failure) as caught:
+        await site.restore(secret="another one")
+    assert caught.value.exit_code == 12
+
+
+async def test_one_path_brings_its_subtree_only(site: Site) -> None:
+    write_tree(site.source)
+    await site.back_up()
+    restored = await site.restore([bytes(site.source / "dir-3"), bytes(site.source / "text")])
+    assert restored.missed.kept == []
+    assert differences(site.source / "dir-3", site.restored_source / "dir-3") == ""
+    assert sorted(os.listdir(site.restored_source)) == ["dir-3", "text"]
+
+
+async def test_a_path_that_is_not_there_is_not_found(site: Site) -> None:
+    (site.source / "file").write_bytes(b"content")
+    await site.back_up()
+    with pytest.raises(BaseException) as caught:  # noqa: B017  (a group of one)
+        await site.restore([b"/nowhere"])
+    failure = caught.value.exceptions[0] if isinstance(caught.value, BaseExceptionGroup) else caught.value
+    assert isinstance(failure, Failure)
+    assert failure.exit_code == 4
+
+
+async def test_existing_files_are_safe_unless_told_otherwise(site: Site) -> None:
+    names = ["same", "edited"]
+    for name in names:
+        (site.source / name).write_bytes(b"content")
+    await site.back_up()
+    await site.restore()
+    edited = site.restored_source / "edited"
+    edited.write_bytes(b"my edits since")
+    restored = await site.restore()
+    assert restored.missed.kept == [(bytes(site.source / "edited")[1:], "exists")]
+    assert edited.read_bytes() == b"my edits since"
+    assert (await site.restore(overwrite=Overwrite.newer)).files == 0
+    restored = await site.restore(overwrite=Overwrite.changed)
+    assert (restored.files, restored.missed.kept) == (1, [])
+    assert edited.read_bytes() == b"content"
+    assert (await site.restore(overwrite=Overwrite.always)).files == 2
+
+
+async def test_excluded_and_foreign_kinds_are_left_out(site: Site) -> None:
+    (site.source / "keep").write_bytes(b"1")
+    (site.source / "drop.tmp").write_bytes(b"2")
+    (site.source / "cache").mkdir()
+    (site.source / "cache" / "inside").write_bytes(b"3")
+    os.mkfifo(site.source / "pipe")
+    site.define(exclude=["*.tmp", "cache/"])
+    done = await site.back_up()
+    assert done.missed.kept == [(bytes(site.source / "pipe")[1:], "kind not stored yet")]
+    await site.restore()
+    assert os.listdir(site.restored_source) == ["keep"]
+    assert site.vault.ended[-1].codes == {"kind not stored yet": 1}
+    assert site.vault.ended[-1].outcome == "warnings"
+
+
+async def test_equal_small_files_share_their_bytes(site: Site) -> None:
+    content = os.urandom(100_000)
+    for name in ("a", "b", "c"):
+        (site.source / name).write_bytes(content)
+    done = await site.back_up()
+    assert done.sent.content_bytes < 150_000
+    (site.source / "d").write_bytes(content)
+    done = await site.back_up()
+    assert done.sent.content_bytes < 50_000
+    await site.restore()
+    assert differences(site.source, site.restored_source) == ""
+
+
+async def test_a_damaged_chunk_names_its_files_and_the_rest_comes(site: Site) -> None:
+    (site.source / "large").write_bytes(os.urandom(2 << 20))
+    (site.source / "small").write_bytes(b"small")
+    await site.back_up()
+    large_ids = sorted(site.vault.ids_of_type(1), key=lambda id: -len(site.vault.records[id]))
+    record = bytearray(site.vault.records[large_ids[0]])
+    record[200] ^= 1
+    site.vault.records[large_ids[0]] = bytes(record)
+    restored = await site.restore()
+    assert restored.is_damaged
+    assert restored.missed.kept == [(bytes(site.source / "large")[1:], "damaged")]
+    assert os.listdir(site.restored_source) == ["small"]
+
+
+async def test_a_missing_chunk_names_its_files_and_the_rest_comes(site: Site) -> None:
+    for number in range(6):
+        (site.source / f"large-{number}").write_bytes(os.urandom(1 << 20))
+    await site.back_up()
+    lost = site.vault.ids_of_type(1)[2]
+    del site.vault.records[lost]
+    restored = await site.restore()
+    assert len(restored.missed.kept) == 1
+    assert restored.files == 5
+    assert restored.is_damaged
+
+
+async def test_a_lost_manifest_block_is_damage(site: Site) -> None:
+    write_tree(site.source, small_files=2_000)
+    await site.back_up()
+    root = site.vault.roots[-1][0]
+    assert root[224] > 0, "the tree must be large enough for an inner block"
+    lost = next(id for id in site.vault.ids_of_type(2) if id != root[160:192])
+    del site.vault.records[lost]
+    restored = await site.restore()
+    assert restored.is_damaged
+    assert restored.manifest_damage is not None
+
+
+async def test_a_rolled_back_vault_is_noticed(site: Site) -> None:
+    (site.source / "file").write_bytes(b"1")
+    await site.back_up()
+    await site.back_up()
+    site.vault.roots.pop()
+    with pytest.raises(Failure, match="went back in time"):
+        await site.back_up()
+    with pytest.raises(Failure, match="latest"):
+        await site.restore()
+    assert (await site.restore(sequence=1)).files == 1
+
+
+async def test_a_failed_run_is_ended_and_keeps_the_cache_of_its_base(site: Site) -> None:
+    (site.source / "file").write_bytes(b"1")
+    await site.back_up()
+    site.source.joinpath("file").rename(site.directory / "elsewhere")
+    site.source.rmdir()
+    site.define(include=[b"/nowhere/at/all"])
+    with pytest.raises(Failure) as caught:
+        await site.back_up()
+    assert caught.value.exit_code == 4
+    assert site.vault.ended[-1].outcome == "failed"
+    assert len(site.vault.roots) == 1
+
+
+async def test_no_secret_stays_in_the_state(site: Site) -> None:
+    (site.source / "file").write_bytes(b"1")
+    await site.back_up()
+    kept = b"".join(path.read_bytes() for path in site.state.path.rglob("*") if path.is_file())
+    assert PASSWORD.encode() not in kept
+    assert RECOVERY_CODE not in kept
+    assert all(path.stat().st_mode & 0o077 == 0 for path in site.state.path.rglob("*"))
+

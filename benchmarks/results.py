@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks import restic
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 NAMED = ("trio", "h2", "msgspec", "lmdb", "blake3", "zstandard", "cryptography", "pyfastcdc")
@@ -20,7 +22,11 @@ def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any
     result = {
         "scenario": name,
         "commit": commit,
-        "versions": {"python": platform.python_version(), **{part: importlib.metadata.version(part) for part in NAMED}},
+        "versions": {
+            "python": platform.python_version(),
+            **{part: version(part) for part in NAMED},
+            **restic.versions(),
+        },
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "processor": processor()},
         "seed": seed,
         "start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),

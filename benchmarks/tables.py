@@ -40,12 +40,40 @@ def render(result: dict[str, Any]) -> str:
         lines.append(
             f"| {case} | {len(samples)} | {median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) "
             f"| {cpu} | {agent:.0f} / {vault:.0f} "
-            f"| {last['new_chunks']:,} | {last['uploaded_bytes'] / MIB:.1f} | {added(last)} |"
+            f"| {shown(last, 'new_chunks', 1)} | {shown(last, 'uploaded_bytes', MIB)} | {added(last)} |"
         )
+    lines += ["", *ratios(cases)]
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['cores']} cores"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
     return "\n".join(lines) + "\n\n" + origin + "\n"
+
+
+PAIRS = (
+    ("restic", "aes-256-cbc"),
+    ("restic", "aes-256-gcm"),
+    ("restic first", "first"),
+    ("restic unchanged", "unchanged"),
+)
+
+
+def ratios(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The peer's wall time over ours, round by round: above 1 we are faster."""
+    lines = []
+    for peer, ours in PAIRS:
+        if peer in cases and ours in cases:
+            paired = [
+                theirs["wall_seconds"] / mine["wall_seconds"]
+                for theirs, mine in zip(cases[peer], cases[ours], strict=True)
+            ]
+            lines.append(f"{peer} / {ours}: median {median(paired):.2f} ({min(paired):.2f}-{max(paired):.2f}).")
+    return lines
+
+
+def shown(sample: dict[str, Any], name: str, unit: int) -> str:
+    if name not in sample:
+        return "-"
+    return f"{sample[name]:,}" if unit == 1 else f"{sample[name] / unit:.1f}"
 
 
 def added(sample: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""1 GiB of random bytes: first backup, both suites."""
+"""1 GiB of random bytes: first backup, both suites, and restic in turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from benchmarks import restic
 from benchmarks.site import Site
 
 SIZE_BYTES = 1 << 30
@@ -29,6 +30,9 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
                 site.create_job("all", data, "--cipher", cipher)
                 done = site.backup("all")
                 samples.append(sample(cipher, number, done))
+        if restic.is_here():
+            with restic.Restic(directory / f"restic-{number}") as peer:
+                samples.append(peer.backup("restic", number, data))
     return samples
 
 

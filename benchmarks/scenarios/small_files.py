@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from benchmarks import restic
 from benchmarks.scenarios.random_file import sample
 from benchmarks.site import Site
 
@@ -21,6 +22,10 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
             site.create_job("share", TREE)
             samples.append(sample("first", number, site.backup("share")))
             samples.append(sample("unchanged", number, site.backup("share")))
+        if restic.is_here():
+            with restic.Restic(directory / f"restic-{number}") as peer:
+                samples.append(peer.backup("restic first", number, TREE))
+                samples.append(peer.backup("restic unchanged", number, TREE))
     samples.append(copy_beside(directory))
     return samples
 

@@ -17,7 +17,7 @@ from tools.agent.scan import Scanner
 from tools.agent.send import Sender
 from tools.agent.upload import Upload
 from tools.client.manifest_writer import WrittenManifest
-from tools.client.offload import compute
+from tools.client.offload import compute, read
 from tools.client.session import VaultSession
 
 MEMORY_BUDGET_BYTES = 96 * 1024 * 1024
@@ -77,7 +77,7 @@ class Pipeline:
 
     async def _scan(self, sender: Sender, to_feed: trio.MemorySendChannel[_Ordered], work: trio.Nursery) -> None:
         async with to_feed:
-            while (batch := await compute(self._stages.scanner.next_batch)) is not None:
+            while (batch := await read(self._stages.scanner.next_batch)) is not None:
                 self._tell()
                 ordered = _Ordered(batch)
                 if batch.chunks:

@@ -19,7 +19,7 @@ from tools.agent.sync import sync_file_system
 from tools.agent.target import InTheWay, Target
 from tools.agent.window import Begin, Part, Window
 from tools.client.failure import Failure
-from tools.client.manifest import Entry, Extra, Kind
+from tools.client.manifest import Entry, Extra, Kind, check_path
 from tools.client.record_format import IntegrityError
 
 DAMAGED = "damaged"
@@ -113,6 +113,10 @@ class TreeWriter:
             self._missed.add(entry.path, "not written")
 
     def _begin(self, entry: Entry) -> None:
+        try:
+            check_path(entry.path)
+        except ValueError as error:
+            raise IntegrityError(str(error)) from None
         if entry.kind == Kind.DIRECTORY:
             self._make_directory(entry)
         elif entry.kind == Kind.SYMBOLIC_LINK:

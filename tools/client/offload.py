@@ -10,13 +10,21 @@ from typing import TypeVar, TypeVarTuple
 import trio
 
 COMPUTE_THREADS = 2
+# What mostly waits for the disk has a thread of its own: it must not keep a processor idle while it waits.
+READ_THREADS = 1
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 _compute = trio.CapacityLimiter(COMPUTE_THREADS)
+_read = trio.CapacityLimiter(READ_THREADS)
 
 
 async def compute(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """Runs it in one of the threads for ciphers, hashes and password stretching; waits while all are busy."""
     return await trio.to_thread.run_sync(function, *arguments, limiter=_compute)
+
+
+async def read(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """Runs it in the thread for files that are read."""
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_read)

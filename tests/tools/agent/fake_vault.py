@@ -1,7 +1,7 @@
 """A vault in dictionaries that answers an agent's session: the same `ask` and `call`, no wire, no disk.
 
-It judges what it gets with hashlib-like plain code: cids, presence of everything that a committed root names through its
-companions, signatures.
+It judges what it gets with plain code of its own: cids, signatures, and the presence of everything that a committed
+root names through its companions.
 """
 
 import struct

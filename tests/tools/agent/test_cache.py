@@ -47,12 +47,10 @@ def test_readers_see_the_base_until_the_commit(tmp_path: Path) -> None:
     assert [known[0] for known in Cache(tmp_path / "cache", BELONGING).known_paths()] == [b"a", b"a\0x", b"a.b", b"b"]
 
 
-@pytest.mark.parametrize(
-    "belonging", [Belonging(b"K" * 16, b"j" * 16, 1), Belonging(b"k" * 16, b"J" * 16, 1), Belonging(b"k" * 16, b"j" * 16, 2)]
-)
-def test_another_keyring_job_or_timeline_begins_anew(tmp_path: Path, belonging: Belonging) -> None:
+@pytest.mark.parametrize(("keyring", "job", "timeline"), [(b"K", b"j", 1), (b"k", b"J", 1), (b"k", b"j", 2)])
+def test_another_keyring_job_or_timeline_begins_anew(tmp_path: Path, keyring: bytes, job: bytes, timeline: int) -> None:
     filled(tmp_path / "cache").close()
-    cache = Cache(tmp_path / "cache", belonging)
+    cache = Cache(tmp_path / "cache", Belonging(keyring * 16, job * 16, timeline))
     assert cache.base is None
     assert list(cache.known_paths()) == []
 

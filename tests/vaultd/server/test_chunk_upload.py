@@ -80,6 +80,7 @@ class Stage:
 
     operation: FakeOperation
     may_write: trio.Event = field(default_factory=trio.Event)
+    may_commit: trio.Event | None = None
 
     def __post_init__(self) -> None:
         self.vault = object()
@@ -88,6 +89,8 @@ class Stage:
 
     async def write(self, function: Callable[[], int]) -> int:
         await self.may_write.wait()
+        if self.may_commit is not None and getattr(function, "__name__", "") == "_commit":
+            await self.may_commit.wait()
         return function()
 
     async def upload(self, exchange: FakeExchange) -> None:
@@ -131,6 +134,21 @@ async def test_nothing_is_answered_before_the_store_wrote(
     stage.may_write.set()
     await trio.sleep(1)
     assert [message.number for message in exchange.sent] == [0]
+
+
+async def test_nothing_is_answered_before_its_commit(
+    stage: Stage, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    stage.may_write.set()
+    stage.may_commit = trio.Event()
+    exchange = FakeExchange([batch(0), batch(1)])
+    nursery.start_soon(stage.upload, exchange)
+    await trio.sleep(60)
+    assert len(stage.operation.appended) == 2
+    assert (exchange.sent, stage.operation.durable) == ([], [])
+    stage.may_commit.set()
+    await trio.sleep(1)
+    assert [message.number for message in exchange.sent] == [0, 1]
 
 
 async def test_a_store_that_stands_still_holds_few_frames(

@@ -1,0 +1,109 @@
+"""The commands' exit codes and last lines, with the vault replaced where the session begins."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.tools.agent.conftest import PASSWORD, Site
+from tools.agent import connection
+from tools.agent.__main__ import main
+from tools.agent.state import lock_state
+
+
+@pytest.fixture(autouse=True)
+def _no_wire(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(endpoint: object, program: str) -> Any:
+        class Context:
+            async def __aenter__(self) -> Any:
+                await trio.lowlevel.checkpoint()
+                return site.vault
+
+            async def __aexit__(self, *_: object) -> None:
+                return
+
+        return Context()
+
+    monkeypatch.setattr(connection, "connect", connect)
+    monkeypatch.setattr(connection, "collect_garbage_rarely", lambda: None)
+
+
+@contextmanager
+def password_file(directory: Path, password: str) -> Iterator[str]:
+    path = directory / "password"
+    path.write_text(password + "\n")
+    yield str(path)
+
+
+def run(site: Site, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[Any]]:
+    code = main.run(["--state", str(site.state.path), *words, "--json"])  # type: ignore[attr-defined]
+    out = capsys.readouterr().out
+    try:
+        return code, [json.loads(out)]
+    except ValueError:
+        return code, [json.loads(line) for line in out.splitlines()]
+
+
+def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.source / "file").write_bytes(b"content")
+    code, lines = run(site, capsys, "backup", "job")
+    assert code == 0
+    expected = {"type": "summary", "files": 1, "protected_bytes": 7, "safeset": 1, "warnings": 0}
+    assert lines[-1].items() >= expected.items()
+    asked = {"directories", "bytes_read", "new_chunks", "uploaded_bytes", "reused_bytes", "seconds"}
+    assert asked <= lines[-1].keys()
+    with password_file(site.directory, PASSWORD) as path:
+        code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)
+        assert code == 0
+        assert lines[-1].items() >= {"type": "summary", "files": 1, "bytes": 7, "warnings": 0}.items()
+        code, lines = run(site, capsys, "ls", "job", str(site.source / "file"), "--password-file", path)
+        assert (code, lines[0][0]["path"], lines[0][0]["size"]) == (0, str(site.source / "file"), 7)
+        code, _ = run(site, capsys, "ls", "job", "/nowhere", "--password-file", path)
+        assert code == 4
+        code, _ = run(site, capsys, "restore", "job", "--safeset", "9", "--target", "/tmp", "--password-file", path)
+        assert code == 4
+        code, _ = run(site, capsys, "restore", "job", "--safeset", "x", "--target", "/tmp", "--password-file", path)
+        assert code == 2
+    with password_file(site.directory, "wrong one") as path:
+        code, lines = run(site, capsys, "ls", "job", "--password-file", path)
+        assert (code, lines[-1]["code"]) == (12, "wrong_password")
+
+
+def test_warnings_are_exit_code_3(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.define(include=[bytes(site.source), b"/nowhere/at/all"])
+    code, lines = run(site, capsys, "backup", "job")
+    assert code == 3
+    assert lines[-2:][0] == {"type": "warning", "path": "/nowhere/at/all", "code": "include not found"}
+    assert lines[-1]["warnings"] == 1
+
+
+def test_damage_is_exit_code_9(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.source / "file").write_bytes(b"content")
+    run(site, capsys, "backup", "job")
+    (lost,) = site.vault.ids_of_type(1)
+    del site.vault.records[lost]
+    with password_file(site.directory, PASSWORD) as path:
+        code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)
+    assert (code, lines[-1]["type"], lines[-1]["code"]) == (9, "error", "damaged")
+    assert {"type": "warning", "path": str(site.source / "file"), "code": "damaged"} in lines
+
+
+def test_an_unknown_job_is_exit_code_4(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(site, capsys, "backup", "other")[0] == 4
+
+
+def test_a_second_process_is_exit_code_6(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock_state(site.state):
+        code, lines = run(site, capsys, "backup", "job")
+    assert (code, lines[-1]["code"]) == (6, "conflict")
+
+
+def test_status_shows_key_and_jobs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = run(site, capsys, "status")
+    assert code == 0
+    assert lines[0]["computer"] == "pc1"
+    assert lines[0]["jobs"] == [{"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False}]

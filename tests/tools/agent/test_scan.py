@@ -1,0 +1,83 @@
+"""Batches: order, what waits for a bundle, what a second scan finds."""
+
+from pathlib import Path
+
+import pytest
+
+from tools.agent import batch as batch_module
+from tools.agent import scan as scan_module
+from tools.agent.batch import Batch, ScanRow
+from tools.agent.cache import Belonging, Cache
+from tools.agent.chunk import PendingChunk
+from tools.agent.missed import Missed
+from tools.agent.scan import ScanKeys, Scanner
+from tools.agent.selection import make_selection
+from tools.agent.walk import TreeWalk
+
+KEYS = ScanKeys(b"h" * 32, b"seedseed")
+
+
+def scanner(root: Path, tmp_path: Path) -> Scanner:
+    walk = TreeWalk(make_selection([bytes(root)], [], False, None), tmp_path, pytest.fail)
+    return Scanner(walk, Cache(tmp_path / "cache", Belonging(b"k" * 16, b"j" * 16, 1)), KEYS, Missed())
+
+
+def batches(scanning: Scanner) -> list[Batch]:
+    found = []
+    while (batch := scanning.next_batch()) is not None:
+        found.append(batch)
+    return found
+
+
+def test_chunks_come_no_later_than_the_rows_that_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_module, "WAITING_ROWS_MAX", 10)
+    for module in (scan_module, batch_module):
+        monkeypatch.setattr(module, "BATCH_ROWS", 7)
+    root = tmp_path / "tree"
+    root.mkdir()
+    for number in range(200):
+        (root / f"{number:03}").write_bytes(b"%d" % number * (number % 50))
+    (root / "100a-large").write_bytes(bytes(range(256)) * 20_000)
+    delivered: set[int] = set()
+    paths, contents = [], {}
+    for batch in batches(scanner(root, tmp_path)):
+        delivered |= {id(chunk) for chunk in batch.chunks}
+        assert len(batch.rows) <= 7 + 10 + 1
+        for row in batch.rows:
+            assert isinstance(row, ScanRow)
+            pieces = []
+            for chunk, offset, length in row.extents:
+                assert isinstance(chunk, PendingChunk)
+                assert id(chunk) in delivered
+                pieces.append(chunk.content[offset : offset + length])
+            paths.append(row.path)
+            contents[row.path] = b"".join(pieces)
+    assert paths == sorted(paths, key=lambda path: path.split(b"/"))
+    expected = {bytes(path)[1:]: path.read_bytes() for path in root.iterdir()}
+    assert {path: content for path, content in contents.items() if path in expected} == expected
+
+
+def test_protected_bytes_count_hard_links_once(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "a").write_bytes(b"12345")
+    for name in ("b", "c"):
+        (root / name).hardlink_to(root / "a")
+    (root / "d").write_bytes(b"1")
+    scanning = scanner(root, tmp_path)
+    batches(scanning)
+    assert (scanning.figures.files, scanning.figures.protected_bytes) == (4, 6)
+
+
+def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "file").write_bytes(b"1")
+    now = (root / "file").stat().st_ctime_ns
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 1_000_000)
+    (young,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 1_000_000_000)
+    (old,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
+    assert isinstance(young, ScanRow)
+    assert isinstance(old, ScanRow)
+    assert (young.fingerprint.inode, old.fingerprint.inode) == (0, (root / "file").stat().st_ino)

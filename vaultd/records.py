@@ -185,6 +185,7 @@ class Run(Row, frozen=True):
 class Safeset(Row, frozen=True):
     """A committed root with the vault's countersignature over it at `stored_at_ns`."""
 
+    timeline: int
     sequence: int
     job_id: bytes
     keyring_id: bytes

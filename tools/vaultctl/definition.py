@@ -11,7 +11,7 @@ from tools.client.failure import Failure
 
 # The suites of docs/format.md; the first is the default.
 SUITES = {"aes-256-cbc": 1, "aes-256-gcm": 2}
-COMPRESSION_DEFAULT = 3
+COMPRESSION_DEFAULT = 1
 
 _CRON_FIELDS = 5
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*,/-]+")

@@ -1,31 +1,37 @@
-"""Safesets of a job, by number and by root hash."""
+"""Safesets of a job, by timeline and number, and by root hash."""
 
 from collections.abc import Iterator
 
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import decode, number_key, put, read
-from vaultd.records import Change, Safeset
+from vaultd.records import Change, Job, Safeset
 
 
 def save_safeset(account_id: bytes, safeset: Safeset) -> list[Change]:
     job_key = account_id + safeset.job_id
-    number = number_key(safeset.sequence)
+    place = _place(safeset.timeline, safeset.sequence)
     return [
-        put("safesets", job_key + number, safeset),
-        ("safeset_hashes", job_key + safeset.root_hash, number),
+        put("safesets", job_key + place, safeset),
+        ("safeset_hashes", job_key + safeset.root_hash, place),
     ]
 
 
-def read_safeset(view: View, account_id: bytes, job_id: bytes, sequence: int) -> Safeset | None:
-    return read(view, "safesets", account_id + job_id + number_key(sequence), Safeset)
+def read_safeset(view: View, job: Job, sequence: int) -> Safeset | None:
+    """On the job's timeline."""
+    return read(view, "safesets", job.account_id + job.job_id + _place(job.timeline, sequence), Safeset)
 
 
 def find_safeset(view: View, account_id: bytes, job_id: bytes, root_hash: bytes) -> Safeset | None:
-    number = view.get("safeset_hashes", account_id + job_id + root_hash)
-    return None if number is None else read(view, "safesets", account_id + job_id + number, Safeset)
+    place = view.get("safeset_hashes", account_id + job_id + root_hash)
+    return None if place is None else read(view, "safesets", account_id + job_id + place, Safeset)
 
 
 def list_safesets(view: View, account_id: bytes, job_id: bytes) -> Iterator[Safeset]:
     """In the order of their numbers."""
     for key, value in view.scan("safesets", account_id + job_id):
         yield decode("safesets", key, value, Safeset)
+
+
+def _place(timeline: int, sequence: int) -> bytes:
+    """After a promotion two timelines may hold the same number; keys sort by timeline first."""
+    return timeline.to_bytes(4, "big") + number_key(sequence)

@@ -86,6 +86,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
     safeset = Safeset(
+        timeline=root.timeline,
         sequence=root.sequence,
         job_id=job.job_id,
         keyring_id=root.keyring_id,
@@ -126,7 +127,7 @@ def list_all(vault: Vault, identity: Identity, computer: str, job: str) -> list[
 def choose(view: View, job: Job, sequence: int) -> Safeset:
     """The safeset with this number; 0 is the newest complete one, or the newest at all while there is none."""
     number = sequence or job.complete_sequence or job.head_sequence
-    safeset = read_safeset(view, job.account_id, job.job_id, number) if number else None
+    safeset = read_safeset(view, job, number) if number else None
     if safeset is None:
         what = f"safeset {sequence}" if sequence else "a safeset"
         raise NotFound(f"job {job.name!r} does not have {what}")

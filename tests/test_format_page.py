@@ -1,4 +1,4 @@
-"""The byte tables of docs/format.md against the structs of both sides: same fields, same sizes, same offsets, same magic."""
+"""The byte tables of docs/format.md against the structs of both sides: same fields, sizes, offsets and magics."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.end_to_end.conftest import ROOT, Site, environment
+from tests.independent.reader.recovery_code import parse_recovery_code
 from tests.independent.reader.restore import open_keyrings
 from tests.independent.reader.run_key import open_run_key
 from tests.independent.reader.slot import stretch
@@ -47,7 +48,8 @@ def stolen(site: Site, tmp_path: Path) -> Stolen:
     password = site.password("all").read_text().strip()
     store = open_store(site.vault)
     (opened,) = open_keyrings(store, password)
-    secrets = {"password": password.encode(), "recovery code": code.encode()}
+    raw_code = parse_recovery_code(code)
+    secrets = {"password": password.encode(), "recovery code": code.encode(), "recovery code, raw": raw_code}
     for generation in opened.keyring.generations.values():
         secrets["private key, ML-KEM part"] = generation.private_key[:64]
         secrets["private key, X25519 part"] = generation.private_key[64:]
@@ -56,7 +58,7 @@ def stolen(site: Site, tmp_path: Path) -> Stolen:
     for slot in store.found.slots.values():
         if slot.kind == 1:
             secrets["opening key"] = stretch(slot, password)[:32]
-    assert len(secrets) == 7
+    assert len(secrets) == 8
     return Stolen(site, secrets)
 
 

@@ -48,6 +48,7 @@ class Site:
 
     def __enter__(self) -> Site:
         self.directory.mkdir(parents=True)
+        self.password_file.touch(mode=0o600)
         self.password_file.write_text(PASSWORD, encoding="utf-8")
         made = run_json(
             [*program("vaultd"), "init", str(self.directory / "vault"), "--listen", "127.0.0.1:0", "--json"]

@@ -241,7 +241,8 @@ def leaf(chunks: list[bytes], entries: list[Any]) -> tuple[bytes, bytes]:
 
 def payload(block: bytes, companion_id: bytes, level: int) -> bytes:
     warnings = [[b"src/x", "gone"]]
-    return msgpack.packb([1, block, companion_id, level, "host", [b"/src"], ["*.tmp"], "1.0", 1, 2, warnings])
+    names = ["host", "documents", "office-1"]
+    return msgpack.packb([1, block, companion_id, level, *names, [b"/src"], ["*.tmp"], "1.0", 1, 2, warnings])
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ def test_root_is_signed_over_every_field() -> None:
 def test_payload_must_agree_with_the_public_part() -> None:
     read = root.parse_root(made.root(made.Tip(b"\1" * 32, b"\2" * 32, 0, bytes(32))))
     payload = root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 0), read)
+    assert (payload.host_name, payload.job_name, payload.computer_name) == ("host", "documents", "office-1")
     assert (payload.includes, payload.warnings) == ([b"/src"], [(b"src/x", "gone")])
     with pytest.raises(Damage, match="another top"):
         root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 1), read)

@@ -84,6 +84,13 @@ def test_manifest_refuses_wrong_entries(rows: list[list[object]]) -> None:
         one_leaf(rows, [], [])
 
 
+def test_content_ends_before_the_alternate_streams() -> None:
+    chunks = {b"\1" * 32: b"own and stream"}
+    row = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 14], {7: {3: {"s": [11, b"k" * 32]}}})
+    (entry,) = one_leaf([row], [b"\1" * 32], [b"\1" * 32])
+    assert manifest.content(entry, chunks.__getitem__) == b"own"
+
+
 def test_holes_are_filled_with_zero_bytes() -> None:
     row = made.file_entry(b"a", 14, b"h" * 32, [0, 0, 5], {5: [0, 2, 4, 3, 10, 4]})
     (entry,) = one_leaf([row], [b"\1" * 32], [b"\1" * 32])

@@ -5,7 +5,8 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import trio
 
@@ -17,11 +18,10 @@ from protocol.messages import (
     RunEndRequest,
     RunKeyAnswer,
     RunKeyRequest,
-    SafesetCommitAnswer,
-    SafesetCommitRequest,
 )
 from protocol.messages.fields import Outcome
-from tools.agent.cache import Base, Belonging, Cache
+from tools.agent.cache import Base, Cache, belonging_of
+from tools.agent.commit import Committer
 from tools.agent.feed import Feed
 from tools.agent.head import check_head
 from tools.agent.job_keys import load_job_keys
@@ -30,13 +30,13 @@ from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
 from tools.agent.scan import ScanFigures, ScanKeys, Scanner
 from tools.agent.selection import make_selection
-from tools.agent.state import Identity, KnownHead, StateDirectory
+from tools.agent.state import Identity, StateDirectory
 from tools.agent.walk import TreeWalk
-from tools.client.failure import Failure, first_cause
+from tools.client.failure import Failure, describe, first_cause
 from tools.client.keyring import Unattended, file_hash_key, manifest_cut_key
 from tools.client.offload import compute
-from tools.client.record_format import IntegrityError, RecordType, chunk_id
-from tools.client.root import Figures, Payload, Root, encode_payload, root_hash, sign_root, verify_countersignature
+from tools.client.record_format import RecordType, chunk_id
+from tools.client.root import Figures, Payload, Root, encode_payload, sign_root
 from tools.client.run_key import create_run_key
 from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
@@ -58,13 +58,14 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a run tells people at its end."""
+    """What a run tells people at its end; `notes` are about what failed when the safeset was already there."""
 
     safeset: int
     scanned: ScanFigures
     sent: Sent
     reused_bytes: int
     missed: Missed
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,11 @@ class _Run:
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """Runs the job once; the caller holds the lock of the state directory."""
     job_state = agent.state.job(job.job_id)
+    await Committer(agent.session, agent.identity, job_state, job.job_id).settle()
     check_head(job_state.load_head(), job)
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cache = Cache(job_state.cache_path, Belonging(keys.keyring_id, job.job_id, job.timeline))
+    cache = Cache(job_state.cache_path, belonging_of(keys, job.job_id, job.timeline))
     try:
         run = await _begin(agent, job, keys, cache)
         try:
@@ -141,29 +143,42 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
 
 
 async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, done: Done) -> None:
-    payload = encode_payload(_payload(run, done))
+    payload = encode_payload(_payload(agent, run, done))
     id = chunk_id(run.keys.id_key, RecordType.ROOT, payload)
     sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
-    encoded = sign_root(_root(agent, run, done, sealed.cid), run.keys.signing_seed)
-    request = SafesetCommitRequest(run.run_id)
-    answer, _ = await agent.session.ask(
-        "safeset.commit", request, SafesetCommitAnswer, b"".join((encoded, sealed.record))
-    )
-    hash = root_hash(encoded)
-    _check_answer(agent.identity, hash, answer, done.safeset)
-    # Head before cache: with a crash between them the next run only reads more.
-    head = KnownHead(timeline=run.begin.timeline, sequence=answer.sequence, root_hash=hash.hex())
-    agent.state.job(run.job.job_id).save_head(head)
+    root = _root(agent, run, done, sealed.cid)
+    committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
+    hash = await committer.commit(root, sign_root(root, run.keys.signing_seed), sealed.record)
+    done.notes.extend(committer.notes)
+    # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
+    # next run only reads more.
+    await _commit_cache(cache, hash, done)
+    await _end_done(agent, run, done)
+
+
+async def _commit_cache(cache: Cache, hash: bytes, done: Done) -> None:
     manifest = done.sent.manifest
-    await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
-    await agent.session.ask("run.end", _end_request(run, done), RunEndAnswer)
+    try:
+        await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
+    except (sqlite3.Error, OSError) as error:
+        done.notes.append(f"the cache was lost, the next run reads everything: {error}")
+        with suppress(sqlite3.Error, OSError):
+            await compute(cache.drop)
 
 
-def _payload(run: _Run, done: Done) -> Payload:
+async def _end_done(agent: Agent, run: _Run, done: Done) -> None:
+    try:
+        await agent.session.ask("run.end", _end_request(run, done), RunEndAnswer)
+    except Exception as error:
+        done.notes.append(f"the vault did not hear that the run is over: {describe(error).message}")
+
+
+def _payload(agent: Agent, run: _Run, done: Done) -> Payload:
     manifest, definition = done.sent.manifest, run.job.definition
     return Payload(
-        manifest.top_block, manifest.top_companion, manifest.level, socket.gethostname(), tuple(definition.include),
-        tuple(definition.exclude), PROGRAM_VERSION, run.begin_ns, time.time_ns(), tuple(done.missed.kept),
+        manifest.top_block, manifest.top_companion, manifest.level, socket.gethostname(), run.job.name,
+        agent.identity.computer, tuple(definition.include), tuple(definition.exclude), PROGRAM_VERSION, run.begin_ns,
+        time.time_ns(), tuple(done.missed.kept),
     )  # fmt: skip
 
 
@@ -190,16 +205,6 @@ def _root(agent: Agent, run: _Run, done: Done, payload_hash: bytes) -> Root:
             done.sent.record_bytes, done.reused_bytes, done.missed.count,
         ),  # fmt: skip
     )
-
-
-def _check_answer(identity: Identity, hash: bytes, answer: SafesetCommitAnswer, sequence: int) -> None:
-    vault_id, vault_key = bytes.fromhex(identity.vault_id), bytes.fromhex(identity.vault_key)
-    try:
-        verify_countersignature(hash, vault_id, answer.time_ns, answer.countersignature, vault_key)
-    except IntegrityError as error:
-        raise Failure("damaged", str(error), "the vault is not the one that this agent registered at") from None
-    if answer.sequence != sequence:
-        raise Failure("damaged", f"the vault took safeset {sequence} as number {answer.sequence}", "ask its operator")
 
 
 def _end_request(run: _Run, done: Done) -> RunEndRequest:

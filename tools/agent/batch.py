@@ -5,18 +5,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tools.agent.chunk import Extent, PendingChunk
+from tools.agent.fingerprint import Fingerprint
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_ROWS = 4096
-
-
-class Fingerprint(NamedTuple):
-    """What must be the same for a path to count as unchanged. An inode of 0 is never the same: read it next time."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
 
 
 class ScanRow(NamedTuple):

@@ -1,8 +1,8 @@
 """What the last safeset said about each path, so that an unchanged file costs no reading and no packing.
 
-Only a help: it belongs to one safeset (keyring, job, timeline, root hash) and is dropped when it belongs to another, is
-damaged, or the vault does not know its safeset. Every row carries a checksum, because its extents go into a manifest as
-they are.
+Only a help: it belongs to one safeset (keyring, generation, id key, job, timeline, root hash) and is dropped when it
+belongs to another, is damaged, or the vault does not know its safeset. Every row carries a checksum, because its
+extents go into a manifest as they are.
 
 Threads: the scanning thread reads `known_paths` and `find_content`; the thread that feeds the manifest reads `rows` and
 writes. The writes of a run are one transaction of their own connection; readers see the base until it is committed.
@@ -17,15 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-_SCHEMA_VERSION = 1
+from tools.client.keyring import Unattended
+from tools.client.record_format import kdf
+
+_SCHEMA_VERSION = 2
 _READ_ROWS = 1024
 _CACHE_KIB = 8192
 _EXTENT = struct.Struct("<32sII")
 _HASH_BYTES = 32
+_MARK_LABEL = b"safeset agent cache v1"
+_MARK_BYTES = 16
 
 _SCHEMA = """
 CREATE TABLE belongs (
-    version INTEGER, keyring BLOB, job BLOB, timeline INTEGER, root_hash BLOB,
+    version INTEGER, keyring BLOB, generation INTEGER, id_key_mark BLOB, job BLOB, timeline INTEGER, root_hash BLOB,
     top_block BLOB, top_companion BLOB, level INTEGER, checksum INTEGER
 );
 CREATE TABLE rows (
@@ -72,11 +77,21 @@ class Base(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """Which safesets a cache can be of."""
+    """Which safesets a cache can be of. Extents name chunks by ids under one id key: a new key begins a new cache."""
 
     keyring_id: bytes
+    generation: int
+    id_key_mark: bytes
     job_id: bytes
     timeline: int
+
+    def columns(self) -> tuple[object, ...]:
+        return _SCHEMA_VERSION, self.keyring_id, self.generation, self.id_key_mark, self.job_id, self.timeline
+
+
+def belonging_of(keys: Unattended, job_id: bytes, timeline: int) -> Belonging:
+    """The mark is derived from the id key and does not give it away."""
+    return Belonging(keys.keyring_id, keys.generation, kdf(keys.id_key, _MARK_LABEL, _MARK_BYTES), job_id, timeline)
 
 
 class Cache:
@@ -111,10 +126,9 @@ class Cache:
 
     def _load_base(self) -> Base | None:
         found = self._writer.execute("SELECT * FROM belongs").fetchall()
-        mine = (_SCHEMA_VERSION, self._belonging.keyring_id, self._belonging.job_id, self._belonging.timeline)
-        if len(found) == 1 and found[0][:4] == mine:
-            base = Base(*found[0][4:8])
-            if base.checksum() == found[0][8]:
+        if len(found) == 1 and found[0][:6] == self._belonging.columns():
+            base = Base(*found[0][6:10])
+            if base.checksum() == found[0][10]:
                 return base
         if found:
             self.drop()
@@ -180,10 +194,9 @@ class Cache:
 
     def commit(self, base: Base) -> None:
         """The cache belongs to this safeset from now on."""
-        b = self._belonging
-        belongs = (_SCHEMA_VERSION, b.keyring_id, b.job_id, b.timeline, *base, base.checksum())
+        belongs = (*self._belonging.columns(), *base, base.checksum())
         self._writer.execute("DELETE FROM belongs")
-        self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?)", belongs)
+        self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
         self._writer.execute(_CONTENTS)
         self._writer.execute("COMMIT")
         self.base = base

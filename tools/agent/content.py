@@ -1,5 +1,6 @@
 """Reading files: opened without following links, compared with what was scanned, read again when they changed."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from tools.agent.walk import Found
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
 
 ATTEMPTS_MAX = 3
+# What a file may hold whose status says that it is empty, as the files of /proc do.
+SIZELESS_BYTES_MAX = 1 << 30
 # Twice the longest chunk: what is left after the cuts is then moved at most once for each chunk.
 _BUFFER_BYTES = 8 * 1024 * 1024
 
@@ -18,20 +21,43 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Replaced(OSError):
-    """Something else is under this name now."""
+    """Something other than a file is under this name now, or another file each time."""
+
+
+class TooLong(OSError):
+    """The status says that it is empty, and it has no end."""
 
 
 def open_found(found: Found) -> tuple[int, os.stat_result]:
-    """The file that was scanned, and no other, with its status now; leaves the access time alone where it may."""
-    try:
-        descriptor = os.open(found.name, _OPEN_FILE | os.O_NOATIME, dir_fd=found.directory)
-    except PermissionError:
-        descriptor = os.open(found.name, _OPEN_FILE, dir_fd=found.directory)
-    status = os.fstat(descriptor)
-    if status.st_ino != found.status.st_ino or status.st_dev != found.status.st_dev or not stat.S_ISREG(status.st_mode):
+    """The file that was scanned or one that took its place, with its status now; leaves the access time alone where
+    it may."""
+    scanned = found.status
+    for attempt in range(ATTEMPTS_MAX):
+        if attempt:
+            scanned = os.stat(found.name, dir_fd=found.directory, follow_symlinks=False)
+        if not stat.S_ISREG(scanned.st_mode):
+            break
+        descriptor = _open(found)
+        if descriptor is None:
+            continue
+        status = os.fstat(descriptor)
+        if (status.st_ino, status.st_dev) == (scanned.st_ino, scanned.st_dev) and stat.S_ISREG(status.st_mode):
+            return descriptor, status
         os.close(descriptor)
-        raise Replaced(f"{found.path!r} was replaced during the scan")
-    return descriptor, status
+    raise Replaced(f"{found.path!r} was replaced during the scan")
+
+
+def _open(found: Found) -> int | None:
+    """None when a link has taken its place."""
+    try:
+        try:
+            return os.open(found.name, _OPEN_FILE | os.O_NOATIME, dir_fd=found.directory)
+        except PermissionError:
+            return os.open(found.name, _OPEN_FILE, dir_fd=found.directory)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
 
 
 def is_same(before: os.stat_result, after: os.stat_result) -> bool:
@@ -57,6 +83,16 @@ def read_small(descriptor: int, before: os.stat_result) -> tuple[bytes, os.stat_
     return content, after, True
 
 
+def read_sizeless(descriptor: int, limit_bytes: int) -> bytes:
+    """The content from the beginning on, up to a limit, of a file whose status does not say its size."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    pieces = []
+    while limit_bytes > 0 and (piece := os.read(descriptor, limit_bytes)):
+        pieces.append(piece)
+        limit_bytes -= len(piece)
+    return b"".join(pieces)
+
+
 def _read_up_to(descriptor: int, limit_bytes: int) -> bytes:
     content = os.read(descriptor, limit_bytes)
     # A regular file gives less than was asked for only at its end or where it is cut off meanwhile.
@@ -69,13 +105,19 @@ def _read_up_to(descriptor: int, limit_bytes: int) -> bytes:
 
 
 class LargeFile:
-    """One reading of a large file: iterate for its chunks, then look at `hash`, `size_bytes` and `is_changed`."""
+    """One reading of a large file: iterate for its chunks, then look at `hash`, `size_bytes` and `is_changed`.
 
-    def __init__(self, descriptor: int, hash_key: bytes, cutter: FileCutter) -> None:
+    `sizeless_bytes_max` is for a file whose status does not say its size; one byte more is TooLong.
+    """
+
+    def __init__(
+        self, descriptor: int, hash_key: bytes, cutter: FileCutter, sizeless_bytes_max: int | None = None
+    ) -> None:
         self._descriptor = descriptor
         self._hasher = blake3(key=hash_key)
         self._cutter = cutter
         self._before = os.fstat(descriptor)
+        self._sizeless_bytes_max = sizeless_bytes_max
         self.status = self._before
         self.size_bytes = 0
         self.is_changed = False
@@ -94,7 +136,9 @@ class LargeFile:
             filled = self._fill(view[held:])
             self._hasher.update(view[held : held + filled])
             held += filled
-            is_final = held < len(buffer) or self.size_bytes > self._before.st_size
+            is_final = held < len(buffer) or self.size_bytes > self._expected_bytes
+            if self._sizeless_bytes_max is not None and self.size_bytes > self._sizeless_bytes_max:
+                raise TooLong("a file without a size is longer than what is read of one")
             start = 0
             for length in self._cutter.cut(view[:held], final=is_final):
                 yield PendingChunk(bytes(view[start : start + length]))
@@ -102,12 +146,17 @@ class LargeFile:
             view[: held - start] = bytes(view[start:held])
             held -= start
         self.status = os.fstat(self._descriptor)
-        self.is_changed = self.size_bytes != self._before.st_size or not is_same(self._before, self.status)
+        is_whole = self._sizeless_bytes_max is not None or self.size_bytes == self._before.st_size
+        self.is_changed = not is_whole or not is_same(self._before, self.status)
+
+    @property
+    def _expected_bytes(self) -> int:
+        return self._before.st_size if self._sizeless_bytes_max is None else self._sizeless_bytes_max
 
     def _fill(self, room: memoryview) -> int:
-        """Stops a little above the size that the file had: one that grows for ever still ends."""
+        """Stops a little above the size that was expected: one that grows for ever still ends."""
         filled = 0
-        limit = max(0, self._before.st_size - self.size_bytes) + 1
+        limit = max(0, self._expected_bytes - self.size_bytes) + 1
         room = room[:limit]
         while filled < len(room):
             count = os.readv(self._descriptor, [room[filled:]])

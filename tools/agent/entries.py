@@ -13,6 +13,26 @@ def wanted_paths(paths: Sequence[bytes]) -> tuple[bytes, ...]:
     return merge_includes([path if path.startswith(b"/") else b"/" + path for path in paths] or [b"/"])
 
 
+def paths_above(path: bytes) -> list[bytes]:
+    """The directories on the way to a path, the highest first, without the file system's root."""
+    components = path.split(b"/")
+    return [b"/".join(components[:depth]) for depth in range(1, len(components))]
+
+
+async def find_entry(unlocked: Unlocked, path: bytes) -> Entry | None:
+    """The entry of this very path; one block of each level is fetched, in general. IntegrityError as below."""
+    walk = ManifestWalk(unlocked.top, path)
+    walk.give([unlocked.top_block])
+    while True:
+        # What is at a path comes before everything below it.
+        for entry in walk.take():
+            return entry if entry.path == path else None
+        wanted = walk.wanted()[:1]
+        if not wanted:
+            return None
+        walk.give(await unlocked.fetcher.fetch_blocks(wanted))
+
+
 async def walk_safeset(unlocked: Unlocked, path: bytes) -> AsyncIterator[list[Entry]]:
     """Entries in order, some leaves at a time. IntegrityError when a block is missing, damaged or inconsistent."""
     walk = ManifestWalk(unlocked.top, path)

@@ -33,7 +33,7 @@ class Feed:
                 self._pass_over(batch)
                 return []
             self._begin_writing()
-        changed = []
+        changed, gone = [], list(batch.gone)
         for row in batch.rows:
             if isinstance(row, bytes):
                 self._write_known(self._base_row(row))
@@ -41,8 +41,10 @@ class Feed:
             extents = [_with_id(extent) for extent in row.extents]
             if self._write(row.path, row.prefix, extents, row.extras, row.content_bytes):
                 changed.append(_cached(row, extents))
-        if changed or batch.gone:
-            self._cache.change(changed, batch.gone)
+            else:
+                gone.append(row.path.replace(b"/", b"\0"))
+        if changed or gone:
+            self._cache.change(changed, gone)
         return self._taken()
 
     def finish(self) -> tuple[WrittenManifest, list[Outgoing]]:

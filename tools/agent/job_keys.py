@@ -3,6 +3,9 @@
 Order: the unattended part is saved before the vault hears of the keyring, the message id after it. A crash between them
 leaves the secret usable for another try, and no keyring whose keys this computer lacks. The whole keyring and the
 password are only in memory, only while the keyring is made.
+
+A job's name stands for the same job for ever: a vault must not put one of its own making, with a password that it
+knows, in the place of another.
 """
 
 from dataclasses import dataclass
@@ -28,6 +31,20 @@ class _MadeKeyring:
 
 async def load_job_keys(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
     """The keys that the job's runs use; on the first run makes the keyring."""
+    known_job_id = state.known_job_id(job.name)
+    if known_job_id is not None and known_job_id != job.job_id:
+        raise Failure(
+            "conflict",
+            f"the vault shows another job under the name {job.name!r} than the one that this agent backed up",
+            f"if you created the job anew, remove its line from {state.names_path}; else ask the vault's operator",
+        )
+    keys = await _load(session, state, identity, job)
+    if known_job_id is None:
+        state.save_job_id(job.name, job.job_id)
+    return keys
+
+
+async def _load(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
     job_state = state.job(job.job_id)
     saved = job_state.load_unattended()
     unattended = _decode(saved) if saved is not None else None
@@ -41,6 +58,12 @@ async def load_job_keys(session: VaultSession, state: StateDirectory, identity: 
         return unattended
     if job.secret is None:
         raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")
+    if job_state.has_made_keyring:
+        raise Failure(
+            "damaged",
+            f"the vault asks again for the keyring of job {job.name!r}, which was made already",
+            "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
+        )
     made = await compute(_make, state, identity, job)
     job_state.save_unattended(made.unattended.encode())
     await session.ask("keyring.create", made.request, KeyringCreateAnswer)
@@ -56,12 +79,6 @@ def _make(state: StateDirectory, identity: Identity, job: AgentJob) -> _MadeKeyr
         opened = open_job_secret(job.secret, address, agent_key)
     except IntegrityError as error:
         raise Failure("damaged", str(error), "create the job anew; if it happens again, ask the operator") from None
-    if state.job(job.job_id).is_used(opened.message_id):
-        raise Failure(
-            "damaged",
-            f"the vault shows the secret of job {job.name!r} again, which was used already",
-            "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
-        )
     keyring = create_keyring(job.job_id)
     return _MadeKeyring(
         _request(keyring, job.job_id, _slots(keyring, opened.secret)),

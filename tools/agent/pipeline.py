@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import trio
 
+from protocol.errors import RemoteProtocolError
+from protocol.messages import AgentJobsAnswer, AgentJobsRequest
 from tools.agent.batch import Batch
 from tools.agent.budget import ByteBudget
 from tools.agent.feed import Feed
@@ -21,6 +23,8 @@ from tools.client.offload import compute, read
 from tools.client.session import VaultSession
 
 MEMORY_BUDGET_BYTES = 96 * 1024 * 1024
+# Well below the time after which the vault ends an idle connection.
+KEEP_ALIVE_SECONDS = 60.0
 # Batches between scan and manifest: each holds at most some thousand rows beside contents that the budget counts.
 _ORDERED_BATCHES = 4
 
@@ -68,12 +72,23 @@ class Pipeline:
             upload = Upload(self._session, self._run_id, self._budget, nursery)
             sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget)
             to_feed, from_scan = trio.open_memory_channel[_Ordered](_ORDERED_BATCHES)
+            nursery.start_soon(self._keep_alive)
             async with trio.open_nursery() as work:
                 work.start_soon(self._scan, sender, to_feed, work)
                 manifest = await self._feed(sender, from_scan, work)
             await upload.finish()
+            nursery.cancel_scope.cancel()
         content_bytes = sender.sent_content_bytes
         return Sent(manifest, upload.records, upload.record_bytes, content_bytes)
+
+    async def _keep_alive(self) -> None:
+        """The vault ends a connection without requests, and a tree without changes may take hours to scan."""
+        while True:
+            await trio.sleep(KEEP_ALIVE_SECONDS)
+            try:
+                await self._session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+            except RemoteProtocolError:
+                continue
 
     async def _scan(self, sender: Sender, to_feed: trio.MemorySendChannel[_Ordered], work: trio.Nursery) -> None:
         async with to_feed:

@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from tools.agent.budget import ByteBudget
-from tools.agent.entries import walk_safeset
+from tools.agent.entries import find_entry, paths_above, walk_safeset
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.survey import Decision, Overwrite, Survey
@@ -19,7 +19,7 @@ from tools.agent.window import Slot, Window
 from tools.agent.write_tree import DAMAGED, TreeWriter
 from tools.client.failure import Failure
 from tools.client.keyring import file_hash_key
-from tools.client.manifest import Entry, Extra, Kind
+from tools.client.manifest import Entry, Extra, Kind, has_streams
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
 
@@ -68,6 +68,7 @@ class _Restore:
         self._writer = TreeWriter(destination.root, destination.overwrite, hash_key, self._written)
         self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
         self._planner = Planner()
+        self._above: set[bytes] = set()
         self._manifest_damage: str | None = None
 
     async def run(self, paths: Sequence[bytes]) -> Restored:
@@ -100,7 +101,9 @@ class _Restore:
     ) -> None:
         is_found = False
         async for entries in walk_safeset(self._unlocked, path):
-            is_found = True
+            if not is_found:
+                is_found = True
+                await self._plan_above(path)
             decisions = await compute(self._survey.decide, entries)
             for entry, decision in zip(entries, decisions, strict=True):
                 if self._is_written(entry, decision):
@@ -109,12 +112,28 @@ class _Restore:
         if not is_found:
             self._planned.add(path, NOT_IN_SAFESET)
 
+    async def _plan_above(self, path: bytes) -> None:
+        """A directory above whose entry cannot be read stays closed to others; what is below it is restored."""
+        for above in paths_above(path):
+            if above in self._above:
+                continue
+            self._above.add(above)
+            try:
+                entry = await find_entry(self._unlocked, above)
+            except IntegrityError as error:
+                self._manifest_damage = str(error)
+                return
+            if entry is not None and entry.kind == Kind.DIRECTORY:
+                self._planner.add_above(entry)
+
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
         if entry.kind not in _RESTORED_KINDS or (entry.extras and Extra.HOLES in entry.extras):
             self._planned.add(entry.path, "kind not restored yet")
             return False
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
+        if decision is Decision.write and has_streams(entry):
+            self._planned.add(entry.path, "alternate streams not restored")
         return decision is Decision.write
 
     async def _pass_on(

@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from tools.agent.window import Begin, End, Part, Slot, Window
-from tools.client.manifest import Entry, Kind, continues
+from tools.agent.window import Above, Begin, End, Part, Slot, Window
+from tools.client.manifest import Entry, Extent, Kind, continues, own_content_bytes
 
 WINDOW_BYTES = 8 * 1024 * 1024
 _WINDOW_STEPS = 8192
@@ -20,16 +20,23 @@ class Planner:
         self._window = Window()
         self._before: Entry | None = None
         self._is_open = False
+        self._own_bytes_left: int | None = None
         self._kept: OrderedDict[bytes, Slot] = OrderedDict()
         self._kept_bytes = 0
+
+    def add_above(self, entry: Entry) -> None:
+        """Comes before the first entry below it."""
+        self._end_file()
+        self._window.steps.append(Above(entry))
 
     def add(self, entry: Entry) -> Iterator[Window]:
         if not continues(entry, self._before):
             self._end_file()
             self._window.steps.append(Begin(entry))
             self._is_open = entry.kind == Kind.FILE
+            self._own_bytes_left = own_content_bytes(entry)
         self._before = entry
-        for id, offset, length in entry.extents:
+        for id, offset, length in self._own_extents(entry):
             self._window.steps.append(Part(self._slot(id, offset + length), offset, length))
             if self._is_full():
                 yield self._taken()
@@ -39,6 +46,15 @@ class Planner:
     def finish(self) -> Window:
         self._end_file()
         return self._taken()
+
+    def _own_extents(self, entry: Entry) -> Iterator[Extent]:
+        """Without the contents of alternate streams, which follow the entry's own."""
+        for id, offset, length in entry.extents:
+            if self._own_bytes_left is not None:
+                length = min(length, self._own_bytes_left)
+                self._own_bytes_left -= length
+            if length:
+                yield id, offset, length
 
     def _end_file(self) -> None:
         if self._is_open:

@@ -14,11 +14,22 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from tools.agent.batch import BATCH_ROWS, Batch, Fingerprint, ScanRow
+from tools.agent.batch import BATCH_ROWS, Batch, ScanRow
 from tools.agent.bundle import Bundler
 from tools.agent.cache import Cache
 from tools.agent.chunk import Extent, PendingChunk
-from tools.agent.content import ATTEMPTS_MAX, LargeFile, open_found, read_small
+from tools.agent.content import (
+    ATTEMPTS_MAX,
+    SIZELESS_BYTES_MAX,
+    LargeFile,
+    Replaced,
+    TooLong,
+    is_same,
+    open_found,
+    read_sizeless,
+    read_small,
+)
+from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
 from tools.agent.owners import group_name, user_name
@@ -29,8 +40,8 @@ from tools.client.manifest import FLAG_CHANGED_WHILE_READ, Entry, Extra, Kind, p
 WAITING_ROWS_MAX = 16_384
 # Contents of this run that a later file may share; a duplicate farther away is found as a chunk at the latest.
 _SHARED_CONTENTS_MAX = 16_384
-# A file that was written this shortly before it was read may change again without its times changing.
-_TIME_GRAIN_NS = 20_000_000
+# Where a computer enforces them, every file has one from the system; a restore leaves that to the system again.
+_SYSTEM_ATTRIBUTES = frozenset({"security.selinux"})
 
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMBOLIC_LINK}
 
@@ -39,11 +50,15 @@ Extents = list[Extent] | list[tuple[bytes, int, int]]
 
 @dataclass(slots=True)
 class ScanFigures:
+    """`extended_attributes` counts new and changed paths that have any, `hard_links` the further names of files."""
+
     files: int = 0
     directories: int = 0
     others: int = 0
     protected_bytes: int = 0
     bytes_read: int = 0
+    extended_attributes: int = 0
+    hard_links: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,8 @@ class Scanner:
         all_known = self._cache.known_paths()
         known = next(all_known, None)
         for found in self._walk:
+            begin_ns = time.time_ns()
+            is_known = False
             key = found[0].replace(b"/", b"\0")
             while known is not None and known[0] < key:
                 self._batch.gone.append(known[0])
@@ -99,15 +116,19 @@ class Scanner:
                 if self._batch.is_full:
                     yield True
             if known is not None and known[0] == key:
+                is_known = True
                 status = found[1]
-                is_same = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
                 known = next(all_known, None)
-                if is_same:
+                if is_unchanged:
                     self._count(status, status.st_size)
                     if self._add_row(key):
                         yield True
                     continue
-            yield from self._take_new(found)
+            if not (yield from self._take_new(found, begin_ns)) and is_known:
+                self._batch.gone.append(key)
+            if self._batch.is_full:
+                yield True
         while known is not None:
             self._batch.gone.append(known[0])
             known = next(all_known, None)
@@ -115,42 +136,35 @@ class Scanner:
                 yield True
         self._end_bundle()
 
-    def _take_new(self, found: Found) -> Iterator[bool]:
+    def _take_new(self, found: Found, begin_ns: int) -> Generator[bool, None, bool]:
+        """Whether it has a row now; where not, what the base says of the path must not be said again."""
         kind = _KINDS.get(stat.S_IFMT(found.status.st_mode))
         if kind is None:
             self._missed.add(found.path, "kind not stored yet")
-            return
+            return False
         try:
             if kind is Kind.FILE:
-                yield from self._take_file(found)
-            elif kind is Kind.DIRECTORY:
-                self._add_entry(found, _entry(found, kind, 0, None), (), found.status)
-                self._count(found.status, 0)
+                yield from self._take_file(found, begin_ns)
             else:
-                target = os.readlink(found.name, dir_fd=found.directory)
-                extras = {int(Extra.LINK_TARGET): os.fsencode(target)}
-                self._add_entry(found, _entry(found, kind, 0, None, extras), (), found.status)
-                self._count(found.status, 0)
-        except FileNotFoundError:
-            self._missed.add(found.path, "vanished")
-        except OSError:
-            self._missed.add(found.path, "unreadable")
-        except ValueError:
-            self._missed.add(found.path, "path too long")
-        if self._batch.is_full:
-            yield True
+                self._take_other(found, kind, begin_ns)
+        except (OSError, ValueError) as error:
+            self._missed.add(found.path, _code_of(error))
+            return False
+        return True
 
-    def _take_file(self, found: Found) -> Iterator[bool]:
-        if found.status.st_size == 0:
-            self._add_entry(found, _entry(found, Kind.FILE, 0, None), (), found.status)
-            self._count(found.status, 0)
-            return
+    def _take_other(self, found: Found, kind: Kind, begin_ns: int) -> None:
+        extras = None
+        if kind is Kind.SYMBOLIC_LINK:
+            extras = {int(Extra.LINK_TARGET): os.fsencode(os.readlink(found.name, dir_fd=found.directory))}
+        self._add_entry(found, _entry(found, kind, 0, None, extras), (), fingerprint_of(found.status, begin_ns))
+        self._note_attributes(b"/" + found.path)
+        self._count(found.status, 0)
+
+    def _take_file(self, found: Found, begin_ns: int) -> Iterator[bool]:
         descriptor, status = open_found(found)
         try:
-            if status.st_size < CUT_FROM_BYTES:
-                content = self._read_small(descriptor, status)
-            else:
-                content = yield from self._read_large(descriptor)
+            content = yield from self._read(descriptor, status)
+            self._note_attributes(descriptor)
         finally:
             os.close(descriptor)
         found = found._replace(status=content.status)
@@ -158,12 +172,31 @@ class Scanner:
         if content.is_changed:
             self._missed.add(found.path, "changed while it was read")
             extras = {int(Extra.FLAGS): FLAG_CHANGED_WHILE_READ}
+        # The status of a sizeless file says nothing of its content.
+        is_certain = not content.is_changed and content.size_bytes == content.status.st_size
+        fingerprint = fingerprint_of(content.status, begin_ns) if is_certain else NEVER_THE_SAME
         entry = _entry(found, Kind.FILE, content.size_bytes, content.hash if content.size_bytes else None, extras)
-        self._add_entry(found, entry, content.extents, None if content.is_changed else content.status)
+        self._add_entry(found, entry, content.extents, fingerprint)
         self._count(content.status, content.size_bytes)
 
-    def _read_small(self, descriptor: int, before: os.stat_result) -> _Content:
-        content, status, is_changed = read_small(descriptor, before)
+    def _read(self, descriptor: int, status: os.stat_result) -> Generator[bool, None, _Content]:
+        if status.st_size == 0 and os.read(descriptor, 1):
+            status = os.fstat(descriptor)
+            if status.st_size == 0:
+                return (yield from self._read_sizeless(descriptor, status))
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        if status.st_size < CUT_FROM_BYTES:
+            return self._bundled(*read_small(descriptor, status))
+        return (yield from self._read_large(descriptor))
+
+    def _read_sizeless(self, descriptor: int, before: os.stat_result) -> Generator[bool, None, _Content]:
+        content = read_sizeless(descriptor, CUT_FROM_BYTES)
+        if len(content) == CUT_FROM_BYTES:
+            return (yield from self._read_large(descriptor, SIZELESS_BYTES_MAX))
+        after = os.fstat(descriptor)
+        return self._bundled(content, after, not is_same(before, after))
+
+    def _bundled(self, content: bytes, status: os.stat_result, is_changed: bool) -> _Content:
         self.figures.bytes_read += len(content)
         hash = blake3(content, key=self._hash_key).digest()
         extents: Extents = []
@@ -176,9 +209,11 @@ class Scanner:
                 self._finish_bundles(ended)
         return _Content(hash, extents, status, len(content), is_changed)
 
-    def _read_large(self, descriptor: int) -> Generator[bool, None, _Content]:
+    def _read_large(
+        self, descriptor: int, sizeless_bytes_max: int | None = None
+    ) -> Generator[bool, None, _Content]:
         for attempt in range(ATTEMPTS_MAX):
-            large = LargeFile(descriptor, self._hash_key, self._cutter)
+            large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max)
             extents: list[Extent] = []
             for chunk in large:
                 extents.append(Extent(chunk, 0, chunk.size_bytes))
@@ -196,14 +231,18 @@ class Scanner:
             self._shared.popitem(last=False)
 
     def _add_entry(
-        self, found: Found, entry: Entry, extents: Extents | tuple[()], stable: os.stat_result | None
+        self, found: Found, entry: Entry, extents: Extents | tuple[()], fingerprint: Fingerprint
     ) -> None:
-        """`stable` is the status that the content belongs to, None where nobody knows."""
-        if stable is None or time.time_ns() - stable.st_ctime_ns < _TIME_GRAIN_NS:
-            fingerprint = Fingerprint(0, 0, 0, 0)
-        else:
-            fingerprint = Fingerprint(stable.st_size, stable.st_mtime_ns, stable.st_ctime_ns, stable.st_ino)
         self._add_row(ScanRow(found.path, pack_prefix(entry), extents, pack_extras(entry), entry.size, fingerprint))
+
+    def _note_attributes(self, place: int | bytes) -> None:
+        """By descriptor, or by a path whose last component is not followed."""
+        try:
+            names = os.listxattr(place) if isinstance(place, int) else os.listxattr(place, follow_symlinks=False)
+        except OSError:
+            return
+        if names and not _SYSTEM_ATTRIBUTES.issuperset(names):
+            self.figures.extended_attributes += 1
 
     def _add_row(self, row: ScanRow | bytes) -> bool:
         """Whether the batch is full now."""
@@ -237,10 +276,25 @@ class Scanner:
             figures.files += 1
             if status.st_nlink == 1 or self._linked.is_first(status):
                 figures.protected_bytes += size_bytes
+            else:
+                figures.hard_links += 1
         elif stat.S_ISDIR(mode):
             figures.directories += 1
         else:
             figures.others += 1
+
+
+def _code_of(error: OSError | ValueError) -> str:
+    match error:
+        case ValueError():
+            return "path too long"
+        case FileNotFoundError():
+            return "vanished"
+        case Replaced():
+            return "replaced during the scan"
+        case TooLong():
+            return "too long without a size"
+    return "unreadable"
 
 
 def _entry(

@@ -1,6 +1,8 @@
 """What a job takes: the included paths in scan order, the excluded patterns, and whether mount points are entered.
 
-Patterns mean what they mean in a .gitignore file at the file system's root. An included path itself is never excluded.
+Patterns mean what they mean in a .gitignore file at the file system's root. An included path is never excluded, and a
+pattern that would exclude it says nothing about what is below it. With `one_file_system` each included path brings its
+own file system, also where it is inside another one.
 """
 
 import os
@@ -12,6 +14,9 @@ from pathspec import GitIgnoreSpec
 
 from tools.client.failure import Failure
 
+Matcher = Callable[[bytes, bool], bool]
+"""Whether a path is excluded; the second says whether it is a directory."""
+
 
 def scan_key(path: bytes) -> bytes:
     """Paths in the order of the scan are those in the order of these keys."""
@@ -20,12 +25,20 @@ def scan_key(path: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`roots` are without the leading slash, in scan order, none inside another; `kept_out` is the state directory."""
+    """`roots` are without the leading slash, in scan order, none inside another; `inner` are the included paths inside
+    a root, `leading` the directories between the two; `kept_out` is the state directory.
+    """
 
     roots: tuple[bytes, ...]
-    is_excluded: Callable[[bytes, bool], bool] | None
+    inner: frozenset[bytes]
+    leading: frozenset[bytes]
+    exclude: tuple[str, ...]
     one_file_system: bool
     kept_out: tuple[int, int] | None
+
+    def matcher_below(self, include: bytes) -> Matcher | None:
+        """What excludes paths below one included path."""
+        return _matcher(self.exclude, include)
 
 
 def make_selection(
@@ -35,11 +48,16 @@ def make_selection(
     if state_directory is not None:
         status = os.stat(state_directory)
         kept_out = (status.st_dev, status.st_ino)
-    return Selection(merge_includes(include), _matcher(tuple(exclude)), one_file_system, kept_out)
+    include, patterns = tuple(include), tuple(exclude)
+    roots = merge_includes(include)
+    inner = frozenset(map(plain_path, include)).difference(roots)
+    leading = frozenset(above for path in inner for above in parents(path) if _is_below_any(above, roots)) - inner
+    _spec(patterns)
+    return Selection(roots, inner, leading, patterns, one_file_system, kept_out)
 
 
 def merge_includes(include: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Absolute paths, each once; one inside another is dropped."""
+    """The outermost of absolute paths, each once."""
     merged: list[bytes] = []
     for path in sorted({plain_path(path) for path in include}, key=scan_key):
         if not merged or not is_inside(path, merged[-1]):
@@ -70,16 +88,27 @@ def plain_path(path: bytes) -> bytes:
     return b"/".join(part for part in components if part not in (b"", b"."))
 
 
-def _matcher(patterns: tuple[str, ...]) -> Callable[[bytes, bool], bool] | None:
+def _is_below_any(path: bytes, roots: tuple[bytes, ...]) -> bool:
+    return any(path != root and is_inside(path, root) for root in roots)
+
+
+def _matcher(patterns: tuple[str, ...], include: bytes) -> Matcher | None:
     if not patterns:
         return None
-    try:
-        spec = GitIgnoreSpec.from_lines(patterns)
-    except ValueError as error:
-        raise Failure("bad_request", f"an exclude pattern of the job is not valid: {error}", "change the job") from None
+    spec = _spec(patterns)
+    itself = os.fsdecode(include) + "/"
+    if include and spec.match_file(itself):
+        spec = GitIgnoreSpec([pattern for pattern in spec.patterns if pattern.match_file(itself) is None])
 
     def is_excluded(path: bytes, is_directory: bool) -> bool:
         text = os.fsdecode(path)
         return spec.match_file(text + "/" if is_directory else text)
 
     return is_excluded
+
+
+def _spec(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise Failure("bad_request", f"an exclude pattern of the job is not valid: {error}", "change the job") from None

@@ -10,6 +10,7 @@ from tools.agent.budget import ByteBudget
 from tools.agent.outgoing import Outgoing, RecordMaker
 from tools.agent.upload import Upload
 from tools.client.offload import compute
+from tools.client.record_format import RecordType
 from tools.client.session import VaultSession
 
 # Ids offered lately, so that a chunk that comes twice in a run is sent once; about 20 MB.
@@ -20,7 +21,7 @@ class Sender:
     def __init__(
         self, session: VaultSession, run_id: bytes, maker: RecordMaker, upload: Upload, budget: ByteBudget
     ) -> None:
-        self.sent_content_bytes = 0
+        self.sent_content_bytes = 0  # of files; manifest blocks and companions are no content
         self._session = session
         self._run_id = run_id
         self._maker = maker
@@ -35,7 +36,7 @@ class Sender:
         if not missing:
             await self._budget.give_back(held_bytes)
             return
-        self.sent_content_bytes += sum(len(item.content) for item in missing)
+        self.sent_content_bytes += sum(len(item.content) for item in missing if item.type == RecordType.DATA)
         records = await compute(self._maker.seal, missing)
         missing.clear()
         await self._upload.send(records, held_bytes)

@@ -51,6 +51,20 @@ class KnownHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     root_hash: _Hash
 
 
+class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A root that was sent to be committed, kept until its fate is known: the vault's answer may be lost."""
+
+    timeline: int
+    sequence: int
+    root_hash: _Hash
+
+
+class _JobNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which job each name stood for when this agent first backed it up."""
+
+    job_ids: dict[str, _Id]
+
+
 class _UsedMessages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message_ids: list[_Id]
 
@@ -77,9 +91,19 @@ class JobState:
     def save_head(self, head: KnownHead) -> None:
         self._write("head.json", _json(head))
 
-    def is_used(self, message_id: bytes) -> bool:
-        used = _load_json(self.directory / "used-secrets.json", _UsedMessages)
-        return used is not None and message_id.hex() in used.message_ids
+    def load_pending(self) -> PendingRoot | None:
+        return _load_json(self.directory / "pending.json", PendingRoot)
+
+    def save_pending(self, pending: PendingRoot) -> None:
+        self._write("pending.json", _json(pending))
+
+    def forget_pending(self) -> None:
+        (self.directory / "pending.json").unlink(missing_ok=True)
+
+    @property
+    def has_made_keyring(self) -> bool:
+        """Whether the vault has acknowledged a keyring that was made here."""
+        return (self.directory / "used-secrets.json").exists()
 
     def mark_used(self, message_id: bytes) -> None:
         used = _load_json(self.directory / "used-secrets.json", _UsedMessages)
@@ -106,6 +130,22 @@ class StateDirectory:
 
     def job(self, job_id: bytes) -> JobState:
         return JobState(self.path / "jobs" / job_id.hex())
+
+    @property
+    def names_path(self) -> Path:
+        return self.path / "jobs" / "names.json"
+
+    def known_job_id(self, name: str) -> bytes | None:
+        """The job that the name stood for until now."""
+        names = _load_json(self.names_path, _JobNames)
+        known = names.job_ids.get(name) if names is not None else None
+        return bytes.fromhex(known) if known is not None else None
+
+    def save_job_id(self, name: str, job_id: bytes) -> None:
+        names = _load_json(self.names_path, _JobNames)
+        known = names.job_ids if names is not None else {}
+        self.names_path.parent.mkdir(mode=0o700, exist_ok=True)
+        _replace(self.names_path, _json(_JobNames({**known, name: job_id.hex()})))
 
     def load_identity(self) -> Identity:
         identity = _load_json(self.path / "identity.json", Identity)

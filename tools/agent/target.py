@@ -7,12 +7,17 @@ cost few calls. For one thread at a time.
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Leave = Callable[[int], None]
 """What remains to be done with a directory's descriptor when everything in it is written."""
+
+
+LeaveMade = Callable[[bytes], Leave | None]
+"""Asked for a directory that had to be made although it is no entry that is restored."""
 
 
 class InTheWay(OSError):
@@ -29,10 +34,11 @@ class _Level:
 
 
 class Target:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, leave_made: LeaveMade = lambda path: None) -> None:
         """`root` itself may be reached through links: it is what the person named."""
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._levels = [_Level(b"", descriptor)]
+        self._leave_made = leave_made
 
     @property
     def root(self) -> int:
@@ -43,7 +49,7 @@ class Target:
         return self._reach(path, is_made=False)
 
     def make(self, path: bytes) -> int:
-        """The descriptor of a directory, which is made with the usual mode where it is missing."""
+        """The descriptor of a directory; it and those above it are made where missing, closed to others."""
         descriptor = self._reach(path, is_made=True)
         assert descriptor is not None
         return descriptor
@@ -72,16 +78,20 @@ class Target:
     def _reach(self, path: bytes, *, is_made: bool) -> int | None:
         components = path.split(b"/") if path else []
         self._leave_others(components)
-        for name in components[len(self._levels) - 1 :]:
-            above = self._levels[-1].descriptor
+        for depth in range(len(self._levels), len(components) + 1):
+            name, above = components[depth - 1], self._levels[-1].descriptor
+            leave = None
             try:
                 descriptor = _open_below(name, above)
             except FileNotFoundError:
                 if not is_made:
                     return None
-                os.mkdir(name, dir_fd=above)
+                with suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=above)
+                    leave = self._leave_made(b"/".join(components[:depth]))
                 descriptor = _open_below(name, above)
             self._levels.append(_Level(name, descriptor))
+            self._levels[-1].leave = leave
         return self._levels[-1].descriptor
 
     def _leave_others(self, components: list[bytes]) -> None:

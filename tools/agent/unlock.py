@@ -2,6 +2,7 @@
 
 Order: the vault's parameters (judged against bounds) give proof and opening key; the proof gives slot and root; the
 slot gives the keyring; its signing key must have signed the root, the pinned vault key must have countersigned it.
+Which job and computer it is, is compared with what this agent knows and was asked for, never with the vault's words.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tools.agent.fetch import Fetcher, open_safeset_records
 from tools.agent.head import check_restored
 from tools.agent.state import Identity, StateDirectory
 from tools.client.failure import Failure
-from tools.client.keyring import Keyring, signing_public_key
+from tools.client.keyring import Keyring, Unattended, signing_public_key
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
@@ -66,8 +67,11 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
     try:
         keyring = await compute(open_slot_copies, answer.slots, keys)
         root = _checked_root(answer, parameters, keyring, identity)
+        if wanted.computer is None:
+            _check_own(state, identity, root)
         fetcher = Fetcher(session, answer.ticket, keyring, root)
         payload, block = await compute(open_safeset_records, fetcher, answer, bytes(raw))
+        _check_names(payload, wanted, identity)
     except WrongPassword:
         raise _wrong(secret) from None
     except SlotDamaged as error:
@@ -118,6 +122,25 @@ def _checked_root(
         bytes.fromhex(identity.vault_key),
     )  # fmt: skip
     return root
+
+
+def _check_own(state: StateDirectory, identity: Identity, root: Root) -> None:
+    """A job of this computer: by its identity and, where it has backed the job up, by the job's keyring."""
+    if root.computer_id.hex() != identity.computer_id:
+        raise IntegrityError("the vault answered with a safeset of another computer than this one")
+    saved = state.job(root.job_id).load_unattended()
+    if saved is not None and Unattended.decode(saved).keyring_id != root.keyring_id:
+        raise IntegrityError("the vault answered with a safeset of another keyring than this computer's job has")
+
+
+def _check_names(payload: Payload, wanted: Wanted, identity: Identity) -> None:
+    """The names that were sealed, with those that the person meant; names are unique regardless of case."""
+    job, computer = wanted.job, wanted.computer or identity.computer
+    if (payload.job_name.casefold(), payload.computer_name.casefold()) != (job.casefold(), computer.casefold()):
+        raise IntegrityError(
+            f"the vault answered with a safeset of job {payload.job_name!r} of computer {payload.computer_name!r},"
+            f" not of job {job!r} of computer {computer!r}"
+        )
 
 
 def _wrong(secret: Secret) -> Failure:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.agent.selection import Selection, parents
+from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
 
 OPEN_DIRECTORIES_MAX = 200
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Going through a directory needs the permission to search it only.
+_PASS_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Warn = Callable[[bytes, str], None]
 
@@ -30,18 +32,28 @@ class Found(NamedTuple):
     name: bytes
 
 
+class _Scope(NamedTuple):
+    """What goes for a directory: the device of its included path, the patterns, and whether only what leads to another
+    included path is taken."""
+
+    device: int
+    is_excluded: Matcher | None
+    leads_only: bool
+
+
 class _Level:
     """One directory on the way down. Its descriptor is closed while too many below it are open."""
 
-    __slots__ = ("descriptor", "device", "inode", "names", "prefix")
+    __slots__ = ("descriptor", "device", "inode", "names", "prefix", "scope")
 
-    def __init__(self, descriptor: int, prefix: bytes, names: Iterator[bytes]) -> None:
+    def __init__(self, descriptor: int, prefix: bytes, names: Iterator[bytes], scope: _Scope) -> None:
         status = os.fstat(descriptor)
         self.descriptor = descriptor
         self.device = status.st_dev
         self.inode = status.st_ino
         self.prefix = prefix
         self.names = names
+        self.scope = scope
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -57,6 +69,8 @@ class TreeWalk:
         self._spool = spool
         self._warn = warn
         self._names_in_memory_max = names_in_memory_max
+        self._forced = selection.inner | selection.leading
+        self._inner_left = set(selection.inner)
         self.roots_found = 0
         raise_descriptor_limit()
 
@@ -65,6 +79,7 @@ class TreeWalk:
         for root in self._selection.roots:
             yield from self._above(root, told)
             yield from self._below(root)
+            self._tell_not_reached(root)
 
     def _above(self, root: bytes, told: set[bytes]) -> Iterator[Found]:
         """The directories that lead to an included path, for their owner, mode and time."""
@@ -83,25 +98,41 @@ class TreeWalk:
         try:
             directory = open_directory(os.path.dirname(root))
         except OSError as error:
-            self._warn(root, "include goes through a link" if is_link_error(error) else "include not found")
+            self._warn(root, _include_code(error))
             return
         name = os.path.basename(root)
         try:
             status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
-        except OSError:
-            self._warn(root, "include not found")
+        except OSError as error:
+            self._warn(root, _include_code(error))
             os.close(directory)
             return
         self.roots_found += 1
+        self._warn_of_link(root, status)
+        top = None
         try:
             yield Found(root, status, directory, name)
-            top = self._open(root, name or b".", directory) if stat.S_ISDIR(status.st_mode) else None
+            if stat.S_ISDIR(status.st_mode):
+                top = self._open(root, name or b".", directory, self._scope_of_include(root, status))
         finally:
             os.close(directory)
         if top is not None:
-            yield from self._tree(top, status.st_dev)
+            yield from self._tree(top)
 
-    def _tree(self, top: _Level, device: int) -> Iterator[Found]:
+    def _scope_of_include(self, path: bytes, status: os.stat_result) -> _Scope:
+        return _Scope(status.st_dev, self._selection.matcher_below(path), False)
+
+    def _warn_of_link(self, include: bytes, status: os.stat_result) -> None:
+        if stat.S_ISLNK(status.st_mode):
+            self._warn(include, "include is a link")
+
+    def _tell_not_reached(self, root: bytes) -> None:
+        lost = sorted((path for path in self._inner_left if is_inside(path, root)), key=scan_key)
+        self._inner_left.difference_update(lost)
+        for path in lost:
+            self._warn(path, "include not reached")
+
+    def _tree(self, top: _Level) -> Iterator[Found]:
         levels = [top]
         try:
             while levels:
@@ -117,41 +148,60 @@ class TreeWalk:
                     self._reopen(level, levels)
                     level.close()
                 else:
-                    self._descend(found, levels, device)
+                    self._descend(found, levels)
         finally:
             for level in levels:
                 level.close()
 
     def _entries(self, level: _Level) -> Iterator[Found]:
         """The rest of one directory's entries; a hot loop, one turn for each thing on the disk."""
-        is_excluded, kept_out = self._selection.is_excluded, self._selection.kept_out
+        kept_out, forced = self._selection.kept_out, self._forced
+        is_excluded, leads_only = level.scope.is_excluded, level.scope.leads_only
         prefix, descriptor = level.prefix, level.descriptor
         if descriptor < 0:
             return
         for name in level.names:
             path = prefix + name
+            is_forced = bool(forced) and path in forced
+            if leads_only and not is_forced:
+                continue
             try:
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             except OSError as error:
                 self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
                 continue
-            if is_excluded is not None and is_excluded(path, stat.S_ISDIR(status.st_mode)):
+            if is_excluded is not None and not is_forced and is_excluded(path, stat.S_ISDIR(status.st_mode)):
                 continue
             if kept_out is not None and status.st_ino == kept_out[1] and status.st_dev == kept_out[0]:
                 continue
+            if is_forced and path in self._inner_left:
+                self._inner_left.remove(path)
+                self._warn_of_link(path, status)
             yield Found(path, status, descriptor, name)
 
-    def _descend(self, found: Found, levels: list[_Level], device: int) -> None:
-        if self._selection.one_file_system and found.status.st_dev != device:
+    def _descend(self, found: Found, levels: list[_Level]) -> None:
+        scope = self._scope_below(found, levels[-1].scope)
+        if scope is None:
             return
-        level = self._open(found.path, found.name, found.directory)
+        level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
             return
         levels.append(level)
         if len(levels) > OPEN_DIRECTORIES_MAX:
             levels[-OPEN_DIRECTORIES_MAX - 1].close()
 
-    def _open(self, path: bytes, name: bytes, directory: int) -> _Level | None:
+    def _scope_below(self, found: Found, above: _Scope) -> _Scope | None:
+        """None when nothing of the directory is taken."""
+        path, device = found.path, found.status.st_dev
+        if path in self._selection.inner:
+            return self._scope_of_include(path, found.status)
+        is_foreign = self._selection.one_file_system and device != above.device
+        if path not in self._selection.leading:
+            return None if is_foreign else above
+        is_excluded = above.is_excluded is not None and above.is_excluded(path, True)
+        return above._replace(leads_only=True) if is_foreign or is_excluded else above
+
+    def _open(self, path: bytes, name: bytes, directory: int, scope: _Scope) -> _Level | None:
         descriptor = -1
         try:
             descriptor = os.open(name, _OPEN_DIRECTORY, dir_fd=directory)
@@ -161,7 +211,7 @@ class TreeWalk:
                 os.close(descriptor)
             self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
             return None
-        return _Level(descriptor, path + b"/" if path else b"", names)
+        return _Level(descriptor, path + b"/" if path else b"", names, scope)
 
     def _reopen(self, below: _Level, levels: list[_Level]) -> None:
         """Opens the directory above again where it was closed on the way down; it must still be the same one."""
@@ -182,19 +232,22 @@ class TreeWalk:
 
 
 def open_directory(path: bytes) -> int:
-    """Opens a directory given without its leading slash, component by component; a link on the way is an error."""
-    descriptor = os.open(b"/", _OPEN_DIRECTORY)
+    """Opens a directory given without its leading slash, component by component, to name what is in it and not to list
+    it; a link on the way is an error."""
+    descriptor = os.open(b"/", _PASS_DIRECTORY)
     for component in path.split(b"/") if path else ():
         try:
-            below = os.open(component, _OPEN_DIRECTORY, dir_fd=descriptor)
+            below = os.open(component, _PASS_DIRECTORY, dir_fd=descriptor)
         finally:
             os.close(descriptor)
         descriptor = below
     return descriptor
 
 
-def is_link_error(error: OSError) -> bool:
-    return error.errno in (errno.ELOOP, errno.ENOTDIR)
+def _include_code(error: OSError) -> str:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return "include goes through a link"
+    return "include not found" if error.errno == errno.ENOENT else "unreadable"
 
 
 def raise_descriptor_limit() -> None:

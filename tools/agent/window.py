@@ -26,6 +26,13 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Above:
+    """A directory above what was selected: it gets its metadata where it has to be made, else it stays as it is."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The next bytes of the file that was begun last."""
 
@@ -39,7 +46,7 @@ class End:
     """The file is whole."""
 
 
-Step = Begin | Part | End
+Step = Above | Begin | Part | End
 
 
 @dataclass(slots=True)

@@ -1,12 +1,14 @@
 """Writes windows below the target: files under a temporary name until they are whole and compared, then renamed.
 
 Invariants: nothing outside the target is touched whatever the manifest says; no half file bears its final name; a file
-is compared with its hash before it gets its name. One worker thread at a time.
+is compared with its hash before it gets its name, and then gets it whether or not its metadata can be set. One worker
+thread at a time.
 """
 
 import errno
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,19 @@ from blake3 import blake3
 
 from tools.agent.metadata import apply_link_metadata, apply_metadata
 from tools.agent.missed import Missed
+from tools.agent.place import place
 from tools.agent.survey import Overwrite
-from tools.agent.sync import sync_file_system
-from tools.agent.target import InTheWay, Target
-from tools.agent.window import Begin, Part, Window
+from tools.agent.sync import WrittenFileSystems
+from tools.agent.target import InTheWay, Leave, Target
+from tools.agent.window import Above, Begin, Part, Window
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Extra, Kind, check_path
 from tools.client.record_format import IntegrityError
 
 DAMAGED = "damaged"
+METADATA_NOT_SET = "metadata not set"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CLOSED = -1
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -53,21 +58,32 @@ class _OpenFile:
             self.hasher.digest() == entry.hash if entry.size else entry.hash is None
         )
 
-    def keep(self) -> None:
-        apply_metadata(self.descriptor, self.entry)
-        os.rename(self.temporary, self.name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
-        os.close(self.descriptor)
+    def keep(self, overwrite: Overwrite) -> bool:
+        """Is its metadata set? It is closed before it gets its name: closing may tell of lost writes."""
+        is_set = apply_metadata(self.descriptor, self.entry)
+        self._close()
+        place(self.temporary, self.name, self.directory, overwrite)
+        return is_set
 
     def discard(self) -> None:
-        os.close(self.descriptor)
-        os.unlink(self.temporary, dir_fd=self.directory)
+        with suppress(OSError):
+            self._close()
+        with suppress(OSError):
+            os.unlink(self.temporary, dir_fd=self.directory)
+
+    def _close(self) -> None:
+        if self.descriptor != _CLOSED:
+            descriptor, self.descriptor = self.descriptor, _CLOSED
+            os.close(descriptor)
 
 
 class TreeWriter:
     def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, missed: Missed) -> None:
         self.files = 0
         self.bytes = 0
-        self._target = Target(root)
+        self._target = Target(root, self._leave_made)
+        self._above: dict[bytes, Entry] = {}
+        self._written = WrittenFileSystems()
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missed = missed
@@ -77,6 +93,8 @@ class TreeWriter:
         """The chunks of the window are there, or say why not."""
         for step in window.steps:
             match step:
+                case Above():
+                    self._above[step.entry.path] = step.entry
                 case Begin():
                     self._guarded(step.entry, self._begin, step.entry)
                 case Part():
@@ -87,14 +105,20 @@ class TreeWriter:
                         self._guarded(self._file.entry, self._end, self._file)
 
     def close(self) -> None:
-        """Removes a half file and gives directories their times, then waits until everything is on the disk."""
+        """Removes a half file and gives directories their times, then waits until everything is on the disks."""
         self._discard()
-        held = os.dup(self._target.root)
         try:
             self._target.close()
-            sync_file_system(held)
         finally:
-            os.close(held)
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
+            self._written.sync()
+        except OSError as error:
+            code = "no_space" if error.errno in _FULL_DISK else "failed"
+            message = f"some of what was restored did not reach the disk: {error.strerror}"
+            raise Failure(code, message, "check the disk and its space, then restore to another directory") from None
 
     def _guarded(self, entry: Entry, action: Any, *arguments: Any) -> None:
         """One entry that cannot be written is named and the rest goes on; a full disk ends the restore."""
@@ -106,6 +130,9 @@ class TreeWriter:
         except InTheWay:
             self._discard()
             self._missed.add(entry.path, "in the way")
+        except FileExistsError:
+            self._discard()
+            self._missed.add(entry.path, "exists")
         except OSError as error:
             self._discard()
             if error.errno in _FULL_DISK:
@@ -122,30 +149,48 @@ class TreeWriter:
         elif entry.kind == Kind.SYMBOLIC_LINK:
             self._make_link(entry)
         else:
-            parent = entry.path.rpartition(b"/")[0]
-            self._file = _OpenFile(entry, self._target.make(parent), self._hash_key)
+            self._file = _OpenFile(entry, self._parent_of(entry), self._hash_key)
+
+    def _parent_of(self, entry: Entry) -> int:
+        directory = self._target.make(entry.path.rpartition(b"/")[0])
+        self._written.add(directory)
+        return directory
 
     def _make_directory(self, entry: Entry) -> None:
         if not entry.path:
             return
         descriptor, is_new = self._target.make_entry(entry.path)
+        self._written.add(descriptor)
         if is_new or self._overwrite is not Overwrite.never:
-            self._target.on_leave(entry.path, lambda held: self._guarded(entry, apply_metadata, held, entry))
+            self._target.on_leave(entry.path, self._leave(entry))
+
+    def _leave_made(self, path: bytes) -> Leave | None:
+        entry = self._above.get(path)
+        return None if entry is None else self._leave(entry)
+
+    def _leave(self, entry: Entry) -> Leave:
+        def leave(descriptor: int) -> None:
+            if not apply_metadata(descriptor, entry):
+                self._missed.add(entry.path, METADATA_NOT_SET)
+
+        return leave
 
     def _make_link(self, entry: Entry) -> None:
-        parent, _, name = entry.path.rpartition(b"/")
-        directory = self._target.make(parent)
+        directory = self._parent_of(entry)
         target = (entry.extras or {}).get(Extra.LINK_TARGET)
         if not target or b"\0" in target:
             raise IntegrityError("the link has no target")
         temporary = b".safeset-" + secrets.token_hex(8).encode()
         os.symlink(target, temporary, dir_fd=directory)
         try:
-            apply_link_metadata(temporary, directory, entry)
-            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            is_set = apply_link_metadata(temporary, directory, entry)
+            place(temporary, entry.path.rpartition(b"/")[2], directory, self._overwrite)
         except OSError:
-            os.unlink(temporary, dir_fd=directory)
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=directory)
             raise
+        if not is_set:
+            self._missed.add(entry.path, METADATA_NOT_SET)
 
     def _append(self, file: _OpenFile, part: Part) -> None:
         content = part.slot.content
@@ -158,8 +203,10 @@ class TreeWriter:
     def _end(self, file: _OpenFile) -> None:
         if not file.is_whole():
             raise IntegrityError("the content is not what the manifest says")
-        file.keep()
+        is_set = file.keep(self._overwrite)
         self._file = None
+        if not is_set:
+            self._missed.add(file.entry.path, METADATA_NOT_SET)
         self.files += 1
         self.bytes += file.written_bytes
 

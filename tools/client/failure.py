@@ -3,6 +3,8 @@
 Every error that may leave a command becomes a `Failure` here, once; scripts rely on the exit codes.
 """
 
+from collections.abc import Mapping
+
 from protocol.errors import EXIT_CODES, ErrorCode, LocalProtocolError, RemoteProtocolError
 
 INTERRUPTED = "interrupted"
@@ -17,13 +19,14 @@ _CLIENT_EXIT_CODES = {"failed": EXIT_FAILED, "usage": 2, UNREACHABLE: 8, INTERRU
 
 
 class Failure(Exception):
-    """The end of a command; `code` is one of the protocol's or of this file."""
+    """The end of a command; `code` is one of the protocol's or of this file, `details` more keys for scripts."""
 
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, code: str, message: str, hint: str = "", details: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
+        self.details = dict(details or {})
 
     @property
     def exit_code(self) -> int:

@@ -53,7 +53,7 @@ class Extra(IntEnum):
 
 _EXTRA_TYPES: dict[int, type] = {1: bytes, 2: bytes, 3: list, 4: dict, 5: list, 6: int, 7: dict, 8: int}
 
-_ALTERNATE_STREAMS = 3  # in the map of extra 7; their extents count in the leaf's chunks too
+_ALTERNATE_STREAMS = 3  # in the map of extra 7
 
 FLAG_CHANGED_WHILE_READ = 1
 FLAG_PARTLY_UNREADABLE = 2
@@ -131,6 +131,19 @@ def pack_prefix(entry: Entry) -> bytes:
 def pack_extras(entry: Entry) -> bytes | None:
     """The msgpack of the extras, or nothing where there are none."""
     return pack(entry.extras) if entry.extras else None
+
+
+def has_streams(entry: Entry) -> bool:
+    """Whether contents of alternate streams follow the entry's own `size` bytes in its extents."""
+    return bool(entry.extras and entry.extras.get(Extra.WINDOWS, {}).get(_ALTERNATE_STREAMS))
+
+
+def own_content_bytes(entry: Entry) -> int | None:
+    """How many of the bytes of its extents are the entry's own, None: all of them."""
+    if not has_streams(entry):
+        return None
+    holes = (entry.extras or {}).get(Extra.HOLES, [])
+    return max(0, entry.size - sum(holes[1::2]))
 
 
 def continues(entry: Entry, before: Entry | None) -> bool:
@@ -237,8 +250,16 @@ def _decode_extras(raw: Any) -> dict[int, Any]:
         if type(value) is not _EXTRA_TYPES.get(number):
             raise IntegrityError(f"extra {number!r} is unknown to this program or has the wrong type")
     if _ALTERNATE_STREAMS in raw.get(Extra.WINDOWS, ()):
-        raise IntegrityError("an entry has alternate streams, which this program cannot read")
+        _check_streams(raw[Extra.WINDOWS][_ALTERNATE_STREAMS])
     for number in (Extra.DEVICE, Extra.HOLES):
         for value in raw.get(number, ()):
             counted(value, 0, _U64_MAX, f"a number in extra {number}")
     return raw
+
+
+def _check_streams(raw: Any) -> None:
+    for name, stream in typed(raw, dict, "an entry's alternate streams").items():
+        size, hash = elements(stream, 2, f"alternate stream {name!r}")
+        typed(name, str, "an alternate stream's name")
+        counted(size, 0, _TIME_MAX, "an alternate stream's size")
+        sized(hash, 32, "an alternate stream's hash")

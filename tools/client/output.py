@@ -36,4 +36,5 @@ class Output:
         click.echo(f"error: {escape_text(failure.message)}", err=True)
         if failure.hint:
             click.echo(f"hint: {escape_text(failure.hint)}", err=True)
-        self.line({"type": "error", "code": failure.code, "message": failure.message, "hint": failure.hint})
+        error = {"type": "error", "code": failure.code, "message": failure.message, "hint": failure.hint}
+        self.line(error | failure.details)

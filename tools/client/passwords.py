@@ -1,7 +1,9 @@
 """Where a job password comes from: a file, standard input, another program or the terminal; never an argument."""
 
 import getpass
+import os
 import shlex
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +23,7 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class PasswordSource:
-    """`file` is a path or `-`, `command` a command line; with neither the terminal is asked."""
+    """`file` is a path or `-`, `command` a command line; with neither, or with `-` at a terminal, people are asked."""
 
     file: str | None = None
     command: str | None = None
@@ -51,6 +53,8 @@ def read_new_password(source: PasswordSource, purpose: str, ask: Ask = getpass.g
 def _given_password(source: PasswordSource) -> str | None:
     if source.file is not None and source.command is not None:
         raise Failure("usage", "--password-file and --password-command exclude each other", "give one of them")
+    if source.file == "-" and sys.stdin.isatty():
+        return None
     if source.file is not None:
         name = "standard input" if source.file == "-" else f"password file {source.file}"
         return _one_line(_file_bytes(source.file), name)
@@ -64,9 +68,13 @@ def _file_bytes(file: str) -> bytes:
         return sys.stdin.buffer.read(PASSWORD_BYTES_MAX + 1)
     try:
         with Path(file).open("rb") as handle:
-            return handle.read(PASSWORD_BYTES_MAX + 1)
+            status = os.fstat(handle.fileno())
+            data = handle.read(PASSWORD_BYTES_MAX + 1)
     except OSError as error:
         raise Failure("usage", f"password file {file} cannot be read: {error.strerror}", _SOURCES_HINT) from None
+    if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077:
+        raise Failure("not_allowed", f"password file {file} may be read by other users", f"run: chmod 600 {file}")
+    return data
 
 
 def _command_bytes(command: str) -> bytes:

@@ -68,6 +68,8 @@ class Payload:
     top_companion: bytes
     level: int
     host_name: str
+    job_name: str
+    computer_name: str
     includes: tuple[bytes, ...]
     excludes: tuple[str, ...]
     agent_version: str
@@ -121,8 +123,8 @@ def encode_payload(payload: Payload) -> bytes:
     """The plaintext of a record of type 4. Warnings beyond 1,000 or beyond the record's limit are left out."""
     p = payload
     head = [
-        _VERSION, p.top_block, p.top_companion, p.level, p.host_name, list(p.includes), list(p.excludes),
-        p.agent_version, p.begin_ns, p.end_ns,
+        _VERSION, p.top_block, p.top_companion, p.level, p.host_name, p.job_name, p.computer_name,
+        list(p.includes), list(p.excludes), p.agent_version, p.begin_ns, p.end_ns,
     ]  # fmt: skip
     limit = PLAIN_BYTES_MAX[RecordType.ROOT]
     room = limit - len(pack([*head, []])) - 4  # an array of up to 1,000 needs two bytes more than an empty one
@@ -139,20 +141,22 @@ def encode_payload(payload: Payload) -> bytes:
 
 def decode_payload(plaintext: Buffer) -> Payload:
     """Raises IntegrityError that names the field."""
-    array = elements(unpack_array(plaintext, "root payload"), 11, "root payload")
+    array = elements(unpack_array(plaintext, "root payload"), 13, "root payload")
     counted(array[0], _VERSION, _VERSION, "the version of the root payload")
-    warnings = [elements(item, 2, "warning") for item in typed(array[10], list, "warnings")]
+    warnings = [elements(item, 2, "warning") for item in typed(array[12], list, "warnings")]
     counted(len(warnings), 0, WARNINGS_MAX, "the number of warnings")
     return Payload(
         sized(array[1], 32, "top block"),
         sized(array[2], 32, "top companion"),
         counted(array[3], 0, _LEVEL_MAX, "level"),
         typed(array[4], str, "host name"),
-        tuple(typed(item, bytes, "include") for item in typed(array[5], list, "includes")),
-        tuple(typed(item, str, "exclude") for item in typed(array[6], list, "excludes")),
-        typed(array[7], str, "agent version"),
-        counted(array[8], -_TIME_MAX, _TIME_MAX, "begin"),
-        counted(array[9], -_TIME_MAX, _TIME_MAX, "end"),
+        typed(array[5], str, "job name"),
+        typed(array[6], str, "computer name"),
+        tuple(typed(item, bytes, "include") for item in typed(array[7], list, "includes")),
+        tuple(typed(item, str, "exclude") for item in typed(array[8], list, "excludes")),
+        typed(array[9], str, "agent version"),
+        counted(array[10], -_TIME_MAX, _TIME_MAX, "begin"),
+        counted(array[11], -_TIME_MAX, _TIME_MAX, "end"),
         tuple((typed(path, bytes, "warning's path"), typed(code, str, "warning's code")) for path, code in warnings),
     )
 

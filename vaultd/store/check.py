@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from vaultd.store.check_containers import ContainerCheck
 from vaultd.store.check_journal import JournalCheck
-from vaultd.store.checkpoint import checkpoint_name, list_checkpoints, verify_checkpoint
+from vaultd.store.checkpoint import checkpoint_name, list_checkpoints, read_newest_checkpoint, verify_checkpoint
 from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door, read_file
@@ -99,6 +99,9 @@ class _Check:
                     continue
                 if header.vault_id != self._settings.vault_id or header.position.number != number:
                     self._report(Severity.damage, path, "its header names another vault or position")
+        directories = self._disks.copy_directories("checkpoints")
+        if count and read_newest_checkpoint(self._door, directories, self._settings.vault_id) is None:
+            self._report(Severity.damage, directories[0], "no checkpoint is left that could be used")
         return count
 
     def _open_index(self) -> Index | None:

@@ -12,6 +12,7 @@ from .hashing import unpack
 
 FILE, DIRECTORY, SYMBOLIC_LINK, FIFO, SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE, REPARSE_POINT = range(1, 9)
 LINK_TARGET, HARD_LINK, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS = range(1, 9)
+STREAMS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +139,17 @@ def parse_extents(flat: list[int], chunks: tuple[bytes, ...], path: bytes) -> tu
 
 
 def content(entry: Entry, chunk: Callable[[bytes], bytes]) -> bytes:
-    """The concatenation of the extents: what the file holds outside its holes."""
+    """What the file holds outside its holes: the concatenation of the extents, without the alternate streams."""
     parts = []
     for extent in entry.extents:
         part = chunk(extent.chunk)[extent.offset : extent.offset + extent.length]
         require(len(part) == extent.length, f"an extent of {entry.path!r} passes the end of its chunk")
         parts.append(part)
-    return b"".join(parts)
+    data = b"".join(parts)
+    streams = entry.extras.get(WINDOWS, {}).get(STREAMS, {})
+    own = len(data) - sum(size for size, _ in streams.values())
+    require(own >= 0, f"{entry.path!r} has fewer bytes than its streams")
+    return data[:own]
 
 
 def file_bytes(entry: Entry, data: bytes) -> bytes:

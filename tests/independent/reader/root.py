@@ -51,6 +51,8 @@ class Payload:
     top_companion: bytes
     level: int
     host_name: str
+    job_name: str
+    computer_name: str
     includes: list[bytes]
     excludes: list[str]
     agent_version: str
@@ -82,11 +84,13 @@ def verify_signature(root: Root, signing_seed: bytes) -> None:
 def parse_payload(plaintext: bytes, root: Root) -> Payload:
     """The opened payload; what it repeats of the public part must agree with it."""
     value = unpack(plaintext, "a root payload")
-    require(isinstance(value, list) and len(value) == 11, "a root payload is not an array of 11")
+    require(isinstance(value, list) and len(value) == 13, "a root payload is not an array of 13")
     require(value[0] == 1, f"root payload version {value[0]} is unknown")
-    warnings = [(path, code) for path, code in value[10]]
-    fields = [*value[1:10], warnings]
+    warnings = [(path, code) for path, code in value[12]]
+    fields = [*value[1:12], warnings]
     payload = Payload(*fields)
+    names = (payload.host_name, payload.job_name, payload.computer_name)
+    require(all(isinstance(name, str) for name in names), "a root payload has a name that is no text")
     top = (payload.top_block, payload.top_companion, payload.level)
     require(top == (root.top_block, root.top_companion, root.level), "the payload names another top than the root")
     require(len(warnings) <= 1000, "a root payload has more than 1,000 warnings")

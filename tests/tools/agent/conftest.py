@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -11,13 +11,14 @@ import pytest
 from protocol import messages as m
 from tests.tools.agent.fake_vault import FakeVault
 from tools.agent.backup import Agent, Done, back_up
-from tools.agent.entries import wanted_paths
+from tools.agent.entries import walk_safeset, wanted_paths
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.state import Identity, StateDirectory, create_state
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Secret, Wanted, unlock
 from tools.client.agent_key import create_agent_key
 from tools.client.job_secret import JobSecret, SecretAddress, seal_job_secret
+from tools.client.manifest import Entry, Kind
 
 ACCOUNT_ID, COMPUTER_ID, JOB_ID = b"a" * 16, b"c" * 16, b"j" * 16
 PASSWORD = "correct horse"
@@ -54,6 +55,14 @@ class Site:
         session = self.agent.session
         unlocked = await unlock(session, self.state, Wanted("job", None, sequence), secret)
         return await restore(unlocked, wanted_paths(paths), Destination(self.target, overwrite), lambda *_: None)
+
+    async def entries(self, sequence: int) -> list[Entry]:
+        """What a safeset says of the source and everything below it, but for the places of contents."""
+        unlocked = await unlock(self.agent.session, self.state, Wanted("job", None, sequence), PASSWORD)
+        found = [entry async for part in walk_safeset(unlocked, bytes(self.source)[1:]) for entry in part]
+        for entry in found:
+            assert entry.kind != Kind.FILE or sum(length for _, _, length in entry.extents) == entry.size
+        return [replace(entry, extents=()) for entry in found]
 
     @property
     def target(self) -> Path:

@@ -32,6 +32,7 @@ class FakeVault:
         self.roots: list[tuple[bytes, bytes]] = []
         self.ended: list[m.RunEndRequest] = []
         self.offered: list[bytes] = []
+        self.found: list[str] = []
         self.uploads = 0
         self.base_known = True
 
@@ -108,6 +109,13 @@ class FakeVault:
         self._check_presence(root[160:192], root[192:224])
         self.roots.append((root, payload))
         return m.SafesetCommitAnswer(len(self.roots), 2_000, self._countersign(root)), b""
+
+    def _safeset_find(self, request: m.SafesetFindRequest, raw: bytes) -> tuple[Any, bytes]:
+        for number, (root, _) in enumerate(self.roots, 1):
+            if blake3(root).digest() == request.root_hash:
+                self.found.append(request.root_hash.hex())
+                return m.SafesetFindAnswer(number, 2_000, self._countersign(root)), b""
+        raise RemoteProtocolError(ErrorCode.not_found, "There is no such safeset.", "")
 
     def _countersign(self, root: bytes) -> bytes:
         message = b"safeset countersignature v1" + blake3(root).digest() + self.vault_id + struct.pack("<q", 2_000)

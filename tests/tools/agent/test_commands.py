@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import trio
 
+from protocol.errors import ConnectionLost
+from tests.support.trees import write_tree
 from tests.tools.agent.conftest import PASSWORD, Site
 from tools.agent import connection
 from tools.agent.__main__ import main
 from tools.agent.state import lock_state
+from tools.client import manifest_walk
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,7 @@ def _no_wire(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def password_file(directory: Path, password: str) -> Iterator[str]:
     path = directory / "password"
+    path.touch(0o600)
     path.write_text(password + "\n")
     yield str(path)
 
@@ -61,7 +65,8 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
         assert code == 0
         assert lines[-1].items() >= {"type": "summary", "files": 1, "bytes": 7, "warnings": 0}.items()
         code, lines = run(site, capsys, "ls", "job", str(site.source / "file"), "--password-file", path)
-        assert (code, lines[0][0]["path"], lines[0][0]["size"]) == (0, str(site.source / "file"), 7)
+        assert (code, lines[0]["path"], lines[0]["size"]) == (0, str(site.source / "file"), 7)
+        assert lines[1:] == [{"type": "summary", "entries": 1, "complete": True}]
         code, _ = run(site, capsys, "ls", "job", "/nowhere", "--password-file", path)
         assert code == 4
         code, _ = run(site, capsys, "restore", "job", "--safeset", "9", "--target", "/tmp", "--password-file", path)
@@ -71,6 +76,32 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
     with password_file(site.directory, "wrong one") as path:
         code, lines = run(site, capsys, "ls", "job", "--password-file", path)
         assert (code, lines[-1]["code"]) == (12, "wrong_password")
+
+
+def test_what_is_not_stored_yet_is_said_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.source / "file").write_bytes(b"content")
+    (site.source / "same").hardlink_to(site.source / "file")
+    assert main.run(["--state", str(site.state.path), "backup", "job", "--json"]) == 0  # type: ignore[attr-defined]
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[-1])["not_stored"] == {"extended_attributes": 0, "hard_links": 1}
+    assert said.err.count("not stored yet") == 1
+
+
+def test_a_connection_that_ends_badly_after_the_safeset_is_a_note(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BadEnd:
+        async def __aenter__(self) -> Any:
+            await trio.lowlevel.checkpoint()
+            return site.vault
+
+        async def __aexit__(self, *_: object) -> None:
+            raise ConnectionLost("The connection was lost.")
+
+    monkeypatch.setattr(connection, "connect", lambda endpoint, program: BadEnd())
+    (site.source / "file").write_bytes(b"content")
+    code, lines = run(site, capsys, "backup", "job")
+    assert (code, lines[-1]["safeset"]) == (0, 1)
 
 
 def test_warnings_are_exit_code_3(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +121,23 @@ def test_damage_is_exit_code_9(site: Site, capsys: pytest.CaptureFixture[str]) -
         code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)
     assert (code, lines[-1]["type"], lines[-1]["code"]) == (9, "error", "damaged")
     assert {"type": "warning", "path": str(site.source / "file"), "code": "damaged"} in lines
+
+
+def test_a_listing_that_breaks_off_is_still_json_lines(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tree(site.source, small_files=2_000)
+    run(site, capsys, "backup", "job")
+    root = site.vault.roots[-1][0]
+    top_companion = site.vault.records[root[192:224]]
+    assert root[224] == 1, "the tree must be large enough for an inner block"
+    monkeypatch.setattr(manifest_walk, "LEAVES_AT_ONCE", 1)
+    del site.vault.records[top_companion[-32:]]
+    with password_file(site.directory, PASSWORD) as path:
+        code, lines = run(site, capsys, "ls", "job", "--password-file", path)
+    assert (code, lines[-1]["type"], lines[-1]["code"]) == (9, "error", "damaged")
+    assert len(lines) > 100
+    assert {line["type"] for line in lines[:-1]} == {"entry"}
 
 
 def test_an_unknown_job_is_exit_code_4(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

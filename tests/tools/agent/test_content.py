@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
 
 from tools.agent import content as content_module
-from tools.agent.content import LargeFile, Replaced, open_found, read_small
+from tools.agent.content import LargeFile, Replaced, TooLong, open_found, read_small
 from tools.agent.walk import Found
 from tools.client.chunker import CHUNK_MAX_BYTES, FileCutter
 
@@ -70,18 +71,43 @@ def test_a_file_that_never_rests_is_taken_and_marked(tmp_path: Path, meddle: Cal
     assert content.startswith(b"0")
 
 
-def test_a_link_or_another_file_in_its_place_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_took_its_place_is_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"mine")
     scanned = found(path)
-    (tmp_path / "other").write_bytes(b"other")
+    (tmp_path / "other").write_bytes(b"other one")
     os.replace(tmp_path / "other", path)
-    with pytest.raises(Replaced):
-        open_found(scanned)
+    descriptor, status = open_found(scanned)
+    assert read_small(descriptor, status)[0] == b"other one"
+    assert status.st_ino == path.stat().st_ino
+
+
+def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"mine")
+    scanned = found(path)
     path.unlink()
     path.symlink_to("/etc/passwd")
-    with pytest.raises(OSError, match=r"symbolic|Too many levels"):
+    with pytest.raises(Replaced):
         open_found(scanned)
+
+
+def test_a_file_that_is_replaced_each_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"mine")
+    scanned = found(path)
+    real, opened = os.open, []
+
+    def replacing_open(*arguments: Any, **more: Any) -> int:
+        opened.append(arguments)
+        path.rename(tmp_path / f"older-{len(opened)}")
+        path.write_bytes(b"next")
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(content_module.os, "open", replacing_open)
+    with pytest.raises(Replaced):
+        open_found(scanned)
+    assert len(opened) == content_module.ATTEMPTS_MAX
 
 
 @pytest.mark.parametrize("size", [1 << 20, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, (19 << 20) + 12_345])
@@ -120,3 +146,12 @@ def test_a_file_that_grows_for_ever_ends(tmp_path: Path) -> None:
     large._before = os.stat_result((*large._before[:6], 2 << 20, *large._before[7:10]))
     assert sum(chunk.size_bytes for chunk in large) == (2 << 20) + 1
     assert large.is_changed
+
+
+def test_a_sizeless_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3 << 20))
+    descriptor, _ = open_found(found(path))
+    assert sum(chunk.size_bytes for chunk in LargeFile(descriptor, KEY, FileCutter(SEED), 3 << 20)) == 3 << 20
+    with pytest.raises(TooLong):
+        list(LargeFile(descriptor, KEY, FileCutter(SEED), (3 << 20) - 1))

@@ -29,6 +29,35 @@ async def test_a_used_secret_is_refused(site: Site) -> None:
         await load(site)
 
 
+async def test_another_secret_for_a_job_that_has_its_keyring_is_refused(site: Site) -> None:
+    await load(site)
+    site.vault.keyring = None
+    address = SecretAddress(b"a" * 16, b"c" * 16, b"j" * 16)
+    own = _own_key(site)
+    secret = seal_job_secret(JobSecret("known to the vault", None), address, own.sealing_public, own.fingerprint)
+    site.vault.job = msgspec.structs.replace(site.vault.job, secret=secret)
+    with pytest.raises(Failure, match="made already"):
+        await load(site)
+    assert site.vault.keyring is None
+
+
+async def test_another_job_under_a_known_name_is_refused(site: Site) -> None:
+    await load(site)
+    address = SecretAddress(b"a" * 16, b"c" * 16, b"J" * 16)
+    own = _own_key(site)
+    secret = seal_job_secret(JobSecret("known to the vault", None), address, own.sealing_public, own.fingerprint)
+    site.vault.job = msgspec.structs.replace(site.vault.job, job_id=b"J" * 16, secret=secret)
+    site.vault.keyring = None
+    with pytest.raises(Failure, match="another job under the name") as caught:
+        await load(site)
+    assert caught.value.exit_code == 6
+    assert str(site.state.names_path) in caught.value.hint
+    assert site.vault.keyring is None
+    site.state.names_path.unlink()
+    await load(site)
+    assert site.vault.keyring is not None
+
+
 async def test_an_answer_that_was_lost_leaves_the_secret_usable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def lose(*arguments: object) -> None:
         raise ConnectionResetError

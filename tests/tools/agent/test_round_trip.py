@@ -1,14 +1,24 @@
 """Backups and restores against a fake vault, compared with rsync."""
 
+import itertools
 import os
 import shutil
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from tests.support.trees import change_tree, write_tree
 from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
+from tools.agent import scan as scan_module
+from tools.agent.scan import Scanner
 from tools.agent.survey import Overwrite
 from tools.client.failure import Failure
+from tools.client.manifest_writer import EntryTooLarge, ManifestWriter
 
 
 async def test_a_tree_comes_back_as_it_was(site: Site) -> None:
@@ -59,10 +69,100 @@ async def test_a_changed_run_over_the_cache_is_the_same_manifest_as_one_without(
     site.vault.base_known = False
     await site.back_up()
     without = site.vault.roots[-1][0]
-    # Bundles are made anew where nothing is known, so only the entries are the same: compare what comes back.
     assert with_cache[232:264] == without[232:264]
+    entries = await site.entries(3)
+    # Bundles are made anew where nothing is known, so where contents are may differ, and nothing else.
+    assert entries == await site.entries(4)
+    assert len(entries) > 150
     await site.restore(sequence=3)
     assert differences(site.source, site.restored_source) == ""
+
+
+@pytest.mark.parametrize("content", [b"changed", b""])
+@pytest.mark.parametrize("cause", ["unreadable", "vanished", "kind not stored yet", "metadata too large"])
+async def test_what_cannot_be_taken_is_not_said_to_be_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch, cause: str, content: bytes
+) -> None:
+    for name in ("before", "file", "last"):
+        (site.source / name).write_bytes(b"old content")
+    await site.back_up()
+    path = site.source / "file"
+    path.write_bytes(content)
+    with monkeypatch.context() as patch:
+        refuse(patch, path, cause)
+        done = await site.back_up()
+    assert done.missed.kept == [(bytes(path)[1:], cause)]
+    await site.restore()
+    assert sorted(os.listdir(site.restored_source)) == ["before", "last"]
+    with sqlite3.connect(next(site.state.path.rglob("cache.sqlite"))) as connection:
+        key = bytes(path)[1:].replace(b"/", b"\0")
+        assert connection.execute("SELECT count(*) FROM rows WHERE key = ?", (key,)).fetchone() == (0,)
+    connection.close()
+
+
+def refuse(patch: pytest.MonkeyPatch, path: Path, cause: str) -> None:
+    """From now on the path cannot be taken."""
+    if cause == "kind not stored yet":
+        path.unlink()
+        os.mkfifo(path)
+        return
+    what, name, error = {
+        "unreadable": (scan_module, "open_found", OSError(5, "Input/output error")),
+        "vanished": (scan_module, "open_found", FileNotFoundError(2, "No such file or directory")),
+        "metadata too large": (ManifestWriter, "add", EntryTooLarge("too large")),
+    }[cause]
+    real = getattr(what, name)
+
+    def refusing(*arguments: Any) -> Any:
+        if any(bytes(path)[1:] in (argument, getattr(argument, "path", None)) for argument in arguments):
+            raise error
+        return real(*arguments)
+
+    patch.setattr(what, name, refusing)
+
+
+async def test_a_file_without_a_size_is_read_to_its_end(site: Site) -> None:
+    path = Path("/proc/sys/kernel/ostype")
+    assert os.stat(path).st_size == 0
+    site.define(include=[bytes(path)])
+    for _ in range(2):
+        done = await site.back_up()
+        assert (done.missed.kept, done.scanned.bytes_read) == ([], 6)
+    await site.restore()
+    assert (site.target / "proc/sys/kernel/ostype").read_bytes() == b"Linux\n"
+
+
+async def test_what_was_sent_counts_contents_only(site: Site) -> None:
+    (site.source / "large").write_bytes(os.urandom(1 << 20))
+    done = await site.back_up()
+    assert (done.sent.content_bytes, done.reused_bytes) == (1 << 20, 0)
+
+
+async def test_a_long_scan_keeps_the_connection_alive(
+    site: Site, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The clock jumps while the scanning thread is busy: hours for the session, no time for the test."""
+    alive, asked_at = threading.Event(), []
+    real_jobs, real_batch = site.vault._agent_jobs, Scanner.next_batch
+
+    def jobs(*arguments: Any) -> Any:
+        asked_at.append(trio.current_time())
+        if len(asked_at) == 5:
+            alive.set()
+        return real_jobs(*arguments)
+
+    def slow_batch(scanner: Scanner) -> Any:
+        assert alive.wait(30)
+        return real_batch(scanner)
+
+    monkeypatch.setattr(site.vault, "_agent_jobs", jobs)
+    monkeypatch.setattr(Scanner, "next_batch", slow_batch)
+    (site.source / "file").write_bytes(b"1")
+    assert (await site.back_up()).safeset == 1
+    assert all(60 <= later - before < 120 for before, later in itertools.pairwise(asked_at))
+    asked = len(asked_at)
+    await trio.sleep(1_000)
+    assert len(asked_at) == asked
 
 
 async def test_an_insertion_sends_little(site: Site) -> None:

@@ -1,6 +1,8 @@
 """Batches: order, what waits for a bundle, what a second scan finds."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ KEYS = ScanKeys(b"h" * 32, b"seedseed")
 
 def scanner(root: Path, tmp_path: Path) -> Scanner:
     walk = TreeWalk(make_selection([bytes(root)], [], False, None), tmp_path, pytest.fail)
-    return Scanner(walk, Cache(tmp_path / "cache", Belonging(b"k" * 16, b"j" * 16, 1)), KEYS, Missed())
+    return Scanner(walk, Cache(tmp_path / "cache", Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1)), KEYS, Missed())
 
 
 def batches(scanning: Scanner) -> list[Batch]:
@@ -67,6 +69,47 @@ def test_protected_bytes_count_hard_links_once(tmp_path: Path) -> None:
     scanning = scanner(root, tmp_path)
     batches(scanning)
     assert (scanning.figures.files, scanning.figures.protected_bytes) == (4, 6)
+    assert scanning.figures.hard_links == 2
+
+
+def test_paths_with_extended_attributes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    for name in ("plain", "labelled", "marked", "unknown"):
+        (root / name).touch()
+    (root / "link").symlink_to("marked")
+    attributes = {"labelled": ["security.selinux"], "marked": ["security.selinux", "user.note"], "tree": ["user.x"]}
+
+    def listxattr(place: int | bytes, *, follow_symlinks: bool = True) -> list[str]:
+        assert isinstance(place, int) or not follow_symlinks
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{place}") if isinstance(place, int) else os.fsdecode(place))
+        if name == "unknown":
+            raise OSError(95, "Operation not supported")
+        return attributes.get(name, [])
+
+    monkeypatch.setattr(scan_module.os, "listxattr", listxattr)
+    scanning = scanner(root, tmp_path)
+    batches(scanning)
+    assert scanning.figures.extended_attributes == 2
+
+
+def test_the_clock_is_read_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was young when its reading began stays so, however long the reading takes."""
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "file").write_bytes(b"1")
+    clock = [(root / "file").stat().st_ctime_ns + 1_000_000]
+    real = scan_module.read_small
+
+    def read_slowly(*arguments: Any) -> Any:
+        clock[0] += 60_000_000_000
+        return real(*arguments)
+
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: clock[0])
+    monkeypatch.setattr(scan_module, "read_small", read_slowly)
+    (row,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
+    assert isinstance(row, ScanRow)
+    assert row.fingerprint.inode == 0
 
 
 def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

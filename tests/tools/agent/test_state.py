@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.agent.head import check_head
-from tools.agent.state import KnownHead, create_state, lock_state, open_state
+from tools.agent.state import KnownHead, PendingRoot, create_state, lock_state, open_state
 from tools.client.failure import Failure
 
 
@@ -43,14 +42,25 @@ def test_only_one_holds_the_lock(tmp_path: Path) -> None:
 
 def test_values_come_back(tmp_path: Path) -> None:
     job = create_state(tmp_path / "state").job(b"j" * 16)
-    assert (job.load_head(), job.load_unattended(), job.is_used(b"m" * 16)) == (None, None, False)
+    assert (job.load_head(), job.load_unattended(), job.has_made_keyring) == (None, None, False)
     head = KnownHead(timeline=1, sequence=7, root_hash="ab" * 32)
     job.save_head(head)
     job.mark_used(b"m" * 16)
-    job.mark_used(b"n" * 16)
-    assert (job.load_head(), job.is_used(b"m" * 16), job.is_used(b"n" * 16), job.is_used(b"o" * 16)) == (
-        head, True, True, False,
-    )  # fmt: skip
+    assert (job.load_head(), job.has_made_keyring) == (head, True)
+    pending = PendingRoot(timeline=1, sequence=8, root_hash="cd" * 32)
+    job.save_pending(pending)
+    assert job.load_pending() == pending
+    job.forget_pending()
+    job.forget_pending()
+    assert job.load_pending() is None
+
+
+def test_names_stand_for_jobs(tmp_path: Path) -> None:
+    state = create_state(tmp_path / "state")
+    assert state.known_job_id("job") is None
+    state.save_job_id("job", b"j" * 16)
+    state.save_job_id("other", b"o" * 16)
+    assert [state.known_job_id(name) for name in ("job", "other", "third")] == [b"j" * 16, b"o" * 16, None]
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -59,26 +69,3 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (job.directory / "head.json").write_bytes(b"{}")
     with pytest.raises(Failure, match=r"head\.json is damaged"):
         job.load_head()
-
-
-class Told:
-    def __init__(self, timeline: int, head_sequence: int, head_hash: bytes) -> None:
-        self.timeline = timeline
-        self.head_sequence = head_sequence
-        self.head_hash = head_hash
-
-
-@pytest.mark.parametrize(
-    "told", [Told(1, 6, b"\xab" * 32), Told(1, 7, b"\xac" * 32), Told(1, 0, bytes(32)), Told(2, 8, b"\xab" * 32)]
-)
-def test_a_head_that_went_back_is_damage(told: Told) -> None:
-    with pytest.raises(Failure) as caught:
-        check_head(KnownHead(timeline=1, sequence=7, root_hash="ab" * 32), told)
-    assert caught.value.exit_code == 9
-
-
-def test_the_same_or_a_newer_head_is_fine() -> None:
-    known = KnownHead(timeline=1, sequence=7, root_hash="ab" * 32)
-    check_head(known, Told(1, 7, b"\xab" * 32))
-    check_head(known, Told(1, 8, b"\xac" * 32))
-    check_head(None, Told(1, 0, bytes(32)))

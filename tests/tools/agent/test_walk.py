@@ -2,7 +2,10 @@
 
 import os
 import random
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,3 +144,111 @@ def test_an_include_that_is_gone_is_told(tmp_path: Path) -> None:
     assert paths[-1] == bytes(tmp_path / "there")[1:]
     assert walk_missed == [(bytes(tmp_path / "gone")[1:], "include not found")]
     assert walk.roots_found == 1
+
+
+def test_an_include_inside_an_excluded_directory_is_taken_whole(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    for name in ("cache/other", "cache/keep/deep", "cache/keep/cache", "plain"):
+        (root / name).mkdir(parents=True)
+    for name in ("cache/no", "cache/keep/yes", "cache/keep/deep/yes", "cache/keep/no.tmp", "plain/yes"):
+        (root / name).touch()
+    include = [bytes(root), bytes(root / "cache" / "keep")]
+    paths, missed = walked(make_selection(include, ["cache/", "*.tmp"], False, None), tmp_path)
+    names = [os.path.relpath(b"/" + path, bytes(root)) for path in below(paths, root)]
+    assert names == [
+        b".", b"cache", b"cache/keep", b"cache/keep/cache", b"cache/keep/deep", b"cache/keep/deep/yes",
+        b"cache/keep/yes", b"plain", b"plain/yes",
+    ]  # fmt: skip
+    assert missed == []
+
+
+def test_an_include_that_a_pattern_names_is_taken_whole(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    (root / "file").touch()
+    paths, _ = walked(make_selection([bytes(root)], ["cache/"], False, None), tmp_path)
+    assert below(paths, root) == [bytes(root)[1:], bytes(root / "file")[1:]]
+
+
+def test_an_include_on_another_file_system_is_taken_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "tree"
+    for name in ("mount/include/deep", "mount/other", "mount/include/third/inside", "plain"):
+        (root / name).mkdir(parents=True)
+    (root / "mount" / "include" / "file").touch()
+    devices = {path.stat().st_ino: 4_001 for path in [root / "mount", *(root / "mount").rglob("*")]}
+    third = root / "mount" / "include" / "third"
+    devices |= {path.stat().st_ino: 4_002 for path in [third, third / "inside"]}
+    real = os.stat
+
+    def stat_elsewhere(*arguments: Any, **more: Any) -> os.stat_result:
+        status = real(*arguments, **more)
+        return os.stat_result((*status[:2], devices.get(status.st_ino, status.st_dev), *status[3:]))
+
+    monkeypatch.setattr(walk_module.os, "stat", stat_elsewhere)
+    include = [bytes(root), bytes(root / "mount" / "include")]
+    paths, missed = walked(make_selection(include, [], True, None), tmp_path)
+    names = [os.path.relpath(b"/" + path, bytes(root)) for path in below(paths, root)]
+    assert names == [
+        b".", b"mount", b"mount/include", b"mount/include/deep", b"mount/include/file", b"mount/include/third",
+        b"plain",
+    ]  # fmt: skip
+    assert missed == []
+
+
+def test_an_include_that_is_not_in_the_one_around_it_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    include = [bytes(root), bytes(root / "gone" / "too")]
+    paths, missed = walked(make_selection(include, [], False, None), tmp_path)
+    assert below(paths, root) == [bytes(root)[1:]]
+    assert missed == [(bytes(root / "gone" / "too")[1:], "include not reached")]
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+def test_an_include_that_is_a_link_is_told(tmp_path: Path, is_inner: bool) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "tree" / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    include = [bytes(link), bytes(tmp_path / "tree")] if is_inner else [bytes(link)]
+    paths, missed = walked(make_selection(include, [], False, None), tmp_path)
+    assert paths[-1] == bytes(link)[1:]
+    assert missed == [(bytes(link)[1:], "include is a link")]
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A directory that everybody may search; meanwhile this process is nobody if it was root."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "above" / "include").mkdir(parents=True)
+        (directory / "above" / "include" / "file").touch()
+        yield directory
+        (directory / "above").chmod(0o755)
+
+
+def walked_as_nobody(include: Path, spool: Path) -> tuple[list[bytes], list[tuple[bytes, str]]]:
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    try:
+        return walked(make_selection([bytes(include)], [], False, None), spool)
+    finally:
+        os.seteuid(before)
+
+
+def test_the_way_to_an_include_need_not_be_listed(unprivileged: Path) -> None:
+    (unprivileged / "above").chmod(0o111)
+    paths, missed = walked_as_nobody(unprivileged / "above" / "include", unprivileged)
+    assert paths[-1] == bytes(unprivileged / "above" / "include" / "file")[1:]
+    assert missed == []
+
+
+def test_an_include_that_may_not_be_reached_is_unreadable(unprivileged: Path) -> None:
+    (unprivileged / "above").chmod(0o444)
+    include = unprivileged / "above" / "include"
+    _, missed = walked_as_nobody(include, unprivileged)
+    assert missed == [(bytes(include)[1:], "unreadable")]

@@ -1,17 +1,20 @@
 """Writing what a manifest says, hostile ones too: nothing outside the target is touched, no half file has a name."""
 
+import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
+from tools.agent import metadata, sync
 from tools.agent.missed import Missed
 from tools.agent.survey import Decision, Overwrite, Survey
-from tools.agent.window import Begin, End, Part, Slot, Step, Window
+from tools.agent.window import Above, Begin, End, Part, Slot, Step, Window
 from tools.agent.write_tree import TreeWriter
+from tools.client.failure import Failure
 from tools.client.manifest import Entry, Kind
 from tools.client.record_format import IntegrityError
 
@@ -152,3 +155,121 @@ def test_the_survey_looks_through_no_link(target: Path) -> None:
     survey.close()
     way = Decision.in_the_way
     assert decisions == [Decision.leave, way, way, way, Decision.write]
+
+
+def refuse(number: int) -> Callable[..., None]:
+    def refused(*arguments: object, **settings: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+@pytest.fixture
+def no_owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root on vfat, NFS with squashed root, or in a container."""
+    monkeypatch.setattr(metadata, "_IS_ROOT", True)
+    monkeypatch.setattr(os, "fchown", refuse(errno.EPERM))
+    monkeypatch.setattr(os, "chown", refuse(errno.EPERM))
+
+
+@pytest.mark.usefixtures("no_owners")
+def test_content_is_kept_where_owners_cannot_be_set(target: Path) -> None:
+    steps = [*directory_steps(b"d", mode=0o2750), *file_steps(b"d/file", mode=0o6755), *link_steps(b"link", b"/x")]
+    missed = write(target, steps)
+    code = "metadata not set"
+    assert sorted(missed.kept) == [(b"d", code), (b"d/file", code), (b"link", code)]
+    assert (target / "d/file").read_bytes() == CONTENT
+    assert os.readlink(target / "link") == "/x"
+    modes = [stat.S_IMODE((target / path).stat().st_mode) for path in ("d", "d/file")]
+    assert modes == [0o750, 0o755], "set-id bits without the owner are another program's rights"
+    assert (target / "d/file").stat().st_mtime_ns == 1
+
+
+def test_content_is_kept_where_mode_and_time_cannot_be_set(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fchmod", refuse(errno.EPERM))
+    monkeypatch.setattr(os, "utime", refuse(errno.EINVAL))
+    assert write(target, file_steps(b"file")).codes == {"metadata not set": 1}
+    assert (target / "file").read_bytes() == CONTENT
+
+
+def test_an_owner_that_no_system_has_is_not_set(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "_IS_ROOT", True)
+    assert write(target, file_steps(b"file", mode=0o4755, uid=2**32 - 1)).codes == {"metadata not set": 1}
+    assert (target / "file").read_bytes() == CONTENT
+    assert stat.S_IMODE((target / "file").stat().st_mode) == 0o755
+
+
+def test_directories_above_are_closed_or_as_they_were(target: Path) -> None:
+    above = [
+        Above(entry(b"home", Kind.DIRECTORY, mode=0o755, mtime_ns=7)),
+        Above(entry(b"home/u", Kind.DIRECTORY, mode=0o711, mtime_ns=8)),
+    ]
+    assert write(target, [*above, *file_steps(b"home/u/lost/file")]).kept == []
+    seen = {}
+    for path in ("home", "home/u", "home/u/lost"):
+        status = (target / path).stat()
+        seen[path] = stat.S_IMODE(status.st_mode), status.st_mtime_ns
+    assert seen["home"] == (0o755, 7)
+    assert seen["home/u"] == (0o711, 8)
+    assert seen["home/u/lost"][0] == 0o700
+
+
+def test_directories_above_that_are_there_stay_as_they_are(target: Path) -> None:
+    (target / "home").mkdir(mode=0o700)
+    write(target, [Above(entry(b"home", Kind.DIRECTORY, mode=0o777)), *file_steps(b"home/file")], Overwrite.always)
+    assert stat.S_IMODE((target / "home").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_what_appears_after_the_survey_is_not_replaced(
+    target: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    for name in ("file", "link"):
+        (target / name).write_bytes(b"newer than the survey")
+    steps = [*file_steps(b"file"), *link_steps(b"link", b"/x"), *file_steps(b"other"), *link_steps(b"way", b"/y")]
+    missed = write(target, steps, Overwrite.never)
+    assert missed.kept == [(b"file", "exists"), (b"link", "exists")]
+    assert [(target / name).read_bytes() for name in ("file", "link")] == [b"newer than the survey"] * 2
+    assert (target / "other").read_bytes() == CONTENT
+    assert os.readlink(target / "way") == "/y"
+    assert sorted(os.listdir(target)) == ["file", "link", "other", "way"]
+
+
+def test_every_file_system_that_was_written_to_is_synced(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each directory plays a file system of its own."""
+    for name in ("old", "seen", "seen/below"):
+        (target / name).mkdir()
+    synced = []
+    monkeypatch.setattr(sync, "device_of", lambda descriptor: os.fstat(descriptor).st_ino)
+    monkeypatch.setattr(sync, "sync_file_system", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    write(target, [*file_steps(b"old/file"), *link_steps(b"seen/below/link", b"/x"), *directory_steps(b"made")])
+    assert sorted(synced) == sorted((target / name).stat().st_ino for name in ("old", "seen/below", "made"))
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(errno.EIO, 1), (errno.ENOSPC, 7)])
+def test_a_sync_that_fails_is_an_error_and_the_others_are_synced(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int, exit_code: int
+) -> None:
+    synced = []
+
+    def fail(descriptor: int) -> None:
+        synced.append(descriptor)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sync, "device_of", lambda descriptor: os.fstat(descriptor).st_ino)
+    monkeypatch.setattr(sync, "sync_file_system", fail)
+    with pytest.raises(Failure, match="did not reach the disk") as caught:
+        write(target, [*file_steps(b"a/file"), *file_steps(b"b/file")])
+    assert (caught.value.exit_code, len(synced)) == (exit_code, 2)
+
+
+def test_a_real_file_system_is_synced(target: Path) -> None:
+    written = sync.WrittenFileSystems()
+    descriptor = os.open(target, os.O_RDONLY)
+    written.add(descriptor)
+    written.add(descriptor)
+    os.close(descriptor)
+    written.sync()
+    written.sync()

@@ -244,6 +244,17 @@ def sign_root(seed, fields):
     return signed + Ed25519PrivateKey.from_private_bytes(seed).sign(b"safeset root v1" + signed)
 
 
+def payload(fields):
+    """`fields` has an attribute for each element after the version."""
+    f = fields
+    names = [f.host_name, f.job_name, f.computer_name]
+    warnings = [[path, code] for path, code in f.warnings]
+    return msgpack.packb([
+        1, f.top_block, f.top_companion, f.level, *names, [*f.includes], [*f.excludes], f.agent_version, f.begin_ns,
+        f.end_ns, warnings,
+    ])  # fmt: skip
+
+
 def countersign(seed, root, vault, time):
     message = b"safeset countersignature v1" + b3(root) + vault + struct.pack("<q", time)
     return Ed25519PrivateKey.from_private_bytes(seed).sign(message)

@@ -13,6 +13,7 @@ from tools.client.manifest import (
     check_path,
     continues,
     decode_block,
+    has_streams,
     pack_extras,
     pack_prefix,
     sort_key,
@@ -145,7 +146,11 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (changed(LEAF, 4, 3, 11, {1: "text"}), "extra 1"),
         (changed(LEAF, 4, 3, 11, {3: [-1, 2]}), "extra 3"),
         (changed(LEAF, 4, 3, 11, {5: [b"x"]}), "extra 5"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": []}}}), "alternate streams"),
+        (changed(LEAF, 4, 3, 11, {7: {3: [["stream", 1, bytes(32)]]}}), "alternate streams"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [0, 0, 1]}}}), "alternate stream"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [1, bytes(32)]}}}), "stream's name"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [-1, bytes(32)]}}}), "stream's size"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [1, None]}}}), "stream's hash"),
         (LEAF + b"\0", "well-formed"),
         (LEAF[:-1], "well-formed"),
         (b"", "well-formed"),
@@ -155,6 +160,14 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
 def test_a_leaf_that_no_writer_makes_is_refused(block, sentence):
     with pytest.raises(IntegrityError, match=sentence):
         decode_block(block)
+
+
+def test_alternate_streams_have_a_size_and_a_hash_each():
+    extras = {7: {2: 32, 3: {"Zone.Identifier": [26, H2], "empty": [0, H1]}}}
+    entry = decode_block(changed(LEAF, 4, 2, [*RAW[2], extras])).entries[2]
+    assert entry.extras == extras
+    assert has_streams(entry)
+    assert not any(has_streams(other) for other in ENTRIES)
 
 
 def test_a_file_may_continue_in_the_next_entry():

@@ -39,6 +39,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_a_file_holds_one_line(tmp_path: Path, ending: str) -> None:
     file = tmp_path / "p"
+    file.touch(0o600)
     file.write_bytes(f" {PASSWORD} ä".encode() + ending.encode())
     assert read_new_password(PasswordSource(str(file)), "job j") == f" {PASSWORD} ä"
 
@@ -75,6 +76,7 @@ def test_a_program_that_fails() -> None:
 )
 def test_a_wrong_file_is_refused_without_showing_it(tmp_path: Path, content: bytes, sentence: str) -> None:
     file = tmp_path / "p"
+    file.touch(0o600)
     file.write_bytes(content)
     with pytest.raises(Failure, match=sentence) as caught:
         read_password(PasswordSource(str(file)), "job j")
@@ -119,3 +121,13 @@ def test_a_new_password_is_long_enough() -> None:
         read_new_password(PasswordSource(), "job j", Answers("1234567", "1234567"))
     assert "longer" in caught.value.hint
     assert read_new_password(PasswordSource(), "job j", Answers("12345678", "12345678")) == "12345678"
+
+
+def test_a_password_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "p"
+    file.write_text(PASSWORD)
+    file.chmod(0o640)
+    with pytest.raises(Failure, match="may be read by other users") as caught:
+        read_password(PasswordSource(str(file)), "job j")
+    assert caught.value.exit_code == 5
+    assert PASSWORD not in str(caught.value)

@@ -30,7 +30,7 @@ ROOT = Root(
     Figures(*(F[name] for name in FIGURES)),
 )  # fmt: skip
 PAYLOAD = Payload(
-    F["top_block"], F["top_companion"], 2, "höst", (b"/home", b"/\xff"), ("*.tmp",), "0.1.0", 1, 2,
+    F["top_block"], F["top_companion"], 2, "höst", "jöb", "PC-1", (b"/home", b"/\xff"), ("*.tmp",), "0.1.0", 1, 2,
     ((b"home/x", "changed"),),
 )  # fmt: skip
 
@@ -81,6 +81,7 @@ def test_the_frozen_countersignature_holds_for_its_root_vault_and_time_alone():
 
 
 def test_the_frozen_payload_holds():
+    assert second.payload(PAYLOAD) == V["payload"]
     assert encode_payload(PAYLOAD) == V["payload"]
     assert decode_payload(V["payload"]) == PAYLOAD
     check_payload(ROOT, PAYLOAD)
@@ -110,9 +111,9 @@ def test_includes_that_fill_the_record_are_refused():
     ("at", "value", "sentence"),
     [
         (0, 2, "version"), (1, bytes(31), "top block"), (2, None, "top companion"), (3, 256, "level"),
-        (4, b"x", "host name"), (5, ["x"], "include"), (6, [b"x"], "exclude"), (7, 1, "agent version"),
-        (8, "x", "begin"), (9, 2**63, "end"), (10, [[b"x"]], "warning"), (10, [[b"x", b"y"]], "code"),
-        (10, [[b"x", "y"]] * 1001, "warnings"),
+        (4, b"x", "host name"), (5, b"x", "job name"), (6, None, "computer name"), (7, ["x"], "include"),
+        (8, [b"x"], "exclude"), (9, 1, "agent version"), (10, "x", "begin"), (11, 2**63, "end"),
+        (12, [[b"x"]], "warning"), (12, [[b"x", b"y"]], "code"), (12, [[b"x", "y"]] * 1001, "warnings"),
     ],
 )  # fmt: skip
 def test_a_payload_that_is_not_one_is_refused_with_its_field(at, value, sentence):

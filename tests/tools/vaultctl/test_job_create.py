@@ -7,10 +7,11 @@ import pytest
 from blake3 import blake3
 
 from protocol import messages as m
-from protocol.errors import ConnectionLost
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.tools.vaultctl.conftest import ACCOUNT_ID, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 from tools.client.agent_key import AgentKey, create_agent_key
+from tools.client.failure import Failure
 from tools.client.job_secret import SecretAddress, open_job_secret
 from tools.client.recovery_code import parse_recovery_code
 
@@ -36,6 +37,7 @@ def agent_key() -> AgentKey:
 @pytest.fixture
 def password_file(tmp_path: Path) -> Path:
     path = tmp_path / "password"
+    path.touch(0o600)
     path.write_text(PASSWORD + "\n")
     return path
 
@@ -69,7 +71,7 @@ def test_sealed_to_the_confirmed_agent(
 
 def test_defaults_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
     run(administrator, *words, "--trust-agent-key")
-    assert vault.requests("job.create")[0].definition == m.JobDefinition([b"/home"], [], False, "", "", 1, 3, False)
+    assert vault.requests("job.create")[0].definition == m.JobDefinition([b"/home"], [], False, "", "", 1, 1, False)
 
 
 def test_every_option_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
@@ -176,6 +178,7 @@ def test_the_password_is_never_said_or_sent_in_clear(
 def test_a_short_password_is_refused(
     vault: FakeVault, administrator: Path, run: Run, words: list[str], password_file: Path
 ) -> None:
+    password_file.touch(0o600)
     password_file.write_text("1234567\n")
     ended = run(administrator, *words, "--trust-agent-key")
     assert ended.exit_code == 2
@@ -196,6 +199,62 @@ def test_a_lost_answer_is_asked_for_again(vault: FakeVault, administrator: Path,
     first, second = vault.requests("job.create")
     assert first == second
     assert ended.json["recovery_code"] is not None
+
+
+def code_of(vault: FakeVault, agent_key: AgentKey) -> bytes | None:
+    """The recovery code in the request, which is the one that would open the job."""
+    request = vault.requests("job.create")[0]
+    address = SecretAddress(ACCOUNT_ID, COMPUTER_ID, request.job_id)
+    return open_job_secret(request.secret, address, agent_key).secret.recovery_code
+
+
+@pytest.mark.parametrize(
+    ("after", "exit_code"),
+    [
+        (ConnectionLost("the connection ended"), 8),
+        (Failure("unreachable", "the vault cannot be reached"), 8),
+        (RemoteProtocolError(ErrorCode.internal, "Something broke."), 1),
+        (RemoteProtocolError(ErrorCode.conflict, "The job is there."), 6),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_lost_answer_does_not_lose_the_recovery_code(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str], agent_key: AgentKey, after: BaseException,
+    exit_code: int,
+) -> None:  # fmt: skip
+    def lost(request: m.JobCreateRequest) -> m.JobCreateAnswer:
+        raise ConnectionLost("the connection ended") if len(vault.requests("job.create")) == 1 else after
+
+    vault.on("job.create", lost)
+    ended = run(administrator, *words, "--trust-agent-key", "--json")
+    assert (ended.exit_code, ended.json["type"]) == (exit_code, "error")
+    assert parse_recovery_code(ended.json["recovery_code"]) == code_of(vault, agent_key)
+    assert f"the job may exist; its recovery code is {ended.json['recovery_code']}" in ended.err
+
+
+def test_an_answer_that_leaves_the_end_open_does_not_lose_the_recovery_code(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str], agent_key: AgentKey
+) -> None:
+    def broken(request: m.JobCreateRequest) -> m.JobCreateAnswer:
+        raise RemoteProtocolError(ErrorCode.internal, "Something broke.")
+
+    vault.on("job.create", broken)
+    ended = run(administrator, *words, "--trust-agent-key", "--json")
+    assert parse_recovery_code(ended.json["recovery_code"]) == code_of(vault, agent_key)
+
+
+def test_a_refused_job_has_no_recovery_code_to_write_down(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str]
+) -> None:
+    def refused(request: m.JobCreateRequest) -> m.JobCreateAnswer:
+        raise RemoteProtocolError(ErrorCode.conflict, "A job of that name is there.")
+
+    vault.on("job.create", refused)
+    ended = run(administrator, *words, "--trust-agent-key", "--json")
+    assert ended.exit_code == 6
+    assert "recovery_code" not in ended.json
+    assert "recovery code" not in ended.err
 
 
 def test_an_operators_context_makes_no_jobs(vault: FakeVault, operator: Path, run: Run, words: list[str]) -> None:

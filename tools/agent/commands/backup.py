@@ -11,7 +11,7 @@ from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.missed import tell_missed
 from tools.agent.scan import ScanFigures
 from tools.agent.state import lock_state
-from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure, describe
 from tools.client.output import Output
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
@@ -29,16 +29,25 @@ def command(ctx: click.Context, job: str) -> int:
     collect_garbage_rarely()
     identity = state.load_identity()
 
-    async def talk(session: VaultSession) -> Done:
+    finished: list[Done] = []
+
+    async def talk(session: VaultSession) -> None:
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
                 progress.update(Figures(phase, figures.files, figures.protected_bytes))
 
-            return await back_up(Agent(state, identity, session), await _find(session, job), tell)
+            finished.append(await back_up(Agent(state, identity, session), await _find(session, job), tell))
 
     with lock_state(state):
-        done = ask_vault(state, identity, talk)
+        try:
+            ask_vault(state, identity, talk)
+        except Exception as error:
+            # How the connection ends does not matter to a safeset that was countersigned.
+            if not finished:
+                raise
+            finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
+    (done,) = finished
     _tell_done(output, done, time.monotonic() - start)
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 
@@ -54,11 +63,19 @@ async def _find(session: VaultSession, name: str) -> AgentJob:
 def _tell_done(output: Output, done: Done, seconds: float) -> None:
     tell_missed(output, done.missed)
     scanned, sent = done.scanned, done.sent
+    output.note(*(f"note: {note}" for note in done.notes))
+    not_stored = {"extended_attributes": scanned.extended_attributes, "hard_links": scanned.hard_links}
+    if any(not_stored.values()):
+        output.note(
+            f"note: not stored yet: extended attributes of {count_text(scanned.extended_attributes)} new or changed"
+            f" paths, {count_text(scanned.hard_links)} hard links (stored as files of their own)"
+        )
     output.line({
         "type": "summary", "safeset": done.safeset, "files": scanned.files, "directories": scanned.directories,
         "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
+        "not_stored": not_stored,
     })  # fmt: skip
     if not output.json:
         click.echo(

@@ -1,6 +1,5 @@
 """`vault-agent ls`: the files of a safeset."""
 
-import json
 import os
 from typing import Any
 
@@ -13,6 +12,7 @@ from tools.agent.unlock import Wanted, unlock
 from tools.client.documents import path_text
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
 from tools.client.manifest import Entry, Extra, Kind, continues
+from tools.client.output import Output
 from tools.client.passwords import PasswordSource
 from tools.client.program import Command
 from tools.client.session import VaultSession
@@ -33,61 +33,56 @@ _KIND_LETTERS = {Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l"}
 @click.option("--computer", metavar="NAME", help="Another computer of the account whose job it is.")
 @click.pass_context
 def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> int:
-    """Lists everything in a safeset of JOB, or what is at and below PATH. The list is written while it is read."""
+    """Lists everything in a safeset of JOB, or what is at and below PATH. The list is written while it is read.
+
+    With --json in lines: one for each entry, the last one is the summary or the error.
+    """
     output, state = output_of(ctx), state_of(ctx)
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
     (selected,) = wanted_paths([] if path is None else [os.fsencode(path)])
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
-    listing = _JsonListing() if output.json else _TextListing()
 
-    async def talk(session: VaultSession) -> bool:
+    async def talk(session: VaultSession) -> tuple[int, bool]:
         unlocked = await unlock(session, state, wanted, secret)
         before: Entry | None = None
+        count = 0
         async for entries in walk_safeset(unlocked, selected):
             for entry in entries:
                 if not continues(entry, before):
-                    listing.add(entry)
+                    _tell(output, entry)
+                    count += 1
                 before = entry
         if before is None and selected:
             raise Failure("not_found", f"{path} is not in the safeset", "name it from the file system's root on")
-        return unlocked.root.complete
+        return count, unlocked.root.complete
 
-    is_complete = ask_vault(state, state.load_identity(), talk)
-    listing.end()
+    count, is_complete = ask_vault(state, state.load_identity(), talk)
+    output.line({"type": "summary", "entries": count, "complete": is_complete})
     return EXIT_OK if is_complete else EXIT_WARNINGS
 
 
-class _TextListing:
-    def add(self, entry: Entry) -> None:
-        letter = _KIND_LETTERS.get(Kind(entry.kind), "?")
-        target = (entry.extras or {}).get(Extra.LINK_TARGET)
-        arrow = f" -> {escape_path(target)}" if target is not None else ""
-        owner = f"{entry.user or entry.uid}:{entry.group or entry.gid}"
-        when = time_text(entry.mtime_ns)
-        click.echo(f"{letter}{entry.mode:04o} {owner:<17} {entry.size:>12} {when} /{escape_path(entry.path)}{arrow}")
-
-    def end(self) -> None:
-        return
+def _tell(output: Output, entry: Entry) -> None:
+    """One line each: a safeset may hold more than fits in memory."""
+    if output.json:
+        output.line(_document(entry))
+    else:
+        click.echo(_text(entry))
 
 
-class _JsonListing:
-    """One JSON array, item by item: a safeset may hold more than fits in memory."""
-
-    def __init__(self) -> None:
-        self._opening = "[\n"
-
-    def add(self, entry: Entry) -> None:
-        click.echo(self._opening + json.dumps(_document(entry), ensure_ascii=False), nl=False)
-        self._opening = ",\n"
-
-    def end(self) -> None:
-        click.echo("[]" if self._opening == "[\n" else "\n]")
+def _text(entry: Entry) -> str:
+    letter = _KIND_LETTERS.get(Kind(entry.kind), "?")
+    target = (entry.extras or {}).get(Extra.LINK_TARGET)
+    arrow = f" -> {escape_path(target)}" if target is not None else ""
+    owner = f"{entry.user or entry.uid}:{entry.group or entry.gid}"
+    when = time_text(entry.mtime_ns)
+    return f"{letter}{entry.mode:04o} {owner:<17} {entry.size:>12} {when} /{escape_path(entry.path)}{arrow}"
 
 
 def _document(entry: Entry) -> dict[str, object]:
     target = (entry.extras or {}).get(Extra.LINK_TARGET)
     return {
+        "type": "entry",
         "path": "/" + path_text(entry.path),
         "kind": _KIND_WORDS[Kind(entry.kind)],
         "size": entry.size,

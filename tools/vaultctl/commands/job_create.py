@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
-from protocol.errors import ConnectionLost
-from protocol.messages.job import JobCreateRequest, JobDefinition
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from protocol.messages.job import JobCreateAnswer, JobCreateRequest, JobDefinition
 from tools.client import calls
 from tools.client.context import Context
-from tools.client.failure import Failure
+from tools.client.failure import Failure, describe, first_cause
 from tools.client.job_secret import JobSecret, SecretAddress, seal_job_secret
+from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
 from tools.client.program import Command
 from tools.client.recovery_code import format_recovery_code, generate_recovery_code
+from tools.client.session import VaultSession
 from tools.client.tables import frame_text
 from tools.client.terminal_text import escape_text
 from tools.vaultctl.agent_trust import AgentKeys, Trust, check_trust, trusted_fingerprint
@@ -31,6 +33,11 @@ from tools.vaultctl.identity import ask_vault, context_file, context_of, output_
 
 _ID_BYTES = 16
 _SEND_AGAIN = 2
+# With these the vault says that it did nothing; after the others, or with no answer, nobody knows.
+_REFUSALS = frozenset({
+    ErrorCode.bad_request, ErrorCode.unknown_method, ErrorCode.unsupported_version, ErrorCode.not_signed_in,
+    ErrorCode.not_allowed, ErrorCode.not_found, ErrorCode.conflict, ErrorCode.too_large, ErrorCode.throttled,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,13 @@ class _Agent:
     computer_id: bytes
     sealing_key: bytes
     fingerprint: bytes
+
+
+@dataclass(slots=True)
+class _Sending:
+    """How often the request went out: once it did, the job may exist whatever comes back."""
+
+    count: int = 0
 
 
 @click.command("create", cls=Command)
@@ -74,12 +88,18 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     password = read_new_password(source, f"job {job}")
     code = None if options["no_recovery_code"] else generate_recovery_code()
     request = _request(agent, job, definition, JobSecret(password, code))
-    _send(ctx, request)
     code_text = None if code is None else format_recovery_code(code)
-    output_of(ctx).show(
-        {"job": job, "recovery_code": code_text, "job_id": request.job_id.hex()},
-        lambda: _created_text(computer, job, code_text),
-    )
+    output, sending = output_of(ctx), _Sending()
+    try:
+        _send(ctx, request, sending)
+        output.show(
+            {"job": job, "recovery_code": code_text, "job_id": request.job_id.hex()},
+            lambda: _created_text(computer, job, code_text),
+        )
+    except BaseException as error:
+        if sending.count == 0 or (sending.count == 1 and _is_refused(error)):
+            raise
+        raise _unknown_end(output, error, code_text) from error
 
 
 def _definition(options: dict[str, Any]) -> JobDefinition:
@@ -121,15 +141,37 @@ def _request(agent: _Agent, job: str, definition: JobDefinition, secret: JobSecr
     return JobCreateRequest(job_id, agent.computer, job, definition, sealed)
 
 
-def _send(ctx: click.Context, request: JobCreateRequest) -> None:
+def _send(ctx: click.Context, request: JobCreateRequest, sending: _Sending) -> None:
     """A lost answer is asked for again: the same request twice makes one job, and its code is still to be shown."""
+
+    async def create_job(session: VaultSession) -> JobCreateAnswer:
+        sending.count += 1
+        return await calls.create_job(session, request)
+
     for _ in range(_SEND_AGAIN):
         try:
-            ask_vault(ctx, partial(calls.create_job, request=request))
+            ask_vault(ctx, create_job)
             return
         except ConnectionLost:
             continue
-    ask_vault(ctx, partial(calls.create_job, request=request))
+    ask_vault(ctx, create_job)
+
+
+def _is_refused(error: BaseException) -> bool:
+    cause = first_cause(error)
+    return (
+        isinstance(cause, RemoteProtocolError)
+        and not isinstance(cause, ConnectionLost)
+        and cause.code in _REFUSALS
+    )  # fmt: skip
+
+
+def _unknown_end(output: Output, error: BaseException, code_text: str | None) -> Failure:
+    """Says the recovery code, which would be lost with the answer."""
+    code = "it has no recovery code" if code_text is None else f"its recovery code is {code_text}"
+    output.note(f"the job may exist; {code}")
+    failure = describe(error)
+    return Failure(failure.code, failure.message, failure.hint, {**failure.details, "recovery_code": code_text})
 
 
 def _created_text(computer: str, job: str, code_text: str | None) -> str:

@@ -1,0 +1,80 @@
+"""Restores of parts: what the directories above them get."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.tools.agent.conftest import Site
+from tools.agent import restore as module
+from tools.agent.entries import paths_above
+from tools.agent.survey import Overwrite
+from tools.client.manifest import Entry
+from tools.client.record_format import IntegrityError
+
+
+def described(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return stat.S_IMODE(status.st_mode), status.st_uid, status.st_mtime_ns
+
+
+@pytest.fixture
+def private(site: Site) -> Path:
+    """A file that all may read, in a directory that nobody else may enter."""
+    directory = site.source / "private" / "deeper"
+    directory.mkdir(parents=True)
+    for name in ("a", "b"):
+        (directory / name).mkdir()
+        (directory / name / "file").write_bytes(b"content")
+    os.utime(directory, ns=(1, 111_222_333))
+    (site.source / "private").chmod(0o710)
+    directory.chmod(0o500)
+    os.utime(site.source / "private", ns=(1, 444_555_666))
+    return site.source / "private"
+
+
+async def test_a_part_comes_with_the_metadata_of_the_directories_above_it(site: Site, private: Path) -> None:
+    await site.back_up()
+    paths = [bytes(private / "deeper" / name / "file") for name in ("a", "b")]
+    restored = await site.restore(paths)
+    assert (restored.files, restored.missed.kept) == (2, [])
+    for path in (private, private / "deeper", private / "deeper" / "a", private / "deeper" / "b", site.source):
+        assert described(site.target / path.relative_to("/")) == described(path)
+
+
+async def test_directories_above_that_are_there_stay_as_they_are(site: Site, private: Path) -> None:
+    await site.back_up()
+    there = site.target / private.relative_to("/")
+    there.mkdir(parents=True)
+    there.chmod(0o701)
+    await site.restore([bytes(private / "deeper")], overwrite=Overwrite.always)
+    assert stat.S_IMODE(there.stat().st_mode) == 0o701
+    assert described(there / "deeper") == described(private / "deeper")
+
+
+async def test_directories_above_whose_entries_are_damaged_stay_closed(
+    site: Site, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.back_up()
+
+    async def damaged(unlocked: object, path: bytes) -> Entry | None:
+        raise IntegrityError("a block is damaged")
+
+    monkeypatch.setattr(module, "find_entry", damaged)
+    restored = await site.restore([bytes(private / "deeper" / "a")])
+    assert (restored.files, restored.manifest_damage) == (1, "a block is damaged")
+    assert stat.S_IMODE((site.target / private.relative_to("/")).stat().st_mode) == 0o700
+
+
+async def test_a_path_that_is_not_there_makes_no_directories(site: Site, private: Path) -> None:
+    await site.back_up()
+    restored = await site.restore([bytes(private / "deeper" / "a"), b"/nowhere/at/all"])
+    assert restored.missed.kept == [(b"nowhere/at/all", "not in the safeset")]
+    assert not (site.target / "nowhere").exists()
+
+
+def test_paths_above() -> None:
+    assert paths_above(b"") == []
+    assert paths_above(b"a") == []
+    assert paths_above(b"a/b/c") == [b"a", b"a/b"]

@@ -49,6 +49,7 @@ class Journal:
         self._segment_length = 0
         self._pending: list[tuple[bytes, Position]] = []
         self._end = START
+        self._unsure: set[Path] = set()  # segments that could not be synced at opening
 
     @classmethod
     def create(cls, door: Door, settings: JournalSettings) -> "Journal":
@@ -142,11 +143,31 @@ class Journal:
         if not older:
             places = ", ".join(str(directory) for directory in self._settings.directories)
             raise StoreError(f"the journal with entry {max(known.number, 1)} is missing in {places}: bring it back")
+        self._settle()
         for index, first in enumerate(older[:-1]):
             self._complete_older(first, self._firsts[index + 1])
         end = self._recover_from(self._firsts[len(older) - 1 :], applied)
         self.position = self._end = end
         self._handles = [self._door.open_write(path) for path in self._paths(self._firsts[-1])]
+
+    def _settle(self) -> None:
+        """Makes what will be read durable first: a process may have died, or a sync failed, after the write.
+
+        Then the cache is dropped, because after a failed sync it holds bytes that the disk never got.
+        """
+        for directory in self._settings.directories:
+            paths = [directory / segment_name(first) for first in self._firsts]
+            for path in [path for path in paths if self._door.exists(path)][-1:]:
+                try:
+                    handle = self._door.open_write(path)
+                    try:
+                        self._door.fdatasync(handle)
+                        self._door.drop_cache(handle, 0, 0)
+                    finally:
+                        self._door.close(handle)
+                    self._door.fsync_directory(directory)
+                except OSError:
+                    self._unsure.add(path)  # made anew by `_mend`
 
     def _recover_from(self, firsts: list[int], applied: Position | None) -> Position:
         """Checks and mends these segments, the last ones; the position after the last entry."""
@@ -215,10 +236,13 @@ class Journal:
         """Makes every copy equal to the longest valid chain."""
         for path in self._paths(first):
             data = read_file(self._door, path) if self._door.exists(path) else b""
-            if data == segment.data:
+            if data == segment.data and path not in self._unsure:
                 continue
             length = len(segment.data)
-            if data[:length] == segment.data:
+            if path in self._unsure:
+                sentence = "this copy of the journal could not be synced and was made anew"
+                write_file(self._door, path, segment.data)
+            elif data[:length] == segment.data:
                 sentence = f"{len(data) - length} bytes of an entry that was never acknowledged were cut"
                 self._truncate(path, length)
             else:

@@ -1,3 +1,4 @@
+import errno
 import struct
 
 import msgpack
@@ -144,6 +145,26 @@ def test_a_deleted_copy_is_made_anew(tmp_path):
     assert {path.name: path.read_bytes() for path in how.directories[0].iterdir()} == expected
     assert journal.findings
     assert texts(journal) == names
+
+
+def test_a_copy_that_cannot_be_synced_at_opening_is_made_anew(tmp_path):
+    """After a failed sync the cache may hold bytes that the disk never got: they are written once more, elsewhere."""
+
+    class NoSync(SystemDoor):
+        def fdatasync(self, handle):
+            if handle.path == first_segment(how):
+                raise OSError(errno.EIO, "told to fail")
+            super().fdatasync(handle)
+
+    how = settings(tmp_path)
+    position = write(Journal.create(SystemDoor(), how), "one")
+    before = first_segment(how).stat().st_ino
+    journal = Journal.open(NoSync(), how, position)
+    assert texts(journal) == ["one"]
+    assert [(finding.place, "could not be synced" in finding.sentence) for finding in journal.findings] == [
+        (str(first_segment(how)), True)
+    ]
+    assert first_segment(how).stat().st_ino != before
 
 
 def test_different_damage_in_both_copies_is_mended_from_each_other(tmp_path):

@@ -109,10 +109,15 @@ class _Check:
         if not self._door.exists(path):
             self._report(Severity.warning, path, "there is no index: it is rebuilt at the next start")
             return None
+        index = None
         try:
             index = Index.open_read_only(path)
             owner = index.vault_id()
+            index.position()
+            index.containers()
         except StoreError as error:
+            if index:
+                index.close()
             self._report(Severity.damage, path, str(error))
             return None
         if owner != self._settings.vault_id:

@@ -1,8 +1,9 @@
 """The index: where the record with an id lies; LMDB, an image of the containers that can be rebuilt from them
 (docs/format.md#index).
 
-Invariants: every row of `records` carries a checksum over key and value; no read transaction outlives a batch; the
-map grows by itself, while no transaction is open. Threads: one writer thread for `apply`; look-ups from any.
+Invariants: every row, but for `meta.format` and `meta.vault`, carries a checksum over key and value; no read
+transaction outlives a batch; the map grows by itself, while no transaction is open. Threads: one writer thread
+for `apply`; look-ups from any.
 """
 
 import struct
@@ -118,7 +119,7 @@ class Index:
 
     def position(self) -> Position | None:
         data = self._get(self._meta, b"position")
-        return Position(*_POSITION.unpack(data)) if data else None
+        return Position(*_POSITION.unpack(self._opened(b"position", data))) if data else None
 
     def vault_id(self) -> bytes | None:
         return self._get(self._meta, b"vault")
@@ -149,7 +150,7 @@ class Index:
         found = {}
         for key, value in rows:
             (number,) = _CONTAINER_NUMBER.unpack(key)
-            disk_id, acknowledged, indexed, sealed = _CONTAINER.unpack(value)
+            disk_id, acknowledged, indexed, sealed = _CONTAINER.unpack(self._opened(key, value))
             found[number] = ContainerRow(number, disk_id, acknowledged, indexed, bool(sealed))
         return found
 
@@ -197,9 +198,11 @@ class Index:
             transaction.cursor(self._records).putmulti(rows, overwrite=not batch.first_wins)
         for row in batch.containers:
             value = _CONTAINER.pack(row.disk_id, row.acknowledged_length, row.indexed_length, row.is_sealed)
-            transaction.put(_CONTAINER_NUMBER.pack(row.number), value, db=self._containers)
+            key = _CONTAINER_NUMBER.pack(row.number)
+            transaction.put(key, _closed(key, value), db=self._containers)
         if batch.position is not None:
-            transaction.put(b"position", _POSITION.pack(*batch.position), db=self._meta)
+            value = _closed(b"position", _POSITION.pack(*batch.position))
+            transaction.put(b"position", value, db=self._meta)
 
     def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
         keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
@@ -209,24 +212,26 @@ class Index:
             key = keyrings[keyring_id] + id_
             (key_number,) = _NUMBER.unpack(keys[key_id])
             body = _VALUE.pack(container, offset, length, kind, 0, _NO_BYTES, key_number, cid[:CID_PREFIX_BYTES])
-            rows.append((key, body + checksum(key + body)))
+            rows.append((key, _closed(key, body)))
         rows.sort()
         return rows
 
     def _number(self, transaction: Any, database: Any, id_: bytes) -> bytes:
         """The small number of a global id, given out from 1; rows of these tables are never removed."""
-        number: bytes | None = transaction.get(id_, db=database)
-        if number is None:
-            number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
-            transaction.put(id_, number, db=database)
+        held: bytes | None = transaction.get(id_, db=database)
+        if held is not None:
+            return self._opened(id_, held)
+        number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
+        transaction.put(id_, _closed(id_, number), db=database)
         return number
 
     def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """By id, one sorted look-up in one short transaction."""
         with self._reading() as transaction:
-            number: bytes | None = transaction.get(keyring_id, db=self._keyrings)
-            if number is None:
+            held: bytes | None = transaction.get(keyring_id, db=self._keyrings)
+            if held is None:
                 return {}
+            number = self._opened(keyring_id, held)
             keys = sorted(number + id_ for id_ in ids)
             found = transaction.cursor(self._records).getmulti(keys)
         return {key[_KEY_ID_AT:]: (key, value) for key, value in found}
@@ -246,6 +251,13 @@ class Index:
         with self._reading() as transaction:
             value: bytes | None = transaction.get(key, db=database)
             return value
+
+    def _opened(self, key: bytes, value: bytes) -> bytes:
+        """A value of a small table without its checksum: wrong numbers here would misplace every record behind them."""
+        body = value[:-CHECKSUM_BYTES]
+        if checksum(key + body) != value[-CHECKSUM_BYTES:]:
+            raise StoreError(f"{self.path}: the row {key.hex()} is damaged; move the index away to have it rebuilt")
+        return body
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -297,6 +309,10 @@ class Index:
     def _open_database(self, name: bytes) -> Any:
         with _as_store_error(self.path):
             return self._environment.open_db(name, create=not self._environment.flags()["readonly"])
+
+
+def _closed(key: bytes, body: bytes) -> bytes:
+    return body + checksum(key + body)
 
 
 def _decode(key: bytes, value: bytes) -> Location | None:

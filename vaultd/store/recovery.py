@@ -39,6 +39,7 @@ from vaultd.store.journal_format import EntryKind, RawEntry
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
+_BACK_ENTRIES = 1024  # how far back the journal is read at first
 _UNACKNOWLEDGED_SUFFIX = ".unacknowledged"
 
 KnownKey = Callable[[bytes], bool]
@@ -155,7 +156,7 @@ class _Recovery:
         if not self._parts.door.exists(path):
             self._report(Severity.damage, str(path), "the container is gone")
             return row
-        self._cut(path, row)
+        self._cut(path, container)
         self._check_header(path, row)
         if row.is_sealed:
             self._index_sealed(path, container)
@@ -163,8 +164,12 @@ class _Recovery:
             self._index_open(path, container, disk)
         return msgspec.structs.replace(row, indexed_length=row.acknowledged_length)
 
-    def _cut(self, path: Path, row: ContainerRow) -> None:
-        """Removes what was never acknowledged from an open container; a sealed one is never touched."""
+    def _cut(self, path: Path, container: Acknowledged) -> None:
+        """Removes what was never acknowledged from an open container; a sealed one is never touched.
+
+        Only the journal says what was acknowledged: where the index says otherwise nothing is cut.
+        """
+        row = container.row
         size = self._parts.door.size(path)
         if size < row.acknowledged_length:
             sentence = f"it has {size} bytes of {row.acknowledged_length} that were acknowledged"
@@ -173,12 +178,33 @@ class _Recovery:
             sentence = f"it is longer than the {row.acknowledged_length} bytes it was sealed with"
             self._report(Severity.warning, str(path), sentence)
         elif size > row.acknowledged_length:
+            held = row.acknowledged_length if container.commits else self._journal_length(row.number)
+            if held != row.acknowledged_length:
+                sentence = f"the index acknowledges {row.acknowledged_length} bytes of it, the journal {held}"
+                self._report(Severity.damage, str(path), f"{sentence}; nothing was cut: move the index away")
+                return
             handle = self._parts.door.open_write(path)
             try:
                 self._parts.door.truncate(handle, row.acknowledged_length)
                 self._parts.door.fdatasync(handle)
             finally:
                 self._parts.door.close(handle)
+
+    def _journal_length(self, number: int) -> int | None:
+        """The length that the newest entry of the journal acknowledges; read from behind, further back each time."""
+        position = self._parts.index.position()
+        end = position.number if position else 0
+        back = _BACK_ENTRIES
+        while True:
+            start = max(end - back, 0)
+            found: dict[int, Acknowledged] = {}
+            for entry in self._parts.entries_after(start):
+                acknowledge_entry(found, entry)
+            if number in found:
+                return found[number].row.acknowledged_length
+            if start == 0:
+                return None
+            back *= 16
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:

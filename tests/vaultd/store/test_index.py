@@ -34,6 +34,10 @@ def overwrite(path, table, key, value):
             transaction.put(key, value)
 
 
+def closed(key, body):
+    return body + short_hash(key + body)
+
+
 def test_the_tables_byte_by_byte(tmp_path):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
@@ -41,18 +45,17 @@ def test_the_tables_byte_by_byte(tmp_path):
     index.apply(IndexBatch([row(3)], [ContainerRow(258, b"D" * 16, 8192, 4096, True)], POSITION))
     index.apply(IndexBatch([row(4, keyring=other)]))
     index.close()
-    assert raw(path, b"keyrings") == {KEYRING: b"\0\0\0\1", other: b"\0\0\0\2"}
-    assert raw(path, b"keys") == {KEY: b"\0\0\0\1"}
+    assert raw(path, b"keyrings") == {KEYRING: closed(KEYRING, b"\0\0\0\1"), other: closed(other, b"\0\0\0\2")}
+    assert raw(path, b"keys") == {KEY: closed(KEY, b"\0\0\0\1")}
     key = b"\0\0\0\1" + make_id(3)
     body = struct.pack("<QIIBBHI", 1, 4099, 103, 1, 0, 0, 1) + b"\3" * 16
     assert raw(path, b"records")[key] == body + short_hash(key + body)
-    assert raw(path, b"containers") == {
-        b"\0\0\0\0\0\0\1\2": b"D" * 16 + struct.pack("<QQB", 8192, 4096, 1),
-    }
+    number = b"\0\0\0\0\0\0\1\2"
+    assert raw(path, b"containers") == {number: closed(number, b"D" * 16 + struct.pack("<QQB", 8192, 4096, 1))}
     assert raw(path, b"meta") == {
         b"format": b"\1\0\0\0",
         b"vault": VAULT,
-        b"position": struct.pack("<IQ", 1, 9) + b"h" * 32,
+        b"position": closed(b"position", struct.pack("<IQ", 1, 9) + b"h" * 32),
     }
 
 
@@ -80,6 +83,25 @@ def test_every_flipped_byte_of_a_row_is_noticed(tmp_path, at):
         index.lookup(KEYRING, [make_id(1)])
     assert index.present(KEYRING, [make_id(1)]) == set()
     assert [entry.location for entry in index.rows()] == [None]
+
+
+@pytest.mark.parametrize("table", [b"keyrings", b"keys", b"containers", b"meta"])
+def test_a_flipped_bit_in_a_small_table_is_refused(tmp_path, table):
+    path = tmp_path / "index"
+    index = Index.open(path, VAULT)
+    index.apply(IndexBatch([row(1)], [ContainerRow(1, b"D" * 16, 8192, 8192, False)], POSITION))
+    index.close()
+    key, value = max(raw(path, table).items() if table != b"meta" else [(b"position", raw(path, table)[b"position"])])
+    overwrite(path, table, key, bytes([value[0] ^ 1]) + value[1:])
+    index = Index.open(path, VAULT)
+    uses = {
+        b"keyrings": lambda: index.present(KEYRING, [make_id(1)]),
+        b"keys": lambda: index.apply(IndexBatch([row(2)])),
+        b"containers": index.containers,
+        b"meta": index.position,
+    }
+    with pytest.raises(StoreError, match=f"row {key.hex()} is damaged; move the index away"):
+        uses[table]()
 
 
 def test_a_row_of_another_id_is_noticed(tmp_path):

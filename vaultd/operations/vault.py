@@ -167,6 +167,11 @@ def _read(path: Path) -> bytes:
 def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
     """Journal entries after the catalog's position; one that comes from another journal is refused."""
     timeline = store.position.timeline
+    if position.number > store.position.number:
+        raise Damaged(
+            f"the catalog has applied entry {position.number}, but the journal ends at entry {store.position.number}",
+            "bring the disk with the newer copy of the journal back",
+        )
     for number, hash_, entry in store.replay(max(position.number - 1, 0)):
         if number > position.number:
             yield Position(timeline, number, hash_), list(entry.changes)

@@ -55,12 +55,13 @@ def test_a_catalog_of_another_journal_is_refused(site: Site, tmp_path: Path) -> 
     site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 
-def test_a_catalog_that_is_ahead_of_the_journal_is_refused(site: Site) -> None:
+@pytest.mark.parametrize("ahead", [1, 2, 1000])
+def test_a_catalog_that_is_ahead_of_the_journal_is_refused(site: Site, ahead: int) -> None:
     close_vault(site.vault)
     catalog = Catalog.open(site.config.directory / "catalog")
-    catalog.apply([], Position(1, 1000, b"x" * 32))
+    catalog.apply([], Position(1, catalog.position().number + ahead, b"x" * 32))
     catalog.close()
-    with pytest.raises(Internal, match="journal ends at entry"):
+    with pytest.raises(Damaged, match="journal ends at entry"):
         open_vault(site.config, site.clock, SystemDoor())
     shutil.rmtree(site.config.directory / "catalog")
     site.vault = open_vault(site.config, site.clock, SystemDoor())

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -79,6 +80,8 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         catalog.catch_up(_entries_after(store, catalog.position()))
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
+        erase_keys = EraseKeys(door, store.disks.copy_directories("erase-keys"))
+        recovery = msgspec.structs.replace(recovery, findings=[*recovery.findings, *erase_keys.mend()])
         undo.pop_all()
     return Vault(
         config=config,
@@ -88,7 +91,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         vault_id=vault_id,
         store=store,
         catalog=catalog,
-        erase_keys=EraseKeys(door, store.disks.copy_directories("erase-keys")),
+        erase_keys=erase_keys,
         signing_key=signing_key,
         authority=authority,
         tickets=TicketBook(clock),

@@ -181,16 +181,20 @@ class _Check:
         for path in self._erase_key_files():
             copies.setdefault(path.name.partition(".")[0], []).append(path)
         for owner, paths in copies.items():
-            good = 0
+            good = []
             for path in paths:
                 if fault := check_key(read_file(self._door, path), owner):
                     self._report(Severity.warning, path, fault)
                 else:
-                    good += 1
-            if good == 0:
+                    good.append(path)
+            if not good:
                 self._report(Severity.damage, paths[0], "no copy of this erase key holds")
-            elif good == 1 and not self._disks.offline:
+            elif self._disks.offline:
+                continue
+            elif len(good) == 1:
                 self._report(Severity.warning, paths[0], "only one good copy of this erase key is left")
+            elif len({path.parent for path in good}) < len(self._disks.copy_directories("erase-keys")):
+                self._report(Severity.warning, paths[0], "every good copy of this erase key lies on one disk")
         return len(copies)
 
     def _erase_key_files(self) -> Iterator[Path]:

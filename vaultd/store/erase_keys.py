@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, read_file, write_file
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+from vaultd.store.findings import Finding, Severity
 
 _KEY_MAGIC = b"SSE1"
 _WRAP_MAGIC = b"SSW1"
@@ -51,9 +52,45 @@ class EraseKeys:
         """Durable in both copies when it returns. A repeat keeps the key and completes its copies."""
         found = self._find(owner)
         data = found or encode_key(owner, os.urandom(_KEY_BYTES))
-        for path in self._targets(owner):
+        for path in self._places(owner.id.hex()):
             if not self._door.exists(path) or _decode_or_none(read_file(self._door, path), owner) is None:
                 write_file(self._door, path, data)
+
+    def mend(self) -> list[Finding]:
+        """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
+        names = {
+            name.partition(".")[0]
+            for directory in self._directories
+            for name in self._door.listdir(directory)
+            if name.endswith(_SUFFIXES)
+        }
+        return [finding for name in sorted(names) for finding in self._mend_key(name)]
+
+    def _mend_key(self, name: str) -> list[Finding]:
+        files = [directory / (name + suffix) for directory in self._directories for suffix in _SUFFIXES]
+        copies = {path: self._read_good(path, name) for path in files}
+        good = next((data for data in copies.values() if data is not None), None)
+        if good is None:
+            return [Finding(Severity.damage, str(self._directories[0] / name), "no copy of this erase key holds")]
+        findings = []
+        for path in self._places(name):
+            if copies[path] is not None:
+                continue
+            sentence = "a copy of this erase key was missing or damaged and was written again from another"
+            try:
+                write_file(self._door, path, good)
+            except OSError as error:
+                # The vault still opens: one good copy is enough to work with.
+                sentence = f"a copy of this erase key is missing or damaged and cannot be written: {error}"
+            findings.append(Finding(Severity.warning, str(path), sentence))
+        return findings
+
+    def _read_good(self, path: Path, name: str) -> bytes | None:
+        try:
+            data = read_file(self._door, path) if self._door.exists(path) else b""
+        except OSError:
+            return None
+        return None if check_key(data, name) else data
 
     def load(self, owner: Owner) -> bytes:
         """The key, from whichever copy holds."""
@@ -79,9 +116,8 @@ class EraseKeys:
         except InvalidTag:
             raise RecordDamaged(f"the {name} is damaged") from None
 
-    def _targets(self, owner: Owner) -> list[Path]:
+    def _places(self, name: str) -> list[Path]:
         """Where the two copies go: on two disks, or side by side on a single one."""
-        name = owner.id.hex()
         if len(self._directories) == 1:
             return [self._directories[0] / (name + suffix) for suffix in _SUFFIXES]
         return [directory / (name + _SUFFIXES[0]) for directory in self._directories]

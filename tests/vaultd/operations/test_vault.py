@@ -10,6 +10,7 @@ from tests.vaultd.operations.small_site import Site, make_site
 from vaultd.catalog.database import Catalog, Position
 from vaultd.errors import Damaged, Internal, NotFound, Unavailable
 from vaultd.operations import accounts, ledger, status
+from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import StoreError
@@ -155,6 +156,28 @@ def test_closing_writes_a_checkpoint_on_two_disks(site: Site) -> None:
         names = [path.name for path in (site.config.directory / disk / "checkpoints").iterdir()]
         assert f"{position.number:016x}.checkpoint" in names
     site.reopen()
+
+
+def test_a_key_made_while_a_disk_was_away_comes_onto_both_disks(site: Site) -> None:
+    """Otherwise the loss of the first disk would make everything of the job unreadable."""
+    away, gone = site.config.directory / "disk-2", site.config.directory / "gone"
+    administrator = site.administrator()
+    agent = site.agent(administrator)
+    close_vault(site.vault)
+    away.rename(gone)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    job = site.job(administrator, agent)
+    close_vault(site.vault)
+    gone.rename(away)
+    report = check_vault(site.config, SystemDoor(), read_data=False)
+    assert "every good copy of this erase key lies on one disk" in [one.sentence for one in report.findings]
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    name = f"{job.job_id.hex()}.key"
+    first = site.config.directory / "disk-1" / "erase-keys" / name
+    assert (away / "erase-keys" / name).read_bytes() == first.read_bytes()
+    assert [one.place for one in site.vault.recovery.findings if "erase key" in one.sentence] == [
+        str(away / "erase-keys" / name)
+    ]
 
 
 def test_status_counts_what_is_there(site: Site) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import decode, put, read
+from vaultd.errors import Damaged
 from vaultd.records import NO_ID, Change, Keyring, RunKey, Slot
 
 SLOT_COPIES = 2
@@ -27,9 +28,27 @@ def save_slot(keyring: Keyring, copies: Sequence[Slot]) -> list[Change]:
 
 
 def list_slots(view: View, account_id: bytes, keyring_id: bytes, slot_id: bytes = b"") -> Iterator[Slot]:
-    """Every copy of every slot, or of the one slot; a slot's copies follow one another."""
+    """Every copy of every slot, or of the one slot; a slot's copies follow one another. A row that does not decode is
+    left out, for its other copy is there; it is an error only where nothing decodes.
+    """
+    damaged: Damaged | None = None
+    decoded = 0
     for key, value in view.scan("slots", account_id + keyring_id + slot_id):
-        yield decode("slots", key, value, Slot)
+        try:
+            slot = decode("slots", key, value, Slot)
+        except Damaged as error:
+            damaged = error
+            continue
+        decoded += 1
+        yield slot
+    if damaged is not None and not decoded:
+        raise damaged
+
+
+def list_slot_ids(view: View, account_id: bytes, keyring_id: bytes) -> list[bytes]:
+    """From the keys alone: also of slots whose rows do not decode."""
+    owner = account_id + keyring_id
+    return list(dict.fromkeys(key[len(owner) : -1] for key, _ in view.scan("slots", owner)))
 
 
 def save_run_key(account_id: bytes, keyring_id: bytes, run_key: RunKey) -> list[Change]:

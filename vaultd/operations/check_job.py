@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import read_secret
-from vaultd.catalog.keyrings import SLOT_COPIES, list_run_keys, list_slots, read_keyring
+from vaultd.catalog.keyrings import SLOT_COPIES, list_run_keys, list_slot_ids, list_slots, read_keyring
 from vaultd.catalog.runs import read_run
 from vaultd.catalog.safesets import list_safesets
 from vaultd.errors import VaultError
@@ -63,7 +63,7 @@ def _check_secret(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
 
 
 def _check_slots(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
-    good: dict[bytes, int] = {}
+    good = dict.fromkeys(list_slot_ids(parts.view, job.account_id, job.keyring_id), 0)
     for slot in list_slots(parts.view, job.account_id, job.keyring_id):
         fault = _unwrap_fault(parts, job.job_id, (SLOT, slot.slot_id, slot.wrapped), parse_slot)
         good[slot.slot_id] = good.get(slot.slot_id, 0) + (not fault)

@@ -241,6 +241,24 @@ def test_one_damaged_copy_of_a_slot_is_survived(site: Site) -> None:
         restore.open_restore(site.vault, identity, request(backed_up))
 
 
+@pytest.mark.parametrize("copy", [0, 1])
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_the_right_password_opens_while_either_row_of_the_slot_is_whole(site: Site, copy: int, where: str) -> None:
+    """The first byte damaged, the row does not decode; the last one damaged, its proof hash is another."""
+    backed_up = site.ready()
+    saved(site, backed_up)
+    key = backed_up.sealer.account_id + backed_up.sealer.keyring_id + backed_up.slot_id + bytes([copy])
+    with site.vault.catalog.read() as view:
+        value = bytearray(view.get("slots", key) or b"")
+    value[0 if where == "first" else -1] ^= 1
+    site.vault.catalog.apply([("slots", key, bytes(value))], site.vault.catalog.position())
+    identity = backed_up.agent.identity
+    assert restore.parameters(site.vault, identity, None, "home").slots[0].slot_id == backed_up.slot_id
+    assert backed_up.slot in restore.open_restore(site.vault, identity, request(backed_up)).slots
+    with pytest.raises(WrongPassword):
+        restore.open_restore(site.vault, identity, request(backed_up, proof=WRONG))
+
+
 def spoil_slot(site: Site, backed_up: BackedUp, copy: int) -> None:
     """Flips a bit in the wrapped bytes of one copy, as a bad sector below LMDB would."""
     key = backed_up.sealer.account_id + backed_up.sealer.keyring_id + backed_up.slot_id + bytes([copy])

@@ -16,7 +16,7 @@ from msgspec import Struct
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, create_disk, open_disks
+from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
@@ -104,6 +104,7 @@ class ChunkStore:
         """Readable at once, with the journal's copies mended; writable after `recover`."""
         _check_settings(settings)
         disks = open_disks(door, settings.disk_paths, settings.vault_id)
+        sync_directories(door, disks)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), index.position())

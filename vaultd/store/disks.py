@@ -125,6 +125,17 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes) -> Disks:
     return disks
 
 
+def sync_directories(door: Door, disks: Disks) -> None:
+    """A process killed between making a name and syncing it leaves a name that is there, but not durable."""
+    for disk in disks.online:
+        directories = [disk.directory(name) for name in DIRECTORIES]
+        for path in [disk.path, *filter(door.exists, directories)]:
+            try:
+                door.fsync_directory(path)
+            except OSError as error:
+                raise StoreError(f"{path} cannot be synced: {error}; replace the disk or take it offline") from error
+
+
 def lock_directory(path: Path) -> DirectoryLock:
     """Refuses a second instance on one vault directory."""
     descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, short_hash
+from tests.vaultd.store.fakes import NOW_NS, VAULT, create, flip, make_settings, reopen, short_hash
 from vaultd.store.disk_door import SystemDoor, write_file
 from vaultd.store.disks import create_disk, lock_directory, open_disks
 from vaultd.store.errors import DiskMissing, FormatError, StoreError
@@ -70,3 +70,18 @@ def test_a_small_file_is_replaced_whole(tmp_path):
     write_file(SystemDoor(), path, b"one")
     write_file(SystemDoor(), path, b"two")
     assert [(item.name, item.read_bytes()) for item in tmp_path.iterdir()] == [("file", b"two")]
+
+
+def test_names_that_a_killed_process_left_are_synced_at_the_next_start(tmp_path):
+    settings = make_settings(tmp_path, disks=2)
+    create(settings).close()
+    synced = []
+
+    class Watching(SystemDoor):
+        def fsync_directory(self, path):
+            synced.append(path)
+            super().fsync_directory(path)
+
+    reopen(settings, Watching()).close()
+    for path in settings.disk_paths:
+        assert {path, *(path / name for name in ("containers", "journal", "checkpoints", "erase-keys"))} <= set(synced)

@@ -20,14 +20,30 @@ def render_tables(results: Path) -> dict[str, str]:
 
 
 def render(result: dict[str, Any]) -> str:
+    cases: dict[str, list[dict[str, Any]]] = {}
+    for sample in result["samples"]:
+        cases.setdefault(sample["case"], []).append(sample)
+    rows = per_byte(cases) if "nanoseconds_per_byte" in result["samples"][0] else whole_runs(cases)
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
+    machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
+    origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
+    return "\n".join(rows) + "\n\n" + origin + "\n"
+
+
+def per_byte(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = ["| step, one thread | ns per byte (median, min-max) |", "|---|---|"]
+    for case, samples in cases.items():
+        values = [sample["nanoseconds_per_byte"] for sample in samples]
+        lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) |")
+    return lines
+
+
+def whole_runs(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| case | rounds | wall s (median, min-max) | CPU s agent / vault | peak anonymous MiB agent / vault "
         "| chunks | uploaded MiB | added on disk |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    cases: dict[str, list[dict[str, Any]]] = {}
-    for sample in result["samples"]:
-        cases.setdefault(sample["case"], []).append(sample)
     for case, samples in cases.items():
         walls = [sample["wall_seconds"] for sample in samples]
         agent, vault = (
@@ -42,11 +58,7 @@ def render(result: dict[str, Any]) -> str:
             f"| {cpu} | {agent:.0f} / {vault:.0f} "
             f"| {shown(last, 'new_chunks', 1)} | {shown(last, 'uploaded_bytes', MIB)} | {added(last)} |"
         )
-    lines += ["", *ratios(cases)]
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
-    machine = f"commit {result['commit'][:12]}, {result['machine']['cores']} cores"
-    origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
-    return "\n".join(lines) + "\n\n" + origin + "\n"
+    return [*lines, "", *ratios(cases)]
 
 
 PAIRS = (

@@ -97,7 +97,7 @@ def read_newest_checkpoint(
         path = directory / checkpoint_name(number)
         try:
             header, _ = verify_checkpoint(door, path)
-        except FormatError:
+        except (FormatError, OSError):
             continue
         if header.vault_id == vault_id and header.position.number == number:
             return header.position, read_rows(door, path)

@@ -112,7 +112,12 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes) -> Disks:
         if not door.exists(identity):
             offline.append(path)
             continue
-        disk, owner = decode_identity(read_file(door, identity), path)
+        try:
+            data = read_file(door, identity)
+        except OSError:
+            offline.append(path)
+            continue
+        disk, owner = decode_identity(data, path)
         if owner != vault_id:
             raise StoreError(f"{path} is a disk of vault {owner.hex()}, not of {vault_id.hex()}: correct `disks`")
         if any(other.number == disk.number for other in online):

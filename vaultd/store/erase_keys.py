@@ -53,7 +53,7 @@ class EraseKeys:
         found = self._find(owner)
         data = found or encode_key(owner, os.urandom(_KEY_BYTES))
         for path in self._places(owner.id.hex()):
-            if not self._door.exists(path) or _decode_or_none(read_file(self._door, path), owner) is None:
+            if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
 
     def mend(self) -> list[Finding]:
@@ -127,10 +127,19 @@ class EraseKeys:
             for suffix in _SUFFIXES:
                 path = directory / (owner.id.hex() + suffix)
                 if self._door.exists(path):
-                    data = read_file(self._door, path)
-                    if _decode_or_none(data, owner) is not None:
+                    data = self._read(path, owner)
+                    if data is not None:
                         return data
         return None
+
+    def _read(self, path: Path, owner: Owner) -> bytes | None:
+        """None for a copy that is damaged, also where the disk refuses to read it."""
+        try:
+            data = read_file(self._door, path)
+            decode_key(data, owner)
+        except (FormatError, OSError):
+            return None
+        return data
 
 
 def encode_key(owner: Owner, key: bytes) -> bytes:

@@ -49,7 +49,7 @@ class Journal:
         self._segment_length = 0
         self._pending: list[tuple[bytes, Position]] = []
         self._end = START
-        self._unsure: set[Path] = set()  # segments that could not be synced at opening
+        self._unsure: set[Path] = set()  # segments that could not be synced or read
 
     @classmethod
     def create(cls, door: Door, settings: JournalSettings) -> "Journal":
@@ -235,12 +235,12 @@ class Journal:
     def _mend(self, first: int, segment: Segment) -> None:
         """Makes every copy equal to the longest valid chain."""
         for path in self._paths(first):
-            data = read_file(self._door, path) if self._door.exists(path) else b""
+            data = self._read(path) if self._door.exists(path) else b""
             if data == segment.data and path not in self._unsure:
                 continue
             length = len(segment.data)
             if path in self._unsure:
-                sentence = "this copy of the journal could not be synced and was made anew"
+                sentence = "this copy of the journal could not be synced or read and was made anew"
                 write_file(self._door, path, segment.data)
             elif data[:length] == segment.data:
                 sentence = f"{len(data) - length} bytes of an entry that was never acknowledged were cut"
@@ -267,7 +267,15 @@ class Journal:
         self._firsts.remove(first)
 
     def _read_copies(self, first: int) -> list[bytes]:
-        return [read_file(self._door, path) for path in self._paths(first) if self._door.exists(path)]
+        return [self._read(path) for path in self._paths(first) if self._door.exists(path)]
+
+    def _read(self, path: Path) -> bytes:
+        """A copy that the disk refuses to read is a damaged copy."""
+        try:
+            return read_file(self._door, path)
+        except OSError:
+            self._unsure.add(path)
+            return b""
 
     def _paths(self, first: int) -> list[Path]:
         return [directory / segment_name(first) for directory in self._settings.directories]

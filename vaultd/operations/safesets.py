@@ -12,7 +12,7 @@ import msgspec
 from vaultd.catalog.accounts import read_account
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import update_job
-from vaultd.catalog.keyrings import read_keyring, read_run_key
+from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
 from vaultd.catalog.safesets import find_safeset, list_safesets, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
@@ -63,8 +63,7 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
         keyring = read_keyring(view, job.account_id, run.keyring_id)
         if keyring is None:
             raise Internal(f"keyring {run.keyring_id.hex()} is not in the catalog")
-        if read_run_key(view, job.account_id, run.keyring_id, record.header.key_id) is None:
-            raise BadRequest(f"payload: key {record.header.key_id.hex()} is not known", "send run.key first")
+        _check_payload_key(record, run)
         base = find_safeset(view, job.account_id, job.job_id, run.base) if run.base != NO_HASH else None
     _check_root(root, parsed, run, keyring)
     _check_head(parsed, job)
@@ -82,6 +81,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
             return _committed(known)
         run, job = access.active_run(view, identity, prepared.run_id)
         home_disk = _home_disk(vault, view, job)
+    _check_payload_key(prepared.payload, run)
     _check_head(root, job)
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
@@ -155,6 +155,13 @@ def _check_payload(root: Root, payload: bytes) -> StoredRecord:
     if payload_cid != root.payload_hash:
         raise BadRequest("root: payload_hash is not the hash of the payload")
     return StoredRecord(header, payload_cid, payload)
+
+
+def _check_payload_key(payload: StoredRecord, run: Run) -> None:
+    """As for every record of a run: its keys and no others."""
+    key_id = payload.header.key_id
+    if key_id not in run.key_ids:
+        raise BadRequest(f"payload: key {key_id.hex()} is not known for this run", "send run.key first")
 
 
 def _check_root(data: bytes, root: Root, run: Run, keyring: Keyring) -> None:

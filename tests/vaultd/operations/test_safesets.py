@@ -244,6 +244,16 @@ def test_a_run_that_ended_commits_nothing(site: Site) -> None:
     refused(site, backed_up, top, Conflict, "has ended as done")
 
 
+def test_a_payload_under_the_key_of_another_run_is_refused(site: Site) -> None:
+    backed_up = site.ready()
+    top = stored_leaf(site, backed_up)
+    payload = backed_up.sealer.payload(top)
+    site.end(backed_up)
+    site.begin(backed_up)
+    with pytest.raises(BadRequest, match="payload: key [0-9a-f]{32} is not known for this run"):
+        site.commit(backed_up, backed_up.sealer.root(top, payload), payload)
+
+
 def test_the_payload_is_checked_like_any_record(site: Site) -> None:
     backed_up = site.ready()
     sealer = backed_up.sealer

@@ -9,6 +9,7 @@ from vaultd.catalog.jobs import (
     find_job,
     is_owned,
     list_computer_jobs,
+    read_job,
     read_secret,
     save_job,
     save_secret,
@@ -69,12 +70,16 @@ class AgentJob:
 
 
 def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
-    """W. The erase key is durable first, so that nothing of the job is ever kept readable without it."""
+    """W. The erase key is durable first, so that nothing of the job is ever kept readable without it. The same request
+    again is answered the same way.
+    """
     check_name(new.name, "name")
     check_definition(new.definition)
     with vault.catalog.read() as view:
         computer = named_computer(view, identity, new.computer)
         _check_secret(new, computer)
+        if known := _same_job(vault, view, new, computer):
+            return known
         if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
             raise Conflict(f"job {new.name!r} exists already on computer {computer.name!r}", "choose another name")
         if new.job_id == NO_ID or is_owned(view, new.job_id):
@@ -154,6 +159,18 @@ def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
         timeline=job.timeline,
         run_requested=job.request > job.requests_taken,
     )
+
+
+def _same_job(vault: Vault, view: View, new: NewJob, computer: Computer) -> Job | None:
+    """The job that an earlier copy of this request made, as long as its secret is here to compare with."""
+    job = read_job(view, computer.account_id, new.job_id)
+    wrapped = read_secret(view, job) if job else None
+    if job is None or wrapped is None:
+        return None
+    if (job.computer_id, job.name, job.definition) != (computer.computer_id, new.name, new.definition):
+        return None
+    kept = unwrap(vault, job.job_id, JOB_SECRET, job.job_id, wrapped)
+    return job if parse_secret(kept).message_id == parse_secret(new.secret).message_id else None
 
 
 def _check_secret(new: NewJob, computer: Computer) -> None:

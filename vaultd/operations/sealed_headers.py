@@ -58,6 +58,7 @@ class SecretHeader:
     account_id: bytes
     computer_id: bytes
     job_id: bytes
+    message_id: bytes
     agent_key: bytes
 
 
@@ -93,9 +94,7 @@ def parse_run_key(data: bytes) -> RunKeyHeader:
 def parse_secret(data: bytes) -> SecretHeader:
     if not _SECRET.size < len(data) <= _SECRET.size + SEALED_SECRET_BYTES_MAX:
         raise BadRequest(f"secret: {len(data)} bytes are not the length of a job secret")
-    magic, version, kem, purpose, reserved, account_id, computer_id, job_id, _, agent_key, length = _SECRET.unpack_from(
-        data
-    )
+    magic, version, kem, purpose, reserved, *ids, agent_key, length = _SECRET.unpack_from(data)
     if (magic, version, reserved) != (b"SSM1", 1, 0):
         raise BadRequest(f"secret: magic {magic.hex()}, version {version} or reserved {reserved} is unknown")
     if kem != 1:
@@ -104,7 +103,8 @@ def parse_secret(data: bytes) -> SecretHeader:
         raise BadRequest(f"secret: purpose {purpose} is unknown")
     if length != len(data) - _SECRET.size:
         raise BadRequest(f"secret: sealed_length {length} does not fit {len(data)} bytes")
-    return SecretHeader(account_id, computer_id, job_id, agent_key)
+    account_id, computer_id, job_id, message_id = ids
+    return SecretHeader(account_id, computer_id, job_id, message_id, agent_key)
 
 
 def agent_key_fingerprint(spki: bytes, sealing_key: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Jobs: what is refused, what the agent learns, how a run is asked for."""
 
 import os
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -92,6 +93,20 @@ def test_names_and_ids_are_used_once(site: Site, owner: tuple[Identity, Agent]) 
     stranger = site.agent(other, "laptop")
     with pytest.raises(Conflict, match="cannot be used"):
         jobs.create(site.vault, other, new_job(stranger, job_id=first.job_id))
+
+
+def test_the_same_request_again_is_answered_again(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    new = new_job(agent)
+    first = jobs.create(site.vault, administrator, new)
+    site.clock.advance(60)
+    assert jobs.create(site.vault, administrator, new) == first
+    assert len(jobs.list_all(site.vault, administrator, "laptop")) == 1
+    other_secret = new_job(agent, job_id=new.job_id)
+    other_schedule = replace(new, definition=msgspec.structs.replace(DEFINITION, schedule=""))
+    for changed in (other_secret, other_schedule, replace(new, name="other")):
+        with pytest.raises(Conflict):
+            jobs.create(site.vault, administrator, changed)
 
 
 def test_a_request_waits_runs_and_ends(site: Site) -> None:

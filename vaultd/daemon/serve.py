@@ -61,8 +61,8 @@ def _refuse_second_instance(directory: Path) -> None:
 def _close(vault: Vault) -> int:
     try:
         close_vault(vault)
-    except VaultError as error:
-        log.error("no checkpoint", problem=error.message)
+    except (OSError, VaultError) as error:
+        log.error("no checkpoint", problem=f"{type(error).__name__}: {error}")
         return EXIT_STORE_STOPPED
     return EXIT_OK
 

@@ -5,6 +5,7 @@ import time
 import trio
 
 from vaultd import metrics, offload
+from vaultd.errors import VaultError
 from vaultd.logs import log
 from vaultd.operations.vault import Vault, write_checkpoint
 
@@ -16,8 +17,14 @@ async def keep_checkpoints(vault: Vault) -> None:
 
 
 async def checkpoint_once(vault: Vault) -> None:
+    """A checkpoint only shortens the next start: one that fails is told and tried again later."""
     begin = time.monotonic()
-    await offload.write(write_checkpoint, vault)
+    try:
+        await offload.write(write_checkpoint, vault)
+    except (OSError, VaultError) as error:
+        metrics.CHECKPOINT_FAILURES.inc()
+        log.error("no checkpoint", problem=f"{type(error).__name__}: {error}")
+        return
     seconds = time.monotonic() - begin
     metrics.CHECKPOINTS.inc()
     metrics.CHECKPOINT_SECONDS.set(seconds)

@@ -94,8 +94,9 @@ def register(vault: Vault, request: RegistrationRequest) -> Registered:
     check_name(request.name, "name")
     if len(request.sealing_key) != PUBLIC_KEY_BYTES[1]:
         raise BadRequest(f"sealing_key must have {PUBLIC_KEY_BYTES[1]} bytes, not {len(request.sealing_key)}")
-    tls_key = spki_of_request(request.certificate_request)
     with vault.catalog.read() as view:
+        _known_invite(view, request.secret)
+        tls_key = spki_of_request(request.certificate_request)
         invite_row = _usable_invite(vault, view, request, tls_key)
         if invite_row.computer_id != NO_ID:
             known = read_computer(view, invite_row.account_id, invite_row.computer_id)
@@ -108,6 +109,12 @@ def register(vault: Vault, request: RegistrationRequest) -> Registered:
     used = msgspec.structs.replace(invite_row, computer_id=computer.computer_id)
     ledger.record(vault, [*save_invite(used, request.secret), *save_computer(computer), *audit])
     return _registered(vault, computer)
+
+
+def check_code(vault: Vault, secret: bytes) -> None:
+    """For any thread, before `register`: whoever guesses takes none of the writer's time."""
+    with vault.catalog.read() as view:
+        _known_invite(view, secret)
 
 
 def list_all(vault: Vault, identity: Identity) -> list[ComputerSummary]:
@@ -124,22 +131,30 @@ def show(vault: Vault, identity: Identity, name: str) -> ComputerDetails:
         return ComputerDetails(summarise_computer(view, computer), computer.tls_key, computer.sealing_key, summaries)
 
 
-def _usable_invite(vault: Vault, view: View, request: RegistrationRequest, tls_key: bytes) -> Invite:
-    """One sentence for every reason: whoever guesses learns nothing."""
-    refusal = NotAllowed(
-        "this registration code is unknown, used or expired", "ask an administrator of the account for a new one"
-    )
-    row = find_invite(view, request.secret)
+def _known_invite(view: View, secret: bytes) -> Invite:
+    row = find_invite(view, secret)
     if row is None:
-        raise refusal
+        raise _bad_code()
+    return row
+
+
+def _usable_invite(vault: Vault, view: View, request: RegistrationRequest, tls_key: bytes) -> Invite:
+    row = _known_invite(view, request.secret)
     if row.computer_id != NO_ID:
         known = read_computer(view, row.account_id, row.computer_id)
         asked = (request.name, tls_key, request.sealing_key)
         if known is None or (known.name, known.tls_key, known.sealing_key) != asked:
-            raise refusal
+            raise _bad_code()
     elif vault.clock.now_ns() >= row.expires_ns:
-        raise refusal
+        raise _bad_code()
     return row
+
+
+def _bad_code() -> NotAllowed:
+    """One sentence for every reason: whoever guesses learns nothing."""
+    return NotAllowed(
+        "this registration code is unknown, used or expired", "ask an administrator of the account for a new one"
+    )
 
 
 def _refuse_taken(view: View, account_id: bytes, name: str, tls_key: bytes) -> None:

@@ -90,6 +90,17 @@ def test_a_guessed_code_gets_the_same_sentence(site: Site) -> None:
         computers.register(site.vault, request)
 
 
+def test_a_guess_is_refused_before_its_certificate_request_is_parsed(site: Site) -> None:
+    for check in (
+        lambda: computers.check_code(site.vault, bytes(16)),
+        lambda: computers.register(site.vault, RegistrationRequest(bytes(16), "x", b"no request", bytes(1216))),
+    ):
+        with pytest.raises(NotAllowed, match="unknown, used or expired"):
+            check()
+    request, _ = register(site, site.administrator())
+    computers.check_code(site.vault, request.secret)
+
+
 def test_a_refused_registration_leaves_the_code_usable(site: Site) -> None:
     administrator = site.administrator()
     site.agent(administrator, "laptop")

@@ -53,6 +53,7 @@ async def register(request: Request) -> m.RegisterAnswer:
         certificate_request=message.certificate_request,
         sealing_key=message.sealing_key,
     )
+    await offload.read(computers.check_code, request.vault, asked.secret)
     registered = await offload.write(computers.register, request.vault, asked)
     return answers.answer(registered, m.RegisterAnswer)
 

@@ -94,7 +94,9 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         slots = list(list_slots(view, job.account_id, job.keyring_id, request.slot_id))
         if not slots or len(request.slot_id) != len(NO_ID):
             raise NotFound(f"job {request.job!r} has no slot {request.slot_id.hex()}")
-    _check_proof(vault, job, slots, request.proof)
+    vault.proofs.attempt(identity, job.job_id)
+    _check_proof(slots, request.proof)
+    vault.proofs.succeeded(identity, job.job_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
         keyring = read_keyring(view, job.account_id, job.keyring_id)
@@ -166,14 +168,12 @@ def _job(view: View, identity: Identity, computer: str | None, job: str) -> Job:
     return access.named_job(view, own if computer is None else access.named_computer(view, identity, computer), job)
 
 
-def _check_proof(vault: Vault, job: Job, copies: Sequence[Slot], proof: bytes) -> None:
+def _check_proof(copies: Sequence[Slot], proof: bytes) -> None:
     """The right password fits any one copy: a damaged hash must not turn it into a wrong one."""
-    vault.proofs.attempt(job.account_id, job.job_id)
     hash_ = blake3(proof).digest()
     # Each copy is compared, so that the time does not say which one fitted.
     if not any([hmac.compare_digest(hash_, copy.proof_hash) for copy in copies]):
         raise WrongPassword("the password or recovery code is wrong")
-    vault.proofs.succeeded(job.account_id, job.job_id)
 
 
 def _top_ids(safeset: Safeset) -> list[bytes]:

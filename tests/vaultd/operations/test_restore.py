@@ -8,8 +8,9 @@ import pytest
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site
 from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, WrongPassword
-from vaultd.operations import restore
+from vaultd.operations import proofs, restore
 from vaultd.operations.restore import OpenRequest
+from vaultd.policy.throttle import Limit
 
 WRONG = bytes(32)
 
@@ -128,7 +129,8 @@ def test_attempts_of_one_account_do_not_slow_another(site: Site) -> None:
     restore.open_restore(site.vault, victim.agent.identity, request(victim))
 
 
-def test_an_account_has_a_limit_over_all_its_jobs(site: Site) -> None:
+def test_an_account_has_a_limit_over_all_its_jobs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "ACCOUNT_LIMIT", Limit(burst=50, refill_seconds=10.0))
     administrator = site.administrator()
     agent = site.agent(administrator)
     several = [site.keyring(agent, site.job(administrator, agent, f"job{number}")) for number in range(6)]
@@ -257,6 +259,19 @@ def test_the_right_password_opens_while_either_row_of_the_slot_is_whole(site: Si
     assert backed_up.slot in restore.open_restore(site.vault, identity, request(backed_up)).slots
     with pytest.raises(WrongPassword):
         restore.open_restore(site.vault, identity, request(backed_up, proof=WRONG))
+
+
+def test_a_computer_that_guesses_does_not_lock_the_others_out(site: Site) -> None:
+    administrator = site.administrator()
+    backed_up = site.ready(administrator)
+    saved(site, backed_up)
+    guesser = site.agent(administrator, "guesser").identity
+    for _ in range(10):
+        with pytest.raises(WrongPassword):
+            restore.open_restore(site.vault, guesser, request(backed_up, computer="laptop", proof=WRONG))
+    with pytest.raises(Throttled):
+        restore.open_restore(site.vault, guesser, request(backed_up, computer="laptop"))
+    assert restore.open_restore(site.vault, backed_up.agent.identity, request(backed_up)).ticket
 
 
 def spoil_slot(site: Site, backed_up: BackedUp, copy: int) -> None:

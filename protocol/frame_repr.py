@@ -1,7 +1,7 @@
 """A cheap repr for frames with a long body: the one place where a foreign library is changed.
 
 h2 4.4.1 computes `repr(frame)` for a trace line of every frame it receives, whether or not anybody logs, and
-hyperframe's repr serialises and hex-encodes the whole body: about 1 ns per byte of DATA. DATA normally goes around h2
+hyperframe's repr serialises and hex-encodes the whole body of every DATA frame. DATA normally goes around h2
 (h2_inside.py); what does not, and unknown frames, get this. tests/protocol/test_frame_repr.py fails when either library
 no longer does so; this file goes then.
 """

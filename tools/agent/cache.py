@@ -181,7 +181,7 @@ class Cache:
     def begin(self) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
         if self.base is None:
-            # Sorting all hashes once, at the commit, costs a tenth of keeping them sorted while they come.
+            # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
             self._writer.execute("DROP INDEX IF EXISTS contents")
 
     def change(self, rows: Iterable[CachedRow], gone: Iterable[bytes]) -> None:

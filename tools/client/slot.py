@@ -1,7 +1,7 @@
 """A slot: the whole keyring, sealed under a password or a recovery code (docs/format.md, Slot).
 
 A wrong password and damage are told apart: a commitment in a record whose checksum holds says which it is.
-Deriving takes 64 MiB of memory and about a tenth of a second; call it in a worker thread.
+Deriving takes 64 MiB of memory and is slow on purpose; call it in a worker thread.
 """
 
 import hmac

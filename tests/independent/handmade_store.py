@@ -46,7 +46,8 @@ def build(directory: Path) -> None:
     sealed = made.seal(made.container(1, [records[:1], records[1:3]]), 1, records[:3])
     opened = made.container(2, [records[3:]])
     disk = b"\xd1" * 16
-    lengths = {"containers": [[1, disk, len(sealed)], [2, disk, len(opened)]]}
+    names = [b"".join(made.h(one) for one in part) for part in (records[:3], records[3:])]
+    lengths = {"containers": [[1, disk, len(sealed), names[0]], [2, disk, len(opened), names[1]]]}
     old = made.journal([(4, {"changes": slots, "details": {"keyring": made.KEYRING}})])
     later = [
         (5, {"changes": [run_key], "details": {"keyring": made.KEYRING, "key": made.RUN_KEY_ID, "run": made.RUN}}),

@@ -126,6 +126,22 @@ def test_container_with_zero_bytes_after_the_last_group_is_refused() -> None:
         container.scan(made.container(1, [[made.record(1, b"small")]]) + bytes(4096))
 
 
+def test_container_without_a_directory_is_held_against_the_journal() -> None:
+    records = [made.record(1, bytes([n]) * 50) for n in range(3)]
+    scan = container.scan(made.container(1, [records[:2], records[2:]]))
+    cids = [made.h(one) for one in records]
+    groups = [
+        (1, {"changes": [], "details": {"containers": [[1, b"d" * 16, 8192, part]]}})
+        for part in (b"".join(cids[:2]), cids[2])
+    ]
+    _, entries = journal.parse_segment(made.journal(groups))
+    assert journal.named_cids(entries) == {1: cids}
+    container.require_named(scan, cids)
+    for wrong in (cids[:2], cids[::-1], [*cids, bytes(32)]):
+        with pytest.raises(Damage):
+            container.require_named(scan, wrong)
+
+
 CHANGE = {"changes": [["t", b"k", b"v"], ["t", b"l", b"w"]], "details": {}}
 REMOVAL = {"changes": [["t", b"k", None]], "details": {}}
 

@@ -69,7 +69,7 @@ class _Check:
         try:
             if index:
                 self._check_position(index, journal)
-            self._findings += containers.run(journal.containers, index)
+            self._findings += containers.run(journal, index)
             index_rows = self._check_index(index, journal.containers) if index else 0
         finally:
             if index:

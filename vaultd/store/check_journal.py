@@ -5,13 +5,15 @@ from pathlib import Path
 
 import msgspec
 
+from vaultd.store.acknowledged import Group, acknowledge_entry, read_groups
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.errors import FormatError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal import list_segments
 from vaultd.store.journal_format import START, Position, Segment, merge_segment, segment_name
-from vaultd.store.recovery import Acknowledged, acknowledge_entry
+
+_BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 
 
 class JournalCheck:
@@ -22,11 +24,7 @@ class JournalCheck:
         self._directories = directories
         self._vault_id = vault_id
         self._findings: list[Finding] = []
-        self._acknowledged: dict[int, Acknowledged] = {}
-
-    @property
-    def containers(self) -> dict[int, ContainerRow]:
-        return {number: container.row for number, container in self._acknowledged.items()}
+        self.containers: dict[int, ContainerRow] = {}
 
     def run(self) -> list[Finding]:
         firsts = list_segments(self._door, self._directories)
@@ -46,6 +44,16 @@ class JournalCheck:
             if entry.position.number == number:
                 return entry.position.hash
         return None
+
+    def groups(self, row: ContainerRow) -> list[Group]:
+        """What the journal names of a container, as far as it can be read; `run` has said what cannot."""
+        firsts = list_segments(self._door, self._directories)
+        start = max((first for first in firsts if first <= row.first_entry), default=0)
+        segments = (self._merge(first) for first in firsts if first >= start)
+        try:
+            return read_groups((entry for segment in segments if segment for entry in segment.entries), row.number)
+        except _BAD_ENTRY:
+            return []
 
     def _check_segment(self, first: int, *, is_last: bool) -> None:
         path = self._directories[0] / segment_name(first)
@@ -81,8 +89,8 @@ class JournalCheck:
         for entry in segment.entries:
             self.entries += 1
             try:
-                acknowledge_entry(self._acknowledged, entry)
-            except (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+                acknowledge_entry(self.containers, entry)
+            except _BAD_ENTRY as error:
                 self._report(Severity.damage, path, f"entry {entry.position.number}: {error}")
         self.end = segment.end
 

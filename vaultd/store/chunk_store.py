@@ -10,6 +10,7 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -27,6 +28,7 @@ from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
+_GROUP_CIDS_BYTES_MAX = 8 * 1024 * 1024  # as many as one container can have; an entry holds twice that
 
 
 class StoreSettings(Struct, frozen=True):
@@ -174,13 +176,14 @@ class ChunkStore:
         payloads = [(entry.kind, encode_payload(entry)) for entry in entries]
         with self._guarded():
             touched = containers.sync()
+            first_entry = self._journal.position.number + 1
             for entry in _container_entries(touched):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-                self._apply(touched)
+                self._apply(touched, first_entry)
         return self._journal.position
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
@@ -242,8 +245,12 @@ class ChunkStore:
             new += [record for id_, record in by_id.items() if id_ not in present]
         return new
 
-    def _apply(self, touched: Sequence[Touched]) -> None:
-        rows = [ContainerRow(item.number, item.disk_id, item.length, item.length, item.is_sealed) for item in touched]
+    def _apply(self, touched: Sequence[Touched], first_entry: int) -> None:
+        rows = []
+        for item in touched:
+            held = self._containers.get(item.number)
+            first = held.first_entry if held else first_entry
+            rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         records = list(self._pending.values())
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
@@ -283,16 +290,22 @@ class _Opened(Struct, frozen=True):
     index: Index
 
 
-def _container_entries(touched: Sequence[Touched]) -> list[JournalEntry]:
-    if not touched:
-        return []
-    lengths = [[item.number, item.disk_id, item.length] for item in touched]
-    entries = [JournalEntry(EntryKind.group, {"containers": lengths})]
+def _container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
+    """Seals come first: where a torn journal ends between the two, a directory vouches instead of the group."""
     for item in touched:
         if item.is_sealed:
             details = {"number": item.number, "disk": item.disk_id, "length": item.length}
-            entries.append(JournalEntry(EntryKind.container_sealed, details))
-    return entries
+            yield JournalEntry(EntryKind.container_sealed, details)
+    rows: list[list[Any]] = []
+    size = 0
+    for item in touched:
+        if rows and size + len(item.cids) > _GROUP_CIDS_BYTES_MAX:
+            yield JournalEntry(EntryKind.group, {"containers": rows})
+            rows, size = [], 0
+        rows.append([item.number, item.disk_id, item.length, item.cids])
+        size += len(item.cids)
+    if rows:
+        yield JournalEntry(EntryKind.group, {"containers": rows})
 
 
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:

@@ -28,7 +28,7 @@ _BATCH_ROWS = 10_000
 _NUMBER = struct.Struct(">I")
 _CONTAINER_NUMBER = struct.Struct(">Q")
 _VALUE = struct.Struct("<QIIBB2sI16s")
-_CONTAINER = struct.Struct("<16sQQB")
+_CONTAINER = struct.Struct("<16sQQQB")
 _POSITION = struct.Struct("<IQ32s")
 _FORMAT = struct.Struct("<I")
 _NO_BYTES = bytes(2)
@@ -60,6 +60,7 @@ class ContainerRow(Struct, frozen=True):
     disk_id: bytes
     acknowledged_length: int
     indexed_length: int
+    first_entry: int  # no entry of the journal before it names the container
     is_sealed: bool
 
 
@@ -150,8 +151,8 @@ class Index:
         found = {}
         for key, value in rows:
             (number,) = _CONTAINER_NUMBER.unpack(key)
-            disk_id, acknowledged, indexed, sealed = _CONTAINER.unpack(self._opened(key, value))
-            found[number] = ContainerRow(number, disk_id, acknowledged, indexed, bool(sealed))
+            disk_id, acknowledged, indexed, first, sealed = _CONTAINER.unpack(self._opened(key, value))
+            found[number] = ContainerRow(number, disk_id, acknowledged, indexed, first, bool(sealed))
         return found
 
     def rows(self) -> Iterator[IndexRow]:
@@ -197,7 +198,8 @@ class Index:
             rows = self._encode_records(transaction, batch.records)
             transaction.cursor(self._records).putmulti(rows, overwrite=not batch.first_wins)
         for row in batch.containers:
-            value = _CONTAINER.pack(row.disk_id, row.acknowledged_length, row.indexed_length, row.is_sealed)
+            lengths = (row.acknowledged_length, row.indexed_length)
+            value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
             key = _CONTAINER_NUMBER.pack(row.number)
             transaction.put(key, _closed(key, value), db=self._containers)
         if batch.position is not None:

@@ -117,6 +117,31 @@ def first_good(paths: list[Path]) -> tuple[Segment, list[Entry]]:
     raise failure
 
 
+def acknowledged_lengths(entries: Iterable[Entry]) -> dict[int, int]:
+    """The last length that the journal gives each container."""
+    lengths: dict[int, int] = {}
+    for entry in entries:
+        if entry.kind == GROUP:
+            lengths.update({number: length for number, _, length, _ in entry.details["containers"]})
+        elif entry.kind == CONTAINER_SEALED:
+            lengths[entry.details["number"]] = entry.details["length"]
+    return lengths
+
+
+def named_cids(entries: Iterable[Entry]) -> dict[int, list[bytes]]:
+    """What the groups say that each container holds, in file order."""
+    named: dict[int, list[bytes]] = {}
+    for entry in entries:
+        if entry.kind != GROUP:
+            continue
+        numbers = [row[0] for row in entry.details["containers"]]
+        require(len(set(numbers)) == len(numbers), f"journal entry {entry.number} names a container twice")
+        for number, _, _, cids in entry.details["containers"]:
+            require(len(cids) % 32 == 0, f"journal entry {entry.number} has cids of {len(cids)} bytes")
+            named.setdefault(number, []).extend(cids[at : at + 32] for at in range(0, len(cids), 32))
+    return named
+
+
 def apply(tables: Tables, entry: Entry) -> None:
     for table, key, value in entry.changes:
         rows = tables.setdefault(table, {})

@@ -25,6 +25,8 @@ class Store:
         require(len({disk.vault for disk in disks}) == 1, "the disks belong to different vaults")
         self.disks = disks
         self.entries = journal.read_journal([disk.path / "journal" for disk in disks])
+        self.lengths = journal.acknowledged_lengths(self.entries)
+        self.named = journal.named_cids(self.entries)
         self.checkpoint = checkpoint.newest_checkpoint([disk.path / "checkpoints" for disk in disks])
         self.tables = self._tables()
         self.erase_keys = erase_key.read_erase_keys([disk.path / "erase-keys" for disk in disks])
@@ -50,22 +52,11 @@ class Store:
             journal.apply(tables, entry)
         return tables
 
-    def acknowledged_lengths(self) -> dict[int, int]:
-        """The last length that the journal gives each container."""
-        lengths: dict[int, int] = {}
-        for entry in self.entries:
-            if entry.kind == journal.GROUP:
-                lengths.update({number: length for number, _, length in entry.details["containers"]})
-            elif entry.kind == journal.CONTAINER_SEALED:
-                lengths[entry.details["number"]] = entry.details["length"]
-        return lengths
-
     def _scan(self, disk: Disk, path: Path) -> None:
         data = path.read_bytes()
         sealed = len(data) >= 2 * container.BLOCK_BYTES and data[-container.BLOCK_BYTES :][:4] == b"SSF1"
         if not sealed:
-            number = int(path.stem, 16)
-            acknowledged = self.acknowledged_lengths().get(number, len(data))
+            acknowledged = self.lengths.get(int(path.stem, 16), len(data))
             require(acknowledged <= len(data), f"{path} is shorter than the {acknowledged} acknowledged bytes")
             data = data[:acknowledged]
         try:
@@ -75,6 +66,8 @@ class Store:
         require(scan.header.vault == disk.vault, f"{path} belongs to another vault")
         relative = container.relative_path(scan.header.number)
         require(path == disk.path / relative, f"{path} should be {relative}")
+        if not sealed or self.entries[0].number == 1:
+            container.require_named(scan, self.named.get(scan.header.number, []))
         self.scans[path] = scan
         for place in scan.places:
             found = RecordPlace(path, place.offset, place.header.length)

@@ -42,7 +42,7 @@ def test_the_tables_byte_by_byte(tmp_path):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
     other = b"2" * 16
-    index.apply(IndexBatch([row(3)], [ContainerRow(258, b"D" * 16, 8192, 4096, True)], POSITION))
+    index.apply(IndexBatch([row(3)], [ContainerRow(258, b"D" * 16, 8192, 4096, 7, True)], POSITION))
     index.apply(IndexBatch([row(4, keyring=other)]))
     index.close()
     assert raw(path, b"keyrings") == {KEYRING: closed(KEYRING, b"\0\0\0\1"), other: closed(other, b"\0\0\0\2")}
@@ -51,7 +51,7 @@ def test_the_tables_byte_by_byte(tmp_path):
     body = struct.pack("<QIIBBHI", 1, 4099, 103, 1, 0, 0, 1) + b"\3" * 16
     assert raw(path, b"records")[key] == body + short_hash(key + body)
     number = b"\0\0\0\0\0\0\1\2"
-    assert raw(path, b"containers") == {number: closed(number, b"D" * 16 + struct.pack("<QQB", 8192, 4096, 1))}
+    assert raw(path, b"containers") == {number: closed(number, b"D" * 16 + struct.pack("<QQQB", 8192, 4096, 7, 1))}
     assert raw(path, b"meta") == {
         b"format": b"\1\0\0\0",
         b"vault": VAULT,
@@ -89,7 +89,7 @@ def test_every_flipped_byte_of_a_row_is_noticed(tmp_path, at):
 def test_a_flipped_bit_in_a_small_table_is_refused(tmp_path, table):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
-    index.apply(IndexBatch([row(1)], [ContainerRow(1, b"D" * 16, 8192, 8192, False)], POSITION))
+    index.apply(IndexBatch([row(1)], [ContainerRow(1, b"D" * 16, 8192, 8192, 1, False)], POSITION))
     index.close()
     key, value = max(raw(path, table).items() if table != b"meta" else [(b"position", raw(path, table)[b"position"])])
     overwrite(path, table, key, bytes([value[0] ^ 1]) + value[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from . import handmade as made
@@ -184,6 +185,16 @@ def test_journal_segment_that_breaks_a_rule_is_refused(tmp_path: Path, segment: 
     made.write(tmp_path / "0000000000000001.journal", segment)
     with pytest.raises(Damage):
         journal.read_journal([tmp_path])
+
+
+def test_checkpoint_tells_the_containers_beside_the_catalog() -> None:
+    row = ["containers", struct.pack(">Q", 7), msgpack.packb([b"d" * 16, 8192, False])]
+    read = checkpoint.parse_checkpoint(made.checkpoint(1, bytes(32), [[["t", b"a", b"1"], row]]))
+    assert read.tables == {"t": {b"a": b"1"}}
+    assert read.containers == {7: checkpoint.ContainerRow(b"d" * 16, 8192, False)}
+    row[2] = msgpack.packb([b"d" * 16, 8192])
+    with pytest.raises(Damage, match="container row"):
+        checkpoint.parse_checkpoint(made.checkpoint(1, bytes(32), [[row]]))
 
 
 def test_checkpoint_gives_its_rows_and_refuses_damage(tmp_path: Path) -> None:

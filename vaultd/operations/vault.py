@@ -8,6 +8,7 @@ others.
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -114,12 +115,13 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """W. Writes the whole catalog to the first two disks."""
+    """W. Writes the whole catalog and the table of containers to the first two disks."""
     vault.catalog.require_writable()
     with translated():
         position = vault.store.position
         header = checkpoints.CheckpointHeader(vault.vault_id, position, vault.clock.now_ns())
-        rows = ((table, key, value) for table, key, value in vault.catalog.rows() if value is not None)
+        catalog = ((table, key, value) for table, key, value in vault.catalog.rows() if value is not None)
+        rows = chain(catalog, checkpoints.container_rows(vault.store.containers()))
         checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
     return Position(*position)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
 from vaultd.store.check_journal import JournalCheck
-from vaultd.store.checkpoint import checkpoint_name, list_checkpoints, read_newest_checkpoint, verify_checkpoint
 from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks import Disks, open_disks
 from vaultd.store.erase_keys import check_key
-from vaultd.store.errors import FormatError, RecordError, StoreError
+from vaultd.store.errors import RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
@@ -64,7 +64,8 @@ class _Check:
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
         self._findings += journal.run()
         containers = ContainerCheck(self._door, self._disks, self._settings.vault_id, read_data=read_data)
-        checkpoints = self._check_checkpoints()
+        checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
+        self._findings += checkpoints.run(journal)
         index = self._open_index()
         try:
             if index:
@@ -77,7 +78,7 @@ class _Check:
         counts = CheckCounts(
             disks=len(self._disks.online),
             journal_entries=journal.entries,
-            checkpoints=checkpoints,
+            checkpoints=checkpoints.checkpoints,
             containers=containers.containers,
             records=containers.records,
             record_bytes=containers.record_bytes,
@@ -85,24 +86,6 @@ class _Check:
             erase_keys=self._check_erase_keys(),
         )
         return CheckReport(self._findings, counts)
-
-    def _check_checkpoints(self) -> int:
-        count = 0
-        for directory in self._disks.copy_directories("checkpoints"):
-            for number in list_checkpoints(self._door, directory):
-                path = directory / checkpoint_name(number)
-                count += 1
-                try:
-                    header, _ = verify_checkpoint(self._door, path)
-                except (FormatError, OSError) as error:
-                    self._report(Severity.damage, path, str(error))
-                    continue
-                if header.vault_id != self._settings.vault_id or header.position.number != number:
-                    self._report(Severity.damage, path, "its header names another vault or position")
-        directories = self._disks.copy_directories("checkpoints")
-        if count and read_newest_checkpoint(self._door, directories, self._settings.vault_id) is None:
-            self._report(Severity.damage, directories[0], "no checkpoint is left that could be used")
-        return count
 
     def _open_index(self) -> Index | None:
         path = self._settings.index_path

@@ -19,6 +19,7 @@ _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError
 class JournalCheck:
     def __init__(self, door: Door, directories: Sequence[Path], vault_id: bytes) -> None:
         self.entries = 0
+        self.first = 1  # the number of the first entry that is left
         self.end: Position = START
         self._door = door
         self._directories = directories
@@ -30,6 +31,7 @@ class JournalCheck:
         firsts = list_segments(self._door, self._directories)
         if not firsts:
             self._report(Severity.damage, self._directories[0], "there is no journal")
+        self.first = min(firsts, default=1)
         for first in firsts:
             self._check_segment(first, is_last=first == firsts[-1])
         return self._findings
@@ -38,11 +40,13 @@ class JournalCheck:
         """Read anew, because the hashes of a long journal are not kept in memory."""
         if number == 0:
             return START.hash
-        firsts = [first for first in list_segments(self._door, self._directories) if first <= number]
-        segment = self._merge(firsts[-1]) if firsts else None
-        for entry in segment.entries if segment else ():
-            if entry.position.number == number:
-                return entry.position.hash
+        firsts = [first for first in list_segments(self._door, self._directories) if first <= number + 1]
+        for segment in map(self._merge, firsts[-2:]):
+            if segment and number == segment.header.first - 1:
+                return segment.header.previous
+            for entry in segment.entries if segment else ():
+                if entry.position.number == number:
+                    return entry.position.hash
         return None
 
     def groups(self, row: ContainerRow) -> list[Group]:

@@ -207,6 +207,10 @@ class ChunkStore:
             kind = RecordDamaged if error.errno in (errno.EIO, errno.ENOENT) else StoreError
             raise kind(f"record {expected_id.hex()} in {path} cannot be read: {error}") from error
 
+    def containers(self) -> list[ContainerRow]:
+        """Every container, as of the last commit, by number."""
+        return [row for _, row in sorted(self._containers.items())]
+
     def statistics(self) -> StoreStatistics:
         containers = list(self._containers.values())
         disks = [

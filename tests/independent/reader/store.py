@@ -37,6 +37,19 @@ class Store:
         for disk in disks:
             for path in sorted(disk.path.glob("containers/*/*.container")):
                 self._scan(disk, path)
+        self._hold_against_checkpoint()
+
+    def _hold_against_checkpoint(self) -> None:
+        """Every container that the checkpoint names is on its disk, at least as long."""
+        by_id = {disk.id: disk for disk in self.disks}
+        for number, row in (self.checkpoint.containers if self.checkpoint else {}).items():
+            if row.disk not in by_id:
+                continue
+            path = by_id[row.disk].path / container.relative_path(number)
+            require(path in self.scans, f"{path}, which the checkpoint names, is gone")
+            require(path.stat().st_size >= row.length, f"{path} is shorter than the checkpoint says")
+            require(self.lengths.get(number, row.length) >= row.length, f"the journal makes {path} shorter")
+            require(not row.is_sealed or self.scans[path].directory is not None, f"{path} has no directory")
 
     def _tables(self) -> journal.Tables:
         """The newest checkpoint, then every later entry; without a checkpoint the journal begins at entry 1."""

@@ -23,6 +23,7 @@ from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, EntryKind, JournalEntry, Position, encode_payload
+from vaultd.store.journal_recovery import Applied, is_forked
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.recovery import Parts, Recovered, recover
 
@@ -102,14 +103,20 @@ class ChunkStore:
         return store
 
     @classmethod
-    def open(cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int]) -> "ChunkStore":
-        """Readable at once, with the journal's copies mended; writable after `recover`."""
+    def open(
+        cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int], catalog: Position = START
+    ) -> "ChunkStore":
+        """Readable at once, with the journal's copies mended; writable after `recover`.
+
+        `catalog` is what the catalog has applied: the journal must hold it too, and is not cut where it does not.
+        """
         _check_settings(settings)
         disks = open_disks(door, settings.disk_paths, settings.vault_id)
         sync_directories(door, disks)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
-            journal = Journal.open(door, _journal_settings(settings, disks, now_ns), index.position())
+            applied = Applied(index.position(), catalog)
+            journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
             store = cls(settings, door, now_ns, _Opened(disks, journal, index))
             store._containers = index.containers()
         except BaseException:
@@ -133,6 +140,7 @@ class ChunkStore:
             self._settings.vault_id,
             self._index,
             lambda number: self._journal.read_from(number + 1),
+            is_forked(self._door, self.disks.copy_directories("journal")),
         )
         with self._guarded():
             recovered = recover(parts, known_key)

@@ -42,13 +42,18 @@ KnownKey = Callable[[bytes], bool]
 
 
 class Parts(Struct, frozen=True):
-    """What recovery works on. `entries_after` reads the durable journal entries after a number."""
+    """What recovery works on. `entries_after` reads the durable journal entries after a number.
+
+    `is_forked`: a copy of the journal with another history is kept beside. What that one acknowledged is not known
+    here, so nothing is cut or removed until an operator took it away.
+    """
 
     door: Door
     disks: Disks
     vault_id: bytes
     index: Index
     entries_after: EntriesAfter
+    is_forked: bool
 
 
 class Recovered(Struct, frozen=True):
@@ -145,6 +150,9 @@ class _Recovery:
         elif size > row.acknowledged_length and row.is_sealed:
             sentence = f"it is longer than the {row.acknowledged_length} bytes it was sealed with"
             self._report(Severity.warning, str(path), sentence)
+        elif size > row.acknowledged_length and self._parts.is_forked:
+            sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones were left"
+            self._report(Severity.warning, str(path), f"{sentence}: another history of the journal may know them")
         elif size > row.acknowledged_length:
             handle = self._parts.door.open_write(path)
             try:
@@ -234,8 +242,8 @@ class _Recovery:
                     sentence = "journal and index do not know this container; it was left"
                     self._report(Severity.warning, str(path), sentence)
                     continue
-                if rebuilding:
-                    # Without the index nothing vouches for the journal's end: keep the bytes out of the way.
+                if rebuilding or self._parts.is_forked:
+                    # Nothing vouches for the journal's end: keep the bytes out of the way.
                     door.rename(path, path.with_name(path.name + _UNACKNOWLEDGED_SUFFIX))
                     self._report(Severity.warning, str(path), "it was never acknowledged and was renamed")
                 else:

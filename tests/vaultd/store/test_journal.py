@@ -10,6 +10,7 @@ from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError, StoreError
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import EntryKind, JournalEntry, Position, encode_payload
+from vaultd.store.journal_recovery import Applied
 
 START = Position(1, 0, bytes(32))
 
@@ -36,7 +37,7 @@ def texts(journal, number=1):
 
 
 def reopen(how, applied=START):
-    return Journal.open(SystemDoor(), how, applied)
+    return Journal.open(SystemDoor(), how, Applied(applied))
 
 
 def first_segment(how, copy=0):
@@ -159,7 +160,7 @@ def test_a_copy_that_cannot_be_synced_at_opening_is_made_anew(tmp_path):
     how = settings(tmp_path)
     position = write(Journal.create(SystemDoor(), how), "one")
     before = first_segment(how).stat().st_ino
-    journal = Journal.open(NoSync(), how, position)
+    journal = Journal.open(NoSync(), how, Applied(position))
     assert texts(journal) == ["one"]
     assert [(finding.place, "could not be synced" in finding.sentence) for finding in journal.findings] == [
         (str(first_segment(how)), True)

@@ -26,9 +26,9 @@ class CheckpointCheck:
         self._door = door
         self._directories = directories
         self._vault_id = vault_id
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
 
-    def run(self, journal: JournalCheck) -> list[Finding]:
+    def run(self, journal: JournalCheck) -> None:
         """Containers that only a checkpoint still names become known to `journal`, so that they are looked for."""
         held = {directory: list_checkpoints(self._door, directory) for directory in self._directories}
         numbers = sorted({number for found in held.values() for number in found})
@@ -46,7 +46,6 @@ class CheckpointCheck:
             self._hold_containers(path, rows, journal.containers)
         elif numbers:
             self._report(Severity.damage, self._directories[0], "no checkpoint is left that could be used")
-        return self._findings
 
     def _check_copy(self, path: Path, number: int, journal: JournalCheck) -> None:
         self.checkpoints += 1
@@ -79,4 +78,4 @@ class CheckpointCheck:
                 self._report(Severity.damage, path, f"{sentence} {place}, the journal with {held.acknowledged_length}")
 
     def _report(self, severity: Severity, place: Path, sentence: str) -> None:
-        self._findings.append(Finding(severity, str(place), sentence))
+        self.findings.append(Finding(severity, str(place), sentence))

@@ -33,9 +33,9 @@ class ContainerCheck:
         self._disks = disks
         self._vault_id = vault_id
         self._read_data = read_data
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
 
-    def run(self, journal: JournalCheck, index: Index | None) -> list[Finding]:
+    def run(self, journal: JournalCheck, index: Index | None) -> None:
         rows = journal.containers
         held = index.containers() if index else {}
         for number, row in sorted(rows.items()):
@@ -47,9 +47,11 @@ class ContainerCheck:
             path = container_path(disk.path, number)
             if index and (held.get(number) is None or held[number].acknowledged_length > row.acknowledged_length):
                 self._report(Severity.warning, path, "the index knows another length of it than the journal")
-            self._check_container(path, row, journal, index)
+            try:
+                self._check_container(path, row, journal, index)
+            except OSError as error:
+                self._report(Severity.damage, path, f"the disk cannot be read: {error}")
         self._check_unknown(rows)
-        return self._findings
 
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
         if not self._door.exists(path):
@@ -161,4 +163,4 @@ class ContainerCheck:
                     self._report(Severity.warning, path, "the journal does not know this container")
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
-        self._findings.append(Finding(severity, str(place), sentence))
+        self.findings.append(Finding(severity, str(place), sentence))

@@ -25,17 +25,16 @@ class JournalCheck:
         self._directories = directories
         self._vault_id = vault_id
         self._copies = JournalCopies(door, directories, vault_id)
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
         self.containers: dict[int, ContainerRow] = {}
 
-    def run(self) -> list[Finding]:
+    def run(self) -> None:
         firsts = self._copies.firsts()
         if not firsts:
             self._report(Severity.damage, self._directories[0], "there is no journal")
         self.first = min(firsts, default=1)
         for first in firsts:
             self._check_segment(first, is_last=first == firsts[-1])
-        return self._findings
 
     def hash_of(self, number: int) -> bytes | None:
         """Read anew, because the hashes of a long journal are not kept in memory."""
@@ -101,4 +100,4 @@ class JournalCheck:
         self.end = segment.end
 
     def _report(self, severity: Severity, place: Path, sentence: str) -> None:
-        self._findings.append(Finding(severity, str(place), sentence))
+        self.findings.append(Finding(severity, str(place), sentence))

@@ -172,7 +172,8 @@ class _Recovery:
             who = "index" if index and index.number == needed else "catalog"
             raise StoreError(
                 f"{path} ends at entry {segment.end.number}, but entry {needed} was acknowledged "
-                f"(the {who} has applied it): the journal is damaged, or a disk with its newer copy is missing: bring that disk back"
+                f"(the {who} has applied it): the journal "
+                "is damaged, or a disk with its newer copy is missing"
             )
         if index and _reaches(segment, index) and not _holds(segment, index):
             raise StoreError(

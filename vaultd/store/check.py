@@ -138,6 +138,8 @@ class _Check:
         location = row.location
         if location is None:
             return "its checksum does not hold"
+        if location.is_damaged:
+            return "the record was found damaged; the next run that needs it sends it again"
         container = containers.get(location.container)
         if container is None:
             return f"container {location.container:012x} is not in the journal"

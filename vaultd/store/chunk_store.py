@@ -85,6 +85,9 @@ class ChunkStore:
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
+        self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
+        self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
+        self._has_damage = False
         self._broken = ""
 
     @classmethod
@@ -132,6 +135,11 @@ class ChunkStore:
     def is_broken(self) -> bool:
         return bool(self._broken)
 
+    @property
+    def has_damage(self) -> bool:
+        """Whether a record was found damaged since the store was opened: what was seen whole may not be any more."""
+        return self._has_damage
+
     def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
         parts = Parts(
@@ -155,9 +163,12 @@ class ChunkStore:
             yield entry.position.number, entry.position.hash, entry.decode()
 
     def append(self, home_disk: int, records: Sequence[StoredRecord]) -> Appended:
-        """Takes the records that are not here yet; the first of an id wins, also before it is committed."""
+        """Takes the records that are not here yet; the first of an id wins, also before it is committed.
+
+        One whose record here is known to be damaged supersedes it.
+        """
         containers = self._writable()
-        new = self._new_records(records)
+        new, superseding = self._new_records(records)
         if not new:
             return Appended(0, 0)
         size = sum(len(record.view) for record in new)
@@ -166,7 +177,7 @@ class ChunkStore:
             for record in new:
                 header = record.header
                 number, offset = containers.append(disk, record)
-                self._pending[header.keyring_id, header.id] = IndexRecord(
+                row = IndexRecord(
                     header.keyring_id,
                     header.id,
                     header.key_id,
@@ -176,6 +187,9 @@ class ChunkStore:
                     header.type,
                     record.cid,
                 )
+                self._pending[header.keyring_id, header.id] = row
+                if (header.keyring_id, header.id) in superseding:
+                    self._superseding.append(row)
         return Appended(len(new), size)
 
     def commit(self, entries: Sequence[JournalEntry] = ()) -> Position:
@@ -185,17 +199,19 @@ class ChunkStore:
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
-            for entry in _container_entries(touched):
+            for entry in (*_container_entries(touched), *map(_supersede_entry, self._superseding)):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-                self._apply(touched, first_entry)
+            damaged = list(self._damaged.items())
+            if touched or payloads or damaged:
+                self._apply(touched, first_entry, damaged)
         return self._journal.position
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
-        """In the order of `ids`: True where no committed record is."""
+        """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
         present = self._index.present(keyring_id, set(ids))
         return [id_ not in present for id_ in ids]
 
@@ -203,7 +219,7 @@ class ChunkStore:
         return self._index.lookup(keyring_id, ids)
 
     def read(self, location: Location, expected_id: bytes) -> bytes:
-        """The whole record; RecordDamaged if it is not the one that was stored."""
+        """The whole record; RecordDamaged if it is not the one that was stored: the next commit notes that."""
         row = self._containers.get(location.container)
         if row is None:
             raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
@@ -211,9 +227,20 @@ class ChunkStore:
         place = RecordPlace(path, location.offset, location.length)
         try:
             return read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+        except RecordDamaged:
+            self._note_damage(expected_id, location)
+            raise
         except OSError as error:
-            kind = RecordDamaged if error.errno in (errno.EIO, errno.ENOENT) else StoreError
-            raise kind(f"record {expected_id.hex()} in {path} cannot be read: {error}") from error
+            sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
+            if error.errno not in (errno.EIO, errno.ENOENT):
+                raise StoreError(sentence) from error
+            self._note_damage(expected_id, location)
+            raise RecordDamaged(sentence) from error
+
+    def _note_damage(self, id_: bytes, location: Location) -> None:
+        self._has_damage = True
+        if not location.is_damaged:
+            self._damaged[id_] = location
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -243,7 +270,8 @@ class ChunkStore:
         self._journal.close()
         self._index.close()
 
-    def _new_records(self, records: Sequence[StoredRecord]) -> list[StoredRecord]:
+    def _new_records(self, records: Sequence[StoredRecord]) -> tuple[list[StoredRecord], set[tuple[bytes, bytes]]]:
+        """What is to be stored, and the keyrings and ids of those of it that have a damaged record here."""
         wanted: dict[bytes, dict[bytes, StoredRecord]] = {}
         for record in records:
             header = record.header
@@ -252,12 +280,14 @@ class ChunkStore:
             if (header.keyring_id, header.id) not in self._pending:
                 wanted.setdefault(header.keyring_id, {}).setdefault(header.id, record)
         new: list[StoredRecord] = []
+        superseding: set[tuple[bytes, bytes]] = set()
         for keyring_id, by_id in wanted.items():
-            present = self._index.present(keyring_id, by_id)
-            new += [record for id_, record in by_id.items() if id_ not in present]
-        return new
+            held = self._index.held(keyring_id, by_id)
+            new += [record for id_, record in by_id.items() if not held.get(id_)]
+            superseding |= {(keyring_id, id_) for id_, is_whole in held.items() if not is_whole}
+        return new, superseding
 
-    def _apply(self, touched: Sequence[Touched], first_entry: int) -> None:
+    def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:
         rows = []
         for item in touched:
             held = self._containers.get(item.number)
@@ -266,8 +296,11 @@ class ChunkStore:
         records = list(self._pending.values())
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
-        self._index.apply(IndexBatch(records, rows, self._journal.position))
+        self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
         self._pending.clear()
+        self._superseding.clear()
+        for id_, _ in damaged:
+            self._damaged.pop(id_, None)
 
     def _writable(self) -> OpenContainers:
         if self._broken:
@@ -318,6 +351,11 @@ def _container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
         size += len(item.cids)
     if rows:
         yield JournalEntry(EntryKind.group, {"containers": rows})
+
+
+def _supersede_entry(row: IndexRecord) -> JournalEntry:
+    details = {"keyring": row.keyring_id, "id": row.id, "container": row.container, "offset": row.offset}
+    return JournalEntry(EntryKind.supersede, details)
 
 
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:

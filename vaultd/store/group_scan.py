@@ -17,39 +17,41 @@ _LOSSES_MAX = 100  # of one group are named one by one
 
 
 class Loss(Struct, frozen=True):
-    """Something acknowledged that is not there."""
+    """Something acknowledged that is not there; `record` is what lies there instead, where its header holds."""
 
     sentence: str
+    record: ScannedRecord | None = None
 
 
 def scan_group(door: Door, path: Path, group: Group) -> Iterator[ScannedRecord | Loss]:
     """The records that the journal names, as they lie, then every loss. A shorter file loses what it lacks."""
     missing = dict.fromkeys(group.names())
-    gaps: list[Gap] = []
+    gaps: list[tuple[Gap, ScannedRecord | None]] = []
     stretch = Stretch(group.start, min(group.end, door.size(path)))
     for item in scan(door, path, stretch, vouches=missing.__contains__):
         if isinstance(item, Gap):
-            gaps.append(item)
+            gaps.append((item, None))
         elif item.cid in missing:
             del missing[item.cid]
             yield item
         else:
-            gaps.append(Gap(item.offset, item.header.record_length, f"record {item.header.id.hex()} has another cid"))
+            sentence = f"record {item.header.id.hex()} has another cid"
+            gaps.append((Gap(item.offset, item.header.record_length, sentence), item))
     yield from _losses(list(missing), gaps, group)
 
 
-def _losses(missing: list[bytes], gaps: list[Gap], group: Group) -> Iterator[Loss]:
+def _losses(missing: list[bytes], gaps: list[tuple[Gap, ScannedRecord | None]], group: Group) -> Iterator[Loss]:
     """Where there are as many gaps as losses they belong together, one by one."""
     if len(missing) != len(gaps):
-        for gap in gaps[:_LOSSES_MAX]:
-            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}")
+        for gap, record in gaps[:_LOSSES_MAX]:
+            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
         for name in missing[:_LOSSES_MAX]:
             place = f"between offset {group.start} and {group.end}"
             yield Loss(f"the record with cid {name.hex()}, which the journal names {place}, is damaged or gone")
     else:
-        for name, gap in zip(missing[:_LOSSES_MAX], gaps, strict=False):
+        for name, (gap, record) in zip(missing[:_LOSSES_MAX], gaps, strict=False):
             place = f"at offset {gap.offset}: {gap.sentence}"
-            yield Loss(f"the record with cid {name.hex()}, which the journal names, is damaged {place}")
+            yield Loss(f"the record with cid {name.hex()}, which the journal names, is damaged {place}", record)
     more = max(len(missing), len(gaps)) - _LOSSES_MAX
     if more > 0:
         yield Loss(f"{more} more records between offset {group.start} and {group.end} are damaged or gone")

@@ -38,6 +38,7 @@ class EntryKind(IntEnum):
     run_begin = 6
     run_end = 7
     root = 8
+    supersede = 9
 
 
 class Position(NamedTuple):

@@ -32,7 +32,8 @@ from vaultd.store.disks import Disk, Disks
 from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
-from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord
+from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.journal_format import EntryKind
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
@@ -89,6 +90,9 @@ class _Recovery:
         self._indexed = 0
         self._without_key = 0
         self._batch: list[IndexRecord] = []
+        self._superseded: dict[tuple[bytes, bytes], tuple[int, int]] = {}  # where the record of an id lies since then
+        self._superseding: dict[tuple[bytes, bytes], IndexRecord] = {}  # those found there
+        self._damaged: list[tuple[bytes, Location]] = []
         self._resumed: dict[int, ResumedContainer] = {}
 
     def run(self) -> Recovered:
@@ -98,8 +102,12 @@ class _Recovery:
         end = index.position()
         for entry in self._parts.entries_after(end.number if end else 0):
             end = entry.position
+            if entry.kind == EntryKind.supersede:
+                details = entry.decode().details
+                self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
         rows = {number: self._recover_container(container) for number, container in sorted(containers.items())}
         self._flush()
+        index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
         known = self._remove_unacknowledged(rows, rebuilding=rebuilding)
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
@@ -202,6 +210,7 @@ class _Recovery:
             for item in scan_group(self._parts.door, path, group):
                 if isinstance(item, Loss):
                     self._report(Severity.damage, str(path), item.sentence)
+                    self._note_damage(row.number, item)
                     continue
                 entry = _directory_row(item)
                 rows += encode_row(entry)
@@ -209,12 +218,27 @@ class _Recovery:
                     self._add(_index_record(row.number, entry), sealed=item.header.sealed)
         return rows
 
+    def _note_damage(self, number: int, loss: Loss) -> None:
+        """A record whose header still says its id is marked, so that it is asked for again."""
+        if loss.record is None:
+            return
+        header = loss.record.header
+        held = self._parts.index.held(header.keyring_id, [header.id])
+        if held.get(header.id):
+            (location,) = self._parts.index.lookup(header.keyring_id, [header.id])
+            if location and (location.container, location.offset) == (number, loss.record.offset):
+                self._damaged.append((header.id, location))
+
     def _add(self, record: IndexRecord, *, sealed: bool) -> None:
         if sealed and not self._is_known(record.key_id):
             self._without_key += 1
             return
-        self._batch.append(record)
         self._indexed += 1
+        name = (record.keyring_id, record.id)
+        if self._superseded.get(name) == (record.container, record.offset):
+            self._superseding[name] = record
+            return
+        self._batch.append(record)
         if len(self._batch) >= _BATCH_RECORDS:
             self._flush()
 

@@ -14,7 +14,7 @@ from .hashing import plain, require_checksum, unpack
 SEGMENT = struct.Struct("<4sB3s16sI4sQ32sq8s8s")
 ENTRY = struct.Struct("<4sIHHIQq32s")
 ENTRY_LIMIT_BYTES = 16 * 1024 * 1024
-GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT = range(1, 9)
+GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT, SUPERSEDE = range(1, 10)
 
 Tables = dict[str, dict[bytes, bytes]]
 
@@ -61,7 +61,7 @@ def parse_entry(raw: bytes, position: int) -> tuple[Entry, int]:
     require(len(whole) == length, f"the journal entry at {position} is cut short")
     require(plain(whole[:-32]) == whole[-32:], f"the hash of journal entry {number} is wrong")
     require(reserved == 0, f"journal entry {number} has reserved bytes")
-    require(GROUP <= kind <= ROOT, f"journal entry {number} has the unknown kind {kind}")
+    require(GROUP <= kind <= SUPERSEDE, f"journal entry {number} has the unknown kind {kind}")
     payload = unpack(whole[ENTRY.size : -32], f"the payload of journal entry {number}")
     fits = isinstance(payload, dict) and set(payload) == {"changes", "details"}
     require(fits, f"the payload of journal entry {number} is not a map of changes and details")

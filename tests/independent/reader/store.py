@@ -37,7 +37,21 @@ class Store:
         for disk in disks:
             for path in sorted(disk.path.glob("containers/*/*.container")):
                 self._scan(disk, path)
+        self._supersede()
         self._hold_against_checkpoint()
+
+    def _supersede(self) -> None:
+        """Of two records of one id the one that a later entry names counts, where it is there."""
+        by_number = {scan.header.number: (path, scan) for path, scan in self.scans.items()}
+        for entry in self.entries:
+            if entry.kind != journal.SUPERSEDE or entry.details["container"] not in by_number:
+                continue
+            path, scan = by_number[entry.details["container"]]
+            name = (entry.details["keyring"], entry.details["id"])
+            for place in scan.places:
+                if place.offset == entry.details["offset"]:
+                    require((place.header.keyring, place.header.id) == name, f"{path} has another record there")
+                    self._places[name] = RecordPlace(path, place.offset, place.header.length)
 
     def _hold_against_checkpoint(self) -> None:
         """Every container that the checkpoint names is on its disk, at least as long."""

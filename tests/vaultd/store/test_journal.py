@@ -234,11 +234,11 @@ def test_an_empty_directory_is_refused(tmp_path):
 
 def test_an_unknown_kind_is_refused(tmp_path):
     how = settings(tmp_path)
-    data = expected_segment(1, bytes(32), [(9, msgpack.packb({"changes": [], "details": {}}))])
+    data = expected_segment(1, bytes(32), [(10, msgpack.packb({"changes": [], "details": {}}))])
     for copy in (0, 1):
         first_segment(how, copy).write_bytes(data)
     (raw,) = reopen(how).read_from(1)
-    with pytest.raises(FormatError, match="kind 9"):
+    with pytest.raises(FormatError, match="kind 10"):
         raw.decode()
 
 

@@ -100,7 +100,7 @@ def test_one_flipped_bit_of_an_open_container_is_named_and_costs_its_record(tmp_
             assert path.read_bytes() == damaged
             assert all(read(store, other) == make_record(other) for other in range(1, 7) if other != seed)
             is_new = state == "lost" or (state == "behind" and seed > 2)
-            assert store.missing(KEYRING, [make_id(seed)]) == [is_new]
+            assert store.missing(KEYRING, [make_id(seed)]) == [is_new or at >= 84]  # its header still says what it was
             store.close()
             path.write_bytes(good)
 

@@ -173,6 +173,7 @@ class ChunkStore:
             return Appended(0, 0)
         size = sum(len(record.view) for record in new)
         disk = containers.choose(home_disk, size)
+        containers.require_journal_room(0, self._settings.reserve_bytes)
         with self._guarded():
             for record in new:
                 header = record.header
@@ -193,9 +194,16 @@ class ChunkStore:
         return Appended(len(new), size)
 
     def commit(self, entries: Sequence[JournalEntry] = ()) -> Position:
-        """Everything appended and these entries are durable when this returns; answers may go out."""
+        """Everything appended and these entries are durable when this returns; answers may go out.
+
+        NoSpace leaves the store as it was. Records that were taken are not refused any more: half of the reserve is
+        for them.
+        """
         containers = self._writable()
         payloads = [(entry.kind, encode_payload(entry)) for entry in entries]
+        if payloads:
+            size = sum(len(payload) for _, payload in payloads)
+            containers.require_journal_room(size, self._settings.reserve_bytes // 2)
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1

@@ -76,6 +76,13 @@ class OpenContainers:
         assert disk is not None
         return disk
 
+    def require_journal_room(self, size_bytes: int, reserve_bytes: int) -> None:
+        """Refuses before anything is written what the disks with the journal have no room for."""
+        for disk in self._disks.with_copies:
+            if self._free_bytes(disk) < size_bytes + reserve_bytes:
+                sentence = f"{disk.path}, which holds a copy of the journal, has no room above the reserve"
+                raise NoSpace(f"{sentence}: free space there")
+
     def append(self, disk: Disk, record: StoredRecord) -> tuple[int, int]:
         """(container, offset) of a record whose bytes are not durable yet."""
         header = record.header

@@ -12,12 +12,12 @@ from protocol.call import Call
 from protocol.channel import Channel
 from protocol.errors import ConnectionClosed, ConnectionLost, LocalProtocolError
 from protocol.events import ConnectionEnded, Event, RequestReceived, SettingsReceived
-from protocol.exchange import CONTENT_TYPE, PATH_PREFIX, Exchange, PeerIdentity
+from protocol.exchange import CONTENT_TYPE, PATH_PREFIX, Exchange, PeerIdentity, method_of
 from protocol.framing import BytesLike
 from protocol.http2 import Http2Connection
 from protocol.link import Driver
 from protocol.liveness import Liveness
-from protocol.methods import METHODS, Direction
+from protocol.methods import METHODS, Direction, request_limits
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -118,9 +118,9 @@ class ServerConnection(Connection):
         self._budget.unregister((self, stream_id))
 
     def _on_request(self, request: RequestReceived) -> None:
-        frame_limits = framing.OPEN_LIMITS if self._account is None else framing.SIGNED_IN_LIMITS
-        channel = self.enter(request.stream_id, frame_limits)
-        exchange = Exchange(request, channel, self)
+        method = method_of(request)
+        channel = self.enter(request.stream_id, request_limits(method, signed_in=self._account is not None))
+        exchange = Exchange(request, method, channel, self)
         if self._account is not None:
             channel.window_bytes = self._window(exchange, self._account)
         self._start(exchange, channel)

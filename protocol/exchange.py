@@ -28,15 +28,20 @@ class PeerIdentity:
     address: str
 
 
-class Exchange:
-    """`connection` is the ServerConnection; `method` is the path after /v1/ of a POST, else empty."""
+def method_of(request: RequestReceived) -> str:
+    """The path after /v1/ of a POST, else empty."""
+    is_call = request.method == "POST" and request.path.startswith(PATH_PREFIX)
+    return request.path.removeprefix(PATH_PREFIX) if is_call else ""
 
-    def __init__(self, request: RequestReceived, channel: Channel, connection: Any) -> None:
+
+class Exchange:
+    """`connection` is the ServerConnection; `method` is what `method_of` says."""
+
+    def __init__(self, request: RequestReceived, method: str, channel: Channel, connection: Any) -> None:
         self.http_method = request.method
         self.path = request.path
         self.headers = request.headers
-        is_call = request.method == "POST" and request.path.startswith(PATH_PREFIX)
-        self.method = request.path.removeprefix(PATH_PREFIX) if is_call else ""
+        self.method = method
         self.connection = connection
         self.stream_id = channel.stream_id
         self._channel = channel

@@ -54,11 +54,15 @@ class Exchange:
         return peer
 
     async def receive_frame(self) -> Frame | None:
-        """The next frame of the request, None at its end; its `raw` belongs to the caller."""
+        """The next frame of the request, None at its end. One of an upload counts until it was given to `let_go`."""
         frame = await self._channel.take_frame()
         if frame is not None and frame.kind != MESSAGE:
             raise RemoteProtocolError(ErrorCode.bad_request, "A request holds a frame of kind 2 (error).")
         return frame
+
+    def let_go(self, frame: Frame) -> None:
+        """Nobody holds this frame of an upload any more, nor a view of it: the peer may send as much."""
+        self._channel.let_go(frame)
 
     async def send_message(self, message: msgspec.Struct, raw: BytesLike | Iterable[BytesLike] = ()) -> None:
         """Queues the whole frame; it waits for the frame before. `raw` must not be changed afterwards."""

@@ -101,6 +101,14 @@ class FrameReader:
         return len(self._prefix) + len(self._header) + len(self._raw)
 
     @property
+    def awaited(self) -> tuple[int, int]:
+        """The whole length of the frame that is not whole yet, as far as known, and how many bytes of it miss."""
+        whole = PREFIX.size
+        if len(self._prefix) == PREFIX.size:
+            whole += self._header_length + self._raw_length
+        return whole, whole - self.partial_bytes
+
+    @property
     def has_frame(self) -> bool:
         return bool(self._frames)
 

@@ -34,6 +34,7 @@ from protocol.send_queue import SendQueue
 
 NO_ERROR = int(ErrorCodes.NO_ERROR)
 CANCEL = int(ErrorCodes.CANCEL)
+REFUSED_STREAM = int(ErrorCodes.REFUSED_STREAM)
 _PADDED = 0x08
 _PREFACE_BYTES = 24
 _SERVER_SETTINGS = {
@@ -100,13 +101,21 @@ class Http2Connection:
             self._fill_stream_window(stream_id, inbound)
             self._fill_connection_window()
 
-    def set_window(self, stream_id: int, window_bytes: int) -> None:
-        """Change a stream's window; a smaller one takes effect as the peer uses up what it was promised."""
+    def outstanding(self, stream_id: int) -> int:
+        """What the peer may still send on a stream, and what it sent and nobody granted back."""
         inbound = self._inbound.get(stream_id)
-        if inbound is not None and inbound.window_bytes != window_bytes and not self._h2.has_ended:
+        return (self._h2.stream_window(stream_id) or 0) + (inbound.untaken_bytes if inbound else 0)
+
+    def set_window(self, stream_id: int, window_bytes: int, needed_bytes: int = 0) -> None:
+        """Change a stream's window; a smaller one takes effect as the peer uses up what it was promised.
+
+        The peer hears at once of what it needs to go on: where it may send less than `needed_bytes`.
+        """
+        inbound = self._inbound.get(stream_id)
+        if inbound is not None and not self._h2.has_ended:
             inbound.window_bytes = window_bytes
             with self._lost_by_errors:
-                self._fill_stream_window(stream_id, inbound)
+                self._fill_stream_window(stream_id, inbound, needed_bytes)
 
     def widen(self) -> None:
         """The peer signed in: larger frames, more streams, and a connection window that never decides."""
@@ -291,12 +300,12 @@ class Http2Connection:
             self.forget(stream_id)
         return [event for event in events if getattr(event, "stream_id", 0) not in reset]
 
-    def _fill_stream_window(self, stream_id: int, inbound: _Inbound) -> None:
+    def _fill_stream_window(self, stream_id: int, inbound: _Inbound, needed_bytes: int = 0) -> None:
         window = self._h2.stream_window(stream_id)
         if window is None:
             return
         credit = inbound.window_bytes - window - inbound.untaken_bytes
-        if credit >= inbound.window_bytes // 4:
+        if credit > 0 and (credit >= inbound.window_bytes // 4 or window < needed_bytes):
             self._h2.increment_flow_control_window(credit, stream_id)
 
     def _fill_connection_window(self) -> None:

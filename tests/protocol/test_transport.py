@@ -6,7 +6,6 @@ import trio.testing
 
 from protocol import limits
 from protocol import messages as m
-from protocol.byte_budget import ByteBudget
 from protocol.codec import decode, encode
 from protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from protocol.exchange import Exchange
@@ -51,6 +50,7 @@ async def test_an_upload_and_its_answers_while_it_runs(site: Site):
             return await greet(exchange)
         while (frame := await exchange.receive_frame()) is not None:
             received.append(bytes(frame.raw))
+            exchange.let_go(frame)
             await exchange.send_message(m.UploadDurable(decode(frame.header, m.UploadBatch).number))
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:
@@ -171,63 +171,13 @@ async def test_a_broken_request_is_answered_with_its_fault(site: Site, data: byt
         await exchange.receive_frame()
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:
-        channel = await client._open_channel("hello")
+        channel = await client.open_channel("hello")
         await channel.send([data])
         channel.end()
         frame = await channel.take_frame()
         assert words in decode(frame.header, ErrorMessage).message
         channel.close()
     assert server.losses == []
-
-
-async def test_a_handler_that_takes_nothing_bounds_what_can_be_sent(site: Site):
-    """Eight streams share 4 MiB and would send 64: at most 4 + 4/2 + … + 4/8 arrive, if they began in turn."""
-    arrived = trio.Event()
-    release = trio.Event()
-    exchanges = []
-
-    async def handler(exchange: Exchange) -> None:
-        if exchange.method == "hello":
-            return await greet(exchange)
-        if exchange.method == "agent.jobs":
-            return await exchange.send_message(m.AgentJobsAnswer([]))
-        exchanges.append(exchange)
-        frame = await exchange.receive_frame()
-        assert len(frame.raw) == 1
-        if len(exchanges) == 8:
-            arrived.set()
-        await release.wait()
-        total = 0
-        while (frame := await exchange.receive_frame()) is not None:
-            total += len(frame.raw)
-        await exchange.send_message(m.UploadDurable(total))
-
-    async def upload(client, totals: list[int]) -> None:
-        async with client.call("chunk.upload") as call:
-            await call.send(BATCH, b"x")
-            await call.send(BATCH, bytes(8 * MIB))
-            await call.end()
-            totals.append((await call.receive(m.UploadDurable))[0].number)
-
-    totals: list[int] = []
-    budget = ByteBudget(4 * MIB)
-    async with Server(site, handler, budget).running() as server, connected(site, server.port) as client:
-        await say_hello(client)
-        async with trio.open_nursery() as nursery:
-            for _ in range(8):
-                nursery.start_soon(upload, client, totals)
-            await arrived.wait()
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            untaken = [exchange._channel._untaken_bytes for exchange in exchanges]
-            assert all(untaken)
-            assert sum(untaken) <= 11 * MIB
-            # Everything else answers while the store stands still.
-            assert await client.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer) == (
-                m.AgentJobsAnswer([]),
-                b"",
-            )
-            release.set()
-    assert totals == [8 * MIB] * 8
 
 
 async def test_a_handler_that_breaks_is_answered_and_comes_out(site: Site):

@@ -201,8 +201,14 @@ def _root(agent: Agent, run: _Run, done: Done, payload_hash: bytes) -> Root:
         top_companion=manifest.top_companion,
         level=manifest.level,
         figures=Figures(
-            scanned.files, scanned.directories, scanned.others, scanned.protected_bytes, done.sent.records,
-            done.sent.record_bytes, done.reused_bytes, done.missed.count,
+            scanned.files,
+            scanned.directories,
+            scanned.others,
+            scanned.protected_bytes,
+            done.sent.records,
+            done.sent.record_bytes,
+            done.reused_bytes,
+            done.missed.count,
         ),  # fmt: skip
     )
 

@@ -150,9 +150,7 @@ class StateDirectory:
     def load_identity(self) -> Identity:
         identity = _load_json(self.path / "identity.json", Identity)
         if identity is None:
-            raise Failure(
-                "not_found", f"{self.path} is not the state of a registered agent", "register it first"
-            )
+            raise Failure("not_found", f"{self.path} is not the state of a registered agent", "register it first")
         return identity
 
     def is_registered(self) -> bool:

@@ -164,9 +164,7 @@ def _decode_generation(item: Any) -> Generation:
     derived = public_of(typed(kem, int, "KEM"), typed(private_key, bytes, "private key"))
     if derived != public_key:
         raise IntegrityError(f"the public key of generation {number} does not belong to its private key")
-    return Generation(
-        number, kem, private_key, public_key, sized(id_key, 32, "id key"), sized(seed, 8, "chunker seed")
-    )
+    return Generation(number, kem, private_key, public_key, sized(id_key, 32, "id key"), sized(seed, 8, "chunker seed"))
 
 
 def _minimum_suite(value: Any) -> int:

@@ -223,7 +223,7 @@ class Http2Connection:
         self._guard.received(header.kind, header.flags, header.length, self._clock())
         if header.kind != DATA or not header.length or header.flags & _PADDED:
             return False
-        if header.length <= self._refused.get(header.stream_id, 0):
+        if self._h2.goes_around and header.length <= self._refused.get(header.stream_id, 0):
             self._refused[header.stream_id] -= header.length
             self._h2.consume_connection(header.length)
             return True
@@ -320,10 +320,13 @@ class Http2Connection:
             return 0
         largest = min(self._h2.max_outbound_frame_size, limits.H2_FRAME_BYTES_SIGNED_IN)
         length = min(window, largest, limit_bytes, self._queue.size_bytes(stream_id))
-        if length:
+        if length and self._h2.goes_around:
             pieces.append(length.to_bytes(3, "big") + bytes((DATA, 0)) + stream_id.to_bytes(4, "big"))
             pieces.extend(self._queue.take(stream_id, length))
             self._h2.sent(stream_id, length)
+        elif length:
+            self._h2.send_data(stream_id, b"".join(self._queue.take(stream_id, length)))
+            self._collect_control()
         if self._queue.settle(stream_id):
             self._h2.end_stream(stream_id)
             self._collect_control()

@@ -86,7 +86,7 @@ class Site:
         code = computers.invite(self.vault, administrator, "pc").code
         sealing_key = os.urandom(1216)
         wanted = RegistrationRequest(secret_of(code), name, request, sealing_key)
-        made = computers.register(self.vault, wanted)
+        made = computers.register(self.vault, computers.check_request(self.vault, wanted))
         identity = Identity(made.computer_id, made.account_id, Role.AGENT, name)
         return Agent(identity, spki, sealing_key, request)
 

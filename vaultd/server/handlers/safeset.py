@@ -1,13 +1,12 @@
 """Safesets: commit, find again, list."""
 
 from protocol import messages as m
+from protocol.limits import ROOT_BYTES
 from vaultd import metrics, offload
 from vaultd.errors import BadRequest
 from vaultd.operations import safesets
 from vaultd.server import answers
 from vaultd.server.request import Request
-
-ROOT_BYTES = 360
 
 
 async def commit(request: Request) -> m.SafesetCommitAnswer:

@@ -25,6 +25,7 @@ from tools.agent.commit import Committer
 from tools.agent.feed import Feed
 from tools.agent.head import check_head
 from tools.agent.job_keys import load_job_keys
+from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
 from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
@@ -79,6 +80,7 @@ class _Run:
 
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """Runs the job once; the caller holds the lock of the state directory."""
+    check_job(agent.state, agent.identity, job)
     job_state = agent.state.job(job.job_id)
     await Committer(agent.session, agent.identity, job_state, job.job_id).settle()
     check_head(job_state.load_head(), job)

@@ -34,6 +34,7 @@ class FakeVault:
         self.offered: list[bytes] = []
         self.found: list[str] = []
         self.uploads = 0
+        self.asked: list[str] = []
         self.base_known = True
 
     # What tests look at and do
@@ -57,6 +58,7 @@ class FakeVault:
 
     async def ask(self, method: str, request: Any, answer_type: Any, raw: Any = b"") -> tuple[Any, memoryview]:
         await trio.lowlevel.checkpoint()
+        self.asked.append(method)
         handler: Callable[[Any, bytes], tuple[Any, bytes]] = getattr(self, "_" + method.replace(".", "_"))
         answer, back = handler(request, bytes(raw))
         assert isinstance(answer, answer_type)

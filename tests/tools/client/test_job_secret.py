@@ -6,12 +6,12 @@ import pytest
 from tests.tools.client import second_implementation as second
 from tests.tools.client.vectors import load
 from tools.client.agent_key import AgentKey, create_agent_key
-from tools.client.job_secret import JobSecret, SecretAddress, open_job_secret, seal_job_secret
+from tools.client.job_secret import JobAddress, JobSecret, open_job_secret, seal_job_secret
 from tools.client.record_format import IntegrityError
 
 V = load("job_secret")
 KEY = AgentKey(V["tls_private_pem"].encode(), V["sealing_private"])
-ADDRESS = SecretAddress(V["account"], V["computer"], V["job"])
+ADDRESS = JobAddress(V["account"], V["computer"], V["job"])
 
 
 def test_the_frozen_messages_hold():

@@ -79,11 +79,14 @@ def parameters(vault: Vault, identity: Identity, computer: str | None, job: str)
         row = access.job_with_keyring(_job(view, identity, computer, job))
         keyring = _keyring(view, row)
         slots = list(list_slots(view, row.account_id, row.keyring_id))
+    headers = _headers(vault, keyring, slots)
+    if not headers:
+        raise Damaged(f"no slot of job {row.name!r} can be read", "the operator runs: vaultd check")
     return Parameters(
         job_id=row.job_id,
         computer_id=row.computer_id,
         keyring_id=row.keyring_id,
-        slots=_headers(vault, keyring, slots),
+        slots=headers,
         safesets_newest=row.complete_sequence or row.head_sequence,
     )
 
@@ -188,7 +191,7 @@ def _top_ids(safeset: Safeset) -> list[bytes]:
 
 
 def _headers(vault: Vault, keyring: Keyring, slots: Sequence[Slot]) -> list[SlotHeader]:
-    """One header for each slot, from the first copy that reads; Damaged only if none is left of any slot."""
+    """One header for each slot that reads, from the first copy that does."""
     found: dict[bytes, SlotHeader] = {}
     for slot in slots:
         if slot.slot_id in found:
@@ -197,8 +200,6 @@ def _headers(vault: Vault, keyring: Keyring, slots: Sequence[Slot]) -> list[Slot
             found[slot.slot_id] = parse_slot(unwrap(vault, slot_owner(keyring), SLOT, slot.slot_id, slot.wrapped))
         except (Damaged, BadRequest):
             continue
-    if not found:
-        raise Damaged(f"no slot of keyring {keyring.keyring_id.hex()} can be read", "the operator runs: vaultd check")
     return list(found.values())
 
 

@@ -10,19 +10,23 @@ import grp
 import os
 import pwd
 import stat
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from .reader import chunker, journal, manifest, record, slot
+from .reader import chunker, erase_key, journal, manifest, record, slot
 from .reader.checkpoint import parse_checkpoint
 from .reader.companion import open_companion
 from .reader.damage import Damage, WrongPassword
 from .reader.manifest import Entry
 from .reader.restore import Opened, open_keyrings, restore
 from .reader.root import Root, parse_root, verify_signature
+from .reader.rows import job_rows, keyring_rows, verify_definition
 from .reader.store import Store, open_store
 
 KINDS = {
@@ -145,6 +149,30 @@ def test_every_record_of_the_keyring_opens(opened: Opened) -> None:
 def test_nothing_in_the_catalog_is_damaged(store: Store) -> None:
     assert store.found.damaged == []
     assert store.found.erased == 0
+
+
+def test_the_row_of_the_keyring_says_what_the_keyring_is(store: Store, opened: Opened, newest: Root) -> None:
+    row = keyring_rows(store.tables)[opened.keyring.id]
+    keys = opened.keyring.generations[row.generation]
+    assert (row.kem, row.public_key) == (keys.kem, keys.public_key)
+    assert (row.minimum_suite, row.erase_owner_kind) == (opened.keyring.minimum_suite, erase_key.JOB)
+    assert row.erase_owner == newest.job
+    wraps = [value for key, value in store.tables["slots"].items() if key[16:32] == row.id]
+    assert len(wraps) == 4
+    assert {erase_key.wrap_owner(msgpack.unpackb(value)[1]) for value in wraps} == {row.erase_owner}
+
+
+def test_the_row_of_the_job_is_signed_and_names_the_key_of_its_roots(
+    store: Store, opened: Opened, newest: Root
+) -> None:
+    job = job_rows(store.tables)[newest.job]
+    seed = opened.keyring.signing_seeds[newest.job]
+    assert job.signing_key == Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    assert (job.computer, job.keyring) == (newest.computer, opened.keyring.id)
+    assert job.made < keyring_rows(store.tables)[job.keyring].made
+    verify_definition(job)
+    with pytest.raises(Damage, match="creator signed"):
+        verify_definition(replace(job, definition=[[b"/etc"], *job.definition[1:]]))
 
 
 def test_both_slots_open_the_same_keyring(real_store: Any, store: Store, opened: Opened) -> None:

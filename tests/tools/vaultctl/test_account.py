@@ -6,7 +6,7 @@ from pathlib import Path
 
 from protocol import messages as m
 from protocol.errors import ErrorCode, RemoteProtocolError
-from tests.tools.vaultctl.conftest import ACCOUNT_ID, AUTHORITY, Run, TOKEN
+from tests.tools.vaultctl.conftest import ACCOUNT_ID, AUTHORITY, TOKEN, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 
 NEW_TOKEN = bytes.fromhex("7e" * 32)

@@ -57,9 +57,9 @@ def test_a_definition_that_cannot_be_right_is_refused(
     site: Site, owner: tuple[Identity, Agent], changed: dict[str, object], message: str
 ) -> None:
     administrator, agent = owner
+    new = new_job(agent, definition=msgspec.structs.replace(DEFINITION, **changed))
     with pytest.raises(BadRequest, match=message):
-        definition = msgspec.structs.replace(DEFINITION, **changed)
-        jobs.create(site.vault, administrator, new_job(agent, definition=definition))
+        jobs.create(site.vault, administrator, new)
     assert jobs.list_all(site.vault, administrator, "laptop") == []
 
 

@@ -4,8 +4,18 @@ from collections.abc import AsyncIterator, Sequence
 
 from tools.agent.selection import merge_includes
 from tools.agent.unlock import Unlocked
-from tools.client.manifest import Entry
+from tools.client.manifest import KNOWN_KINDS, Entry
 from tools.client.manifest_walk import ManifestWalk
+
+UNKNOWN_KIND = "left out: its kind is unknown to this program"
+UNKNOWN_EXTRAS = "metadata unknown to this program left out"
+
+
+def left_out(entry: Entry) -> str | None:
+    """The warning where a later version wrote something that this program does not know."""
+    if entry.kind not in KNOWN_KINDS:
+        return UNKNOWN_KIND
+    return UNKNOWN_EXTRAS if entry.has_unknown else None
 
 
 def wanted_paths(paths: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -6,11 +6,12 @@ The plan runs ahead of the writer by at most the budget. Whatever is damaged is 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from tools.agent.budget import ByteBudget
-from tools.agent.entries import find_entry, paths_above, walk_safeset
+from tools.agent.entries import find_entry, left_out, paths_above, walk_safeset
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.survey import Decision, Overwrite, Survey
@@ -28,6 +29,10 @@ NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
 _RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
 _WARNINGS = {Decision.exists: "exists", Decision.in_the_way: "in the way"}
+_EXTRAS_NOT_RESTORED = {
+    Extra.HARD_LINK: "hard link restored as a file of its own",
+    Extra.ATTRIBUTES: "extended attributes not restored yet",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +104,16 @@ class _Restore:
     async def _plan_path(
         self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
     ) -> None:
-        is_found = False
+        is_found = is_written = False
         async for entries in walk_safeset(self._unlocked, path):
             if not is_found:
                 is_found = True
                 await self._plan_above(path)
             decisions = await compute(self._survey.decide, entries)
             for entry, decision in zip(entries, decisions, strict=True):
-                if self._is_written(entry, decision):
+                if not entry.is_continuation:
+                    is_written = self._is_written(entry, decision)
+                if is_written:
                     for window in self._planner.add(entry):
                         await self._pass_on(window, to_writer, nursery)
         if not is_found:
@@ -127,14 +134,28 @@ class _Restore:
                 self._planner.add_above(entry)
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
-        if entry.kind not in _RESTORED_KINDS or (entry.extras and Extra.HOLES in entry.extras):
-            self._planned.add(entry.path, "kind not restored yet")
+        extras = entry.extras or {}
+        if entry.kind not in _RESTORED_KINDS:
+            self._planned.add(entry.path, left_out(entry) or "kind not restored yet")
+            return False
+        if Extra.HOLES in extras:
+            self._planned.add(entry.path, "holes not restored yet")
             return False
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
-        if decision is Decision.write and has_streams(entry):
-            self._planned.add(entry.path, "alternate streams not restored")
+        if decision is Decision.write:
+            self._tell_left_out(entry, extras)
         return decision is Decision.write
+
+    def _tell_left_out(self, entry: Entry, extras: dict[int, Any]) -> None:
+        """What of an entry that is written will not come back."""
+        codes = [code for number, code in _EXTRAS_NOT_RESTORED.items() if number in extras]
+        if has_streams(entry):
+            codes.append("alternate streams not restored")
+        if unknown := left_out(entry):
+            codes.append(unknown)
+        for code in codes:
+            self._planned.add(entry.path, code)
 
     async def _pass_on(
         self, window: Window, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery

@@ -36,9 +36,16 @@ class Survey:
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missing: bytes | None = None
+        self._last = Decision.leave
 
     def decide(self, entries: list[Entry]) -> list[Decision]:
-        return [self._decide(entry) for entry in entries]
+        """For an entry that only goes on with another the same again."""
+        decisions = []
+        for entry in entries:
+            if not entry.is_continuation:
+                self._last = self._decide(entry)
+            decisions.append(self._last)
+        return decisions
 
     def close(self) -> None:
         self._target.close()

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.client.companion import Companion, open_companion
-from tools.client.manifest import Entry, Inner, Leaf, Row, check_path, decode_block, sort_key
+from tools.client.manifest import Entry, Inner, Leaf, Row, check_path, sort_key
+from tools.client.manifest_decode import decode_block
+from tools.client.manifest_join import EntryJoiner
 from tools.client.record_format import Buffer, IntegrityError
 
 LEAVES_AT_ONCE = 16
@@ -44,6 +46,7 @@ class ManifestWalk:
         self._key = sort_key(path)
         self._pending: deque[tuple[BlockReference, Row | None]] = deque([(top, None)])
         self._leaves: deque[Leaf] = deque()
+        self._joiner = EntryJoiner()
 
     def wanted(self) -> list[BlockReference]:
         """The next blocks in order, all of one level; empty when the walk has ended."""
@@ -74,11 +77,13 @@ class ManifestWalk:
         self._pending.extendleft(reversed(below))
 
     def take(self) -> Iterator[Entry]:
-        """The entries of the leaves that were given."""
+        """The entries of the leaves that were given, those that continue made whole; the last may wait for a leaf."""
         while self._leaves:
             for entry in self._leaves.popleft().entries:
                 if self._selects(entry.path):
-                    yield entry
+                    yield from self._joiner.add(entry)
+        if not self._pending:
+            yield from self._joiner.finish()
 
     def _may_hold(self, row: Row) -> bool:
         first = sort_key(row.first)

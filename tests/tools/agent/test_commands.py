@@ -66,7 +66,7 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
         assert lines[-1].items() >= {"type": "summary", "files": 1, "bytes": 7, "warnings": 0}.items()
         code, lines = run(site, capsys, "ls", "job", str(site.source / "file"), "--password-file", path)
         assert (code, lines[0]["path"], lines[0]["size"]) == (0, str(site.source / "file"), 7)
-        assert lines[1:] == [{"type": "summary", "entries": 1, "complete": True}]
+        assert lines[1:] == [{"type": "summary", "entries": 1, "complete": True, "warnings": 0}]
         code, _ = run(site, capsys, "ls", "job", "/nowhere", "--password-file", path)
         assert code == 4
         code, _ = run(site, capsys, "restore", "job", "--safeset", "9", "--target", "/tmp", "--password-file", path)

@@ -7,11 +7,12 @@ import click
 
 from tools.agent.commands.context import output_of, read_secret, sequence_of, state_of
 from tools.agent.connection import ask_vault
-from tools.agent.entries import walk_safeset, wanted_paths
+from tools.agent.entries import left_out, walk_safeset, wanted_paths
+from tools.agent.missed import Missed, tell_missed
 from tools.agent.unlock import Wanted, unlock
 from tools.client.documents import path_text
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
-from tools.client.manifest import Entry, Extra, Kind, continues
+from tools.client.manifest import KNOWN_KINDS, Entry, Extra, Kind
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource
 from tools.client.program import Command
@@ -35,7 +36,8 @@ _KIND_LETTERS = {Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l"}
 def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> int:
     """Lists everything in a safeset of JOB, or what is at and below PATH. The list is written while it is read.
 
-    With --json in lines: one for each entry, the last one is the summary or the error.
+    With --json in lines: one for each entry, the last one is the summary or the error. Exit code 3: something was left
+    out, because a later version of this program wrote it, or the safeset is provisional.
     """
     output, state = output_of(ctx), state_of(ctx)
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
@@ -43,31 +45,37 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
 
+    missed = Missed()
+
     async def talk(session: VaultSession) -> tuple[int, bool]:
         unlocked = await unlock(session, state, wanted, secret)
-        before: Entry | None = None
         count = 0
         async for entries in walk_safeset(unlocked, selected):
             for entry in entries:
-                if not continues(entry, before):
-                    _tell(output, entry)
-                    count += 1
-                before = entry
-        if before is None and selected:
+                count += _tell(output, entry, missed)
+        if not count and not missed.count and selected:
             raise Failure("not_found", f"{path} is not in the safeset", "name it from the file system's root on")
         return count, unlocked.root.complete
 
     count, is_complete = ask_vault(state, state.load_identity(), talk)
-    output.line({"type": "summary", "entries": count, "complete": is_complete})
-    return EXIT_OK if is_complete else EXIT_WARNINGS
+    tell_missed(output, missed)
+    output.line({"type": "summary", "entries": count, "complete": is_complete, "warnings": missed.count})
+    return EXIT_OK if is_complete and not missed.count else EXIT_WARNINGS
 
 
-def _tell(output: Output, entry: Entry) -> None:
-    """One line each: a safeset may hold more than fits in memory."""
+def _tell(output: Output, entry: Entry, missed: Missed) -> bool:
+    """One line each, a safeset may hold more than fits in memory; was there one?"""
+    if entry.is_continuation:
+        return False
+    if warning := left_out(entry):
+        missed.add(entry.path, warning)
+    if entry.kind not in KNOWN_KINDS:
+        return False
     if output.json:
         output.line(_document(entry))
     else:
         click.echo(_text(entry))
+    return True
 
 
 def _text(entry: Entry) -> str:

@@ -150,7 +150,8 @@ async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, don
     sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
     root = _root(agent, run, done, sealed.cid)
     committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
-    hash = await committer.commit(root, sign_root(root, run.keys.signing_seed), sealed.record)
+    signed = sign_root(root, run.keys.signing_seed, run.keys.minimum_suite)
+    hash = await committer.commit(root, signed, sealed.record)
     done.notes.extend(committer.notes)
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.

@@ -33,8 +33,7 @@ class Fetcher:
         self._ticket = ticket
         self._run_keys = RunKeys(keyring)
         self._adding_keys = threading.Lock()
-        generation = keyring.generation(root.generation)
-        self.opener = RecordOpener(self._run_keys, generation.id_key, keyring.minimum_suite)
+        self.opener = RecordOpener(self._run_keys)
 
     def add_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
         """Worker threads; a key that does not open makes its records fail later, one by one."""

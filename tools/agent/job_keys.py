@@ -103,8 +103,8 @@ def _request(keyring: Keyring, job_id: bytes, slots: list[NewSlot]) -> KeyringCr
         generation=newest.number,
         kem=newest.kem,
         public_key=newest.public_key,
-        minimum_suite=keyring.minimum_suite,
-        signing_key=signing_public_key(keyring.signing_seed(job_id)),
+        minimum_suite=newest.minimum_suite,
+        signing_key=signing_public_key(keyring.signing_seed(job_id, newest.number)),
         slots=[SlotUpload(new.slot, new.proof_hash) for new in slots],
     )
 

@@ -15,6 +15,8 @@ WARNINGS_MAX = 1_000
 
 _BODY = struct.Struct("<BBB16sI16s16s16sIQ32sq32s32s32sB7sQQQQQQQQ")
 _HEAD = struct.Struct("<4sB")
+_GENERATION = struct.Struct("<I")
+_GENERATION_OFFSET = 24
 _MAGIC = b"SST1"
 _VERSION = 1
 _SIGNED_BYTES = 296
@@ -78,9 +80,11 @@ class Payload:
     warnings: tuple[tuple[bytes, str], ...]
 
 
-def sign_root(root: Root, signing_seed: bytes) -> bytes:
-    """The 360 bytes that are committed."""
+def sign_root(root: Root, signing_seed: bytes, minimum_suite: int) -> bytes:
+    """The 360 bytes that are committed; ValueError for a suite that the keyring's newest generation does not take."""
     r = root
+    if r.suite < minimum_suite:
+        raise ValueError(f"a root of suite {r.suite} is not signed: the minimum of its generation is {minimum_suite}")
     signed = _HEAD.pack(_MAGIC, _VERSION) + _BODY.pack(
         r.suite, r.complete, 0, r.keyring_id, r.generation, r.job_id, r.computer_id, r.run_id, r.timeline, r.sequence,
         r.previous, r.agent_time_ns, r.payload_hash, r.top_block, r.top_companion, r.level, bytes(7),
@@ -94,10 +98,16 @@ def root_hash(encoded: bytes) -> bytes:
     return blake3(encoded).digest()
 
 
+def generation_of(encoded: bytes) -> int:
+    """The generation that a root names, before anything of it is verified: it tells which key must have signed it."""
+    _check_length(encoded)
+    generation: int = _GENERATION.unpack_from(encoded, _GENERATION_OFFSET)[0]
+    return generation
+
+
 def open_root(encoded: bytes, signing_key: bytes) -> Root:
     """The root when the job's key signed it; IntegrityError otherwise."""
-    if len(encoded) != ROOT_BYTES:
-        raise IntegrityError(f"the root has {len(encoded)} bytes, not {ROOT_BYTES}")
+    _check_length(encoded)
     signed, signature = encoded[:_SIGNED_BYTES], encoded[_SIGNED_BYTES:]
     magic, version = _HEAD.unpack_from(signed)
     if magic != _MAGIC or version != _VERSION:
@@ -165,6 +175,11 @@ def check_payload(root: Root, payload: Payload) -> None:
     """IntegrityError unless the sealed part says the same as the public part."""
     if (root.top_block, root.top_companion, root.level) != (payload.top_block, payload.top_companion, payload.level):
         raise IntegrityError("the safeset's public part names another manifest than its sealed part")
+
+
+def _check_length(encoded: bytes) -> None:
+    if len(encoded) != ROOT_BYTES:
+        raise IntegrityError(f"the root has {len(encoded)} bytes, not {ROOT_BYTES}")
 
 
 def _verify(public_key: bytes, signature: bytes, message: bytes, sentence: str) -> None:

@@ -154,7 +154,7 @@ class FakeVault:
         parts = [self.records[root[160:192]], self.records[root[192:224]]]
         answer = m.RestoreOpenAnswer(
             b"t" * 16, [upload.slot, upload.slot], root, payload, self._countersign(root), 2_000,
-            self.keyring.signing_key, list(self.run_keys.items()), [len(part) for part in parts],
+            list(self.run_keys.items()), [len(part) for part in parts],
         )  # fmt: skip
         return answer, b"".join(parts)
 

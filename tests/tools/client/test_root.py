@@ -15,6 +15,7 @@ from tools.client.root import (
     check_payload,
     decode_payload,
     encode_payload,
+    generation_of,
     open_root,
     root_hash,
     sign_root,
@@ -37,15 +38,27 @@ PAYLOAD = Payload(
 
 def test_the_frozen_root_holds():
     assert second.sign_root(V["signing_seed"], F) == V["root"]
-    assert sign_root(ROOT, V["signing_seed"]) == V["root"]
+    assert sign_root(ROOT, V["signing_seed"], 1) == V["root"]
     assert open_root(V["root"], V["signing_key"]) == ROOT
     assert len(V["root"]) == 360
     assert root_hash(V["root"]) == V["root_hash"] == second.b3(V["root"])
     Ed25519PublicKey.from_public_bytes(V["signing_key"]).verify(V["root"][296:], b"safeset root v1" + V["root"][:296])
 
 
+def test_a_suite_below_the_minimum_is_not_signed():
+    with pytest.raises(ValueError, match="suite 1 is not signed"):
+        sign_root(replace(ROOT, suite=1), V["signing_seed"], 2)
+    assert open_root(sign_root(replace(ROOT, suite=2), V["signing_seed"], 2), V["signing_key"]).suite == 2
+
+
+def test_a_root_tells_its_generation_before_it_is_verified():
+    assert generation_of(V["root"]) == F["generation"]
+    with pytest.raises(IntegrityError, match="360"):
+        generation_of(V["root"][:-1])
+
+
 def test_a_provisional_root_says_so():
-    encoded = sign_root(replace(ROOT, complete=False), V["signing_seed"])
+    encoded = sign_root(replace(ROOT, complete=False), V["signing_seed"], 1)
     assert encoded == second.sign_root(V["signing_seed"], {**F, "complete": 0})
     assert not open_root(encoded, V["signing_key"]).complete
 

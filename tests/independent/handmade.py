@@ -241,10 +241,10 @@ def leaf(chunks: list[bytes], entries: list[Any]) -> tuple[bytes, bytes]:
     return msgpack.packb([1, 0, h(body), b"".join(sorted(chunks)), entries]), body
 
 
-def payload(block: bytes, companion_id: bytes, level: int) -> bytes:
+def payload(block: bytes, companion_id: bytes, level: int, extras: Any = None) -> bytes:
     warnings = [[b"src/x", "gone"]]
     names = ["host", "documents", "office-1"]
-    return msgpack.packb([1, block, companion_id, level, *names, [b"/src"], ["*.tmp"], "1.0", 1, 2, warnings])
+    return msgpack.packb([1, block, companion_id, level, *names, [b"/src"], ["*.tmp"], "1.0", 1, 2, warnings, extras or {}])
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,3 +132,8 @@ def test_payload_must_agree_with_the_public_part() -> None:
         root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 1), read)
     with pytest.raises(Damage, match="msgpack"):
         root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 0) + b"\0", read)
+    later = made.payload(b"\1" * 32, b"\2" * 32, 0, {7: ["of a later version"]})
+    assert root.parse_payload(later, read) == payload
+    for extras in ([1], {"a": 1}, {0: 1}):
+        with pytest.raises(Damage, match="extra"):
+            root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 0, extras), read)

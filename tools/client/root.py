@@ -23,6 +23,7 @@ _SIGNED_BYTES = 296
 _ROOT_LABEL = b"safeset root v1"
 _COUNTERSIGNATURE_LABEL = b"safeset countersignature v1"
 _LEVEL_MAX = 255
+_EXTRA_MAX = 2**64 - 1
 _TIME_MAX = 2**63 - 1
 
 
@@ -137,7 +138,7 @@ def encode_payload(payload: Payload) -> bytes:
         list(p.includes), list(p.excludes), p.agent_version, p.begin_ns, p.end_ns,
     ]  # fmt: skip
     limit = PLAIN_BYTES_MAX[RecordType.ROOT]
-    room = limit - len(pack([*head, []])) - 4  # an array of up to 1,000 needs two bytes more than an empty one
+    room = limit - len(pack([*head, [], {}])) - 4  # an array of up to 1,000 needs two bytes more than an empty one
     if room < 0:
         raise ValueError(f"includes and excludes are too long: a safeset's payload has at most {limit} bytes")
     kept: list[list[object]] = []
@@ -146,15 +147,17 @@ def encode_payload(payload: Payload) -> bytes:
         if room < 0:
             break
         kept.append([path, code])
-    return pack([*head, kept])
+    return pack([*head, kept, {}])
 
 
 def decode_payload(plaintext: Buffer) -> Payload:
     """Raises IntegrityError that names the field."""
-    array = elements(unpack_array(plaintext, "root payload"), 13, "root payload")
+    array = elements(unpack_array(plaintext, "root payload"), 14, "root payload")
     counted(array[0], _VERSION, _VERSION, "the version of the root payload")
     warnings = [elements(item, 2, "warning") for item in typed(array[12], list, "warnings")]
     counted(len(warnings), 0, WARNINGS_MAX, "the number of warnings")
+    for number in typed(array[13], dict, "extras"):  # what a later version says of the safeset: nothing needs it
+        counted(number, 1, _EXTRA_MAX, "the number of an extra")
     return Payload(
         sized(array[1], 32, "top block"),
         sized(array[2], 32, "top companion"),

@@ -100,6 +100,11 @@ def test_the_frozen_payload_holds():
     check_payload(ROOT, PAYLOAD)
 
 
+def test_what_a_later_version_says_of_a_safeset_is_left_out():
+    later = [*msgpack.unpackb(V["payload"])[:13], {1: b"x", 2**64 - 1: [None, {"a": 1}]}]
+    assert decode_payload(msgpack.packb(later)) == PAYLOAD
+
+
 @pytest.mark.parametrize("change", [{"top_block": bytes(32)}, {"top_companion": bytes(32)}, {"level": 1}])
 def test_a_payload_that_names_another_manifest_is_refused(change):
     with pytest.raises(IntegrityError, match="another manifest"):
@@ -127,6 +132,7 @@ def test_includes_that_fill_the_record_are_refused():
         (4, b"x", "host name"), (5, b"x", "job name"), (6, None, "computer name"), (7, ["x"], "include"),
         (8, [b"x"], "exclude"), (9, 1, "agent version"), (10, "x", "begin"), (11, 2**63, "end"),
         (12, [[b"x"]], "warning"), (12, [[b"x", b"y"]], "code"), (12, [[b"x", "y"]] * 1001, "warnings"),
+        (13, [], "extras"), (13, {"1": 1}, "number of an extra"), (13, {0: 1}, "number of an extra"),
     ],
 )  # fmt: skip
 def test_a_payload_that_is_not_one_is_refused_with_its_field(at, value, sentence):

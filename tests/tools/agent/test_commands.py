@@ -12,8 +12,10 @@ import trio
 from protocol.errors import ConnectionLost
 from tests.support.trees import write_tree
 from tests.tools.agent.conftest import PASSWORD, Site
+from tests.tools.agent.planted import Planter, entry
 from tools.agent import connection
 from tools.agent.__main__ import main
+from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
 
@@ -121,6 +123,18 @@ def test_damage_is_exit_code_9(site: Site, capsys: pytest.CaptureFixture[str]) -
         code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)
     assert (code, lines[-1]["type"], lines[-1]["code"]) == (9, "error", "damaged")
     assert {"type": "warning", "path": str(site.source / "file"), "code": "damaged"} in lines
+
+
+def test_what_a_later_version_wrote_is_exit_code_3(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys, "backup", "job")
+    Planter(site).plant([[entry(b"a\x1b]0;x\x07", extras={9: 1}), entry(b"b", kind=9), entry(b"c")]])
+    with password_file(site.directory, PASSWORD) as path:
+        for words in (("restore", "job", "--target", str(site.target)), ("ls", "job")):
+            code, lines = run(site, capsys, *words, "--password-file", path)
+            assert (code, lines[-1]["type"], lines[-1]["warnings"]) == (3, "summary", 2)
+            warnings = [(line["path"], line["code"]) for line in lines if line["type"] == "warning"]
+            assert warnings == [("/a\\x1b]0;x\\x07", UNKNOWN_EXTRAS), ("/b", UNKNOWN_KIND)]
+        assert [line["path"] for line in lines if line["type"] == "entry"] == ["/a\x1b]0;x\x07", "/c"]
 
 
 def test_a_listing_that_breaks_off_is_still_json_lines(

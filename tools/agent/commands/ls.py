@@ -7,7 +7,7 @@ import click
 
 from tools.agent.commands.context import output_of, read_secret, sequence_of, state_of
 from tools.agent.connection import ask_vault
-from tools.agent.entries import left_out, walk_safeset, wanted_paths
+from tools.agent.entries import Damage, left_out, tell_damage, walk_safeset, wanted_paths
 from tools.agent.missed import Missed, tell_missed
 from tools.agent.unlock import Wanted, unlock
 from tools.client.documents import path_text
@@ -45,20 +45,27 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
 
-    missed = Missed()
+    missed, damage = Missed(), Damage()
 
     async def talk(session: VaultSession) -> tuple[int, bool]:
         unlocked = await unlock(session, state, wanted, secret)
         count = 0
-        async for entries in walk_safeset(unlocked, selected):
+        async for entries in walk_safeset(unlocked, selected, damage):
             for entry in entries:
                 count += _tell(output, entry, missed)
-        if not count and not missed.count and selected:
+        if not (count or missed.count or damage) and selected:
             raise Failure("not_found", f"{path} is not in the safeset", "name it from the file system's root on")
         return count, unlocked.root.complete
 
     count, is_complete = ask_vault(state, state.load_identity(), talk)
     tell_missed(output, missed)
+    if not is_complete:
+        output.note("warning: the safeset is provisional: the run that made it did not come to its end")
+    tell_damage(output, damage)
+    if damage:
+        raise Failure(
+            "damaged", f"the list of files is damaged: {count} paths are listed", "try another safeset for the others"
+        )
     output.line({"type": "summary", "entries": count, "complete": is_complete, "warnings": missed.count})
     return EXIT_OK if is_complete and not missed.count else EXIT_WARNINGS
 

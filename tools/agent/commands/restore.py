@@ -9,7 +9,7 @@ import click
 
 from tools.agent.commands.context import output_of, read_secret, sequence_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
-from tools.agent.entries import wanted_paths
+from tools.agent.entries import tell_damage, wanted_paths
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.survey import Overwrite
@@ -71,8 +71,9 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
 
 def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: float) -> int:  # noqa: FBT001
     tell_missed(output, restored.missed)
-    if restored.manifest_damage is not None:
-        output.note(f"damage: {restored.manifest_damage}")
+    if not is_complete:
+        output.note("warning: the safeset is provisional: the run that made it did not come to its end")
+    tell_damage(output, restored.manifest_damage)
     if restored.is_damaged:
         count = restored.missed.codes["damaged"]
         raise Failure(

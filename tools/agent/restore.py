@@ -86,6 +86,7 @@ class _Restore:
             self._survey.close()
             with trio.CancelScope(shield=True):
                 await compute(self._writer.close)
+        await compute(self._writer.sync)
         return Restored(self._writer.files, self._writer.bytes, self._all_missed(), self._manifest_damage)
 
     async def _plan(

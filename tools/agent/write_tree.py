@@ -105,14 +105,12 @@ class TreeWriter:
                         self._guarded(self._file.entry, self._end, self._file)
 
     def close(self) -> None:
-        """Removes a half file and gives directories their times, then waits until everything is on the disks."""
+        """Removes a half file and gives directories their times."""
         self._discard()
-        try:
-            self._target.close()
-        finally:
-            self._sync()
+        self._target.close()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Waits until everything that was written is on the disks."""
         try:
             self._written.sync()
         except OSError as error:

@@ -50,6 +50,7 @@ def write(target: Path, steps: Iterable[Step], overwrite: Overwrite = Overwrite.
     writer = TreeWriter(target, overwrite, KEY, missed)
     writer.write(Window(steps=list(steps)))
     writer.close()
+    writer.sync()
     return missed
 
 

@@ -42,7 +42,7 @@ def command(ctx: click.Context, job: str) -> int:
     with lock_state(state):
         try:
             ask_vault(state, identity, talk)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             # How the connection ends does not matter to a safeset that was countersigned.
             if not finished:
                 raise

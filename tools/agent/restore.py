@@ -43,8 +43,11 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
+    """`left`: files that were there already and stayed, because they are the same or the rule says so."""
+
     files: int
     bytes: int
+    left: int
     missed: Missed
     manifest_damage: Damage
 
@@ -74,6 +77,7 @@ class _Restore:
         self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
         self._planner = Planner()
         self._above: set[bytes] = set()
+        self._left = 0
         self._manifest_damage: Damage = {}
 
     async def run(self, paths: Sequence[bytes]) -> Restored:
@@ -87,7 +91,7 @@ class _Restore:
             with trio.CancelScope(shield=True):
                 await compute(self._writer.close)
         await compute(self._writer.sync)
-        return Restored(self._writer.files, self._writer.bytes, self._all_missed(), self._manifest_damage)
+        return Restored(self._writer.files, self._writer.bytes, self._left, self._all_missed(), self._manifest_damage)
 
     async def _plan(
         self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
@@ -140,6 +144,8 @@ class _Restore:
             return False
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
+        if decision is Decision.leave and entry.kind == Kind.FILE:
+            self._left += 1
         if decision is Decision.write:
             self._tell_left_out(entry, extras)
         return decision is Decision.write

@@ -183,7 +183,7 @@ class _Restore:
                 await window.is_ready.wait()
                 await compute(self._writer.write, window)
                 await self._budget.give_back(window.fetched_bytes)
-                self._tell(self._writer.files, self._writer.bytes)
+                self._tell(self._writer.files, self._writer.bytes_so_far)
 
     def _all_missed(self) -> Missed:
         everything = Missed()

@@ -89,6 +89,11 @@ class TreeWriter:
         self._missed = missed
         self._file: _OpenFile | None = None
 
+    @property
+    def bytes_so_far(self) -> int:
+        """With those of the file that is being written."""
+        return self.bytes + (self._file.written_bytes if self._file is not None else 0)
+
     def write(self, window: Window) -> None:
         """The chunks of the window are there, or say why not."""
         for step in window.steps:

@@ -20,7 +20,7 @@ from tools.client.passwords import PasswordSource
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
 from tools.client.session import VaultSession
-from tools.client.units import count_text, elapsed_text, size_text
+from tools.client.units import count_text, elapsed_text, files_text, size_text
 
 
 @click.command("restore", cls=Command)
@@ -81,7 +81,9 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
         count = restored.missed.codes["damaged"]
         raise Failure(
             "damaged",
-            f"{restored.files} files were restored, {count} are damaged" if count else "the list of files is damaged",
+            f"{files_text(restored.files)} restored, {count_text(count)} damaged"
+            if count
+            else f"{files_text(restored.files)} restored, but the list of files is damaged",
             "the files that are named above are missing in the target; try another safeset for them",
         )
     output.line({
@@ -89,8 +91,8 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
         "left": restored.left, "warnings": restored.missed.count,
     })  # fmt: skip
     if not output.json:
-        speed = f"{count_text(restored.files)} files, {size_text(restored.bytes)} in {elapsed_text(seconds)}"
-        there = f"; {count_text(restored.left)} were there already" if restored.left else ""
+        speed = f"{files_text(restored.files)}, {size_text(restored.bytes)} in {elapsed_text(seconds)}"
+        there = f"; {files_text(restored.left)} stayed as they were" if restored.left else ""
         click.echo(f"Restored {speed}{there}.")
     if not restored.missed.codes.total() and is_complete:
         return EXIT_OK

@@ -49,6 +49,8 @@ class _OpenFile:
     def write(self, content: memoryview) -> None:
         self.hasher.update(content)
         self.written_bytes += len(content)
+        if self.written_bytes > self.entry.size:
+            raise IntegrityError("the content is longer than the manifest says")
         while content:
             content = content[os.write(self.descriptor, content) :]
 

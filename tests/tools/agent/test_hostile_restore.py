@@ -134,6 +134,26 @@ async def test_a_content_that_does_not_fit_is_damage(planter: Planter, change: d
     assert names(planter.site) == ["b"]
 
 
+async def test_a_content_without_end_does_not_fill_the_disk(
+    planter: Planter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same chunk thousands of times, for a file that says it is small."""
+    written = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: written.append(len(data)) or write(descriptor, data))
+    endless = file(planter, b"a", extents=[0, 0, len(CONTENT)] * 8192)
+    result = await restored(planter, [endless, endless, endless])
+    assert result.missed.kept == [(b"a", "damaged")]
+    assert sum(written) < 10 * len(CONTENT)
+
+
+async def test_a_name_that_is_too_long_here_costs_only_its_file(planter: Planter) -> None:
+    rows = [file(planter, b"a" * 300), file(planter, b"b"), file(planter, b"c" * 300 + b"/file"), file(planter, b"d")]
+    result = await restored(planter, rows)
+    assert [code for _, code in result.missed.kept] == ["not written", "not written"]
+    assert names(planter.site) == ["b", "d"]
+
+
 @pytest.mark.parametrize("hash", [None, bytes(32)])
 async def test_a_content_with_another_hash_is_damage(planter: Planter, hash: bytes | None) -> None:
     wrong = file(planter, b"a")

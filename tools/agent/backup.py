@@ -42,7 +42,7 @@ from tools.client.run_key import create_run_key
 from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
 
-_END_SECONDS = 10.0
+_END_SECONDS = 5.0
 
 Tell = Callable[[str, ScanFigures], None]
 

@@ -59,6 +59,7 @@ class Windows(IntEnum):
 
 FLAG_CHANGED_WHILE_READ = 1
 FLAG_PARTLY_UNREADABLE = 2
+FLAGS_KNOWN = FLAG_CHANGED_WHILE_READ | FLAG_PARTLY_UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tools.client.manifest import (
     sort_key,
 )
 from tools.client.manifest_extras import decode_extras
-from tools.client.record_format import PLAIN_BYTES_MAX, IntegrityError, RecordType
+from tools.client.record_format import PLAIN_BYTES_MAX, Buffer, IntegrityError, RecordType
 from tools.client.strict_msgpack import counted, elements, sized, typed, unpack_array
 
 _CHUNK_BYTES_MAX = PLAIN_BYTES_MAX[RecordType.DATA]
@@ -30,7 +30,7 @@ _U64_MAX = 2**64 - 1
 _TIME_MAX = 2**63 - 1
 
 
-def decode_block(plaintext: bytes) -> Leaf | Inner:
+def decode_block(plaintext: Buffer) -> Leaf | Inner:
     """A manifest block; IntegrityError that names what is wrong with it."""
     array = unpack_array(plaintext, "manifest block")
     if len(array) < 4 or array[0] != VERSION:

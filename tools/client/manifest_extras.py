@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tools.client.manifest import Extra, Windows, check_path
+from tools.client.manifest import FLAGS_KNOWN, Extra, Windows, check_path
 from tools.client.record_format import IntegrityError
 from tools.client.strict_msgpack import counted, elements, sized, typed
 
@@ -21,6 +21,9 @@ def decode_extras(raw: Any, size: int) -> tuple[dict[int, Any], bool]:
     if windows is not None:
         extras[Extra.WINDOWS], has_unknown_below = _known(windows, _WINDOWS_CHECKS, f"extra {Extra.WINDOWS:d}.")
         has_unknown = has_unknown or has_unknown_below
+    flags = extras.get(Extra.FLAGS, 0)
+    if flags & ~FLAGS_KNOWN:
+        extras[Extra.FLAGS], has_unknown = flags & FLAGS_KNOWN, True
     holes = extras.get(Extra.HOLES)
     if holes and holes[-2] + holes[-1] > size:
         raise IntegrityError(f"a hole ends after the {size} bytes of its file")

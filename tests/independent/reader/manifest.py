@@ -193,6 +193,9 @@ def parse_extras(raw: dict[Any, Any], path: bytes) -> tuple[dict[int, Any], tupl
         require(all(isinstance(n, int) and n > 0 for n in whole), f"extra 7 of {path!r} has a key that is no number")
         extras[WINDOWS] = {number: value for number, value in whole.items() if number in KNOWN_WINDOWS}
         left_out += [f"7.{number}" for number in whole if number not in KNOWN_WINDOWS]
+    if extras.get(FLAGS, 0) > 3:
+        left_out.append(f"8 bits {extras[FLAGS] & ~3:x}")
+        extras[FLAGS] &= 3
     require_holes(extras.get(HOLES, []), path)
     return extras, tuple(left_out)
 

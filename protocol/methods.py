@@ -84,7 +84,7 @@ _TABLE = (
     Method("account.show", Role.operator, m.AccountShowRequest, m.AccountShowAnswer, (E.not_found,), _READS),
     Method("vault.status", Role.operator, m.VaultStatusRequest, m.VaultStatus, (), _READS),
     Method("computer.invite", Role.administrator, m.ComputerInviteRequest, m.ComputerInviteAnswer,
-           (E.throttled, E.no_space), "makes another code; the earlier one stays good"),
+           (E.throttled, E.no_space), "makes another secret; the earlier one stays good"),
     Method("computer.list", Role.administrator, m.ComputerListRequest, m.ComputerListAnswer, (), _READS),
     Method("computer.show", Role.administrator, m.ComputerShowRequest, m.ComputerShowAnswer, (E.not_found,), _READS),
     Method("job.create", Role.administrator, m.JobCreateRequest, m.JobCreateAnswer,

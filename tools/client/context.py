@@ -1,27 +1,35 @@
 """The context file: where the vault is, its authority, the credentials of one identity and the agent keys it trusts.
 
-JSON, readable by its owner only (it holds a token); replaced as a whole, so a crash leaves the old or the new one.
+JSON, readable by its owner only (it holds a token and a signing key); replaced as a whole, so a crash leaves the old or
+the new one, and changed under a lock, so that two commands do not lose what the other added.
 """
 
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from tools.client.creator_key import CreatorKey, create_creator_key
 from tools.client.failure import Failure
 
 CONTEXT_VERSION = 1
 CONTEXT_BYTES_MAX = 1024 * 1024
 
 _TokenHex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_SeedHex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _AccountIdHex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`account` and `account_id` are null for an operator; `agent_keys`: computer's name to pinned fingerprint."""
+    """`account` and `account_id` are null for an operator; `signing_key` is the seed of the key that signs this
+    person's jobs, null until the first code is made; `agent_keys`: computer's name to pinned fingerprint.
+    """
 
     version: int = CONTEXT_VERSION
     url: str
@@ -30,7 +38,12 @@ class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     account: str | None = None
     account_id: _AccountIdHex | None = None
     token: _TokenHex
+    signing_key: _SeedHex | None = None
     agent_keys: dict[str, str] = {}
+
+    @property
+    def creator_key(self) -> CreatorKey | None:
+        return None if self.signing_key is None else CreatorKey(bytes.fromhex(self.signing_key))
 
     def __repr__(self) -> str:
         return f"Context(url={self.url!r}, role={self.role!r}, account={self.account!r})"
@@ -87,8 +100,31 @@ def check_new_context(path: Path) -> None:
 
 def pin_agent_key(path: Path, computer: str, fingerprint: str) -> None:
     """Remembers the key of a computer's agent; the file is read anew, another command may have changed it."""
-    context = load_context(path)
-    save_context(path, msgspec.structs.replace(context, agent_keys={**context.agent_keys, computer: fingerprint}))
+    with _locked(path.parent):
+        context = load_context(path)
+        save_context(path, msgspec.structs.replace(context, agent_keys={**context.agent_keys, computer: fingerprint}))
+
+
+def ensure_creator_key(path: Path) -> CreatorKey:
+    """The key that signs this person's jobs; made, and on disk before it is returned, when there is none yet."""
+    with _locked(path.parent):
+        context = load_context(path)
+        if context.creator_key is not None:
+            return context.creator_key
+        made = create_creator_key()
+        save_context(path, msgspec.structs.replace(context, signing_key=made.seed.hex()))
+        return made
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """On the directory, because the file itself is replaced. The kernel lets go when the process ends."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _decode(path: Path, data: bytes) -> Context:

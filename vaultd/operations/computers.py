@@ -1,13 +1,9 @@
 """Inviting and registering computers, and showing them."""
 
-import base64
-import hashlib
 import os
 from dataclasses import dataclass, field
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from vaultd.catalog.computers import find_by_tls_key, find_computer, list_computers, read_computer, save_computer
 from vaultd.catalog.database import View
@@ -25,16 +21,15 @@ from vaultd.operations.vault import Vault
 from vaultd.records import NO_ID, Computer, Identity, Invite, Role
 
 KINDS = ("pc", "server")
-INVITE_VERSION = 1
 SECRET_BYTES = 16
-AUTHORITY_HASH_BYTES = 20
 INVITE_LIFE_NS = 7 * 24 * 3600 * 1_000_000_000
-GROUP_CHARACTERS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedInvite:
-    code: str = field(repr=False)
+    """The administrator's program makes the registration code of it, which names whom the agent will trust."""
+
+    secret: bytes = field(repr=False)
     expires_ns: int
 
 
@@ -79,7 +74,7 @@ class ComputerDetails:
 
 
 def invite(vault: Vault, identity: Identity, kind: str) -> CreatedInvite:
-    """W. A code for one registration."""
+    """W. A secret for one registration."""
     if kind not in KINDS:
         raise BadRequest(f"kind must be {' or '.join(KINDS)}, not {kind!r}")
     secret = os.urandom(SECRET_BYTES)
@@ -88,15 +83,7 @@ def invite(vault: Vault, identity: Identity, kind: str) -> CreatedInvite:
     with vault.catalog.read() as view:
         audit = audited(vault, view, identity, "computer.invite", kind)
     ledger.record(vault, [*save_invite(row, secret), *audit])
-    return CreatedInvite(invite_code(secret, vault.authority.certificate_pem), row.expires_ns)
-
-
-def invite_code(secret: bytes, authority_pem: bytes) -> str:
-    """The secret with what the agent needs to know the right vault by, as people copy it."""
-    certificate = x509.load_pem_x509_certificate(authority_pem).public_bytes(Encoding.DER)
-    authority_hash = hashlib.sha256(certificate).digest()[:AUTHORITY_HASH_BYTES]
-    text = base64.b32encode(bytes([INVITE_VERSION]) + secret + authority_hash).decode().rstrip("=")
-    return "-".join(text[at : at + GROUP_CHARACTERS] for at in range(0, len(text), GROUP_CHARACTERS))
+    return CreatedInvite(secret, row.expires_ns)
 
 
 def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:

@@ -1,24 +1,50 @@
 """`vaultctl computer`: invite codes, the list, one computer."""
 
+import base64
+import hashlib
+import json
+import stat
 from pathlib import Path
 
 import pytest
 
 from protocol import messages as m
-from tests.tools.vaultctl.conftest import Run
+from tests.tools.vaultctl.conftest import CREATOR, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 
+SECRET = bytes(range(16))
 COMPUTER = m.ComputerSummary(bytes.fromhex("c1" * 16), "office-1", "server", 10**18, 10**18, "AAAA-BBBB", 0)
 
 
 @pytest.mark.parametrize(("words", "kind"), [((), "pc"), (("--kind", "server"), "server")])
 def test_invite(vault: FakeVault, administrator: Path, run: Run, words: tuple[str, ...], kind: str) -> None:
-    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer("ABCDE-FGHIJ", 10**18))
+    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer(SECRET, 10**18))
     ended = run(administrator, "computer", "invite", *words)
-    assert ended.out == "ABCDE-FGHIJ\n"
+    data = base64.b32decode(ended.out.strip().replace("-", "") + "====")
+    assert (data[:1], data[1:17], data[37:]) == (b"\x01", SECRET, CREATOR.fingerprint)
+    assert data[17:37] == hashlib.sha256(b"DER of the authority").digest()[:20]
+    assert [len(group) for group in ended.out.strip().split("-")] == [5] * 18 + [2]
     assert "2001-09-09 01:46:40 UTC" in ended.err
+    assert CREATOR.fingerprint_text in ended.err
     assert vault.requests("computer.invite")[0].kind == kind
-    assert run(administrator, "computer", "invite", "--json").json["code"] == "ABCDE-FGHIJ"
+    document = run(administrator, "computer", "invite", "--json").json
+    assert (document["code"], document["creator"]) == (ended.out.strip(), CREATOR.fingerprint_text)
+
+
+def test_the_first_code_makes_the_signing_key_once(vault: FakeVault, administrator: Path, run: Run) -> None:
+    """Whoever wrote the context file does not know it, and neither does the vault."""
+    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer(SECRET, 10**18))
+    before = json.loads(administrator.read_text())
+    del before["signing_key"]
+    administrator.write_text(json.dumps(before))
+    first, second = (run(administrator, "computer", "invite", "--json") for _ in range(2))
+    after = json.loads(administrator.read_text())
+    assert {name: after[name] for name in before} == before
+    assert len(bytes.fromhex(after["signing_key"])) == 32
+    assert stat.S_IMODE(administrator.stat().st_mode) == 0o600
+    assert first.json["creator"] == second.json["creator"]
+    said = first.out + first.err + second.out + second.err
+    assert after["signing_key"] not in said + repr(vault.asked)
 
 
 def test_another_kind_is_usage(vault: FakeVault, administrator: Path, run: Run) -> None:

@@ -47,6 +47,7 @@ def _document(identity: Identity, jobs: list[AgentJob] | None) -> dict[str, obje
         "computer": identity.computer,
         "kind": identity.kind,
         "agent_key": identity.agent_key,
+        "creator": identity.creator,
         "url": identity.url,
         "vault_id": identity.vault_id,
         "account_id": identity.account_id,
@@ -65,7 +66,8 @@ def _job_document(job: AgentJob) -> dict[str, object]:
 
 def _text(identity: Identity, jobs: list[AgentJob] | None) -> str:
     fields = fields_text([
-        ("Computer", identity.computer), ("Agent key", identity.agent_key), ("Vault", identity.url),
+        ("Computer", identity.computer), ("Agent key", identity.agent_key), ("Takes jobs of", identity.creator),
+        ("Vault", identity.url),
     ])  # fmt: skip
     if jobs is None:
         return fields

@@ -6,12 +6,14 @@ import click
 
 from protocol.messages.fields import ComputerKind
 from tools.client import calls
+from tools.client.agent_key import fingerprint_text
+from tools.client.context import ensure_creator_key
 from tools.client.documents import document_of
+from tools.client.invite_code import InviteCode, authority_fingerprint, format_invite_code
 from tools.client.program import Group
 from tools.client.tables import fields_text
-from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
-from tools.vaultctl.identity import ask_vault, output_of
+from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.listing import computers_text, jobs_text
 
 
@@ -24,13 +26,21 @@ def command() -> None:
 @click.option("--kind", type=click.Choice(["pc", "server"]), default="pc", show_default=True, help="What it is.")
 @click.pass_context
 def invite(ctx: click.Context, kind: ComputerKind) -> None:
-    """Makes the code with which one computer registers."""
+    """Makes the code with which one computer registers.
+
+    The computer will take jobs only of this context, whose signing key is made when the first code is.
+    """
     answer = ask_vault(ctx, partial(calls.invite_computer, kind=kind))
+    creator = ensure_creator_key(context_file(ctx))
+    authority = authority_fingerprint(context_of(ctx).ca)
+    code = format_invite_code(InviteCode(answer.secret, authority, creator.fingerprint))
+    creator_text = fingerprint_text(creator.fingerprint)
     output = output_of(ctx)
-    output.show({"code": answer.code, "expires": time_json(answer.expires_ns)}, lambda: escape_text(answer.code))
+    output.show({"code": code, "expires": time_json(answer.expires_ns), "creator": creator_text}, lambda: code)
     output.note(
-        f"It registers one computer until {time_text(answer.expires_ns)} UTC:",
-        f"  vault-agent --state DIR register URL --code {answer.code}",
+        f"It registers one computer until {time_text(answer.expires_ns)} UTC, which then takes jobs of this context",
+        f"only (key {creator_text}):",
+        f"  vault-agent --state DIR register URL --code {code}",
     )
 
 

@@ -22,11 +22,10 @@ _PARTS = {
     "--state",
     metavar="DIR",
     envvar="VAULT_AGENT_STATE",
-    required=True,
     type=click.Path(path_type=Path),
     help="Directory with this agent's identity, keys and cache; or $VAULT_AGENT_STATE.",
 )
-def main(state: Path) -> None:
+def main(state: Path | None) -> None:
     """Backs up this computer and restores to it."""
 
 

@@ -14,21 +14,28 @@ from tools.client.terminal_text import escape_text
 
 # Where output is no terminal nothing is wrapped: a line is a row for whatever reads it.
 _UNWRAPPED_COLUMNS = 10_000
+# What a cell says where there is nothing to say.
+NOTHING = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """An optional one is left out where no row has anything in it."""
+
     title: str
     right: bool = False
+    optional: bool = False
 
 
 def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> str:
     """The table, or the sentence `empty` where there is no row."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(escape_text(cell)) for cell in row))
+    cells = list(rows)
+    shown = [at for at, column in enumerate(columns) if not column.optional or any(row[at] != NOTHING for row in cells)]
+    for at in shown:
+        table.add_column(columns[at].title, justify="right" if columns[at].right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(escape_text(row[at])) for at in shown))
     return _render(table) if table.row_count else empty
 
 

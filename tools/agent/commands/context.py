@@ -20,7 +20,9 @@ def output_of(ctx: click.Context) -> Output:
 
 
 def state_path(ctx: click.Context) -> Path:
-    path: Path = ctx.find_root().params["state"]
+    path: Path | None = ctx.find_root().params["state"]
+    if path is None:
+        raise Failure("usage", "no state directory was given", "give --state DIR, or name it in $VAULT_AGENT_STATE")
     return path
 
 

@@ -38,9 +38,9 @@ def invite(ctx: click.Context, kind: ComputerKind) -> None:
     output = output_of(ctx)
     output.show({"code": code, "expires": time_json(answer.expires_ns), "creator": creator_text}, lambda: code)
     output.note(
-        f"It registers one computer until {time_text(answer.expires_ns)} UTC, which then takes jobs of this context",
-        f"only (key {creator_text}):",
+        f"It registers one computer until {time_text(answer.expires_ns)} UTC:",
         f"  vault-agent --state DIR register URL --code {code}",
+        f"The computer will take jobs of this context only, by its key {creator_text}",
     )
 
 

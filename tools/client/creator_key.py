@@ -45,7 +45,7 @@ def create_creator_key() -> CreatorKey:
 
 
 def creator_fingerprint(public_key: bytes) -> bytes:
-    """The 20 bytes that a registration code carries."""
+    """The 20 bytes that an invite code carries."""
     return blake3(_LABEL + public_key).digest(length=CREATOR_FINGERPRINT_BYTES)
 
 

@@ -138,7 +138,7 @@ def _account_id(path: Path, context: Context) -> bytes:
 
 
 def _creator_key(path: Path, context: Context) -> CreatorKey:
-    """Not made here: an agent takes the jobs of the key in its registration code, and no code has one made now."""
+    """Not made here: an agent takes the jobs of the key in its invite code, and no code has one made now."""
     if context.creator_key is None:
         raise Failure(
             "not_allowed",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tests.end_to_end.conftest import Done, Site
@@ -16,7 +15,7 @@ LINK = "canary-link-target-31f0"
 
 
 def canaries(site: Site, code: str) -> dict[str, bytes]:
-    signing_key = json.loads(site.context("acme").read_text())["signing_key"]
+    signing_key = site.context("acme").with_name("acme.context.signing-key").read_text().strip()
     return {
         "signing key": bytes.fromhex(signing_key),
         "signing key, text": signing_key.encode(),

@@ -27,7 +27,7 @@ INVITE_LIFE_NS = 7 * 24 * 3600 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class CreatedInvite:
-    """The administrator's program makes the registration code of it, which names whom the agent will trust."""
+    """The administrator's program makes the invite code of it, which names whom the agent will trust."""
 
     secret: bytes = field(repr=False)
     expires_ns: int
@@ -154,7 +154,7 @@ def _usable_invite(vault: Vault, view: View, checked: CheckedRequest) -> Invite:
 def _bad_code() -> NotAllowed:
     """One sentence for every reason: whoever guesses learns nothing."""
     return NotAllowed(
-        "this registration code is unknown, used or expired", "ask an administrator of the account for a new one"
+        "this invite code is unknown, used or expired", "ask an administrator of the account for a new one"
     )
 
 

@@ -74,7 +74,7 @@ def test_a_definition_that_cannot_be_right_is_refused(
         {"definition": msgspec.structs.replace(DEFINITION, include=(b"/etc",))},
         {"definition": msgspec.structs.replace(DEFINITION, both_sites=True)},
     ],
-    ids=str,
+    ids=["name", "revision", "another key", "no key", "signature", "include", "both sites"],
 )
 def test_what_the_creator_did_not_sign_is_refused(
     site: Site, owner: tuple[Identity, Agent], changed: dict[str, object]

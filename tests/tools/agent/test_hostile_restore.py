@@ -218,8 +218,16 @@ async def test_a_companion_that_is_missing_or_wrong_is_loud_and_costs_nothing(
     else:
         planter.site.vault.records[companion] = planter.site.vault.records[planter.top_companion]
     result = await planter.site.restore()
-    assert result.is_damaged
+    assert (result.files, result.is_damaged) == (6, True)
     assert companion.hex() in next(iter(result.manifest_damage))
+
+
+async def test_a_wrong_companion_at_the_top_is_loud_and_costs_nothing(planter: Planter) -> None:
+    leaves = planted_ids(planter, three_leaves(planter))
+    planter.site.vault.records[planter.top_companion] = planter.site.vault.records[leaves[0][1]]
+    result = await planter.site.restore()
+    assert planter.top_companion.hex() in next(iter(result.manifest_damage))
+    assert (result.files, result.is_damaged) == (6, True)
 
 
 async def test_a_chunk_in_the_place_of_another_is_damage(planter: Planter) -> None:

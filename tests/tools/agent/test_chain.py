@@ -1,7 +1,4 @@
-"""A vault that shows another history of a job than the one that this agent signed.
-
-Roots are forged here byte by byte, as docs/format.md lays them out.
-"""
+"""A vault that shows another history of a job than the one that this agent signed."""
 
 import struct
 from typing import Any
@@ -13,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol import messages as m
 from tests.tools.agent.conftest import Site
+from tests.tools.agent.forging import COMPUTER, JOB, KEYRING, PREVIOUS, SEQUENCE, TIMELINE, agents_own, forged
 from tools.agent.state import JobState, KnownHead
 from tools.client.failure import Failure
-from tools.client.keyring import Unattended
 
 Patch = pytest.MonkeyPatch
 
@@ -42,17 +39,6 @@ def know(site: Site, sequence: int) -> None:
     job_state(site).save_head(KnownHead(timeline=1, sequence=sequence, root_hash=blake3(root).hexdigest()))
 
 
-def agents_own(site: Site) -> Ed25519PrivateKey:
-    saved = job_state(site).load_unattended()
-    assert saved is not None
-    return Ed25519PrivateKey.from_private_bytes(Unattended.decode(saved).signing_seed)
-
-
-def forged(root: bytes, signer: Ed25519PrivateKey, offset: int, value: bytes) -> bytes:
-    signed = root[:offset] + value + root[offset + len(value) : 296]
-    return signed + signer.sign(b"safeset root v1" + signed)
-
-
 async def refused(site: Site, match: str) -> None:
     roots, uploads = len(site.vault.roots), site.vault.uploads
     with pytest.raises(Failure, match=match) as caught:
@@ -77,12 +63,12 @@ async def test_a_head_with_nothing_before_it_is_refused(five: Site, monkeypatch:
 
 
 FORGERIES = {
-    "another keyring": (8, b"K" * 16, "it is of another keyring, job or computer"),
-    "another job": (28, b"J" * 16, "it is of another keyring, job or computer"),
-    "another computer": (44, b"C" * 16, "it is of another keyring, job or computer"),
-    "another timeline": (76, struct.pack("<I", 2), "it is safeset 4 of timeline 2"),
-    "a gap": (80, struct.pack("<Q", 5), "it is safeset 5 of timeline 1"),
-    "another safeset before it": (88, b"P" * 32, "it follows another safeset"),
+    "another keyring": (KEYRING, b"K" * 16, "it is of another keyring, job or computer"),
+    "another job": (JOB, b"J" * 16, "it is of another keyring, job or computer"),
+    "another computer": (COMPUTER, b"C" * 16, "it is of another keyring, job or computer"),
+    "another timeline": (TIMELINE, struct.pack("<I", 2), "it is safeset 4 of timeline 2"),
+    "a gap": (SEQUENCE, struct.pack("<Q", 5), "it is safeset 5 of timeline 1"),
+    "another safeset before it": (PREVIOUS, b"P" * 32, "it follows another safeset"),
 }
 
 
@@ -98,7 +84,7 @@ async def test_a_root_that_does_not_follow_is_refused(five: Site, what: str) -> 
 
 async def test_a_root_that_somebody_else_signed_is_refused(five: Site) -> None:
     root, payload = five.vault.roots[4]
-    five.vault.roots[4] = (forged(root, Ed25519PrivateKey.generate(), 80, struct.pack("<Q", 5)), payload)
+    five.vault.roots[4] = (forged(root, Ed25519PrivateKey.generate(), SEQUENCE, struct.pack("<Q", 5)), payload)
     know(five, 3)
     await refused(five, "after safeset 4 is not this agent's: the root is not signed by the job's key")
 

@@ -21,6 +21,7 @@ RECORD_BYTES_MAX = 5 * MIB  # bytes; whole record, header and body (docs/format.
 OFFER_IDS_MAX = 65_536  # ids; 2 MiB of raw part, one batch of look-ups
 BATCH_RECORDS_MAX = 4_096  # records; of one upload or fetch frame
 FETCH_IDS_MAX = 4_096  # ids; of one fetch
+ROOTS_MAX = 4_096  # roots; of one answer, 1.4 MiB of raw part
 
 # Fields
 NAME_CHARACTERS_MAX = 64  # characters; names of accounts, computers and jobs

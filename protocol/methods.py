@@ -121,6 +121,8 @@ _TABLE = (
            raw="root (360) ‖ payload record",
            raw_bytes_max=limits.ROOT_BYTES + limits.PAYLOAD_BYTES_MAX),
     Method("safeset.find", Role.agent, m.SafesetFindRequest, m.SafesetFindAnswer, (E.not_found,), _READS),
+    Method("safeset.roots", Role.agent, m.SafesetRootsRequest, m.SafesetRootsAnswer, (E.not_found,), _READS,
+           raw="→ roots of the job's timeline that come after `after`, 360 bytes each, in order"),
     Method("restore.parameters", Role.agent, m.RestoreParametersRequest, m.RestoreParametersAnswer,
            (E.not_found,), _READS),
     Method("restore.open", Role.agent, m.RestoreOpenRequest, m.RestoreOpenAnswer,

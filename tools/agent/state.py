@@ -94,11 +94,15 @@ class JobState:
     def save_unattended(self, data: bytes) -> None:
         self._write("unattended", data)
 
+    @property
+    def head_path(self) -> Path:
+        return self.directory / "head.json"
+
     def load_head(self) -> KnownHead | None:
-        return _load_json(self.directory / "head.json", KnownHead)
+        return _load_json(self.head_path, KnownHead)
 
     def save_head(self, head: KnownHead) -> None:
-        self._write("head.json", _json(head))
+        self._write(self.head_path.name, _json(head))
 
     def load_pending(self) -> PendingRoot | None:
         return _load_json(self.directory / "pending.json", PendingRoot)

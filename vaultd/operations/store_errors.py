@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vaultd.errors import Damaged, Internal, NoSpace, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable
 from vaultd.store import errors as store_errors
 
 
@@ -18,6 +18,8 @@ def translated() -> Iterator[None]:
         ) from error
     except store_errors.DiskMissing as error:
         raise Unavailable("a disk of the vault is offline", "the operator brings the disk back") from error
+    except store_errors.InUse as error:
+        raise Conflict(str(error), "two at once would destroy what the disks hold") from error
     except store_errors.NoSpace as error:
         raise NoSpace("the vault has no room left", "the operator adds a disk") from error
     except store_errors.RecordDamaged as error:

@@ -1,8 +1,8 @@
 """The open vault: the frozen record that is the first argument of every use case, and how it opens and closes.
 
-Order of opening: lock, store (journal mended), catalog caught up from the journal, then recovery of containers and
-index, which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all
-others.
+Order of opening: locks of directory and disks, store (journal mended), catalog caught up from the journal, then
+recovery of containers and index, which asks the catalog which keys are known. Threads: opening and closing in one
+thread, before and after all others.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import DirectoryLock, lock_directory
+from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
 
 VAULT_ID_FILE = "vault.id"
@@ -46,7 +46,7 @@ class Vault:
     config: Config
     clock: Clock
     door: Door
-    lock: DirectoryLock
+    lock: VaultLock
     vault_id: bytes
     store: ChunkStore
     catalog: Catalog
@@ -71,7 +71,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     authority = read_authority(config.directory)
     signing_key = read_signing_key(config.directory)
     with ExitStack() as undo, translated():
-        lock = lock_directory(config.directory)
+        lock = lock_vault(config.directory, config.disks)
         undo.callback(lock.close)
         store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns)
         undo.callback(store.close)

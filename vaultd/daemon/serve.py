@@ -15,6 +15,7 @@ import click
 import trio
 
 from protocol.transport import server_tls_context
+from vaultd import metrics
 from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
 from vaultd.errors import VaultError
@@ -121,4 +122,5 @@ def _tls_context(vault: Vault) -> ssl.SSLContext:
 def _tell_recovery(vault: Vault, seconds: float) -> None:
     for finding in vault.recovery.findings:
         log.warning("recovery", severity=finding.severity.value, place=finding.place, problem=finding.sentence)
+    metrics.DISKS_OFFLINE.set(len(vault.store.disks.offline))
     log.info("vault opened", seconds=round(seconds, 3), records=vault.recovery.records_indexed)

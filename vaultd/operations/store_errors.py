@@ -21,7 +21,7 @@ def translated() -> Iterator[None]:
     except store_errors.InUse as error:
         raise Conflict(str(error), "two at once would destroy what the disks hold") from error
     except store_errors.NoSpace as error:
-        raise NoSpace("the vault has no room left", "the operator adds a disk") from error
+        raise NoSpace("the vault has no room left", "the operator makes room on a disk") from error
     except store_errors.RecordDamaged as error:
         raise Damaged(str(error)) from error
     except store_errors.StoreError as error:

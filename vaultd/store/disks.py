@@ -16,6 +16,7 @@ from msgspec import Struct
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, make_directory, read_file, write_file
 from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
+from vaultd.store.findings import Finding, Severity
 
 IDENTITY_NAME = "disk.id"
 DIRECTORIES = ("containers", "journal", "checkpoints", "erase-keys")
@@ -79,6 +80,14 @@ class Disks:
     def copy_directories(self, name: str) -> list[Path]:
         """Where a thing that is kept twice lies, on the disks of the first two that are here."""
         return [disk.directory(name) for disk in self.online if disk.number < COPIES]
+
+    def offline_findings(self) -> list[Finding]:
+        """One for each path without a disk, in the sentence that log and check show."""
+        wanted = min(COPIES, len(self.online) + len(self.offline))
+        sentence = "the disk is offline: what lies on it is out of reach"
+        if len(self.copy_directories("journal")) < wanted:
+            sentence += "; journal, checkpoints and erase keys are on one disk only"
+        return [Finding(Severity.warning, str(path), sentence) for path in self.offline]
 
 
 def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: int) -> Disk:

@@ -15,7 +15,7 @@ from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks import Disks, open_disks
-from vaultd.store.erase_keys import check_key
+from vaultd.store.erase_keys import COPIES_DIFFER, check_key
 from vaultd.store.errors import FormatError, RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
@@ -180,14 +180,17 @@ class _Check:
         for path in self._erase_key_files():
             copies.setdefault(path.name.partition(".")[0], []).append(path)
         for owner, paths in copies.items():
-            good = []
+            good: dict[Path, bytes] = {}
             for path in paths:
-                if fault := check_key(read_file(self._door, path), owner):
+                data = read_file(self._door, path)
+                if fault := check_key(data, owner):
                     self._report(Severity.warning, path, fault)
                 else:
-                    good.append(path)
+                    good[path] = data
             if not good:
                 self._report(Severity.damage, paths[0], "no copy of this erase key holds")
+            elif len(set(good.values())) > 1:
+                self._report(Severity.damage, paths[0], COPIES_DIFFER)
             elif self._disks.offline:
                 continue
             elif len(good) == 1:

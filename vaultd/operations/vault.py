@@ -26,6 +26,7 @@ from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
 from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
+from vaultd.store import journal_format
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock, lock_vault
@@ -114,14 +115,18 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """W. Writes the whole catalog to the first two disks."""
+    """Writes the whole catalog to the first two disks. From a reading thread, one at a time: rows and position are
+    those of one transaction, so commits go on meanwhile.
+    """
     vault.catalog.require_writable()
-    with translated():
-        position = vault.store.position
-        header = checkpoints.CheckpointHeader(vault.vault_id, position, vault.clock.now_ns())
-        rows = ((table, key, value) for table, key, value in vault.catalog.rows() if value is not None)
-        checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
-    return Position(*position)
+    with translated(), vault.catalog.read() as view:
+        position = view.position()
+        header = checkpoints.CheckpointHeader(
+            vault.vault_id, journal_format.Position(*position), vault.clock.now_ns()
+        )
+        directories = vault.store.disks.copy_directories("checkpoints")
+        checkpoints.write_checkpoint(vault.door, directories, header, view.rows())
+    return position
 
 
 def store_settings(config: Config, vault_id: bytes) -> StoreSettings:

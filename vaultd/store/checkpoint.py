@@ -1,6 +1,6 @@
 """The whole catalog at one journal position, on the first two disks; two are kept (docs/format.md#checkpoint).
 
-Invariant: a checkpoint is believed only after all of it was read and checked. Threads: the writer thread only.
+Invariant: a checkpoint is believed only after all of it was read and checked. Threads: any, one write at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -18,7 +18,8 @@ from vaultd.store.errors import StoreError
 
 
 def rows(site: Site) -> list[object]:
-    return list(site.vault.catalog.rows())
+    with site.vault.catalog.read() as view:
+        return list(view.rows())
 
 
 def test_a_catalog_that_is_older_than_the_journal_catches_up(site: Site, tmp_path: Path) -> None:

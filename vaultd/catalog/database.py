@@ -196,6 +196,16 @@ class Catalog:
             self.apply(waiting, reached)
         return applied + len(waiting)
 
+    def load(self, rows: Iterable[Change], position: Position) -> None:
+        """Fills an empty catalog from a checkpoint. The position comes last: a load that was broken off begins anew."""
+        waiting: list[Change] = []
+        for row in rows:
+            waiting.append(row)
+            if len(waiting) >= CATCH_UP_CHANGES:
+                self.apply(waiting, START)
+                waiting = []
+        self.apply(waiting, position)
+
     def _try_apply(self, rows: list[Change], position: Position) -> bool:
         try:
             with self._environment.begin(write=True) as transaction:

@@ -1,6 +1,7 @@
 """The open vault: the frozen record that is the first argument of every use case, and how it opens and closes.
 
-Order of opening: locks of directory and disks, store (journal mended), catalog caught up from the journal, then
+Order of opening: locks of directory and disks, store (journal mended), catalog (a lost one
+from a checkpoint) caught up from the journal, then
 recovery of containers and index, which asks the catalog which keys are known. Threads: opening and closing in one
 thread, before and after all others.
 """
@@ -18,7 +19,7 @@ from vaultd.catalog.database import START, Catalog, Position
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
-from vaultd.errors import Damaged, NotFound, VaultError
+from vaultd.errors import Damaged, NotFound
 from vaultd.operations.authority import KeyPair
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import translated
@@ -78,6 +79,8 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         undo.callback(store.close)
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
         undo.callback(catalog.close)
+        if catalog.position() == START:
+            _load_checkpoint(store, catalog, door, vault_id)
         catalog.catch_up(_entries_after(store, catalog.position()))
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
@@ -172,23 +175,35 @@ def _read(path: Path) -> bytes:
         raise NotFound(f"{path} is missing", "restore it from the operator's copy of the vault's keys") from None
 
 
+def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:
+    """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing."""
+    found = checkpoints.read_newest_checkpoint(door, store.disks.copy_directories("checkpoints"), vault_id)
+    if found is not None:
+        position = Position(*found[0])
+        _require_in_journal(store, position, "checkpoint")
+        catalog.load(found[1], position)
+
+
 def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
     """Journal entries after the catalog's position; one that comes from another journal is refused."""
-    timeline = store.position.timeline
+    _require_in_journal(store, position, "catalog")
+    for number, hash_, entry in store.replay(position.number):
+        yield Position(store.position.timeline, number, hash_), list(entry.changes)
+
+
+def _require_in_journal(store: ChunkStore, position: Position, what: str) -> None:
+    """Catalog or checkpoint must be the image of this very journal."""
+    if position == START:
+        return
     if position.number > store.position.number:
         raise Damaged(
-            f"the catalog has applied entry {position.number}, but the journal ends at entry {store.position.number}",
+            f"the {what} has applied entry {position.number}, but the journal ends at entry {store.position.number}",
             "bring the disk with the newer copy of the journal back",
         )
-    for number, hash_, entry in store.replay(max(position.number - 1, 0)):
-        if number > position.number:
-            yield Position(timeline, number, hash_), list(entry.changes)
-        elif position != START and hash_ != position.hash:
-            raise _foreign_catalog(number)
-
-
-def _foreign_catalog(number: int) -> VaultError:
-    return Damaged(
-        f"the catalog does not belong to this journal: entry {number} differs",
-        "move DIR/catalog away: it is made again from the journal",
-    )
+    _, hash_, _ = next(store.replay(position.number - 1))
+    if hash_ != position.hash:
+        place = {"catalog": "DIR/catalog", "checkpoint": "the checkpoints of the first two disks"}[what]
+        raise Damaged(
+            f"the {what} does not belong to this journal: entry {position.number} differs",
+            f"move {place} away: the catalog is made again from the journal",
+        )

@@ -1,5 +1,6 @@
 """Jobs: what is refused, what the agent learns, how a run is asked for."""
 
+import errno
 import os
 from dataclasses import replace
 
@@ -8,10 +9,11 @@ import pytest
 
 from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
 from tests.vaultd.operations.small_site import DEFINITION, Agent, Site
-from vaultd.errors import BadRequest, Conflict, NotFound
+from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
 from vaultd.operations import jobs
 from vaultd.operations.jobs import NewJob
 from vaultd.records import Identity
+from vaultd.store.disk_door import Handle, SystemDoor
 
 
 def new_job(agent: Agent, **changed: object) -> NewJob:
@@ -35,6 +37,26 @@ def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner:
     (job,) = jobs.list_for_agent(site.vault, agent.identity)
     assert (job.job_id, job.name, job.definition, job.secret) == (new.job_id, "home", DEFINITION, new.secret)
     assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_space_and_the_vault_goes_on(
+    site: Site, owner: tuple[Identity, Agent], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    administrator, agent = owner
+    write = SystemDoor.pwrite
+
+    def full(door: SystemDoor, handle: Handle, view: bytes, offset: int) -> None:
+        if handle.path.parent.name == "erase-keys":
+            raise OSError(number, "told to fail")
+        write(door, handle, view, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SystemDoor, "pwrite", full)
+        with pytest.raises(NoSpace, match="no room left"):
+            jobs.create(site.vault, administrator, new_job(agent))
+    assert jobs.list_for_agent(site.vault, agent.identity) == []
+    jobs.create(site.vault, administrator, new_job(agent))
 
 
 def test_the_secret_is_nowhere_on_disk_as_it_was_sent(site: Site, owner: tuple[Identity, Agent]) -> None:

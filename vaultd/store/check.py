@@ -60,8 +60,7 @@ class _Check:
         self._findings: list[Finding] = []
 
     def run(self, *, read_data: bool) -> CheckReport:
-        for path in self._disks.offline:
-            self._report(Severity.warning, path, "the disk is offline: what lies on it was not checked")
+        self._findings += self._disks.offline_findings()
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
         with self._step("journal", journal.findings):
             journal.run()

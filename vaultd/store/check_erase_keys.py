@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks import Disks
-from vaultd.store.erase_keys import check_key
+from vaultd.store.erase_keys import COPIES_DIFFER, check_key
 from vaultd.store.findings import Finding, Severity
 
 
@@ -25,26 +25,27 @@ class EraseKeyCheck:
             self._check_copies(owner, paths)
 
     def _check_copies(self, owner: str, paths: list[Path]) -> None:
-        good = []
+        good: dict[Path, bytes] = {}
         for path in paths:
-            if fault := self._fault(path, owner):
+            try:
+                data = read_file(self._door, path)
+                fault = check_key(data, owner)
+            except OSError as error:
+                fault = f"the disk cannot be read: {error}"
+            if fault:
                 self._report(Severity.warning, path, fault)
             else:
-                good.append(path)
+                good[path] = data
         if not good:
             self._report(Severity.damage, paths[0], "no copy of this erase key holds")
+        elif len(set(good.values())) > 1:
+            self._report(Severity.damage, paths[0], COPIES_DIFFER)
         elif self._disks.offline:
             return
         elif len(good) == 1:
             self._report(Severity.warning, paths[0], "only one good copy of this erase key is left")
         elif len({path.parent for path in good}) < len(self._disks.copy_directories("erase-keys")):
             self._report(Severity.warning, paths[0], "every good copy of this erase key lies on one disk")
-
-    def _fault(self, path: Path, owner: str) -> str:
-        try:
-            return check_key(read_file(self._door, path), owner)
-        except OSError as error:
-            return f"the disk cannot be read: {error}"
 
     def _files(self) -> Iterator[Path]:
         for directory in self._disks.copy_directories("erase-keys"):

@@ -1,10 +1,11 @@
 """The whole catalog and the table of containers at one journal position, on the first two disks; two are kept
 (docs/format.md#checkpoint).
 
-Invariant: a checkpoint is believed only after all of it was read and checked. Threads: the writer thread only.
+Invariant: a checkpoint is believed only after all of it was read and checked. Threads: any, one write at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
 from struct import error as StructError
@@ -23,6 +24,7 @@ KEPT = 2
 CONTAINERS_TABLE = "containers"  # beside the tables of the catalog
 VERSION = 1
 SUFFIX = ".checkpoint"
+UNFINISHED_SUFFIX = ".tmp"
 BLOCK_ROWS_BYTES = 1024 * 1024
 BLOCK_BYTES_MAX = 64 * 1024 * 1024
 _MAGIC = b"SSB1"
@@ -87,26 +89,27 @@ def parse_container_row(key: bytes, value: bytes) -> ContainerRow:
 
 
 def write_checkpoint(door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row]) -> None:
-    """Writes the rows once to every directory, reads them back, and only then lets older checkpoints go."""
+    """Writes the rows once to every directory, reads them back, and only then lets older checkpoints go.
+
+    One that fails leaves nothing: its disk is the journal's too, and may be full.
+    """
     name = checkpoint_name(header.position.number)
-    handles: list[Handle] = []
-    try:
-        for directory in directories:
-            make_directory(door, directory)
-            beside = directory / (name + ".tmp")
-            if door.exists(beside):
-                door.unlink(beside)
-            handles.append(door.open_new(beside))
-        _write_all(door, handles, _encode(header, rows))
-        for handle in handles:
-            door.fdatasync(handle)
-    finally:
-        for handle in handles:
-            door.close(handle)
+    besides = [directory / (name + UNFINISHED_SUFFIX) for directory in directories]
     for directory in directories:
-        verify_checkpoint(door, directory / (name + ".tmp"))
-        door.rename(directory / (name + ".tmp"), directory / name)
-        door.fsync_directory(directory)
+        make_directory(door, directory)
+        _remove_unfinished(door, directory)
+    try:
+        _write_files(door, besides, _encode(header, rows))
+        for beside in besides:
+            verify_checkpoint(door, beside)
+        for beside in besides:
+            door.rename(beside, beside.with_name(name))
+            door.fsync_directory(beside.parent)
+    except BaseException:
+        for directory in directories:
+            with suppress(OSError):  # the first error is the one to tell
+                _remove_unfinished(door, directory)
+        raise
     for directory in directories:
         _remove_old(door, directory)
 
@@ -200,12 +203,22 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def _write_all(door: Door, handles: Sequence[Handle], pieces: Iterator[bytes]) -> None:
-    offset = 0
-    for piece in pieces:
+def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes]) -> None:
+    """The same bytes into new files; durable, but for their names."""
+    handles: list[Handle] = []
+    try:
+        for path in paths:
+            handles.append(door.open_new(path))
+        offset = 0
+        for piece in pieces:
+            for handle in handles:
+                door.pwrite(handle, piece, offset)
+            offset += len(piece)
         for handle in handles:
-            door.pwrite(handle, piece, offset)
-        offset += len(piece)
+            door.fdatasync(handle)
+    finally:
+        for handle in handles:
+            door.close(handle)
 
 
 def _read_block(door: Door, handle: Handle, offset: int, length: int) -> tuple[bytes, bytes]:
@@ -230,6 +243,13 @@ def _exactly(door: Door, handle: Handle, offset: int, length: int) -> bytes:
     if len(data) != length:
         raise FormatError(f"{handle.path} ends too early, at offset {offset + len(data)}")
     return data
+
+
+def _remove_unfinished(door: Door, directory: Path) -> None:
+    """What a failure or a crash left."""
+    for name in door.listdir(directory):
+        if name.endswith(SUFFIX + UNFINISHED_SUFFIX):
+            door.unlink(directory / name)
 
 
 def _remove_old(door: Door, directory: Path) -> None:

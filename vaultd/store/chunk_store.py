@@ -154,7 +154,7 @@ class ChunkStore:
             recovered = recover(parts, known_key)
         self._containers = recovered.containers
         self._open = self._open_containers(recovered)
-        findings = self._journal.findings + recovered.findings
+        findings = self.disks.offline_findings() + self._journal.findings + recovered.findings
         return RecoveryReport(findings, recovered.records_indexed, recovered.records_without_key)
 
     def replay(self, after_number: int) -> Iterator[tuple[int, bytes, JournalEntry]]:

@@ -71,7 +71,7 @@ class OpenContainers:
             return home
         free, number = max((self._free_bytes(disk), -disk.number) for disk in self._disks.online)
         if free < needed:
-            raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: add a disk or free space")
+            raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: free space")
         disk = self._disks.find_number(-number)
         assert disk is not None
         return disk

@@ -75,6 +75,8 @@ def list_containers(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:
     """Every container file of a disk by the number in its name."""
     root = disk.directory("containers")
     for name in door.listdir(root):
+        if len(name) != 4 or set(name) - set("0123456789abcdef"):
+            continue  # a stray file, or lost+found of a file system
         for file in door.listdir(root / name):
             stem = file.removesuffix(SUFFIX)
             if stem != file and len(stem) == 12 and not set(stem) - set("0123456789abcdef"):

@@ -1,5 +1,6 @@
 """Opening and closing: the catalog follows the journal, a second daemon is refused, a failed step stops all writing."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site, make_site
 from vaultd.catalog.database import Catalog, Position
-from vaultd.errors import Damaged, Internal, NotFound, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, NotFound, Unavailable
 from vaultd.operations import accounts, ledger, status
 from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
@@ -17,7 +18,8 @@ from vaultd.store.errors import StoreError
 
 
 def rows(site: Site) -> list[object]:
-    return list(site.vault.catalog.rows())
+    with site.vault.catalog.read() as view:
+        return list(view.rows())
 
 
 def test_a_catalog_that_is_older_than_the_journal_catches_up(site: Site, tmp_path: Path) -> None:
@@ -152,8 +154,22 @@ def test_an_idle_commit_writes_nothing(site: Site) -> None:
 
 
 def test_a_second_daemon_is_refused(site: Site) -> None:
-    with pytest.raises(Internal, match="in use by another vaultd"):
+    with pytest.raises(Conflict, match="in use by another vaultd"):
         open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_a_copied_vault_directory_is_refused_and_touches_nothing(site: Site, tmp_path: Path) -> None:
+    """It names the same disks: its recovery would cut what the running daemon is writing."""
+    site.ready()
+    copy = tmp_path / "copy"
+    shutil.copytree(site.config.directory, copy, ignore=shutil.ignore_patterns("disk-*"))
+    config = dataclasses.replace(site.config, directory=copy)
+    state = {path: path.stat().st_mtime_ns for disk in config.disks for path in disk.rglob("*")}
+    with pytest.raises(Conflict, match="disk-1 is in use by another vaultd"):
+        open_vault(config, site.clock, SystemDoor())
+    with pytest.raises(Conflict, match="disk-1 is in use by another vaultd"):
+        check_vault(config, SystemDoor(), read_data=False)
+    assert {path: path.stat().st_mtime_ns for disk in config.disks for path in disk.rglob("*")} == state
 
 
 def test_a_missing_or_foreign_key_file_is_named(tmp_path: Path) -> None:

@@ -382,3 +382,15 @@ def test_a_returning_journal_disk_is_brought_up(tmp_path):
     (tmp_path / "disk1").rename(tmp_path / "away")
     store = reopen(settings)
     assert len(list(store.replay(0))) == 2
+
+
+def test_a_stray_file_among_the_containers_is_left_alone(tmp_path):
+    settings = prepare(tmp_path)
+    stray = [tmp_path / "disk0" / "containers" / name for name in (".DS_Store", "lost+found")]
+    for path in stray:
+        path.write_bytes(b"not ours")
+    store = reopen(settings)
+    assert read(store, 0) == make_record(0, SIZE)
+    store.close()
+    assert check_store(settings, SystemDoor(), read_data=True).findings == []
+    assert all(path.read_bytes() == b"not ours" for path in stray)

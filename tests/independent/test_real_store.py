@@ -114,7 +114,7 @@ def test_checkpoints_hold_what_the_journal_did_up_to_them(store: Store) -> None:
 def test_containers_scan_whole_and_end_as_the_journal_says(store: Store) -> None:
     assert store.scans
     sealed = {e.details["number"] for e in store.entries if e.kind == journal.CONTAINER_SEALED}
-    lengths = store.acknowledged_lengths()
+    lengths = store.lengths
     for path, scan in store.scans.items():
         assert scan.places or scan.directory is None
         number = scan.header.number
@@ -155,7 +155,7 @@ def test_the_row_of_the_keyring_says_what_the_keyring_is(store: Store, opened: O
     row = keyring_rows(store.tables)[opened.keyring.id]
     keys = opened.keyring.generations[row.generation]
     assert (row.kem, row.public_key) == (keys.kem, keys.public_key)
-    assert (row.minimum_suite, row.erase_owner_kind) == (opened.keyring.minimum_suite, erase_key.JOB)
+    assert (row.minimum_suite, row.erase_owner_kind) == (keys.minimum_suite, erase_key.JOB)
     assert row.erase_owner == newest.job
     wraps = [value for key, value in store.tables["slots"].items() if key[16:32] == row.id]
     assert len(wraps) == 4
@@ -166,7 +166,7 @@ def test_the_row_of_the_job_is_signed_and_names_the_key_of_its_roots(
     store: Store, opened: Opened, newest: Root
 ) -> None:
     job = job_rows(store.tables)[newest.job]
-    seed = opened.keyring.signing_seeds[newest.job]
+    seed = opened.keyring.signing_seed(newest.job, max(opened.keyring.generations))
     assert job.signing_key == Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     assert (job.computer, job.keyring) == (newest.computer, opened.keyring.id)
     assert job.made < keyring_rows(store.tables)[job.keyring].made
@@ -190,9 +190,9 @@ def test_another_password_opens_nothing(real_store: Any, store: Store) -> None:
 def test_roots_are_signed_and_follow_one_another(opened: Opened, newest: Root) -> None:
     chain = opened.safesets(newest.job)
     for root in chain:
-        verify_signature(root, opened.keyring.signing_seeds[root.job])
+        verify_signature(root, opened.keyring.signing_seed(root.job, root.generation))
         opened.payload(root)
-        assert root.suite >= opened.keyring.minimum_suite
+        assert root.suite >= opened.generation(root).minimum_suite
     first = chain[0]
     assert first.sequence > 1 or first.previous == bytes(32)
     for before, after in zip(chain, chain[1:], strict=False):
@@ -203,7 +203,7 @@ def test_roots_are_signed_and_follow_one_another(opened: Opened, newest: Root) -
 def test_a_changed_root_has_a_wrong_signature(opened: Opened, newest: Root) -> None:
     raw = newest.raw[:232] + bytes([newest.raw[232] ^ 1]) + newest.raw[233:]
     with pytest.raises(Damage):
-        verify_signature(parse_root(raw), opened.keyring.signing_seeds[newest.job])
+        verify_signature(parse_root(raw), opened.keyring.signing_seed(newest.job, newest.generation))
 
 
 def test_companions_name_every_record_of_each_safeset(opened: Opened, newest: Root) -> None:

@@ -2,7 +2,7 @@
 
 Order: the unattended part is saved before the vault hears of the keyring, the message id after it. A crash between them
 leaves the secret usable for another try, and no keyring whose keys this computer lacks. The whole keyring and the
-password are only in memory, only while the keyring is made.
+password exist only in a child process that makes them, so that no memory keeps them for the length of a run.
 
 A job's name stands for the same job for ever: a vault must not put an earlier job of the same creator and name in the
 place of the one that is backed up.
@@ -11,6 +11,7 @@ place of the one that is backed up.
 from dataclasses import dataclass
 
 from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
+from tools.agent.apart import call_apart
 from tools.agent.job_trust import job_address
 from tools.agent.state import Identity, StateDirectory
 from tools.client.agent_key import AgentKey, parse_fingerprint
@@ -65,7 +66,7 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             f"the vault asks again for the keyring of job {job.name!r}, which was made already",
             "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
         )
-    made = await compute(_make, state, identity, job)
+    made = await compute(call_apart, _make, state, identity, job)
     job_state.save_unattended(made.unattended.encode())
     await session.ask("keyring.create", made.request, KeyringCreateAnswer)
     job_state.mark_used(made.message_id)
@@ -103,8 +104,8 @@ def _request(keyring: Keyring, job_id: bytes, slots: list[NewSlot]) -> KeyringCr
         generation=newest.number,
         kem=newest.kem,
         public_key=newest.public_key,
-        minimum_suite=keyring.minimum_suite,
-        signing_key=signing_public_key(keyring.signing_seed(job_id)),
+        minimum_suite=newest.minimum_suite,
+        signing_key=signing_public_key(keyring.signing_seed(job_id, newest.number)),
         slots=[SlotUpload(new.slot, new.proof_hash) for new in slots],
     )
 

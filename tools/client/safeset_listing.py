@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.messages.safeset import SafesetSummary
-from tools.client.tables import NOTHING, Column, table_text
+from tools.client.tables import Column, table_text
 from tools.client.units import count_text, size_text, time_json, time_text
 
 _COLUMNS = (
@@ -13,10 +13,10 @@ _COLUMNS = (
     Column("FILES", right=True),
     Column("PROTECTED", right=True),
     Column("NEW", right=True),
-    Column("RETENTION", optional=True),
-    Column("REPLICATED (UTC)", optional=True),
-    Column("VERIFIED (UTC)", optional=True),
-    Column("RESTORE-TESTED (UTC)", optional=True),
+    Column("RETENTION"),
+    Column("REPLICATED (UTC)"),
+    Column("VERIFIED (UTC)"),
+    Column("RESTORE-TESTED (UTC)"),
     Column("STATE"),
 )
 
@@ -46,7 +46,7 @@ def safesets_text(safesets: Sequence[SafesetSummary]) -> str:
             count_text(safeset.files),
             size_text(safeset.protected_bytes),
             size_text(safeset.new_bytes),
-            safeset.retention or NOTHING,
+            safeset.retention or "-",
             time_text(safeset.replicated_at_ns),
             time_text(safeset.verified_at_ns),
             time_text(safeset.restore_tested_at_ns),

@@ -59,7 +59,6 @@ class Opened:
     payload: bytes
     countersignature: bytes
     vault_time_ns: int
-    signing_key: bytes
     run_keys: list[tuple[bytes, bytes]]
     top_block: bytes
     top_companion: bytes
@@ -113,7 +112,6 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         payload=top.records[0],
         countersignature=safeset.countersignature,
         vault_time_ns=safeset.stored_at_ns,
-        signing_key=job.signing_key,
         run_keys=top.keys,
         top_block=top.records[1],
         top_companion=top.records[2],

@@ -200,7 +200,7 @@ def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> 
     """
     with translated():
         held: set[bytes] = set()
-        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash):
+        if base is not None and not vault.store.has_damage and vault.trees.is_whole(job.job_id, base.root_hash):
             held = companions_of(vault.store, tree_of(parse_root(base.root)))
         gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
     if not gap.missing:
@@ -218,7 +218,7 @@ def _append_payload(vault: Vault, home_disk: int, payload: StoredRecord) -> None
     header = payload.header
     with translated():
         (location,) = vault.store.locate(header.keyring_id, [header.id])
-        if location is not None and location.cid_prefix != payload.cid[:CID_PREFIX_BYTES]:
+        if location and not location.is_damaged and location.cid_prefix != payload.cid[:CID_PREFIX_BYTES]:
             message = f"payload: another record with id {header.id.hex()} is here"
             raise Conflict(message, "commit again with a new end time")
         vault.store.append(home_disk, [payload])

@@ -1,13 +1,14 @@
 """The open vault: the frozen record that is the first argument of every use case, and how it opens and closes.
 
-Order of opening: lock, store (journal mended), catalog caught up from the journal, then recovery of containers and
-index, which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all
-others.
+Order of opening: lock, catalog, store (its journal must hold what the catalog has applied, and is mended), catalog
+caught up from the journal, then recovery of containers and index, which asks the catalog which keys are known.
+Threads: opening and closing in one thread, before and after all others.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,7 @@ from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import DirectoryLock, lock_directory
 from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.journal_format import Position as JournalPosition
 
 VAULT_ID_FILE = "vault.id"
 SIGNING_KEY_FILE = "signing.key"
@@ -73,10 +75,11 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     with ExitStack() as undo, translated():
         lock = lock_directory(config.directory)
         undo.callback(lock.close)
-        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns)
-        undo.callback(store.close)
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
         undo.callback(catalog.close)
+        applied = JournalPosition(*catalog.position())
+        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
+        undo.callback(store.close)
         catalog.catch_up(_entries_after(store, catalog.position()))
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
@@ -114,12 +117,13 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """W. Writes the whole catalog to the first two disks."""
+    """W. Writes the whole catalog and the table of containers to the first two disks."""
     vault.catalog.require_writable()
     with translated():
         position = vault.store.position
         header = checkpoints.CheckpointHeader(vault.vault_id, position, vault.clock.now_ns())
-        rows = ((table, key, value) for table, key, value in vault.catalog.rows() if value is not None)
+        catalog = ((table, key, value) for table, key, value in vault.catalog.rows() if value is not None)
+        rows = chain(catalog, checkpoints.container_rows(vault.store.containers()))
         checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
     return Position(*position)
 
@@ -168,13 +172,8 @@ def _read(path: Path) -> bytes:
 
 
 def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
-    """Journal entries after the catalog's position; one that comes from another journal is refused."""
+    """Journal entries after the catalog's position, which the journal holds; one from another journal is refused."""
     timeline = store.position.timeline
-    if position.number > store.position.number:
-        raise Damaged(
-            f"the catalog has applied entry {position.number}, but the journal ends at entry {store.position.number}",
-            "bring the disk with the newer copy of the journal back",
-        )
     for number, hash_, entry in store.replay(max(position.number - 1, 0)):
         if number > position.number:
             yield Position(timeline, number, hash_), list(entry.changes)

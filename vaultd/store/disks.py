@@ -68,9 +68,14 @@ class Disks:
     def find_number(self, number: int) -> Disk | None:
         return self._by_number.get(number)
 
+    @property
+    def with_copies(self) -> list[Disk]:
+        """The first two, where journal, checkpoints and erase keys lie; those that are here."""
+        return [disk for disk in self.online if disk.number < COPIES]
+
     def copy_directories(self, name: str) -> list[Path]:
         """Where a thing that is kept twice lies, on the disks of the first two that are here."""
-        return [disk.directory(name) for disk in self.online if disk.number < COPIES]
+        return [disk.directory(name) for disk in self.with_copies]
 
 
 def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: int) -> Disk:

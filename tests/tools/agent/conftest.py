@@ -12,7 +12,7 @@ from protocol import messages as m
 from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
 from tools.agent.backup import Agent, Done, back_up
-from tools.agent.entries import walk_safeset, wanted_paths
+from tools.agent.entries import Damage, walk_safeset, wanted_paths
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.state import Identity, StateDirectory, create_state
 from tools.agent.survey import Overwrite
@@ -66,7 +66,9 @@ class Site:
     async def entries(self, sequence: int) -> list[Entry]:
         """What a safeset says of the source and everything below it, but for the places of contents."""
         unlocked = await unlock(self.agent.session, self.state, Wanted("job", None, sequence), PASSWORD)
-        found = [entry async for part in walk_safeset(unlocked, bytes(self.source)[1:]) for entry in part]
+        damage = Damage()
+        found = [entry async for part in walk_safeset(unlocked, bytes(self.source)[1:], damage) for entry in part]
+        assert not damage
         for entry in found:
             assert entry.kind != Kind.FILE or sum(length for _, _, length in entry.extents) == entry.size
         return [replace(entry, extents=()) for entry in found]

@@ -1,5 +1,7 @@
 """The keyring of a job: made once, from a secret that is for this agent and was not used."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -11,6 +13,7 @@ from tools.client.creator_key import CreatorKey
 from tools.client.failure import Failure
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
+from tools.client.keyring import Unattended
 
 
 async def load(site: Site) -> object:
@@ -40,6 +43,22 @@ async def test_another_secret_for_a_job_that_has_its_keyring_is_refused(site: Si
     with pytest.raises(Failure, match="made already"):
         await load(site)
     assert site.vault.keyring is None
+
+
+async def test_a_job_whose_suite_its_keyring_does_not_take_is_refused(site: Site) -> None:
+    await site.back_up()
+    job_state = site.state.job(site.vault.job.job_id)
+    saved = job_state.load_unattended()
+    assert saved is not None
+    job_state.save_unattended(replace(Unattended.decode(saved), minimum_suite=2).encode())
+    stored = len(site.vault.records)
+    with pytest.raises(Failure, match="suite 1 is below 2, the minimum of its keyring") as caught:
+        await site.back_up()
+    assert caught.value.code == "conflict"
+    assert (len(site.vault.records), len(site.vault.roots)) == (stored, 1)
+    site.define(suite=2)
+    await site.back_up()
+    assert len(site.vault.roots) == 2
 
 
 async def test_another_job_under_a_known_name_is_refused(site: Site) -> None:

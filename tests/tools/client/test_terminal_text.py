@@ -32,13 +32,6 @@ def test_tables_are_aligned_and_escape_their_cells() -> None:
     assert text.splitlines() == ["NAME            SIZE", "a\\x1b[1m[red]      1", "b              1,000"]
 
 
-def test_an_optional_column_is_shown_where_a_row_fills_it() -> None:
-    columns = [Column("NAME"), Column("VERIFIED", optional=True), Column("STATE")]
-    assert table_text(columns, [("a", "-", "-")], "").splitlines() == ["NAME  STATE", "a     -"]
-    filled = table_text(columns, [("a", "-", "-"), ("b", "today", "-")], "")
-    assert filled.splitlines() == ["NAME  VERIFIED  STATE", "a     -         -", "b     today     -"]
-
-
 def test_an_empty_table_is_a_sentence() -> None:
     assert table_text([Column("NAME")], [], "There is none.") == "There is none."
 

@@ -9,23 +9,34 @@ let go stays within the budget, and one least window for each stream beyond.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Protocol
 
-from protocol.limits import BULK_WINDOW_BYTES_MAX, BULK_WINDOW_BYTES_MIN, RECEIVE_BUDGET_BYTES
+from protocol.limits import BULK_WINDOW_BYTES_MAX, BULK_WINDOW_BYTES_MIN, FRAME_SECONDS, RECEIVE_BUDGET_BYTES
+
+
+class Receiver(Protocol):
+    def refill(self) -> None:
+        """A frame may come that had to wait."""
+
+    def give_up_slow_frame(self) -> None:
+        """Others wait, and a frame was admitted long ago: end the request if the frame is still not here."""
 
 
 @dataclass(slots=True)
 class _Stream:
     account: bytes
-    on_admitted: Callable[[], None]
+    receiver: Receiver
     promised_bytes: int = BULK_WINDOW_BYTES_MIN
     wanted_bytes: int = 0  # of a frame that is not admitted yet, above the least window
     admitted_bytes: int = 0  # of one that is
+    is_late: bool = False  # it was admitted before the last look at slow frames
 
 
 class ByteBudget:
     def __init__(self, total_bytes: int = RECEIVE_BUDGET_BYTES) -> None:
+        self._look_again_seconds = 0.0
         self._ahead_bytes = total_bytes // 2
         self._frames_bytes = total_bytes - self._ahead_bytes
         self._streams: dict[Hashable, _Stream] = {}
@@ -34,11 +45,10 @@ class ByteBudget:
         self._promised_bytes = 0
         self._waiting: dict[Hashable, _Stream] = {}
 
-    def register(self, stream: Hashable, account: bytes, on_admitted: Callable[[], None]) -> None:
-        """`on_admitted` is called when a frame of the stream may come that had to wait."""
+    def register(self, stream: Hashable, account: bytes, receiver: Receiver) -> None:
         if stream in self._streams:
             raise ValueError(f"The stream {stream} is registered already.")
-        entry = self._streams[stream] = _Stream(account, on_admitted)
+        entry = self._streams[stream] = _Stream(account, receiver)
         self._counts[account] += 1
         self._promised_bytes += entry.promised_bytes
 
@@ -70,7 +80,7 @@ class ByteBudget:
         return window
 
     def admit(self, stream: Hashable, frame_bytes: int) -> bool:
-        """Whether a frame that is larger than the window may come whole; if not, `on_admitted` says when."""
+        """Whether a frame that is larger than the window may come whole; if not, its `refill` is called then."""
         entry = self._streams[stream]
         if not entry.admitted_bytes:
             entry.wanted_bytes = frame_bytes - BULK_WINDOW_BYTES_MIN
@@ -87,12 +97,23 @@ class ByteBudget:
             del self._admitted[entry.account]
         self._admit_waiting()
 
+    def give_up_slow_frames(self, now_seconds: float) -> None:
+        """To be called now and then: nobody keeps the others waiting by sending a large frame slowly, or not at all."""
+        if not self._waiting or now_seconds < self._look_again_seconds:
+            return
+        self._look_again_seconds = now_seconds + FRAME_SECONDS
+        for entry in [entry for entry in self._streams.values() if entry.admitted_bytes]:
+            if entry.is_late:
+                entry.receiver.give_up_slow_frame()
+            entry.is_late = True
+
     def _admit_waiting(self) -> None:
         while fitting := [stream for stream, entry in self._waiting.items() if self._fits(entry)]:
             entry = self._waiting.pop(min(fitting, key=lambda one: self._admitted[self._waiting[one].account]))
             entry.admitted_bytes = entry.wanted_bytes
+            entry.is_late = False
             self._admitted[entry.account] += entry.admitted_bytes
-            entry.on_admitted()
+            entry.receiver.refill()
 
     def _fits(self, entry: _Stream) -> bool:
         """An account has its part of the room, or one frame; one frame is always let in, however large."""

@@ -8,10 +8,11 @@ the size of a frame only while somebody waits for it.
 from collections.abc import Callable, Sequence
 
 from protocol.credit import Credit
-from protocol.errors import ConnectionLost, RemoteProtocolError
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from protocol.framing import BytesLike, Frame, FrameLimits, FrameReader
 from protocol.http2 import CANCEL
+from protocol.limits import FRAME_SECONDS
 from protocol.link import Link, Pulse
 
 
@@ -118,6 +119,16 @@ class Channel:
     def refill(self) -> None:
         """Promise the peer what the stream may have now."""
         self._grant(0)
+
+    def give_up_slow_frame(self) -> None:
+        """End the request if it still waits for the frame that was admitted, not if somebody holds it."""
+        if self._wanted and not self._held_bytes and self._error is None:
+            self._error = RemoteProtocolError(
+                ErrorCode.throttled,
+                f"A frame took longer than {FRAME_SECONDS} seconds while other uploads waited.",
+                "Send smaller frames, or later.",
+            )
+            self._pulse.beat()
 
     def take_what_came(self) -> Frame | None:
         """A frame that is here already, without waiting."""

@@ -114,6 +114,11 @@ class ServerConnection(Connection):
         self.http2.widen()
         self.wake()
 
+    def on_silence(self) -> None:
+        """Uploads that wait are silent, so this is when others are asked whether they keep them waiting."""
+        self._budget.give_up_slow_frames(self._driver.now_seconds())
+        super().on_silence()
+
     def leave(self, stream_id: int) -> None:
         super().leave(stream_id)
         self._budget.unregister((self, stream_id))
@@ -129,7 +134,7 @@ class ServerConnection(Connection):
         credit = self._credit(request.stream_id, method, frame_limits)
         channel = self.enter(request.stream_id, frame_limits, credit)
         if isinstance(credit, SharedCredit):
-            self._budget.register(credit.stream, self._account or b"", channel.refill)
+            self._budget.register(credit.stream, self._account or b"", channel)
         self._start(Exchange(request, method, channel, self), channel)
 
     def _credit(self, stream_id: int, method: str, frame_limits: framing.FrameLimits) -> Credit | None:

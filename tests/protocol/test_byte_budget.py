@@ -1,6 +1,7 @@
 """The budget of receive memory is shared by account first, and its sum holds whatever comes in which order."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -9,13 +10,20 @@ from protocol.byte_budget import ByteBudget
 KIB, MIB = 1024, 1024 * 1024
 
 
-def nobody() -> None:
-    pass
+class Receiver:
+    """What the budget tells a stream."""
+
+    def __init__(self, refill: Callable[[], None] = lambda: None) -> None:
+        self.refill = refill
+        self.given_up = 0
+
+    def give_up_slow_frame(self) -> None:
+        self.given_up += 1
 
 
 def add(budget: ByteBudget, *streams: object, account: bytes = b"a") -> None:
     for stream in streams:
-        budget.register(stream, account, nobody)
+        budget.register(stream, account, Receiver())
 
 
 def test_one_stream_gets_no_more_than_the_largest_window():
@@ -72,7 +80,7 @@ def test_a_stream_registers_once():
 def test_large_frames_wait_for_their_turn_and_the_account_with_least_goes_first():
     budget, admitted = ByteBudget(32 * MIB), []
     for stream, account in ((1, b"a"), (2, b"a"), (3, b"a"), (4, b"b")):
-        budget.register(stream, account, lambda stream=stream: admitted.append(stream))
+        budget.register(stream, account, Receiver(lambda stream=stream: admitted.append(stream)))
     assert budget.admit(1, 7 * MIB)
     assert not budget.admit(2, 7 * MIB)  # the account has its half
     assert not budget.admit(3, 7 * MIB)
@@ -91,6 +99,26 @@ def test_one_frame_is_let_in_however_large():
     assert not budget.admit(2, 300 * KIB)
 
 
+def test_a_slow_frame_is_given_up_only_while_others_wait():
+    budget, slow, other = ByteBudget(16 * MIB), Receiver(), Receiver()
+    budget.register("slow", b"a", slow)
+    budget.register("other", b"b", other)
+    assert budget.admit("slow", 8 * MIB)
+    for now_seconds in (0, 1000, 2000):
+        budget.give_up_slow_frames(now_seconds)
+    assert slow.given_up == 0
+    assert not budget.admit("other", 8 * MIB)
+    for now_seconds in (3000, 3001, 3059):
+        budget.give_up_slow_frames(now_seconds)
+    assert slow.given_up == 0
+    budget.give_up_slow_frames(3060)
+    assert (slow.given_up, other.given_up) == (1, 0)
+    budget.unregister("slow")
+    assert budget.admit("other", 8 * MIB)
+    budget.give_up_slow_frames(4000)
+    assert other.given_up == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_admitted_frames_stay_within_their_half(seed: int):
     """A model: frames of up to 8 MiB of many streams come and go at random; each comes in the end."""
@@ -102,7 +130,7 @@ def test_admitted_frames_stay_within_their_half(seed: int):
         admitted[stream] = wanted.pop(stream)
 
     for stream in wanted:
-        budget.register(stream, bytes([stream % 4]), lambda stream=stream: came(stream))
+        budget.register(stream, bytes([stream % 4]), Receiver(lambda stream=stream: came(stream)))
     for stream in list(wanted):
         assert budget.admit(stream, wanted.get(stream, 0)) is (stream in admitted)
     while admitted:

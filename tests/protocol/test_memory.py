@@ -3,8 +3,10 @@
 import trio
 import trio.testing
 
+from protocol import limits
 from protocol import messages as m
 from protocol.byte_budget import ByteBudget
+from protocol.codec import decode
 from protocol.exchange import Exchange
 from protocol.framing import Frame
 from tests.protocol.support.certificates import Site
@@ -122,3 +124,26 @@ async def test_frames_larger_than_the_whole_budget_come_one_by_one(site: Site):
             for _ in range(5):
                 nursery.start_soon(upload, client, totals)
     assert totals == [3 * FRAME_BYTES] * 5
+
+
+async def test_a_frame_that_is_sent_slowly_keeps_the_others_waiting_for_a_time_only(site: Site, mock_clock):
+    standing, totals = Standing(), []
+    standing.go_on.set()
+    server = Server(site, standing, ByteBudget(2 * MIB))
+    async with server.running(), connected(site, server.port) as slow, connected(site, server.port) as client:
+        await say_hello(slow)
+        await say_hello(client)
+        channel = await slow.open_channel("chunk.upload")
+        await channel.send([b"\1\0\0\0" + (100).to_bytes(4, "little") + (16 * MIB).to_bytes(4, "little")])
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(upload, client, totals)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert totals == []
+            for _ in range(2):
+                mock_clock.jump(limits.SILENCE_SECONDS)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+        frame = await channel.take_frame()
+        assert decode(frame.header, m.ErrorMessage).code == "throttled"
+        channel.close()
+    assert totals == [3 * FRAME_BYTES]

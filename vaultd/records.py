@@ -58,7 +58,7 @@ class Account(Row, frozen=True):
 
 
 class Invite(Row, frozen=True):
-    """A registration code without its secret. `computer_id` is the computer that used it, or NO_ID."""
+    """An invite code without its secret. `computer_id` is the computer that used it, or NO_ID."""
 
     account_id: bytes
     kind: str

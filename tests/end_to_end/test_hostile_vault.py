@@ -91,7 +91,7 @@ def test_a_changed_definition_is_not_run(
 
 
 def test_a_job_of_the_operators_own_making_is_not_run(site: Site, tmp_path: Path, secret_directory: Path) -> None:
-    """He keeps a copy of the context that he wrote: its token may create jobs, its key is not the one of the code."""
+    """He keeps a copy of the context that he wrote: its token may create jobs, but the key of the code is not his."""
     shutil.copy2(site.create_account("acme"), site.context("operators-copy"))
     site.register("acme", "pc")
     site.register("operators-copy", "his-own-pc")

@@ -114,7 +114,7 @@ def test_checkpoints_hold_what_the_journal_did_up_to_them(store: Store) -> None:
 def test_containers_scan_whole_and_end_as_the_journal_says(store: Store) -> None:
     assert store.scans
     sealed = {e.details["number"] for e in store.entries if e.kind == journal.CONTAINER_SEALED}
-    lengths = store.acknowledged_lengths()
+    lengths = store.lengths
     for path, scan in store.scans.items():
         assert scan.places or scan.directory is None
         number = scan.header.number

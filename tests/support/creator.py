@@ -1,6 +1,7 @@
 """The key of a person who creates jobs, and what he signs, by hand from docs/format.md."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -31,6 +32,13 @@ class Creator:
         bits = "".join(f"{byte:08b}" for byte in self.fingerprint)
         text = "".join(ALPHABET[int(bits[at : at + 5], 2)] for at in range(0, 160, 5))
         return "-".join(text[at : at + 4] for at in range(0, 32, 4))
+
+    def write(self, context_file: Path) -> Path:
+        """Beside a context file, as the programs keep it."""
+        path = context_file.with_name(context_file.name + ".signing-key")
+        path.touch(mode=0o600)
+        path.write_text(self.seed.hex() + "\n")
+        return path
 
     def sign_definition(self, ids: tuple[bytes, bytes, bytes], revision: int, name: str, definition: Any) -> bytes:
         """`ids` are account, computer and job; `definition` has the fields of a job's definition."""

@@ -1,8 +1,9 @@
 """Compares the vault's newest safeset of a job with the last one that this agent saw countersigned.
 
-A vault that was rolled back, or that left a safeset out, is noticed here as long as the agent keeps its state.
+A vault that was rolled back is noticed here as long as the agent keeps its state; a newer head is followed in `chain`.
 """
 
+from pathlib import Path
 from typing import Protocol
 
 from tools.agent.state import KnownHead
@@ -21,18 +22,18 @@ class ToldHead(Protocol):
     def head_hash(self) -> bytes: ...
 
 
-def check_head(known: KnownHead | None, told: ToldHead) -> None:
-    """A newer head than the known one is fine: the answer to a commit may have been lost."""
-    if known is None:
-        return
+def check_head(known: KnownHead, told: ToldHead, head_path: Path) -> None:
+    """`head_path` is where the known head is kept: a person may decide to give it up."""
     if told.timeline != known.timeline:
-        raise _rolled_back(f"it is on timeline {told.timeline}, this agent knows timeline {known.timeline}")
+        message = f"it is on timeline {told.timeline}, this agent knows timeline {known.timeline}"
+        raise rolled_back(message, head_path)
     if told.head_sequence < known.sequence:
-        raise _rolled_back(
-            f"its newest safeset of this job is {told.head_sequence}, but it countersigned safeset {known.sequence}"
+        raise rolled_back(
+            f"its newest safeset of this job is {told.head_sequence}, but it countersigned safeset {known.sequence}",
+            head_path,
         )
     if told.head_sequence == known.sequence and told.head_hash.hex() != known.root_hash:
-        raise _rolled_back(f"its safeset {known.sequence} is not the one that it countersigned")
+        raise rolled_back(f"its safeset {known.sequence} is not the one that it countersigned", head_path)
 
 
 def check_restored(known: KnownHead | None, root: Root, encoded: bytes, wanted_sequence: int) -> None:
@@ -54,9 +55,10 @@ def check_restored(known: KnownHead | None, root: Root, encoded: bytes, wanted_s
         )
 
 
-def _rolled_back(message: str) -> Failure:
+def rolled_back(message: str, head_path: Path) -> Failure:
     return Failure(
         "damaged",
         f"the vault went back in time or lost safesets: {message}",
-        "nothing was sent; ask the vault's operator before you back up again",
+        "nothing was sent; ask the vault's operator. If the vault was brought back from an older copy and you accept"
+        f" that later safesets are lost, remove {head_path}: the next run goes on from the vault's newest safeset",
     )

@@ -13,6 +13,20 @@ from tools.client.job_definition import JobAddress, RevisedJob, is_definition_si
 
 def check_job(state: StateDirectory, identity: Identity, job: AgentJob) -> None:
     """Remembers the revision. The caller has neither read a file nor told the vault anything of the job."""
+    check_signature(identity, job)
+    job_state = state.job(job.job_id)
+    known_revision = job_state.load_revision()
+    if job.revision < known_revision:
+        raise Failure(
+            "damaged",
+            f"the vault shows revision {job.revision} of job {job.name!r}, this agent knows revision {known_revision}",
+            "nothing was read or sent: the vault went back in time, ask its operator",
+        )
+    if job.revision > known_revision:
+        job_state.save_revision(job.revision)
+
+
+def check_signature(identity: Identity, job: AgentJob) -> None:
     creator = fingerprint_text(creator_fingerprint(job.creator_key))
     if creator != identity.creator:
         raise Failure(
@@ -29,16 +43,6 @@ def check_job(state: StateDirectory, identity: Identity, job: AgentJob) -> None:
             "nothing was read or sent: compare with `vaultctl job show`, ask the vault's operator, or create the"
             " job anew under another name",
         )
-    job_state = state.job(job.job_id)
-    known_revision = job_state.load_revision()
-    if job.revision < known_revision:
-        raise Failure(
-            "damaged",
-            f"the vault shows revision {job.revision} of job {job.name!r}, this agent knows revision {known_revision}",
-            "nothing was read or sent: the vault went back in time, ask its operator",
-        )
-    if job.revision > known_revision:
-        job_state.save_revision(job.revision)
 
 
 def job_address(identity: Identity, job_id: bytes) -> JobAddress:

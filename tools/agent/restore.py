@@ -106,9 +106,7 @@ class _Restore:
                 raise Failure("not_found", "the safeset holds none of the paths", "see `vault-agent ls`")
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
-    async def _plan_path(
-        self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
-    ) -> None:
+    async def _plan_path(self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
         is_found = is_written = False
         async for entries in walk_safeset(self._unlocked, path, self._manifest_damage):
             if not is_found:
@@ -160,9 +158,7 @@ class _Restore:
         for code in codes:
             self._planned.add(entry.path, code)
 
-    async def _pass_on(
-        self, window: Window, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
-    ) -> None:
+    async def _pass_on(self, window: Window, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
         await self._budget.take(window.fetched_bytes)
         nursery.start_soon(self._fetch, window)
         await to_writer.send(window)

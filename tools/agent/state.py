@@ -94,11 +94,15 @@ class JobState:
     def save_unattended(self, data: bytes) -> None:
         self._write("unattended", data)
 
+    @property
+    def head_path(self) -> Path:
+        return self.directory / "head.json"
+
     def load_head(self) -> KnownHead | None:
-        return _load_json(self.directory / "head.json", KnownHead)
+        return _load_json(self.head_path, KnownHead)
 
     def save_head(self, head: KnownHead) -> None:
-        self._write("head.json", _json(head))
+        self._write(self.head_path.name, _json(head))
 
     def load_pending(self) -> PendingRoot | None:
         return _load_json(self.directory / "pending.json", PendingRoot)
@@ -167,9 +171,7 @@ class StateDirectory:
     def load_identity(self) -> Identity:
         identity = _load_json(self.path / "identity.json", Identity)
         if identity is None:
-            raise Failure(
-                "not_found", f"{self.path} is not the state of a registered agent", "register it first"
-            )
+            raise Failure("not_found", f"{self.path} is not the state of a registered agent", "register it first")
         return identity
 
     def is_registered(self) -> bool:

@@ -1,7 +1,7 @@
 """The key with which a person signs the jobs that he creates, and the fingerprint that agents pin of it.
 
-It is made on that person's machine, lives in his context file and is sent nowhere: a vault, or an operator who keeps
-a copy of the context's token, can make no job that an agent takes.
+It is made on that person's machine, lives beside his context file and is sent nowhere: a vault, or an operator who
+keeps a copy of the context, can make no job that an agent takes.
 """
 
 import os
@@ -45,7 +45,7 @@ def create_creator_key() -> CreatorKey:
 
 
 def creator_fingerprint(public_key: bytes) -> bytes:
-    """The 20 bytes that a registration code carries."""
+    """The 20 bytes that an invite code carries."""
     return blake3(_LABEL + public_key).digest(length=CREATOR_FINGERPRINT_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""The code with which one computer registers (docs/format.md, Registration code).
+"""The code with which one computer registers (docs/format.md, Invite code).
 
 An administrator's program writes it: the vault gives the secret alone, so that it cannot choose whom the new agent
 trusts.

@@ -10,7 +10,8 @@ from vaultd.operations.sealed_headers import is_signed
 from vaultd.records import Job, JobDefinition
 
 PATTERNS_MAX = 1000
-PATTERN_CHARACTERS_MAX = 4096
+PATTERN_CHARACTERS_MAX = 1024
+PATH_BYTES_MAX = 4096
 SCHEDULE_CHARACTERS_MAX = 100
 SUITES = (1, 2)
 COMPRESSION_MAX = 9
@@ -52,7 +53,7 @@ def _check_include(include: tuple[bytes, ...]) -> None:
     if not 1 <= len(include) <= PATTERNS_MAX:
         raise BadRequest(f"include must have 1 to {PATTERNS_MAX} paths, not {len(include)}")
     for path in include:
-        if not path.startswith(b"/") or len(path) > PATTERN_CHARACTERS_MAX or b"\0" in path:
+        if not path.startswith(b"/") or len(path) > PATH_BYTES_MAX or b"\0" in path:
             raise BadRequest(
-                f"include: each path must be absolute, at most {PATTERN_CHARACTERS_MAX} bytes and without a zero byte"
+                f"include: each path must be absolute, at most {PATH_BYTES_MAX} bytes and without a zero byte"
             )

@@ -200,7 +200,7 @@ def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> 
     """
     with translated():
         held: set[bytes] = set()
-        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash):
+        if base is not None and not vault.store.has_damage and vault.trees.is_whole(job.job_id, base.root_hash):
             held = companions_of(vault.store, tree_of(parse_root(base.root)))
         gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
     if not gap.missing:
@@ -214,14 +214,19 @@ def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> 
 
 
 def _append_payload(vault: Vault, home_disk: int, payload: StoredRecord) -> None:
-    """The first record of an id wins, so another payload with this id would not be stored, and not be found later."""
+    """The first record of an id wins, also one that waits for its commit: exactly this one must be stored, or another
+    would be found under its id later.
+    """
     header = payload.header
     with translated():
         (location,) = vault.store.locate(header.keyring_id, [header.id])
-        if location is not None and location.cid_prefix != payload.cid[:CID_PREFIX_BYTES]:
-            message = f"payload: another record with id {header.id.hex()} is here"
-            raise Conflict(message, "commit again with a new end time")
-        vault.store.append(home_disk, [payload])
+        if location is not None and not location.is_damaged:
+            is_stored = location.cid_prefix == payload.cid[:CID_PREFIX_BYTES]
+        else:
+            is_stored = vault.store.append(home_disk, [payload]).records == 1
+    if not is_stored:
+        message = f"payload: another record with id {header.id.hex()} is here"
+        raise Conflict(message, "commit again with a new end time")
 
 
 def _home_disk(vault: Vault, view: View, job: Job) -> int:

@@ -18,7 +18,7 @@ SLOT_BYTES_MAX = 65_536
 # KEM 1 is ML-KEM-768 with X25519, KEM 2 is X25519.
 PUBLIC_KEY_BYTES = {1: 1216, 2: 32}
 SEALED_RUN_KEY_BYTES = {1: 1120 + 32 + 16, 2: 32 + 32 + 16}
-SEALED_SECRET_BYTES_MAX = 4096
+SECRET_BYTES_MAX = 8192
 SECRET_PURPOSE_KEYRING = 1
 FINGERPRINT_BYTES = 20
 FINGERPRINT_LABEL = b"safeset agent key v1"
@@ -98,7 +98,7 @@ def parse_run_key(data: bytes) -> RunKeyHeader:
 
 def parse_secret(data: bytes) -> SecretHeader:
     """The signature holds, whoever it is of."""
-    if not 0 < len(data) - _SECRET.size - _SECRET_TAIL.size <= SEALED_SECRET_BYTES_MAX:
+    if not _SECRET.size + _SECRET_TAIL.size < len(data) <= SECRET_BYTES_MAX:
         raise BadRequest(f"secret: {len(data)} bytes are not the length of a job secret")
     magic, version, kem, purpose, reserved, *ids, agent_key, length = _SECRET.unpack_from(data)
     if (magic, version, reserved) != (b"SSM1", 1, 0):

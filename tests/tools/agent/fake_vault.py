@@ -119,6 +119,9 @@ class FakeVault:
                 return m.SafesetFindAnswer(number, 2_000, self._countersign(root)), b""
         raise RemoteProtocolError(ErrorCode.not_found, "There is no such safeset.", "")
 
+    def _safeset_roots(self, request: m.SafesetRootsRequest, raw: bytes) -> tuple[Any, bytes]:
+        return m.SafesetRootsAnswer(), b"".join(root for root, _ in self.roots[request.after :][:2])
+
     def _countersign(self, root: bytes) -> bytes:
         message = b"safeset countersignature v1" + blake3(root).digest() + self.vault_id + struct.pack("<q", 2_000)
         return self.signing.sign(message)

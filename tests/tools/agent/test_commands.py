@@ -11,8 +11,9 @@ import pytest
 import trio
 
 from protocol.errors import ConnectionLost
+from tests.support.creator import Creator
 from tests.support.trees import write_tree
-from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site
+from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, signed
 from tests.tools.agent.planted import Planter, entry
 from tests.tools.client.second_implementation import recovery_text
 from tools.agent import connection
@@ -167,11 +168,22 @@ def test_a_second_process_is_exit_code_6(site: Site, capsys: pytest.CaptureFixtu
     assert (code, lines[-1]["code"]) == (6, "conflict")
 
 
-def test_status_shows_key_and_jobs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = run(site, capsys, "status")
     assert code == 0
-    assert lines[0]["computer"] == "pc1"
-    assert lines[0]["jobs"] == [{"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False}]
+    assert (lines[0]["computer"], lines[0]["creator"]) == ("pc1", site.creator.fingerprint_text)
+    job = {"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False, "signed": True}
+    assert lines[0]["jobs"] == [job]
+    assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
+    assert site.creator.fingerprint_text in capsys.readouterr().out
+
+
+def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.vault.job = signed(site.vault.job, Creator())
+    code, lines = run(site, capsys, "status")
+    assert (code, lines[0]["jobs"][0]["signed"]) == (0, False)
+    assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
+    assert "will not run" in capsys.readouterr().out
 
 
 def test_help_needs_no_state_and_everything_else_says_so(

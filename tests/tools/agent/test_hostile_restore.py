@@ -207,19 +207,22 @@ async def test_a_leaf_in_the_place_of_another_costs_only_its_paths(planter: Plan
 async def test_a_companion_that_is_missing_or_wrong_is_loud_and_costs_nothing(
     planter: Planter, replacement: bytes | None
 ) -> None:
-    # Leaves of different chunks, so that each has a companion of its own.
-    other = planter.chunk(b"another chunk")
-    leaves = three_leaves(planter)
-    planter.plant(leaves[:1], [planter.chunk(CONTENT)])
-    planter.plant(leaves, [planter.chunk(CONTENT), other])
-    companion = planter.leaves[0][1]
+    companion = planted_ids(planter, three_leaves(planter))[0][1]
     if replacement is None:
         del planter.site.vault.records[companion]
     else:
         planter.site.vault.records[companion] = planter.site.vault.records[planter.top_companion]
     result = await planter.site.restore()
-    assert result.is_damaged
+    assert (result.files, result.is_damaged) == (6, True)
     assert companion.hex() in next(iter(result.manifest_damage))
+
+
+async def test_a_wrong_companion_at_the_top_is_loud_and_costs_nothing(planter: Planter) -> None:
+    leaves = planted_ids(planter, three_leaves(planter))
+    planter.site.vault.records[planter.top_companion] = planter.site.vault.records[leaves[0][1]]
+    result = await planter.site.restore()
+    assert planter.top_companion.hex() in next(iter(result.manifest_damage))
+    assert (result.files, result.is_damaged) == (6, True)
 
 
 async def test_a_chunk_in_the_place_of_another_is_damage(planter: Planter) -> None:

@@ -2,20 +2,11 @@
 
 import json
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tools.client.context import (
-    Context,
-    check_new_context,
-    create_context,
-    ensure_creator_key,
-    load_context,
-    pin_agent_key,
-    save_context,
-)
+from tools.client.context import Context, check_new_context, create_context, load_context, pin_agent_key, save_context
 from tools.client.failure import Failure
 
 TOKEN = "5e" * 32
@@ -46,7 +37,6 @@ def test_saved_file_is_the_documented_json_and_private(tmp_path: Path) -> None:
         "account": "A",
         "account_id": "ab" * 16,
         "token": TOKEN,
-        "signing_key": None,
         "agent_keys": {},
     }
     assert [entry.name for entry in tmp_path.iterdir()] == ["c"]
@@ -104,24 +94,5 @@ def test_pinning_keeps_everything_else(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_signing_key_is_made_once_and_kept(tmp_path: Path) -> None:
-    path = written(tmp_path / "c", {**DOCUMENT, "agent_keys": {"a": "AAAA"}})
-    made = ensure_creator_key(path)
-    assert ensure_creator_key(path) == made == load_context(path).creator_key
-    document = json.loads(path.read_text())
-    assert document["signing_key"] == made.seed.hex()
-    assert (document["token"], document["agent_keys"]) == (TOKEN, {"a": "AAAA"})
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_two_that_need_the_signing_key_at_once_get_the_same(tmp_path: Path) -> None:
-    """Else an agent would know a key that nobody has any more."""
-    path = written(tmp_path / "c", DOCUMENT)
-    with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(lambda _: ensure_creator_key(path).seed, range(32)))) == 1
-
-
-def test_secrets_are_not_shown() -> None:
-    context = Context(url="u", ca="c", role="operator", token=TOKEN, signing_key="ab" * 32)
-    assert TOKEN not in repr(context)
-    assert "abab" not in repr(context) + repr(context.creator_key)
+def test_the_token_is_not_shown() -> None:
+    assert TOKEN not in repr(Context(url="u", ca="c", role="operator", token=TOKEN))

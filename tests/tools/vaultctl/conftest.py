@@ -45,7 +45,8 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> FakeVault:
 def write_context(path: Path, role: str, account_id: bytes | None) -> Path:
     document = {"version": 1, "url": "https://vault.example:8443", "ca": AUTHORITY, "role": role, "token": TOKEN}
     if account_id is not None:
-        document |= {"account": "Example GmbH", "account_id": account_id.hex(), "signing_key": CREATOR.seed.hex()}
+        document |= {"account": "Example GmbH", "account_id": account_id.hex()}
+        CREATOR.write(path)
     path.write_text(json.dumps(document))
     path.chmod(0o600)
     return path

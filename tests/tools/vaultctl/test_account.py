@@ -32,7 +32,6 @@ def test_create_writes_the_administrators_context(vault: FakeVault, operator: Pa
         "account": "Example GmbH",
         "account_id": ACCOUNT_ID.hex(),
         "token": NEW_TOKEN.hex(),
-        "signing_key": None,
         "agent_keys": {},
     }
     assert vault.endpoints[0].token == bytes.fromhex(TOKEN)

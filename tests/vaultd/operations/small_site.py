@@ -88,7 +88,7 @@ class Site:
         secret = computers.invite(self.vault, administrator, "pc").secret
         sealing_key = os.urandom(1216)
         wanted = RegistrationRequest(secret, name, request, sealing_key)
-        made = computers.register(self.vault, wanted)
+        made = computers.register(self.vault, computers.check_request(self.vault, wanted))
         identity = Identity(made.computer_id, made.account_id, Role.AGENT, name)
         return Agent(identity, spki, sealing_key, request)
 

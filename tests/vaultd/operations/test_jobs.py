@@ -1,5 +1,6 @@
 """Jobs: what is refused, what the agent learns, how a run is asked for."""
 
+import errno
 import os
 from dataclasses import replace
 
@@ -9,9 +10,10 @@ import pytest
 from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
 from tests.vaultd.operations.small_site import CREATOR, DEFINITION, Agent, Site, new_job
-from vaultd.errors import BadRequest, Conflict, NotFound
+from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
 from vaultd.operations import jobs
 from vaultd.records import Identity
+from vaultd.store.disk_door import Handle, SystemDoor
 
 
 @pytest.fixture
@@ -28,6 +30,26 @@ def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner:
     assert (job.job_id, job.name, job.definition, job.secret) == (new.job_id, "home", DEFINITION, new.secret)
     assert (job.revision, job.creator_key, job.signature) == (1, CREATOR.public_key, new.signature)
     assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_space_and_the_vault_goes_on(
+    site: Site, owner: tuple[Identity, Agent], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    administrator, agent = owner
+    write = SystemDoor.pwrite
+
+    def full(door: SystemDoor, handle: Handle, view: bytes, offset: int) -> None:
+        if handle.path.parent.name == "erase-keys":
+            raise OSError(number, "told to fail")
+        write(door, handle, view, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SystemDoor, "pwrite", full)
+        with pytest.raises(NoSpace, match="no room left"):
+            jobs.create(site.vault, administrator, new_job(agent))
+    assert jobs.list_for_agent(site.vault, agent.identity) == []
+    jobs.create(site.vault, administrator, new_job(agent))
 
 
 def test_the_secret_is_nowhere_on_disk_as_it_was_sent(site: Site, owner: tuple[Identity, Agent]) -> None:
@@ -74,7 +96,7 @@ def test_a_definition_that_cannot_be_right_is_refused(
         {"definition": msgspec.structs.replace(DEFINITION, include=(b"/etc",))},
         {"definition": msgspec.structs.replace(DEFINITION, both_sites=True)},
     ],
-    ids=str,
+    ids=["name", "revision", "another key", "no key", "signature", "include", "both sites"],
 )
 def test_what_the_creator_did_not_sign_is_refused(
     site: Site, owner: tuple[Identity, Agent], changed: dict[str, object]

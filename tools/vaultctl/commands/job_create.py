@@ -21,6 +21,7 @@ from tools.client.passwords import PasswordSource, read_new_password
 from tools.client.program import Command
 from tools.client.recovery_code import format_recovery_code, generate_recovery_code
 from tools.client.session import VaultSession
+from tools.client.signing_file import load_creator_key, signing_file
 from tools.client.tables import frame_text
 from tools.client.terminal_text import escape_text
 from tools.vaultctl.agent_trust import AgentKeys, Trust, check_trust, trusted_fingerprint
@@ -119,7 +120,7 @@ def _definition(options: dict[str, Any]) -> JobDefinition:
 
 def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
     path, context = context_file(ctx), context_of(ctx)
-    account_id, creator = _account_id(path, context), _creator_key(path, context)
+    account_id, creator = _account_id(path, context), _creator_key(path)
     answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
     keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
     fingerprint = trusted_fingerprint(keys, trust, path, context)
@@ -137,15 +138,18 @@ def _account_id(path: Path, context: Context) -> bytes:
     return bytes.fromhex(context.account_id)
 
 
-def _creator_key(path: Path, context: Context) -> CreatorKey:
-    """Not made here: an agent takes the jobs of the key in its registration code, and no code has one made now."""
-    if context.creator_key is None:
+def _creator_key(context_file: Path) -> CreatorKey:
+    """Not made here: an agent takes the jobs of the key in its invite code, and no code has one made now."""
+    creator = load_creator_key(context_file)
+    if creator is None:
         raise Failure(
             "not_allowed",
-            f"context file {path} has no signing key: no computer was invited with it, so no agent takes its jobs",
-            "use the context that invited the computer, or `vaultctl computer invite` and register the agent anew",
+            f"there is no {signing_file(context_file)}: no computer was invited with this context, so no agent takes"
+            " its jobs",
+            "use the context that invited the computer, with its signing key beside it; or `vaultctl computer invite`"
+            " and register the agent anew",
         )
-    return context.creator_key
+    return creator
 
 
 def _request(agent: _Agent, job: str, definition: JobDefinition, secret: JobSecret) -> JobCreateRequest:

@@ -341,4 +341,3 @@ async def test_no_secret_stays_in_the_state(site: Site) -> None:
     assert PASSWORD.encode() not in kept
     assert RECOVERY_CODE not in kept
     assert all(path.stat().st_mode & 0o077 == 0 for path in site.state.path.rglob("*"))
-

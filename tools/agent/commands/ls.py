@@ -1,5 +1,6 @@
 """`vault-agent ls`: the files of a safeset."""
 
+import base64
 import os
 from typing import Any
 
@@ -35,7 +36,8 @@ _KIND_LETTERS = {Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l"}
 def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> int:
     """Lists everything in a safeset of JOB, or what is at and below PATH. The list is written while it is read.
 
-    With --json in lines: one for each entry, the last one is the summary or the error.
+    With --json in lines: one for each entry, the last one is the summary or the error. `path_base64` is for paths that
+    are not UTF-8 text.
     """
     output, state = output_of(ctx), state_of(ctx)
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
@@ -84,6 +86,7 @@ def _document(entry: Entry) -> dict[str, object]:
     return {
         "type": "entry",
         "path": "/" + path_text(entry.path),
+        "path_base64": base64.b64encode(b"/" + entry.path).decode(),
         "kind": _KIND_WORDS[Kind(entry.kind)],
         "size": entry.size,
         "mode": f"{entry.mode:04o}",

@@ -11,6 +11,7 @@ from tools.client.program import Group
 from tools.client.tables import fields_text
 from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
+from tools.vaultctl.definition import job_document
 from tools.vaultctl.identity import ask_vault, output_of
 from tools.vaultctl.listing import computers_text, jobs_text
 
@@ -57,6 +58,6 @@ def show(ctx: click.Context, computer: str) -> None:
         ("agent key", found.agent_key),
     ]
     output_of(ctx).show(
-        {**document_of(found), "jobs": [document_of(job) for job in answer.jobs]},
+        {**document_of(found), "jobs": [job_document(job) for job in answer.jobs]},
         lambda: f"{fields_text(fields)}\n\n{jobs_text(answer.jobs)}",
     )

@@ -52,6 +52,9 @@ CHECKPOINT_SECONDS = Gauge("vaultd_checkpoint_seconds", "time that the last chec
 EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
     "vaultd_event_loop_lag_seconds_max", "longest wait of the event loop in the last minute", registry=REGISTRY
 )
+DISKS_OFFLINE = Gauge(
+    "vaultd_disks_offline", "disks of the settings that were not here at the start", registry=REGISTRY
+)
 STORE_STOPPED = Gauge("vaultd_store_stopped", "1 after a disk error stopped all writing", registry=REGISTRY)
 
 # Name as a scrape shows it, type and meaning of every metric: what docs/operations.md lists.

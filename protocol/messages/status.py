@@ -36,6 +36,7 @@ class VaultStatus(Message, frozen=True):
     record_bytes: fields.Count
     containers: fields.Count
     disks: Annotated[list[DiskStatus], Meta(max_length=1_024)]
+    offline_disks: Annotated[list[fields.Text], Meta(max_length=1_024)]
     journal_number: fields.Count
     connections: fields.Count
 

@@ -37,6 +37,8 @@ class Facts:
 
 Make = Callable[[Any, Facts], tuple[msgspec.Struct, bytes]]
 DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
+SIGNED = {"definition": DEFINITION, "revision": 1, "creator_key": bytes(32), "signature": bytes(64)}
+NEW_JOB: dict[str, Any] = {"name": "n", **SIGNED, "secret": b""}
 
 
 def make(request: type[msgspec.Struct], /, _raw: bytes = b"", **fixed: Any) -> Callable[[str], Make]:
@@ -98,12 +100,8 @@ ROWS: dict[str, Row] = {
     "job.create": Row(
         "administrator",
         {
-            "computer": make(m.JobCreateRequest, job_id=bytes(range(16)), name="n", definition=DEFINITION, secret=b"")(
-                "computer"
-            ),
-            "job_id": make(m.JobCreateRequest, computer=of("computer"), name="n", definition=DEFINITION, secret=b"")(
-                "job_id"
-            ),
+            "computer": make(m.JobCreateRequest, job_id=bytes(range(16)), **NEW_JOB)("computer"),
+            "job_id": make(m.JobCreateRequest, computer=of("computer"), **NEW_JOB)("job_id"),
         },
     ),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
@@ -185,7 +183,7 @@ def test_every_method_has_a_row() -> None:
         names = set(METHODS[name].request.__struct_fields__)
         covered = set(row.kinds) | {
             "name",
-            "definition",
+            *SIGNED,
             "secret",
             "sealed_key",
             "proof",

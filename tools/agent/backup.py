@@ -25,6 +25,7 @@ from tools.agent.chain import Chain
 from tools.agent.commit import Committer
 from tools.agent.feed import Feed
 from tools.agent.job_keys import load_job_keys
+from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
 from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
@@ -41,7 +42,7 @@ from tools.client.run_key import create_run_key
 from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
 
-_END_SECONDS = 10.0
+_END_SECONDS = 5.0
 
 Tell = Callable[[str, ScanFigures], None]
 
@@ -79,6 +80,7 @@ class _Run:
 
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """Runs the job once; the caller holds the lock of the state directory."""
+    check_job(agent.state, agent.identity, job)
     job_state = agent.state.job(job.job_id)
     await Committer(agent.session, agent.identity, job_state, job.job_id).settle()
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
@@ -149,7 +151,8 @@ async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, don
     sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
     root = _root(agent, run, done, sealed.cid)
     committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
-    hash = await committer.commit(root, sign_root(root, run.keys.signing_seed), sealed.record)
+    signed = sign_root(root, run.keys.signing_seed, run.keys.minimum_suite)
+    hash = await committer.commit(root, signed, sealed.record)
     done.notes.extend(committer.notes)
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.
@@ -202,8 +205,14 @@ def _root(agent: Agent, run: _Run, done: Done, payload_hash: bytes) -> Root:
         top_companion=manifest.top_companion,
         level=manifest.level,
         figures=Figures(
-            scanned.files, scanned.directories, scanned.others, scanned.protected_bytes, done.sent.records,
-            done.sent.record_bytes, done.reused_bytes, done.missed.count,
+            scanned.files,
+            scanned.directories,
+            scanned.others,
+            scanned.protected_bytes,
+            done.sent.records,
+            done.sent.record_bytes,
+            done.reused_bytes,
+            done.missed.count,
         ),  # fmt: skip
     )
 

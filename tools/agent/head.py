@@ -41,12 +41,13 @@ def check_restored(known: KnownHead | None, root: Root, encoded: bytes, wanted_s
     if wanted_sequence and root.sequence != wanted_sequence:
         message = f"the vault answered with safeset {root.sequence}, not {wanted_sequence}"
         raise Failure("damaged", message, "ask its operator")
-    if known is None or root.timeline != known.timeline:
+    if known is None:
         return
-    if root.sequence == known.sequence and root_hash(encoded).hex() != known.root_hash:
+    position, known_position = (root.timeline, root.sequence), (known.timeline, known.sequence)
+    if position == known_position and root_hash(encoded).hex() != known.root_hash:
         message = f"the vault's safeset {known.sequence} is not the one that it countersigned"
         raise Failure("damaged", message, "ask its operator")
-    if not wanted_sequence and root.sequence < known.sequence:
+    if not wanted_sequence and position < known_position:
         raise Failure(
             "damaged",
             f"the vault calls safeset {root.sequence} its latest, but it countersigned safeset {known.sequence}",

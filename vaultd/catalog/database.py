@@ -98,6 +98,17 @@ class View:
     def count(self, table: str) -> int:
         return int(self._transaction.stat(self._databases[table])["entries"])
 
+    def position(self) -> Position:
+        """What these rows are the image of."""
+        stored = self.get(META, b"position")
+        return Position(*POSITION.unpack(stored)) if stored else START
+
+    def rows(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """Every row, table by table: with `position` what a checkpoint holds."""
+        for table in TABLES:
+            for key, value in self.scan(table):
+                yield table, key, value
+
 
 class Catalog:
     """The open catalog."""
@@ -152,8 +163,7 @@ class Catalog:
 
     def position(self) -> Position:
         with self.read() as view:
-            stored = view.get(META, b"position")
-        return Position(*POSITION.unpack(stored)) if stored else START
+            return view.position()
 
     def require_writable(self) -> None:
         """Raises Unavailable once a write failed: the journal is then ahead of the catalog."""
@@ -186,12 +196,15 @@ class Catalog:
             self.apply(waiting, reached)
         return applied + len(waiting)
 
-    def rows(self) -> Iterator[Change]:
-        """Every row, table by table, in one state: what a checkpoint holds."""
-        with self.read() as view:
-            for table in TABLES:
-                for key, value in view.scan(table):
-                    yield table, key, value
+    def load(self, rows: Iterable[Change], position: Position) -> None:
+        """Fills an empty catalog from a checkpoint. The position comes last: a load that was broken off begins anew."""
+        waiting: list[Change] = []
+        for row in rows:
+            waiting.append(row)
+            if len(waiting) >= CATCH_UP_CHANGES:
+                self.apply(waiting, START)
+                waiting = []
+        self.apply(waiting, position)
 
     def _try_apply(self, rows: list[Change], position: Position) -> bool:
         try:

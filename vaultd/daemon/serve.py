@@ -1,8 +1,8 @@
 """Puts the daemon together, starts its parts in order and stops them in the opposite order.
 
-Start: vault (locks its directory, recovers from disk), listener, group commit, maintenance, ready. Stop: no new
-requests, running ones end, last commit, checkpoint. When the store failed there is neither commit nor checkpoint: the
-next start recovers.
+Start: vault (locks its directory and disks, recovers from disk), listener, group commit, maintenance, ready. Stop: no
+new requests, running ones end, last commit, checkpoint. When the store failed there is neither commit nor checkpoint:
+the next start recovers.
 """
 
 import signal
@@ -15,9 +15,9 @@ import click
 import trio
 
 from protocol.transport import server_tls_context
+from vaultd import metrics
 from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
-from vaultd.errors import Conflict, VaultError
 from vaultd.logs import configure_logs, log
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
@@ -26,8 +26,6 @@ from vaultd.server.group_commit import GroupCommit
 from vaultd.server.listener import Listener
 from vaultd.server.service import Service
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.disks import lock_directory
-from vaultd.store.errors import StoreError
 from vaultd.systemd import notify, watchdog_seconds
 
 EXIT_OK, EXIT_STORE_STOPPED = 0, 1
@@ -37,7 +35,6 @@ def serve(directory: Path) -> int:
     """Runs the vault until it is told to stop; returns the exit code."""
     configure_logs()
     config = load_config(directory)
-    _refuse_second_instance(directory)
     begin = time.monotonic()
     vault = open_vault(config, SystemClock(), SystemDoor())
     exit_code = EXIT_STORE_STOPPED
@@ -50,18 +47,10 @@ def serve(directory: Path) -> int:
     return exit_code
 
 
-def _refuse_second_instance(directory: Path) -> None:
-    """Opening takes the lock for good; this look at it before gives the refusal its own exit code."""
-    try:
-        lock_directory(directory).close()
-    except StoreError as error:
-        raise Conflict(str(error), "two daemons on one directory would destroy it") from error
-
-
 def _close(vault: Vault) -> int:
     try:
         close_vault(vault)
-    except (OSError, VaultError) as error:
+    except Exception as error:  # whatever it is: the next start needs no checkpoint
         log.error("no checkpoint", problem=f"{type(error).__name__}: {error}")
         return EXIT_STORE_STOPPED
     return EXIT_OK
@@ -124,12 +113,13 @@ async def _feed_watchdog() -> None:
 
 def _tls_context(vault: Vault) -> ssl.SSLContext:
     directory = vault.config.directory
-    return server_tls_context(
-        str(directory / SERVER_FILE), str(directory / SERVER_KEY_FILE), vault.authority.certificate_pem.decode()
-    )
+    minimum = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}[vault.config.tls_minimum]
+    files = str(directory / SERVER_FILE), str(directory / SERVER_KEY_FILE)
+    return server_tls_context(*files, vault.authority.certificate_pem.decode(), minimum=minimum)
 
 
 def _tell_recovery(vault: Vault, seconds: float) -> None:
     for finding in vault.recovery.findings:
         log.warning("recovery", severity=finding.severity.value, place=finding.place, problem=finding.sentence)
+    metrics.DISKS_OFFLINE.set(len(vault.store.disks.offline))
     log.info("vault opened", seconds=round(seconds, 3), records=vault.recovery.records_indexed)

@@ -11,14 +11,15 @@ from vaultd.catalog.database import Catalog, View
 from vaultd.catalog.jobs import list_jobs
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.config import Config
-from vaultd.errors import Conflict, VaultError
+from vaultd.errors import VaultError
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
+from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
 from vaultd.store.check import CheckCounts, check_store
 from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, lock_directory, open_disks
+from vaultd.store.disks import Disks, lock_vault, open_disks
 from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
@@ -39,10 +40,8 @@ class VaultReport:
 def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
     """Refused while a daemon runs on the directory."""
     vault_id = read_vault_id(config.directory)
-    try:
-        lock = lock_directory(config.directory)
-    except StoreError as error:
-        raise Conflict(str(error), "the check is offline") from error
+    with translated():
+        lock = lock_vault(config.directory, config.disks)
     with ExitStack() as cleanup:
         cleanup.callback(lock.close)
         settings = store_settings(config, vault_id)

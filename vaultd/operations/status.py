@@ -32,6 +32,7 @@ class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
     record_bytes: int
     containers: int
     disks: list[DiskStatus]
+    offline_disks: list[str]
     journal_number: int
     connections: int
 
@@ -57,6 +58,7 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         record_bytes=store.record_bytes,
         containers=store.containers,
         disks=[DiskStatus(one.disk_id, one.number, one.path, one.total_bytes, one.free_bytes) for one in store.disks],
+        offline_disks=store.offline,
         journal_number=store.journal_number,
         connections=connections,
     )

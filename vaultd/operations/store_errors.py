@@ -1,10 +1,13 @@
 """The one place where errors of the store become errors that are answered."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vaultd.errors import Damaged, Internal, NoSpace, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable
 from vaultd.store import errors as store_errors
+
+NO_SPACE_HINT = "the operator makes room on a disk"
 
 
 @contextmanager
@@ -18,8 +21,14 @@ def translated() -> Iterator[None]:
         ) from error
     except store_errors.DiskMissing as error:
         raise Unavailable("a disk of the vault is offline", "the operator brings the disk back") from error
+    except store_errors.InUse as error:
+        raise Conflict(str(error), "two at once would destroy what the disks hold") from error
     except store_errors.NoSpace as error:
-        raise NoSpace("the vault has no room left", "the operator adds a disk") from error
+        raise NoSpace("the vault has no room left", NO_SPACE_HINT) from error
+    except OSError as error:  # of files that are written at once: erase keys, checkpoints
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace("the vault has no room left", NO_SPACE_HINT) from error
     except store_errors.RecordDamaged as error:
         raise Damaged(str(error)) from error
     except store_errors.StoreError as error:

@@ -1,13 +1,14 @@
 """The open vault: the frozen record that is the first argument of every use case, and how it opens and closes.
 
-Order of opening: lock, store (journal mended), catalog caught up from the journal, then recovery of containers and
-index, which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all
-others.
+Order of opening: locks of directory and disks, catalog, store (its journal must hold what the catalog has applied, and
+is mended), catalog (a lost one from a checkpoint) caught up from the journal, then recovery of containers and index,
+which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all others.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from vaultd.catalog.database import START, Catalog, Position
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
-from vaultd.errors import Damaged, NotFound, VaultError
+from vaultd.errors import Damaged, NotFound
 from vaultd.operations.authority import KeyPair
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import translated
@@ -28,8 +29,9 @@ from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import DirectoryLock, lock_directory
+from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.journal_format import Position as JournalPosition
 
 VAULT_ID_FILE = "vault.id"
 SIGNING_KEY_FILE = "signing.key"
@@ -46,7 +48,7 @@ class Vault:
     config: Config
     clock: Clock
     door: Door
-    lock: DirectoryLock
+    lock: VaultLock
     vault_id: bytes
     store: ChunkStore
     catalog: Catalog
@@ -71,12 +73,15 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     authority = read_authority(config.directory)
     signing_key = read_signing_key(config.directory)
     with ExitStack() as undo, translated():
-        lock = lock_directory(config.directory)
+        lock = lock_vault(config.directory, config.disks)
         undo.callback(lock.close)
-        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns)
-        undo.callback(store.close)
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
         undo.callback(catalog.close)
+        applied = JournalPosition(*catalog.position())
+        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
+        undo.callback(store.close)
+        if catalog.position() == START:
+            _load_checkpoint(store, catalog, door, vault_id)
         catalog.catch_up(_entries_after(store, catalog.position()))
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
@@ -114,14 +119,18 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """W. Writes the whole catalog to the first two disks."""
+    """Writes the whole catalog and the table of containers to the first two disks.
+
+    From a reading thread, one at a time: the catalog's rows and the position are those of one transaction, so commits
+    go on meanwhile; what the table of containers says is as old or newer, and durable.
+    """
     vault.catalog.require_writable()
-    with translated():
-        position = vault.store.position
-        header = checkpoints.CheckpointHeader(vault.vault_id, position, vault.clock.now_ns())
-        rows = ((table, key, value) for table, key, value in vault.catalog.rows() if value is not None)
+    with translated(), vault.catalog.read() as view:
+        position = view.position()
+        header = checkpoints.CheckpointHeader(vault.vault_id, JournalPosition(*position), vault.clock.now_ns())
+        rows = chain(view.rows(), checkpoints.container_rows(vault.store.containers()))
         checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
-    return Position(*position)
+    return position
 
 
 def store_settings(config: Config, vault_id: bytes) -> StoreSettings:
@@ -167,23 +176,35 @@ def _read(path: Path) -> bytes:
         raise NotFound(f"{path} is missing", "restore it from the operator's copy of the vault's keys") from None
 
 
+def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:
+    """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing."""
+    found = checkpoints.read_newest_checkpoint(door, store.disks.copy_directories("checkpoints"), vault_id)
+    if found is not None:
+        position = Position(*found[0])
+        _require_in_journal(store, position, "checkpoint")
+        catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), position)
+
+
 def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
     """Journal entries after the catalog's position; one that comes from another journal is refused."""
-    timeline = store.position.timeline
+    _require_in_journal(store, position, "catalog")
+    for number, hash_, entry in store.replay(position.number):
+        yield Position(store.position.timeline, number, hash_), list(entry.changes)
+
+
+def _require_in_journal(store: ChunkStore, position: Position, what: str) -> None:
+    """Catalog or checkpoint must be the image of this very journal."""
+    if position == START:
+        return
     if position.number > store.position.number:
         raise Damaged(
-            f"the catalog has applied entry {position.number}, but the journal ends at entry {store.position.number}",
+            f"the {what} has applied entry {position.number}, but the journal ends at entry {store.position.number}",
             "bring the disk with the newer copy of the journal back",
         )
-    for number, hash_, entry in store.replay(max(position.number - 1, 0)):
-        if number > position.number:
-            yield Position(timeline, number, hash_), list(entry.changes)
-        elif position != START and hash_ != position.hash:
-            raise _foreign_catalog(number)
-
-
-def _foreign_catalog(number: int) -> VaultError:
-    return Damaged(
-        f"the catalog does not belong to this journal: entry {number} differs",
-        "move DIR/catalog away: it is made again from the journal",
-    )
+    _, hash_, _ = next(store.replay(position.number - 1))
+    if hash_ != position.hash:
+        place = {"catalog": "DIR/catalog", "checkpoint": "the checkpoints of the first two disks"}[what]
+        raise Damaged(
+            f"the {what} does not belong to this journal: entry {position.number} differs",
+            f"move {place} away: the catalog is made again from the journal",
+        )

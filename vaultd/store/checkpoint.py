@@ -1,11 +1,14 @@
-"""The whole catalog at one journal position, on the first two disks; two are kept (docs/format.md#checkpoint).
+"""The whole catalog and the table of containers at one journal position, on the first two disks; two are kept
+(docs/format.md#checkpoint).
 
-Invariant: a checkpoint is believed only after all of it was read and checked. Threads: the writer thread only.
+Invariant: a checkpoint is believed only after all of it was read and checked. Threads: any, one write at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
+from struct import error as StructError
 
 import msgspec
 from blake3 import blake3
@@ -14,11 +17,14 @@ from msgspec import Struct
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, Handle, make_directory
 from vaultd.store.errors import FormatError
+from vaultd.store.index import ContainerRow
 from vaultd.store.journal_format import Position
 
 KEPT = 2
+CONTAINERS_TABLE = "containers"  # beside the tables of the catalog
 VERSION = 1
 SUFFIX = ".checkpoint"
+UNFINISHED_SUFFIX = ".tmp"
 BLOCK_ROWS_BYTES = 1024 * 1024
 BLOCK_BYTES_MAX = 64 * 1024 * 1024
 _MAGIC = b"SSB1"
@@ -27,6 +33,8 @@ _HEADER = Layout("<4sB3s16sI4sQ32sq40s")
 _LENGTH = Layout("<I")
 _END = Layout("<IQ32s")
 _HASH_BYTES = 32
+_CONTAINER_NUMBER = Layout(">Q")
+_CONTAINER = msgspec.msgpack.Decoder(tuple[bytes, int, bool])
 _ROWS = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes]])
 
 Row = tuple[str, bytes, bytes]
@@ -63,27 +71,45 @@ def decode_header(data: bytes) -> CheckpointHeader:
     return CheckpointHeader(vault_id, Position(timeline, number, entry_hash), created_ns)
 
 
-def write_checkpoint(door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row]) -> None:
-    """Writes the rows once to every directory, reads them back, and only then lets older checkpoints go."""
-    name = checkpoint_name(header.position.number)
-    handles: list[Handle] = []
+def container_rows(containers: Iterable[ContainerRow]) -> Iterator[Row]:
+    """What a checkpoint says about containers: a lost file is noticed without index and journal."""
+    for row in containers:
+        value = msgspec.msgpack.encode((row.disk_id, row.acknowledged_length, row.is_sealed))
+        yield CONTAINERS_TABLE, _CONTAINER_NUMBER.pack(row.number), value
+
+
+def parse_container_row(key: bytes, value: bytes) -> ContainerRow:
+    """Indexed length and first entry, which belong to an index, are 0."""
     try:
-        for directory in directories:
-            make_directory(door, directory)
-            beside = directory / (name + ".tmp")
-            if door.exists(beside):
-                door.unlink(beside)
-            handles.append(door.open_new(beside))
-        _write_all(door, handles, _encode(header, rows))
-        for handle in handles:
-            door.fdatasync(handle)
-    finally:
-        for handle in handles:
-            door.close(handle)
+        disk_id, length, is_sealed = _CONTAINER.decode(value)
+        (number,) = _CONTAINER_NUMBER.unpack(key)
+    except (msgspec.DecodeError, StructError) as error:
+        raise FormatError(f"checkpoint: the container row {key.hex()} is not as it should be: {error}") from None
+    return ContainerRow(number, disk_id, length, 0, 0, is_sealed)
+
+
+def write_checkpoint(door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row]) -> None:
+    """Writes the rows once to every directory, reads them back, and only then lets older checkpoints go.
+
+    One that fails leaves nothing: its disk is the journal's too, and may be full.
+    """
+    name = checkpoint_name(header.position.number)
+    besides = [directory / (name + UNFINISHED_SUFFIX) for directory in directories]
     for directory in directories:
-        verify_checkpoint(door, directory / (name + ".tmp"))
-        door.rename(directory / (name + ".tmp"), directory / name)
-        door.fsync_directory(directory)
+        make_directory(door, directory)
+        _remove_unfinished(door, directory)
+    try:
+        _write_files(door, besides, _encode(header, rows))
+        for beside in besides:
+            verify_checkpoint(door, beside)
+        for beside in besides:
+            door.rename(beside, beside.with_name(name))
+            door.fsync_directory(beside.parent)
+    except BaseException:
+        for directory in directories:
+            with suppress(OSError):  # the first error is the one to tell
+                _remove_unfinished(door, directory)
+        raise
     for directory in directories:
         _remove_old(door, directory)
 
@@ -177,12 +203,22 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def _write_all(door: Door, handles: Sequence[Handle], pieces: Iterator[bytes]) -> None:
-    offset = 0
-    for piece in pieces:
+def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes]) -> None:
+    """The same bytes into new files; durable, but for their names."""
+    handles: list[Handle] = []
+    try:
+        for path in paths:
+            handles.append(door.open_new(path))
+        offset = 0
+        for piece in pieces:
+            for handle in handles:
+                door.pwrite(handle, piece, offset)
+            offset += len(piece)
         for handle in handles:
-            door.pwrite(handle, piece, offset)
-        offset += len(piece)
+            door.fdatasync(handle)
+    finally:
+        for handle in handles:
+            door.close(handle)
 
 
 def _read_block(door: Door, handle: Handle, offset: int, length: int) -> tuple[bytes, bytes]:
@@ -207,6 +243,13 @@ def _exactly(door: Door, handle: Handle, offset: int, length: int) -> bytes:
     if len(data) != length:
         raise FormatError(f"{handle.path} ends too early, at offset {offset + len(data)}")
     return data
+
+
+def _remove_unfinished(door: Door, directory: Path) -> None:
+    """What a failure or a crash left."""
+    for name in door.listdir(directory):
+        if name.endswith(SUFFIX + UNFINISHED_SUFFIX):
+            door.unlink(directory / name)
 
 
 def _remove_old(door: Door, directory: Path) -> None:

@@ -20,6 +20,7 @@ PADDING_HEADER_BYTES = 16
 DIRECTORY_MAGIC = b"SSD1"
 DIRECTORY_ROW_BYTES = 112
 SUFFIX = ".container"
+RECORDS_MAX = 262_144  # in one container, so that a journal entry can name them all
 _CONTAINERS_PER_DIRECTORY = 1024
 _HEADER_MAGIC = b"SSH1"
 _TRAILER_MAGIC = b"SSF1"

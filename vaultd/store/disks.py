@@ -1,4 +1,4 @@
-"""The disks of a vault: who each one is, which are here, and the lock that keeps a second daemon out
+"""The disks of a vault: who each one is, which are here, and the locks that keep a second daemon out
 (docs/format.md#disk-identity).
 
 A disk is known by its identity file and never by its path; a path without one is an offline disk, not an empty one.
@@ -7,6 +7,7 @@ A disk is known by its identity file and never by its path; a path without one i
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
 
@@ -14,7 +15,8 @@ from msgspec import Struct
 
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, make_directory, read_file, write_file
-from vaultd.store.errors import DiskMissing, FormatError, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
+from vaultd.store.findings import Finding, Severity
 
 IDENTITY_NAME = "disk.id"
 DIRECTORIES = ("containers", "journal", "checkpoints", "erase-keys")
@@ -35,16 +37,23 @@ class Disk(Struct, frozen=True):
         return self.path / name
 
 
-class DirectoryLock:
+class VaultLock:
     """Held as long as the object is open; the system lets go of it when the process dies."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
+    def __init__(self) -> None:
+        self._descriptors: list[int] = []
+
+    def take(self, path: Path, flags: int) -> None:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        self._descriptors.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse(f"{path.parent} is in use by another vaultd: stop that one first") from None
 
     def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
 
 class Disks:
@@ -68,9 +77,22 @@ class Disks:
     def find_number(self, number: int) -> Disk | None:
         return self._by_number.get(number)
 
+    @property
+    def with_copies(self) -> list[Disk]:
+        """The first two, where journal, checkpoints and erase keys lie; those that are here."""
+        return [disk for disk in self.online if disk.number < COPIES]
+
     def copy_directories(self, name: str) -> list[Path]:
         """Where a thing that is kept twice lies, on the disks of the first two that are here."""
-        return [disk.directory(name) for disk in self.online if disk.number < COPIES]
+        return [disk.directory(name) for disk in self.with_copies]
+
+    def offline_findings(self) -> list[Finding]:
+        """One for each path without a disk, in the sentence that log and check show."""
+        wanted = min(COPIES, len(self.online) + len(self.offline))
+        sentence = "the disk is offline: what lies on it is out of reach"
+        if len(self.copy_directories("journal")) < wanted:
+            sentence += "; journal, checkpoints and erase keys are on one disk only"
+        return [Finding(Severity.warning, str(path), sentence) for path in self.offline]
 
 
 def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: int) -> Disk:
@@ -141,12 +163,17 @@ def sync_directories(door: Door, disks: Disks) -> None:
                 raise StoreError(f"{path} cannot be synced: {error}; replace the disk or take it offline") from error
 
 
-def lock_directory(path: Path) -> DirectoryLock:
-    """Refuses a second instance on one vault directory."""
-    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def lock_vault(directory: Path, disk_paths: Sequence[Path]) -> VaultLock:
+    """Refuses a second instance on one vault directory, and on any of its disks: a copied directory names the same
+    disks, and two recoveries would cut each other's containers. Take it before anything is read.
+    """
+    lock = VaultLock()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreError(f"{path} is in use by another vaultd: stop that one first") from None
-    return DirectoryLock(descriptor)
+        lock.take(directory / "lock", os.O_RDWR | os.O_CREAT)
+        for path in dict.fromkeys(path.resolve() for path in disk_paths):
+            with suppress(FileNotFoundError, NotADirectoryError):  # an offline disk
+                lock.take(path / IDENTITY_NAME, os.O_RDONLY)
+    except BaseException:
+        lock.close()
+        raise
+    return lock

@@ -2,12 +2,13 @@
 (docs/format.md#erase-keys).
 
 Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
-under it; nothing is kept in memory, so a destroyed key is gone at once. Threads: `create` in the writer thread, the
-rest in any.
+under it; one good key is never written over another; nothing is kept in memory, so a destroyed key is gone at once.
+Threads: `create` in the writer thread, the rest in any.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct as Layout
@@ -30,6 +31,7 @@ _FILE = Layout("<4sBB2s16s32s")
 _FILE_BYTES = 64
 _WRAP = Layout("<4sBB2s16s")
 _SUFFIXES = (".key", ".key2")
+COPIES_DIFFER = "its copies hold different keys: each may open something, so none was touched; keep them all"
 
 
 class OwnerKind(IntEnum):
@@ -50,8 +52,7 @@ class EraseKeys:
 
     def create(self, owner: Owner) -> None:
         """Durable in both copies when it returns. A repeat keeps the key and completes its copies."""
-        found = self._find(owner)
-        data = found or encode_key(owner, os.urandom(_KEY_BYTES))
+        data = next(self._find(owner), None) or encode_key(owner, os.urandom(_KEY_BYTES))
         for path in self._places(owner.id.hex()):
             if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
@@ -69,9 +70,12 @@ class EraseKeys:
     def _mend_key(self, name: str) -> list[Finding]:
         files = [directory / (name + suffix) for directory in self._directories for suffix in _SUFFIXES]
         copies = {path: self._read_good(path, name) for path in files}
-        good = next((data for data in copies.values() if data is not None), None)
-        if good is None:
+        different = {data for data in copies.values() if data is not None}
+        if not different:
             return [Finding(Severity.damage, str(self._directories[0] / name), "no copy of this erase key holds")]
+        if len(different) > 1:
+            return [Finding(Severity.damage, str(self._directories[0] / name), COPIES_DIFFER)]
+        (good,) = different
         findings = []
         for path in self._places(name):
             if copies[path] is not None:
@@ -94,11 +98,7 @@ class EraseKeys:
 
     def load(self, owner: Owner) -> bytes:
         """The key, from whichever copy holds."""
-        data = self._find(owner)
-        if data is None:
-            name = f"{owner.kind.name} {owner.id.hex()}"
-            raise StoreError(f"the erase key of {name} is gone: it was erased, or its disks are offline")
-        return decode_key(data, owner)
+        return self._load_all(owner)[0]
 
     def wrap(self, owner: Owner, purpose: str, item_id: bytes, plaintext: bytes) -> bytes:
         head = _WRAP.pack(_WRAP_MAGIC, _VERSION, owner.kind, bytes(2), owner.id)
@@ -111,10 +111,10 @@ class EraseKeys:
         name = f"{purpose} {item_id.hex()} of {owner.kind.name} {owner.id.hex()}"
         if head != _WRAP.pack(_WRAP_MAGIC, _VERSION, owner.kind, bytes(2), owner.id):
             raise FormatError(f"the header of the wrapped {name} is not as it should be")
-        try:
-            return AESGCM(self.load(owner)).decrypt(nonce, body, head + purpose.encode() + item_id)
-        except InvalidTag:
-            raise RecordDamaged(f"the {name} is damaged") from None
+        for key in self._load_all(owner):
+            with suppress(InvalidTag):
+                return AESGCM(key).decrypt(nonce, body, head + purpose.encode() + item_id)
+        raise RecordDamaged(f"the {name} is damaged")
 
     def _places(self, name: str) -> list[Path]:
         """Where the two copies go: on two disks, or side by side on a single one."""
@@ -122,15 +122,23 @@ class EraseKeys:
             return [self._directories[0] / (name + suffix) for suffix in _SUFFIXES]
         return [directory / (name + _SUFFIXES[0]) for directory in self._directories]
 
-    def _find(self, owner: Owner) -> bytes | None:
+    def _load_all(self, owner: Owner) -> list[bytes]:
+        """The keys in the good copies: one, unless the copies differ."""
+        files = dict.fromkeys(self._find(owner))
+        if not files:
+            name = f"{owner.kind.name} {owner.id.hex()}"
+            raise StoreError(f"the erase key of {name} is gone: it was erased, or its disks are offline")
+        return [decode_key(data, owner) for data in files]
+
+    def _find(self, owner: Owner) -> Iterator[bytes]:
+        """Every good copy."""
         for directory in self._directories:
             for suffix in _SUFFIXES:
                 path = directory / (owner.id.hex() + suffix)
                 if self._door.exists(path):
                     data = self._read(path, owner)
                     if data is not None:
-                        return data
-        return None
+                        yield data
 
     def _read(self, path: Path, owner: Owner) -> bytes | None:
         """None for a copy that is damaged, also where the disk refuses to read it."""

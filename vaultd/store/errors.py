@@ -21,6 +21,10 @@ class DiskMissing(StoreError):
     """A disk is offline: what lies on it is out of reach and not damaged."""
 
 
+class InUse(StoreError):
+    """Another process works on this vault directory or on one of its disks."""
+
+
 class NoSpace(StoreError):
     """No disk has room for more."""
 

@@ -26,6 +26,7 @@ STATUS = m.VaultStatus(
     record_bytes=10**12,
     containers=5,
     disks=[DISK],
+    offline_disks=["/srv/vault/disk-2"],
     journal_number=77,
     connections=1,
 )
@@ -45,7 +46,9 @@ def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
             "free_bytes": 500_000_000_000,
         }
     ]
+    assert document["offline_disks"] == ["/srv/vault/disk-2"]
     text = run(operator, "status").out
+    assert [line.split() for line in text.splitlines()][-1] == ["-", "offline", "-", "/srv/vault/disk-2"]
     assert "1,234,567 (1.0 TB)" in text
     assert "500.0 GB" in text
 

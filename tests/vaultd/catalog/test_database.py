@@ -100,7 +100,8 @@ def test_catching_up_applies_entries_in_their_order(tmp_path: Path) -> None:
         (at(4), [("jobs", b"b", None)]),
     ]
     assert catalog.catch_up(entries) == 4
-    assert list(catalog.rows()) == [("jobs", b"a", b"2")]
+    with catalog.read() as view:
+        assert list(view.rows()) == [("jobs", b"a", b"2")]
     assert catalog.position() == at(4)
     catalog.close()
 

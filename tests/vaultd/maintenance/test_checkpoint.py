@@ -1,12 +1,17 @@
 """A checkpoint that fails costs a longer start, never the daemon."""
 
 import errno
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import lmdb
 import pytest
+import trio
 
 from tests.vaultd.operations.small_site import make_site
-from vaultd import metrics
+from vaultd import metrics, offload
+from vaultd.catalog.database import View
 from vaultd.daemon import serve
 from vaultd.maintenance import checkpoint
 from vaultd.operations.vault import close_vault, open_vault
@@ -20,6 +25,49 @@ def full(*_: object) -> None:
 
 def failures() -> float:
     return metrics.REGISTRY.get_sample_value("vaultd_checkpoint_failures_total") or 0.0
+
+
+async def test_any_error_is_told_and_the_daemon_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object) -> None:
+        raise lmdb.CorruptedError("a page is not as it should be")
+
+    site = make_site(tmp_path)
+    before = failures()
+    with monkeypatch.context() as patched:
+        patched.setattr(View, "rows", damaged)
+        await checkpoint.checkpoint_once(site.vault)
+    assert failures() == before + 1
+    close_vault(site.vault)
+
+
+async def test_commits_go_on_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it holds the rows of its own position, none that came later."""
+    site = make_site(tmp_path)
+    before = site.vault.catalog.position()
+    begun, go_on = threading.Event(), threading.Event()
+    rows = View.rows
+
+    def slow(view: View) -> Iterator[tuple[str, bytes, bytes]]:
+        begun.set()
+        assert go_on.wait(60)
+        return rows(view)
+
+    monkeypatch.setattr(View, "rows", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(checkpoint.checkpoint_once, site.vault)
+        assert await trio.to_thread.run_sync(begun.wait, 60)
+        try:
+            with trio.fail_after(20):
+                await offload.write(site.administrator, "acme")
+        finally:
+            go_on.set()
+    directories = site.vault.store.disks.copy_directories("checkpoints")
+    found = checkpoints.read_newest_checkpoint(SystemDoor(), directories, site.vault.vault_id)
+    assert found is not None
+    position, held = found
+    assert tuple(position) == tuple(before)
+    assert "accounts" not in {table for table, _, _ in held}
+    close_vault(site.vault)
 
 
 async def test_a_full_disk_is_told_and_the_daemon_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

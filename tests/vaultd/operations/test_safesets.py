@@ -9,9 +9,9 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tests.vaultd.operations.sealing import BLOCK, DATA, companion, companion_body, header, id_of
-from tests.vaultd.operations.small_site import BackedUp, Site
+from tests.vaultd.operations.small_site import BackedUp, Site, batch
 from vaultd.errors import BadRequest, Conflict, NotFound, VaultError
-from vaultd.operations import safesets
+from vaultd.operations import ledger, safesets, upload
 from vaultd.operations.safesets import Committed
 
 
@@ -283,6 +283,25 @@ def test_a_payload_that_would_hide_behind_another_is_refused(site: Site) -> None
     site.commit(backed_up, root, first)
     with pytest.raises(Conflict, match=f"another record with id {id_of(second).hex()} is here"):
         site.commit(backed_up, sealer.root(top, second, sequence=2, previous=blake3(root).digest()), second)
+
+
+def test_a_payload_that_would_hide_behind_a_waiting_record_is_refused(site: Site) -> None:
+    """An upload that is not committed yet holds a record with the payload's id: append would drop the payload."""
+    backed_up = site.ready()
+    sealer, identity = backed_up.sealer, backed_up.agent.identity
+    top = stored_leaf(site, backed_up)
+    payload = sealer.payload(top)
+    root = sealer.root(top, payload)
+    body = os.urandom(100)
+    hiding = header(b"SSR1", 1, DATA, (sealer.keyring_id, sealer.key_id, id_of(payload)), len(body)) + body
+    facts = upload.facts(site.vault, identity, sealer.run_id)
+    upload.append(site.vault, upload.verify(facts, batch(hiding)), identity)
+    with pytest.raises(Conflict, match=f"another record with id {id_of(payload).hex()} is here"):
+        site.commit(backed_up, root, payload)
+    ledger.write(site.vault)
+    assert safesets.list_all(site.vault, identity, "laptop", "home") == []
+    payload = sealer.payload(top)
+    assert site.commit(backed_up, sealer.root(top, payload), payload).sequence == 1
 
 
 def test_provisional_safesets_are_not_the_newest(site: Site) -> None:

@@ -1,5 +1,6 @@
 """Opening and closing: the catalog follows the journal, a second daemon is refused, a failed step stops all writing."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site, make_site
 from vaultd.catalog.database import Catalog, Position
-from vaultd.errors import Damaged, Internal, NotFound, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, NotFound, Unavailable
 from vaultd.operations import accounts, ledger, status
 from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
@@ -17,7 +18,8 @@ from vaultd.store.errors import StoreError
 
 
 def rows(site: Site) -> list[object]:
-    return list(site.vault.catalog.rows())
+    with site.vault.catalog.read() as view:
+        return list(view.rows())
 
 
 def test_a_catalog_that_is_older_than_the_journal_catches_up(site: Site, tmp_path: Path) -> None:
@@ -60,11 +62,34 @@ def test_a_catalog_of_another_journal_is_refused(site: Site, tmp_path: Path) -> 
 def test_a_catalog_that_is_ahead_of_the_journal_is_refused(site: Site, ahead: int) -> None:
     close_vault(site.vault)
     catalog = Catalog.open(site.config.directory / "catalog")
-    catalog.apply([], Position(1, catalog.position().number + ahead, b"x" * 32))
+    number = catalog.position().number + ahead
+    catalog.apply([], Position(1, number, b"x" * 32))
     catalog.close()
-    with pytest.raises(Damaged, match="journal ends at entry"):
+    journals = sorted(site.config.directory.glob("disk-*/journal/*"))
+    before = [path.read_bytes() for path in journals]
+    with pytest.raises(Internal, match=rf"entry {number} was acknowledged \(the catalog has applied it\)"):
         open_vault(site.config, site.clock, SystemDoor())
+    assert [path.read_bytes() for path in journals] == before
     shutil.rmtree(site.config.directory / "catalog")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_a_lost_index_cuts_nothing_that_the_catalog_has_applied(site: Site) -> None:
+    close_vault(site.vault)
+    shutil.rmtree(site.config.directory / "index")
+    journals = sorted(site.config.directory.glob("disk-*/journal/*"))
+    for path in journals:
+        data = bytearray(path.read_bytes())
+        data[-20] ^= 1
+        path.write_bytes(data)
+    before = [path.read_bytes() for path in journals]
+    with pytest.raises(Internal, match="the catalog has applied it"):
+        open_vault(site.config, site.clock, SystemDoor())
+    assert [path.read_bytes() for path in journals] == before
+    for path in journals:
+        data = bytearray(path.read_bytes())
+        data[-20] ^= 1
+        path.write_bytes(data)
     site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 
@@ -129,8 +154,22 @@ def test_an_idle_commit_writes_nothing(site: Site) -> None:
 
 
 def test_a_second_daemon_is_refused(site: Site) -> None:
-    with pytest.raises(Internal, match="in use by another vaultd"):
+    with pytest.raises(Conflict, match="in use by another vaultd"):
         open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_a_copied_vault_directory_is_refused_and_touches_nothing(site: Site, tmp_path: Path) -> None:
+    """It names the same disks: its recovery would cut what the running daemon is writing."""
+    site.ready()
+    copy = tmp_path / "copy"
+    shutil.copytree(site.config.directory, copy, ignore=shutil.ignore_patterns("disk-*"))
+    config = dataclasses.replace(site.config, directory=copy)
+    state = {path: path.stat().st_mtime_ns for disk in config.disks for path in disk.rglob("*")}
+    with pytest.raises(Conflict, match="disk-1 is in use by another vaultd"):
+        open_vault(config, site.clock, SystemDoor())
+    with pytest.raises(Conflict, match="disk-1 is in use by another vaultd"):
+        check_vault(config, SystemDoor(), read_data=False)
+    assert {path: path.stat().st_mtime_ns for disk in config.disks for path in disk.rglob("*")} == state
 
 
 def test_a_missing_or_foreign_key_file_is_named(tmp_path: Path) -> None:

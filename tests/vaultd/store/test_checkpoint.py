@@ -1,10 +1,11 @@
+import errno
 import struct
 
 import msgpack
 import pytest
 from blake3 import blake3
 
-from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, short_hash
+from tests.vaultd.store.fakes import NOW_NS, VAULT, FailingDoor, flip, short_hash
 from vaultd.store.checkpoint import CheckpointHeader, read_newest_checkpoint, verify_checkpoint, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError
@@ -29,6 +30,10 @@ def write(directories, number, rows=ROWS):
 def newest(directories):
     found = read_newest_checkpoint(SystemDoor(), directories, VAULT)
     return found and (found[0].number, list(found[1]))
+
+
+def names(directories):
+    return [sorted(path.name for path in directory.iterdir()) for directory in directories]
 
 
 def test_a_checkpoint_byte_by_byte_on_both_disks(directories):
@@ -108,5 +113,53 @@ def test_a_failed_write_leaves_the_older_one(directories):
     with pytest.raises(RuntimeError):
         write(directories, 2, rows())
     assert newest(directories) == (1, ROWS)
+    assert names(directories) == [["0000000000000001.checkpoint"]] * 2
     write(directories, 2)
+    assert newest(directories) == (2, ROWS)
+
+
+def test_every_call_that_fails_leaves_nothing_half(directories):
+    """Its disk is the journal's too: what a full disk or a crash left must not stay."""
+    write(directories, 1)
+    fail_at = 0
+    door = FailingDoor(errno.ENOSPC)
+    while True:
+        fail_at += 1
+        door.failed = ""
+        door.arm(fail_at)
+        try:
+            write_checkpoint(door, directories, header(2), ROWS)
+        except OSError:
+            assert door.failed
+        if not door.failed:
+            break
+        assert not [name for held in names(directories) for name in held if not name.endswith(".checkpoint")]
+        assert newest(directories) in [(1, ROWS), (2, ROWS)]
+    assert fail_at > 8
+
+
+def test_what_a_crash_left_goes_with_the_next_one(directories):
+    write(directories, 1)
+    for directory in directories:
+        (directory / "0000000000000002.checkpoint.tmp").write_bytes(b"left by a crash")
+        (directory / "notes.tmp").write_bytes(b"not ours")
+    write(directories, 3)
+    assert names(directories) == [["0000000000000001.checkpoint", "0000000000000003.checkpoint", "notes.tmp"]] * 2
+
+
+def test_a_checkpoint_that_does_not_read_back_lets_no_older_one_go(directories):
+    """A disk that lies: it says that it wrote, and holds something else."""
+
+    class Lying(SystemDoor):
+        def pwrite(self, handle, view, offset):
+            data = bytearray(view)
+            if handle.path.parent == directories[1]:
+                data[-1] ^= 1
+            super().pwrite(handle, data, offset)
+
+    write(directories, 1)
+    write(directories, 2)
+    with pytest.raises(FormatError):
+        write_checkpoint(Lying(), directories, header(3), ROWS)
+    assert names(directories) == [["0000000000000001.checkpoint", "0000000000000002.checkpoint"]] * 2
     assert newest(directories) == (2, ROWS)

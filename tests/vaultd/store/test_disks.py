@@ -4,8 +4,8 @@ import pytest
 
 from tests.vaultd.store.fakes import NOW_NS, VAULT, create, flip, make_settings, reopen, short_hash
 from vaultd.store.disk_door import SystemDoor, write_file
-from vaultd.store.disks import create_disk, lock_directory, open_disks
-from vaultd.store.errors import DiskMissing, FormatError, StoreError
+from vaultd.store.disks import create_disk, lock_vault, open_disks
+from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
 
 
 @pytest.fixture
@@ -57,11 +57,25 @@ def test_foreign_doubled_and_damaged_disks_are_refused(paths):
 
 
 def test_a_second_instance_is_refused(tmp_path):
-    lock = lock_directory(tmp_path)
-    with pytest.raises(StoreError, match="another vaultd"):
-        lock_directory(tmp_path)
+    lock = lock_vault(tmp_path, [])
+    with pytest.raises(InUse, match="another vaultd"):
+        lock_vault(tmp_path, [])
     lock.close()
-    lock_directory(tmp_path).close()
+    lock_vault(tmp_path, []).close()
+
+
+def test_another_vault_directory_on_the_same_disks_is_refused(paths, tmp_path):
+    """A copied directory, started as a trial, would cut the open containers of the one that runs."""
+    directories = [tmp_path / "vault", tmp_path / "copy"]
+    for directory in directories:
+        directory.mkdir()
+    lock = lock_vault(directories[0], [*paths, tmp_path / "offline"])
+    for path in paths:
+        with pytest.raises(InUse, match=f"{path} is in use by another vaultd"):
+            lock_vault(directories[1], [path])
+    lock.close()
+    (tmp_path / "link").symlink_to(paths[0])
+    lock_vault(directories[1], [*paths, tmp_path / "link"]).close()
 
 
 def test_a_small_file_is_replaced_whole(tmp_path):

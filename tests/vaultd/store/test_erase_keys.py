@@ -3,10 +3,12 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.vaultd.store.fakes import flip, short_hash
+from tests.vaultd.store.fakes import create, flip, make_settings, short_hash
+from vaultd.store.check import check_store
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+from vaultd.store.findings import Severity
 
 JOB = Owner(OwnerKind.job, b"J" * 16)
 NAME = b"J".hex() * 16
@@ -97,3 +99,35 @@ def test_another_purpose_item_or_owner_does_not_open_it(directories):
             made.unwrap(JOB, "slot", b"s" * 16, bytes(broken))
     with pytest.raises(StoreError):
         made.unwrap(JOB, "slot", b"s" * 16, wrapped[:20])
+
+
+def test_copies_that_differ_are_all_tried_and_none_is_written_over(directories, tmp_path):
+    """Each was good once: what was wrapped under either opens, and the difference is named."""
+    made = keys(directories)
+    first = made.wrap(JOB, "slot", b"s" * 16, b"first")
+    path = directories[1] / f"{NAME}.key"
+    path.unlink()
+    alone = EraseKeys(SystemDoor(), directories[1:])
+    alone.create(JOB)
+    second = alone.wrap(JOB, "slot", b"s" * 16, b"second")
+    (directories[1] / f"{NAME}.key2").unlink()
+    before = {path: path.read_bytes() for directory in directories for path in directory.iterdir()}
+    assert len(set(before.values())) == 2
+    assert made.unwrap(JOB, "slot", b"s" * 16, first) == b"first"
+    assert made.unwrap(JOB, "slot", b"s" * 16, second) == b"second"
+    (finding,) = made.mend()
+    assert (finding.severity, finding.place) == (Severity.damage, str(directories[0] / NAME))
+    assert "different keys" in finding.sentence
+    made.create(JOB)
+    assert {path: path.read_bytes() for directory in directories for path in directory.iterdir()} == before
+
+
+def test_the_check_names_copies_that_differ(tmp_path):
+    settings = make_settings(tmp_path, disks=2)
+    create(settings).close()
+    for number in (0, 1):
+        EraseKeys(SystemDoor(), [tmp_path / f"disk{number}" / "erase-keys"]).create(JOB)
+        (tmp_path / f"disk{number}" / "erase-keys" / f"{NAME}.key2").unlink()
+    (finding,) = check_store(settings, SystemDoor(), read_data=False).findings
+    assert finding.severity is Severity.damage
+    assert "different keys" in finding.sentence

@@ -32,9 +32,10 @@ def command(ctx: click.Context) -> None:
         ("containers", count_text(status.containers)),
         ("connections", count_text(status.connections)),
     ]
-    disks = (
+    disks = [
         (str(disk.number), size_text(disk.free_bytes), size_text(disk.total_bytes), disk.path) for disk in status.disks
-    )
+    ]
+    disks += [("-", "offline", "-", path) for path in status.offline_disks]
     output_of(ctx).show(
         document_of(status),
         lambda: f"{fields_text(fields)}\n\n{table_text(_DISK_COLUMNS, disks, 'No disk is attached.')}",

@@ -1,15 +1,13 @@
 """Safesets: commit, find again, the chain of roots, list."""
 
 from protocol import messages as m
-from protocol.limits import ROOTS_MAX
+from protocol.limits import ROOT_BYTES, ROOTS_MAX
 from vaultd import metrics, offload
 from vaultd.errors import BadRequest
 from vaultd.operations import safesets
 from vaultd.operations.safeset_roots import roots_after
 from vaultd.server import answers
 from vaultd.server.request import Reply, Request
-
-ROOT_BYTES = 360
 
 
 async def commit(request: Request) -> m.SafesetCommitAnswer:

@@ -1,0 +1,59 @@
+"""One of the first two disks is away: it is said wherever an operator looks, and another one can take its place."""
+
+import shutil
+from pathlib import Path
+
+from tests.vaultd.operations.sealing import DATA
+from tests.vaultd.operations.small_site import Site
+from vaultd import metrics
+from vaultd.daemon import serve
+from vaultd.operations import status
+from vaultd.operations.check import check_vault
+from vaultd.operations.vault import close_vault, open_vault
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.disks import create_disk
+
+
+def lose_second_disk(site: Site) -> Path:
+    close_vault(site.vault)
+    lost = site.config.directory / "disk-2"
+    shutil.rmtree(lost)
+    lost.mkdir()
+    return lost
+
+
+def gauge() -> float | None:
+    return metrics.REGISTRY.get_sample_value("vaultd_disks_offline")
+
+
+def test_a_disk_that_is_away_is_found_shown_counted_and_logged(site: Site) -> None:
+    lost = lose_second_disk(site)
+    checked = check_vault(site.config, SystemDoor(), read_data=False).findings
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    for findings in (checked, site.vault.recovery.findings):
+        (sentence,) = [one.sentence for one in findings if one.place == str(lost)]
+        assert "offline" in sentence
+        assert "journal, checkpoints and erase keys are on one disk only" in sentence
+    assert status.vault_status(site.vault, "1", 0).offline_disks == [str(lost)]
+    serve._tell_recovery(site.vault, 0.0)
+    assert gauge() == 1
+
+
+def test_an_empty_directory_takes_its_place_by_hand_and_gets_the_copies(site: Site) -> None:
+    """As docs/operations.md says."""
+    backed_up = site.ready()
+    record = backed_up.sealer.record(DATA, b"x" * 1000)
+    site.upload(backed_up, record)
+    lost = lose_second_disk(site)
+    create_disk(SystemDoor(), lost, site.made.vault_id, 1, site.clock.now_ns())
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    first = site.config.directory / "disk-1"
+    for name in ("journal", "erase-keys"):
+        held = [{path.name: path.read_bytes() for path in (disk / name).iterdir()} for disk in (first, lost)]
+        assert held[0] == held[1] != {}
+    serve._tell_recovery(site.vault, 0.0)
+    assert gauge() == 0
+    close_vault(site.vault)
+    assert list((lost / "checkpoints").iterdir())
+    assert check_vault(site.config, SystemDoor(), read_data=True).findings == []
+    site.vault = open_vault(site.config, site.clock, SystemDoor())

@@ -74,6 +74,10 @@ class ContainerWriter:
     def is_dirty(self) -> bool:
         return self.length != self.acknowledged_length
 
+    @property
+    def rows(self) -> int:
+        return len(self._rows) // DIRECTORY_ROW_BYTES
+
     def append(self, record: bytes | memoryview, row: DirectoryRow) -> None:
         """`row.offset` is `length` as it was before the call."""
         self._put(record)
@@ -92,7 +96,7 @@ class ContainerWriter:
         """Ends the container with directory and trailer, durable; the writer is done afterwards."""
         self._pad()
         directory = encode_directory(self._rows)
-        trailer = Trailer(self.number, self.length, len(directory), len(self._rows) // DIRECTORY_ROW_BYTES)
+        trailer = Trailer(self.number, self.length, len(directory), self.rows)
         self._put(directory)
         self._pad()
         self._put(encode_trailer(trailer))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vaultd.store.container_format import BLOCK_BYTES, ContainerHeader, DirectoryRow, container_path
+from vaultd.store.container_format import BLOCK_BYTES, ROWS_MAX, ContainerHeader, DirectoryRow, container_path
 from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disk, Disks
@@ -106,7 +106,8 @@ class OpenContainers:
 
     def _writer(self, disk: Disk, size_bytes: int) -> ContainerWriter:
         writer = self._writers.get(disk.number) or self._open(disk)
-        if writer.length > BLOCK_BYTES and writer.length + size_bytes > self._settings.container_bytes:
+        is_full = writer.length > BLOCK_BYTES and writer.length + size_bytes > self._settings.container_bytes
+        if is_full or writer.rows >= ROWS_MAX:
             del self._writers[disk.number]
             length = writer.seal()
             self._sealed.append(Touched(writer.number, disk.disk_id, length, is_sealed=True))

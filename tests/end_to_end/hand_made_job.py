@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from blake3 import blake3
+
 from protocol import messages as m
 from tests.vaultd.operations.sealing import DATA, Sealer, agent_fingerprint, job_secret, slot
 from tools.client.session import VaultSession
@@ -57,3 +59,12 @@ async def begin(agent: VaultSession, sealer: Sealer) -> None:
 
 def some_records(sealer: Sealer, count: int, size_bytes: int) -> list[bytes]:
     return [sealer.record(DATA, os.urandom(size_bytes)) for _ in range(count)]
+
+
+async def upload_records(agent: VaultSession, sealer: Sealer, records: list[bytes]) -> None:
+    """One batch; durable when it returns."""
+    cids = b"".join(blake3(record).digest() for record in records)
+    async with agent.call("chunk.upload") as call:
+        await call.send(m.UploadBatch(sealer.run_id, 1, [len(record) for record in records], cids), b"".join(records))
+        await call.end()
+        assert await call.receive(m.UploadDurable) is not None

@@ -6,6 +6,7 @@ id: once the foreign one, once a random one, and the answers are compared letter
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import secrets
@@ -22,7 +23,17 @@ from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 from protocol.methods import METHODS, Direction
 from tests.end_to_end.conftest import Site
+from tests.end_to_end.hand_made_job import (
+    AgentFacts,
+    agent_facts,
+    begin,
+    create_request,
+    make_job,
+    some_records,
+    upload_records,
+)
 from tests.support.trees import write_tree
+from tests.vaultd.operations.sealing import Sealer, slot
 from tools.client.session import Endpoint, VaultSession, connect
 
 RECORD = bytes(200)
@@ -33,12 +44,12 @@ class Facts:
     """Ids of the account whose things are asked for, by kind."""
 
     ids: dict[str, bytes | str] = field(default_factory=dict)
+    agent: AgentFacts | None = None
+    sealer: Sealer | None = None
+    leaf: tuple[bytes, bytes] = (b"", b"")
 
 
 Make = Callable[[Any, Facts], tuple[msgspec.Struct, bytes]]
-DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
-SIGNED = {"definition": DEFINITION, "revision": 1, "creator_key": bytes(32), "signature": bytes(64)}
-NEW_JOB: dict[str, Any] = {"name": "n", **SIGNED, "secret": b""}
 
 
 def make(request: type[msgspec.Struct], /, _raw: bytes = b"", **fixed: Any) -> Callable[[str], Make]:
@@ -59,8 +70,35 @@ def of(kind: str) -> Callable[[Facts], Any]:
 
 
 def keyring_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    slots = [m.SlotUpload(bytes(200), bytes(32))]
-    return m.KeyringCreateRequest(value, secrets.token_bytes(16), 1, 1, bytes(1216), 1, bytes(32), slots), b""
+    keyring_id = secrets.token_bytes(16)
+    slots = [m.SlotUpload(slot(keyring_id), bytes(32))]
+    return m.KeyringCreateRequest(value, keyring_id, 1, 1, bytes(1216), 1, bytes(32), slots), b""
+
+
+def job_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    """On a computer: with a secret that its agent could open."""
+    assert mine.agent is not None
+    return create_request(mine.agent, value, secrets.token_hex(8), secrets.token_bytes(16)), b""
+
+
+def job_id_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    """Under a name that is taken: with a free one, an id that does not exist would make a job."""
+    assert mine.agent is not None
+    return create_request(mine.agent, str(mine.ids["computer"]), str(mine.ids["job"]), value), b""
+
+
+def key_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    """A run key as sealed for the run."""
+    assert mine.sealer is not None
+    sealed_key = dataclasses.replace(mine.sealer, run_id=value).make_sealed_key()
+    return m.RunKeyRequest(value, sealed_key), b""
+
+
+def commit_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    """A root and a payload that are whole, signed, and of the run."""
+    assert mine.sealer is not None
+    payload = mine.sealer.payload(mine.leaf)
+    return m.SafesetCommitRequest(value), mine.sealer.root(mine.leaf, payload, run=value) + payload
 
 
 def run_end(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
@@ -97,13 +135,7 @@ ROWS: dict[str, Row] = {
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
-    "job.create": Row(
-        "administrator",
-        {
-            "computer": make(m.JobCreateRequest, job_id=bytes(range(16)), **NEW_JOB)("computer"),
-            "job_id": make(m.JobCreateRequest, computer=of("computer"), **NEW_JOB)("job_id"),
-        },
-    ),
+    "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
     "job.run": Row(
@@ -137,11 +169,11 @@ ROWS: dict[str, Row] = {
             "root_hash": make(m.RunBeginRequest, job_id=of("job_id"), run_id=lambda _: secrets.token_bytes(16))("base"),
         },
     ),
-    "run.key": Row("agent", {"run_id": make(m.RunKeyRequest, sealed_key=bytes(1230))("run_id")}),
+    "run.key": Row("agent", {"run_id": key_request}),
     "run.end": Row("agent", {"run_id": run_end}),
     "chunk.offer": Row("agent", {"run_id": make(m.ChunkOfferRequest, _raw=bytes(32))("run_id")}),
     "chunk.upload": Row("agent", {"run_id": upload}),
-    "safeset.commit": Row("agent", {"run_id": make(m.SafesetCommitRequest, _raw=bytes(600))("run_id")}),
+    "safeset.commit": Row("agent", {"run_id": commit_request}),
     "safeset.find": Row(
         "agent",
         {
@@ -181,17 +213,8 @@ def test_every_method_has_a_row() -> None:
     assert set(ROWS) == set(METHODS)
     for name, row in ROWS.items():
         names = set(METHODS[name].request.__struct_fields__)
-        covered = set(row.kinds) | {
-            "name",
-            *SIGNED,
-            "secret",
-            "sealed_key",
-            "proof",
-            "sequence",
-            "request",
-            "after",
-            "kind",
-        }
+        covered = set(row.kinds) | {"name", "secret", "sealed_key", "proof", "sequence", "request", "after", "kind"}
+        covered |= {"definition", "revision", "creator_key", "signature"}
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
@@ -227,12 +250,21 @@ def people_endpoint(site: Site, account: str) -> Endpoint:
 
 
 async def collect_facts(site: Site, account: str, session: VaultSession) -> Facts:
-    """Begins a run and opens a restore, so that run and ticket are live ones."""
+    """Begins a run and opens a restore, so that run and ticket are live ones. The run is that of a job whose keys are
+    known here, so that it could commit.
+    """
     facts = Facts({"computer": f"{account}-pc", "job": f"{account}-job"})
     jobs, _ = await session.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
-    facts.ids |= {"job_id": jobs.jobs[0].job_id, "root_hash": jobs.jobs[0].head_hash, "run_id": secrets.token_bytes(16)}
-    begin = m.RunBeginRequest(jobs.jobs[0].job_id, facts.ids["run_id"], None)
-    await session.ask("run.begin", begin, m.RunBeginAnswer)
+    (job,) = [job for job in jobs.jobs if job.name == f"{account}-job"]
+    facts.ids |= {"job_id": job.job_id, "root_hash": job.head_hash}
+    async with connect(people_endpoint(site, account), "test") as people:
+        facts.agent = await agent_facts(people, site.state(f"{account}-pc"), f"{account}-pc")
+        facts.sealer = sealer = await make_job(people, session, facts.agent, f"{account}-pc")
+    await begin(session, sealer)
+    facts.ids["run_id"] = sealer.run_id
+    chunks = some_records(sealer, 2, 1000)
+    facts.leaf = sealer.leaf(chunks)
+    await upload_records(session, sealer, [*chunks, *facts.leaf])
     parameters, _ = await session.ask(
         "restore.parameters", m.RestoreParametersRequest(None, f"{account}-job"), m.RestoreParametersAnswer
     )
@@ -317,10 +349,13 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
         mine = await collect_facts(two, "beta", agent)
         working = {
             "computer.show": {"computer"},
+            "job.create": {"computer"},
             "job.list": {"computer"},
             "job.show": {"computer", "job"},
             "job.run": {"computer", "job"},
             "safeset.list": {"computer", "job"},
+            "run.key": {"run_id"},
+            "safeset.commit": {"run_id"},
             "run.begin": {"job_id"},
             "safeset.find": {"job_id", "root_hash"},
             "safeset.roots": {"job_id"},
@@ -332,6 +367,20 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             for kind in sorted(kinds):
                 answer = await ask(session, name, *ROWS[name].kinds[kind](mine.ids[kind], mine))
                 assert not isinstance(answer, tuple), f"{name} {kind}: {answer}"
+
+
+async def test_a_foreign_job_id_is_not_taken(two: Site) -> None:
+    """A new job under the id of another would be its owner: erase keys are named by it."""
+    async with (
+        connect(agent_endpoint(two, "alpha"), "test") as alpha,
+        connect(people_endpoint(two, "beta"), "test") as people,
+    ):
+        jobs, _ = await alpha.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
+        mine = await agent_facts(people, two.state("beta-pc"), "beta-pc")
+        for job in jobs.jobs:
+            request = create_request(mine, "beta-pc", secrets.token_hex(8), job.job_id)
+            code, sentence, _ = await ask(people, "job.create", request, b"")
+            assert (code, sentence) == ("conflict", f"job_id {job.job_id.hex()} cannot be used")
 
 
 def test_the_other_accounts_programs_see_nothing(two: Site, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_what_was_acknowledged_survives_a_killed_daemon(site: Site, tmp_path: Pa
     assert differences(tree, restored(tmp_path / "new", tree)) == []
 
 
-def test_two_disks_hold_the_journal_twice(tmp_path: Path) -> None:
+def test_two_disks_hold_journal_and_checkpoints_twice(tmp_path: Path) -> None:
     site = Site(tmp_path, disks=2)
     site.start()
     try:
@@ -108,6 +108,7 @@ def test_two_disks_hold_the_journal_twice(tmp_path: Path) -> None:
     finally:
         if site.daemon is not None:
             site.kill()
-    first, second = ({p.name: p.read_bytes() for p in (disk / "journal").iterdir()} for disk in site.disks)
-    assert first == second
+    for name in ("journal", "checkpoints"):
+        first, second = ({p.name: p.read_bytes() for p in (disk / name).iterdir()} for disk in site.disks)
+        assert first == second != {}
     assert site.check().exit_code == 0

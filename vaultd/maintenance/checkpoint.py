@@ -1,4 +1,4 @@
-"""Writes the catalog to a checkpoint now and then, so that a start replays little and two disks hold it whole."""
+"""Writes the catalog to a checkpoint now and then, so that a lost one comes back from it and the journal after it."""
 
 import time
 
@@ -16,7 +16,7 @@ async def keep_checkpoints(vault: Vault) -> None:
 
 
 async def checkpoint_once(vault: Vault) -> None:
-    """A checkpoint only shortens the next start: one that fails is told and tried again later."""
+    """Only a lost catalog needs a checkpoint: one that fails is told and tried again later."""
     begin = time.monotonic()
     try:
         await offload.read(write_checkpoint, vault)

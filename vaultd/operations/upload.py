@@ -23,6 +23,8 @@ from vaultd.store.record_format import HEADER_BYTES, RecordHeader, check_compani
 
 CID_BYTES = 32
 ROOT_PAYLOAD_TYPE = 4
+# IV, cipher text of an empty chunk and tag, by suite: smaller ones cost memory and hold nothing.
+BODY_BYTES_MIN = {1: 16 + 16 + 32, 2: 12 + 9 + 16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ def _verify_record(run: RunFacts, number: int, record: memoryview, declared: byt
 def _check_sealed(run: RunFacts, header: RecordHeader, place: str) -> None:
     if header.type == ROOT_PAYLOAD_TYPE:
         raise BadRequest(f"{place}: type {header.type} is sent with safeset.commit only")
+    if header.body_length < BODY_BYTES_MIN[header.suite]:
+        smallest = f"the smallest of suite {header.suite} has {BODY_BYTES_MIN[header.suite]}"
+        raise BadRequest(f"{place}: body_length {header.body_length} is too small: {smallest}")
     if header.suite < run.minimum_suite:
         raise BadRequest(f"{place}: suite {header.suite} is below the keyring's minimum {run.minimum_suite}")
     if header.key_id not in run.key_ids:

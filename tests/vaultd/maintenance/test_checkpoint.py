@@ -1,4 +1,4 @@
-"""A checkpoint that fails costs a longer start, never the daemon."""
+"""A checkpoint that fails is told and never ends the daemon; commits go on beside it."""
 
 import errno
 import threading

@@ -32,6 +32,16 @@ def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner:
     assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
 
 
+def test_a_job_is_one_entry_of_the_journal(site: Site, owner: tuple[Identity, Agent]) -> None:
+    """So that no crash leaves a job without its secret, its owner's row or its line in the audit."""
+    administrator, agent = owner
+    before = site.vault.store.position.number
+    jobs.create(site.vault, administrator, new_job(agent))
+    (entry,) = [entry for _, _, entry in site.vault.store.replay(before)]
+    tables = sorted(table for table, _, _ in entry.changes)
+    assert tables == ["audit", "job_names", "job_secrets", "jobs", "owners"]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_no_space_and_the_vault_goes_on(
     site: Site, owner: tuple[Identity, Agent], monkeypatch: pytest.MonkeyPatch, number: int

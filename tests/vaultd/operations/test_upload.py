@@ -101,6 +101,18 @@ def test_what_does_not_belong_to_the_run_is_refused_and_named(site: Site) -> Non
         refused(site, backed_up, batch(record), message)
 
 
+@pytest.mark.parametrize(("suite", "smallest"), [(1, 64), (2, 37)])
+def test_a_body_that_can_hold_nothing_is_refused(site: Site, suite: int, smallest: int) -> None:
+    backed_up = site.ready()
+    sealer = backed_up.sealer
+    for size in (0, 1, smallest - 1):
+        ids = (sealer.keyring_id, sealer.key_id, os.urandom(32))
+        record = header(b"SSR1", suite, DATA, ids, size) + bytes(size)
+        refused(site, backed_up, batch(record), f"record 0 of the batch: body_length {size} is too small")
+    ids = (sealer.keyring_id, sealer.key_id, os.urandom(32))
+    site.upload(backed_up, header(b"SSR1", suite, DATA, ids, smallest) + bytes(smallest))
+
+
 def test_keys_of_an_earlier_run_are_not_this_runs(site: Site) -> None:
     backed_up = site.ready()
     old = backed_up.sealer.record(DATA, b"x")

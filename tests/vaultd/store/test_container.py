@@ -18,9 +18,11 @@ from tests.vaultd.store.fakes import (
     make_record,
     make_settings,
     records,
+    reopen,
     short_hash,
     stored,
 )
+from vaultd.store import open_containers
 from vaultd.store.container_format import ContainerHeader, DirectoryRow, decode_padding, padding_length
 from vaultd.store.container_reader import (
     ExpectedRecord,
@@ -260,3 +262,23 @@ def test_damaged_parts_of_a_sealed_container_are_named(tmp_path, name):
     if name != "header":
         with pytest.raises(FormatError, match=name):
             read_directory(SystemDoor(), path, length)
+
+
+def test_a_container_is_sealed_when_it_has_so_many_rows(tmp_path, monkeypatch):
+    """Its directory is held in memory, so tiny records must not make it endless."""
+    assert open_containers.RECORDS_MAX == 65_536
+    monkeypatch.setattr(open_containers, "RECORDS_MAX", 8)
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(*range(5), size=8))
+    store.commit()
+    store.close()
+    store = reopen(settings)
+    store.append(0, records(*range(5, 20), size=8))
+    store.commit()
+    found = [store.locate(KEYRING, [make_id(seed)])[0].container for seed in range(20)]
+    assert [found.count(number) for number in (1, 2, 3)] == [8, 8, 4]
+    for number in (1, 2):
+        path = tmp_path / "disk0" / "containers" / "0000" / f"{number:012x}.container"
+        assert len(read_directory(SystemDoor(), path, path.stat().st_size)) == 8
+    store.close()

@@ -149,7 +149,7 @@ class ManifestWriter:
         extras: bytes | None = None,
         content_bytes: int = 0,
     ) -> None:
-        """One path, with pack_prefix's and pack_extras's bytes; `content_bytes` is its size, for the rows above.
+        """One path, with the bytes of an EntryPacker; `content_bytes` is its size, for the rows above.
 
         ValueError when it is out of order, EntryTooLarge when no block can hold it; the writer is as before then.
         """

@@ -11,6 +11,7 @@ import trio
 
 from protocol.errors import RemoteProtocolError
 from protocol.messages import AgentJobsAnswer, AgentJobsRequest
+from tools.agent.allocator import reuse_freed_memory
 from tools.agent.batch import Batch
 from tools.agent.budget import ByteBudget
 from tools.agent.feed import Feed
@@ -68,6 +69,7 @@ class Pipeline:
         self._budget = ByteBudget(memory_budget_bytes)
 
     async def run(self) -> Sent:
+        reuse_freed_memory()
         async with trio.open_nursery() as nursery:
             upload = Upload(self._session, self._run_id, self._budget, nursery)
             sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget)

@@ -195,7 +195,9 @@ class ManifestWriter:
         named = [extent[0] for extent in extents]
         tails = [pack(offset) + pack(length) for _, offset, length in extents]
         lead = (_ELEVEN if extras is None else _TWELVE) + prefix + self._packer.pack_array_header(3 * len(named))
-        fixed_bytes = len(lead) + sum(map(len, tails)) + len(extras or b"")
+        fixed_bytes = len(lead) + len(extras or b"")
+        for tail in tails:
+            fixed_bytes += len(tail)
         leaf = self._leaf
         if not leaf.has_room_for(fixed_bytes, named):
             if fixed_bytes + 3 * len(named) > LEAF_BYTES_MAX:

@@ -212,18 +212,33 @@ class Scanner:
     def _read_large(
         self, descriptor: int, sizeless_bytes_max: int | None = None
     ) -> Generator[bool, None, _Content]:
-        for attempt in range(ATTEMPTS_MAX):
-            large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max)
-            extents: list[Extent] = []
-            for chunk in large:
-                extents.append(Extent(chunk, 0, chunk.size_bytes))
-                self._batch.add_chunks([chunk])
-                if self._batch.is_full:
-                    yield True
-            self.figures.bytes_read += large.size_bytes
-            if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
-                break
+        before_bytes = self.figures.protected_bytes
+        try:
+            for attempt in range(ATTEMPTS_MAX):
+                large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max)
+                extents = yield from self._hand_over(large, before_bytes)
+                self.figures.bytes_read += large.size_bytes
+                if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
+                    break
+        finally:
+            self.figures.protected_bytes = before_bytes
         return _Content(large.hash, extents, large.status, large.size_bytes, large.is_changed)
+
+    def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, list[Extent]]:
+        """What was read counts as protected until the file itself does, so that whoever waits sees it move; not where
+        other names of the file may have counted already."""
+        figures = self.figures
+        extents: list[Extent] = []
+        handed_bytes = 0
+        for chunk in large:
+            extents.append(Extent(chunk, 0, chunk.size_bytes))
+            self._batch.add_chunks([chunk])
+            handed_bytes += chunk.size_bytes
+            if large.status.st_nlink == 1:
+                figures.protected_bytes = max(figures.protected_bytes, before_bytes + handed_bytes)
+            if self._batch.is_full:
+                yield True
+        return extents
 
     def _share(self, hash: bytes, extents: Extents) -> None:
         self._shared[hash] = extents

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +43,10 @@ CREATE TABLE rows (
 """
 _CONTENTS = "CREATE INDEX IF NOT EXISTS contents ON rows (hash) WHERE hash IS NOT NULL"
 _COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, extras, checksum"
+_INSERT = f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES "
+_PLACES = "(?,?,?,?,?,?,?,?,?,?)"
+# Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
+_WRITTEN_ROWS = 64
 
 
 class CachedRow(NamedTuple):
@@ -188,13 +192,16 @@ class Cache:
             # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
             self._writer.execute("DROP INDEX IF EXISTS contents")
 
-    def change(self, rows: Iterable[CachedRow], gone: Iterable[bytes]) -> None:
+    def change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
         """Keeps new rows and removes keys that are no more, inside the run's transaction."""
         self._writer.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in gone))
-        self._writer.executemany(
-            f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES (?,?,?,?,?,?,?,?,?,?)",
-            [(*row, _hash_number(row.prefix, len(row.prefix) - _HASH_BYTES) if row.extents else None) for row in rows],
-        )
+        for start in range(0, len(rows), _WRITTEN_ROWS):
+            part = rows[start : start + _WRITTEN_ROWS]
+            values: list[object] = []
+            for row in part:
+                values += row
+                values.append(_hash_number(row.prefix, len(row.prefix) - _HASH_BYTES) if row.extents else None)
+            self._writer.execute(_INSERT + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
         """The cache belongs to this safeset from now on."""

@@ -38,7 +38,7 @@ class Feed:
             if isinstance(row, bytes):
                 self._write_known(self._base_row(row))
                 continue
-            extents = [(c.id if isinstance(c, PendingChunk) else c, offset, length) for c, offset, length in row.extents]
+            extents = [(c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in row.extents]
             if self._write(row.path, row.prefix, extents, row.extras, row.content_bytes):
                 changed.append(_cached(row, extents))
             else:

@@ -261,8 +261,9 @@ class Scanner:
             rows.append(row)
             return len(rows) >= BATCH_ROWS
         self._waiting.append(row)
-        if len(self._waiting) >= WAITING_ROWS_MAX:
-            self._end_bundle()
+        if len(self._waiting) < WAITING_ROWS_MAX:
+            return False
+        self._end_bundle()
         return self._batch.is_full
 
     def _finish_bundles(self, ended: list[PendingChunk]) -> None:

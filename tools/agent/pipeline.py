@@ -23,7 +23,7 @@ from tools.client.manifest_writer import WrittenManifest
 from tools.client.offload import compute, read
 from tools.client.session import VaultSession
 
-MEMORY_BUDGET_BYTES = 96 * 1024 * 1024
+MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 # Well below the time after which the vault ends an idle connection.
 KEEP_ALIVE_SECONDS = 60.0
 # Batches between scan and manifest: each holds at most some thousand rows beside contents that the budget counts.

@@ -86,7 +86,7 @@ class ChunkStore:
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
         self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
         self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
-        self._has_damage = False
+        self._damage_met = 0
         self._broken = ""
 
     @classmethod
@@ -135,9 +135,9 @@ class ChunkStore:
         return bool(self._broken)
 
     @property
-    def has_damage(self) -> bool:
-        """Whether a record was found damaged since the store was opened: what was seen whole may not be any more."""
-        return self._has_damage
+    def damage_met(self) -> int:
+        """Records found damaged since the store was opened: what was seen whole at another count may not be so."""
+        return self._damage_met
 
     def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
@@ -220,7 +220,7 @@ class ChunkStore:
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
         present = self._index.present(keyring_id, set(ids))
-        return [id_ not in present for id_ in ids]
+        return [id_ not in present or id_ in self._damaged for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         return self._index.lookup(keyring_id, ids)
@@ -245,9 +245,9 @@ class ChunkStore:
             raise RecordDamaged(sentence) from error
 
     def _note_damage(self, id_: bytes, location: Location) -> None:
-        self._has_damage = True
-        if not location.is_damaged:
+        if not location.is_damaged and id_ not in self._damaged:
             self._damaged[id_] = location
+            self._damage_met += 1
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -290,8 +290,9 @@ class ChunkStore:
         superseding: set[tuple[bytes, bytes]] = set()
         for keyring_id, by_id in wanted.items():
             held = self._index.held(keyring_id, by_id)
-            new += [record for id_, record in by_id.items() if not held.get(id_)]
-            superseding |= {(keyring_id, id_) for id_, is_whole in held.items() if not is_whole}
+            damaged = {id_ for id_, is_whole in held.items() if not is_whole or id_ in self._damaged}
+            new += [record for id_, record in by_id.items() if id_ not in held or id_ in damaged]
+            superseding |= {(keyring_id, id_) for id_ in damaged}
         return new, superseding
 
     def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:

@@ -17,7 +17,7 @@ from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories
+from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
@@ -113,6 +113,7 @@ class ChunkStore:
         `catalog` is what the catalog has applied: the journal must hold it too, and is not cut where it does not.
         """
         _check_settings(settings)
+        take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns())
         disks = open_disks(door, settings.disk_paths, settings.vault_id)
         sync_directories(door, disks)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)

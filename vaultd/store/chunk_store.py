@@ -7,6 +7,7 @@ in any.
 """
 
 import errno
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from vaultd.store.open_containers import ContainerSettings, OpenContainers, Stor
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
+_DAMAGED_MAX = 10_000  # notes between two commits; one that is dropped is made again by the next read
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
 
 
@@ -85,7 +87,7 @@ class ChunkStore:
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
         self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
-        self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
+        self._damaged: deque[tuple[bytes, Location]] = deque(maxlen=_DAMAGED_MAX)  # ids, noted by readers
         self._has_damage = False
         self._broken = ""
 
@@ -212,7 +214,7 @@ class ChunkStore:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-            damaged = list(self._damaged.items())
+            damaged = [self._damaged.popleft() for _ in range(len(self._damaged))]
             if touched or payloads or damaged:
                 self._apply(touched, first_entry, damaged)
         return self._journal.position
@@ -247,7 +249,7 @@ class ChunkStore:
     def _note_damage(self, id_: bytes, location: Location) -> None:
         self._has_damage = True
         if not location.is_damaged:
-            self._damaged[id_] = location
+            self._damaged.append((id_, location))
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -306,8 +308,6 @@ class ChunkStore:
         self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
         self._pending.clear()
         self._superseding.clear()
-        for id_, _ in damaged:
-            self._damaged.pop(id_, None)
 
     def _writable(self) -> OpenContainers:
         if self._broken:

@@ -1,38 +1,123 @@
-"""One budget of receive memory for the whole process, shared fairly: by account, then by the account's streams.
+"""One budget of receive memory for the whole process, shared fairly by account.
 
-Invariant: the windows of all registered streams together stay within the budget, or within the least window times their
-number where that is more. A window that shrinks is not taken back: it is only not filled up again.
+One half is promised ahead, as windows: by account, then by the account's streams. The other half is for frames that are
+larger than their stream's window: such a frame waits until it is admitted whole; the account that has least goes first.
+
+Invariants: the windows of all streams stay within the first half, or the least window each where that is more. What
+admitted frames need above the least window stays within the second half, or is one frame. So what arrived and was not
+let go stays within the budget, and one least window for each stream beyond.
 """
 
 from collections import Counter
 from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol
 
-from protocol.limits import BULK_WINDOW_BYTES_MAX, BULK_WINDOW_BYTES_MIN, RECEIVE_BUDGET_BYTES
+from protocol.limits import BULK_WINDOW_BYTES_MAX, BULK_WINDOW_BYTES_MIN, FRAME_SECONDS, RECEIVE_BUDGET_BYTES
+
+
+class Receiver(Protocol):
+    def refill(self) -> None:
+        """A frame may come that had to wait."""
+
+    def give_up_slow_frame(self) -> None:
+        """Others wait, and a frame was admitted long ago: end the request if the frame is still not here."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    account: bytes
+    receiver: Receiver
+    promised_bytes: int = BULK_WINDOW_BYTES_MIN
+    wanted_bytes: int = 0  # of a frame that is not admitted yet, above the least window
+    admitted_bytes: int = 0  # of one that is
+    is_late: bool = False  # it was admitted before the last look at slow frames
 
 
 class ByteBudget:
     def __init__(self, total_bytes: int = RECEIVE_BUDGET_BYTES) -> None:
-        self._total_bytes = total_bytes
-        self._accounts: dict[Hashable, bytes] = {}
-        self._streams: Counter[bytes] = Counter()
+        self._look_again_seconds = 0.0
+        self._ahead_bytes = total_bytes // 2
+        self._frames_bytes = total_bytes - self._ahead_bytes
+        self._streams: dict[Hashable, _Stream] = {}
+        self._counts: Counter[bytes] = Counter()  # streams of an account
+        self._admitted: Counter[bytes] = Counter()  # bytes of an account's admitted frames
+        self._promised_bytes = 0
+        self._waiting: dict[Hashable, _Stream] = {}
 
-    def register(self, stream: Hashable, account: bytes) -> None:
-        if stream in self._accounts:
+    def register(self, stream: Hashable, account: bytes, receiver: Receiver) -> None:
+        if stream in self._streams:
             raise ValueError(f"The stream {stream} is registered already.")
-        self._accounts[stream] = account
-        self._streams[account] += 1
+        entry = self._streams[stream] = _Stream(account, receiver)
+        self._counts[account] += 1
+        self._promised_bytes += entry.promised_bytes
 
     def unregister(self, stream: Hashable) -> None:
         """A stream that is not registered is no error: a connection ends for more than one reason."""
-        account = self._accounts.pop(stream, None)
-        if account is None:
+        entry = self._streams.get(stream)
+        if entry is None:
             return
-        self._streams[account] -= 1
-        if not self._streams[account]:
-            del self._streams[account]
+        self._waiting.pop(stream, None)
+        self._promised_bytes -= entry.promised_bytes
+        self._counts[entry.account] -= 1
+        if not self._counts[entry.account]:
+            del self._counts[entry.account]
+        self.give_back(stream)
+        del self._streams[stream]
 
-    def window(self, stream: Hashable) -> int:
-        """How many bytes this stream may have in flight and untaken, now."""
-        account = self._accounts[stream]
-        share = self._total_bytes // len(self._streams) // self._streams[account]
-        return max(BULK_WINDOW_BYTES_MIN, min(BULK_WINDOW_BYTES_MAX, share))
+    def window(self, stream: Hashable, outstanding_bytes: int) -> int:
+        """How much the stream may have promised, in flight and not let go, now; it has `outstanding_bytes` of that.
+
+        A share that shrinks is not taken back, it is only not filled up: it counts until it was used.
+        """
+        entry = self._streams[stream]
+        share = self._ahead_bytes // len(self._counts) // self._counts[entry.account]
+        room = entry.promised_bytes + self._ahead_bytes - self._promised_bytes
+        window = max(BULK_WINDOW_BYTES_MIN, min(BULK_WINDOW_BYTES_MAX, share, room))
+        promised = max(window, min(outstanding_bytes, entry.promised_bytes))
+        self._promised_bytes += promised - entry.promised_bytes
+        entry.promised_bytes = promised
+        return window
+
+    def admit(self, stream: Hashable, frame_bytes: int) -> bool:
+        """Whether a frame that is larger than the window may come whole; if not, its `refill` is called then."""
+        entry = self._streams[stream]
+        if not entry.admitted_bytes:
+            entry.wanted_bytes = frame_bytes - BULK_WINDOW_BYTES_MIN
+            self._waiting[stream] = entry
+            self._admit_waiting()
+        return entry.admitted_bytes > 0
+
+    def give_back(self, stream: Hashable) -> None:
+        """The frame that was admitted is held no more."""
+        entry = self._streams[stream]
+        self._admitted[entry.account] -= entry.admitted_bytes
+        entry.admitted_bytes = 0
+        if not self._admitted[entry.account]:
+            del self._admitted[entry.account]
+        self._admit_waiting()
+
+    def give_up_slow_frames(self, now_seconds: float) -> None:
+        """To be called now and then: nobody keeps the others waiting by sending a large frame slowly, or not at all."""
+        if not self._waiting or now_seconds < self._look_again_seconds:
+            return
+        self._look_again_seconds = now_seconds + FRAME_SECONDS
+        for entry in [entry for entry in self._streams.values() if entry.admitted_bytes]:
+            if entry.is_late:
+                entry.receiver.give_up_slow_frame()
+            entry.is_late = True
+
+    def _admit_waiting(self) -> None:
+        while fitting := [stream for stream, entry in self._waiting.items() if self._fits(entry)]:
+            entry = self._waiting.pop(min(fitting, key=lambda one: self._admitted[self._waiting[one].account]))
+            entry.admitted_bytes = entry.wanted_bytes
+            entry.is_late = False
+            self._admitted[entry.account] += entry.admitted_bytes
+            entry.receiver.refill()
+
+    def _fits(self, entry: _Stream) -> bool:
+        """An account has its part of the room, or one frame; one frame is always let in, however large."""
+        own, all_ = self._admitted[entry.account], self._admitted.total()
+        if all_ and all_ + entry.wanted_bytes > self._frames_bytes:
+            return False
+        return not own or own + entry.wanted_bytes <= self._frames_bytes // max(1, len(self._counts))

@@ -5,13 +5,13 @@ from typing import TypeVar
 
 import msgspec
 
-from protocol import limits
 from protocol.channel import Channel
 from protocol.codec import decode, encode
 from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, RemoteProtocolError
 from protocol.exchange import CONTENT_TYPE
 from protocol.framing import ERROR, MESSAGE, BytesLike, Frame, encode_frame
 from protocol.messages import ErrorMessage
+from protocol.methods import request_limits
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -41,7 +41,7 @@ class Call:
             raise LocalProtocolError(f"The call {self.method} is closed.")
         header = encode(message)
         pieces = encode_frame(MESSAGE, header, raw)
-        _check_lengths(len(header), sum(memoryview(piece).nbytes for piece in pieces[1:]))
+        self._check_lengths(len(header), sum(memoryview(piece).nbytes for piece in pieces[1:]))
         if self._channel is None:
             self._channel = await self._open_channel(self.method)
         try:
@@ -71,6 +71,13 @@ class Call:
             self._channel.close()
         self._closed = True
 
+    def _check_lengths(self, header_bytes: int, raw_bytes: int) -> None:
+        """What the vault would refuse is not sent."""
+        try:
+            request_limits(self.method, signed_in=True).check(header_bytes, raw_bytes)
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(error.message) from None
+
     def _opened(self) -> Channel:
         if self._channel is None or self._closed:
             raise LocalProtocolError(f"The call {self.method} is not open.")
@@ -87,15 +94,6 @@ class Call:
             if frame.kind == ERROR:
                 return _error_of(frame)
         return None
-
-
-def _check_lengths(header_bytes: int, raw_bytes: int) -> None:
-    if header_bytes > limits.FRAME_HEADER_BYTES_MAX:
-        raise LocalProtocolError(
-            f"A frame has header_length {header_bytes}; the limit is {limits.FRAME_HEADER_BYTES_MAX} bytes."
-        )
-    if raw_bytes > limits.FRAME_RAW_BYTES_MAX:
-        raise LocalProtocolError(f"A frame has raw_length {raw_bytes}; the limit is {limits.FRAME_RAW_BYTES_MAX}.")
 
 
 def _error_of(frame: Frame) -> RemoteProtocolError:

@@ -1,31 +1,35 @@
 """One request on one HTTP/2 stream, either side: frames in, frames out, and credit for what was taken.
 
-Runtime-free: waiting comes in as a Pulse. Invariant: received bytes are granted back only when somebody takes their
-frame, or waits for the frame that they are a part of; so an untaken stream holds at most its window, and a frame may
-be larger than that.
+Runtime-free: waiting comes in as a Pulse. Invariants: received bytes are granted back only when somebody takes their
+frame, and where the credit says so only when it is let go; so a stream holds at most its window. The window grows to
+the size of a frame only while somebody waits for it.
 """
 
 from collections.abc import Callable, Sequence
 
-from protocol.errors import ConnectionLost, RemoteProtocolError
+from protocol.credit import Credit
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from protocol.framing import BytesLike, Frame, FrameLimits, FrameReader
 from protocol.http2 import CANCEL
+from protocol.limits import FRAME_SECONDS
 from protocol.link import Link, Pulse
 
 
 class Channel:
-    def __init__(self, link: Link, stream_id: int, pulse: Pulse, limits: FrameLimits) -> None:
+    def __init__(self, link: Link, stream_id: int, pulse: Pulse, limits: FrameLimits, credit: Credit | None) -> None:
+        """Without `credit` the stream keeps the window that it began with."""
         self.link = link
         self.stream_id = stream_id
         self.response: ResponseReceived | None = None
-        self.window_bytes: Callable[[], int] | None = None
         self.waits_to_send = False
         self.is_gone = False
         self.on_gone: Callable[[], None] | None = None
         self._pulse = pulse
         self._reader = FrameReader(limits)
+        self._credit = credit
         self._untaken_bytes = 0
+        self._held_bytes = 0  # taken and not let go
         self._wanted = False
         self._ended = False
         self._error: RemoteProtocolError | None = None
@@ -55,8 +59,11 @@ class Channel:
                 self._reader.feed(data)
             except RemoteProtocolError as error:
                 self._error = error
-        if self._error is not None or (self._wanted and not self._reader.has_frame):
-            self._grant(self._untaken_bytes)
+        if self._error is not None:
+            discarded_bytes, self._untaken_bytes = self._untaken_bytes, 0
+            self._grant(discarded_bytes)
+        elif self._wanted and not self._reader.has_frame:
+            self.refill()
         if self._error is not None or self._reader.has_frame:
             self._pulse.beat()
 
@@ -89,11 +96,11 @@ class Channel:
         return self._ended
 
     async def take_frame(self) -> Frame | None:
-        """The next frame; None at the end. Whoever takes it owns its bytes."""
+        """The next frame; None at the end. Whoever takes it owns its bytes, and where they are held lets them go."""
         while True:
             frame = self._reader.next_frame()
             if frame is not None:
-                self._grant(min(self._untaken_bytes, frame.wire_bytes))
+                self._take(frame)
                 return frame
             if self._error is not None:
                 raise self._error
@@ -101,6 +108,27 @@ class Channel:
                 self._reader.end()
                 return None
             await self._wait_for_more()
+
+    def let_go(self, frame: Frame) -> None:
+        """Nobody holds the bytes of this taken frame any more: the peer may send as many."""
+        if self._credit is not None and self._credit.is_held:
+            self._held_bytes -= frame.wire_bytes
+            self._credit.let_go()
+            self._grant(frame.wire_bytes)
+
+    def refill(self) -> None:
+        """Promise the peer what the stream may have now."""
+        self._grant(0)
+
+    def give_up_slow_frame(self) -> None:
+        """End the request if it still waits for the frame that was admitted, not if somebody holds it."""
+        if self._wanted and not self._held_bytes and self._error is None:
+            self._error = RemoteProtocolError(
+                ErrorCode.throttled,
+                f"A frame took longer than {FRAME_SECONDS} seconds while other uploads waited.",
+                "Send smaller frames, or later.",
+            )
+            self._pulse.beat()
 
     def take_what_came(self) -> Frame | None:
         """A frame that is here already, without waiting."""
@@ -145,19 +173,31 @@ class Channel:
 
     # Private
 
+    def _take(self, frame: Frame) -> None:
+        count = min(self._untaken_bytes, frame.wire_bytes)
+        self._untaken_bytes -= count
+        if self._credit is not None and self._credit.is_held:
+            self._held_bytes += frame.wire_bytes
+        else:
+            self._grant(count)
+
     async def _wait_for_more(self) -> None:
         self._wanted = True
         try:
-            self._grant(self._untaken_bytes)
+            self.refill()
             await self._pulse.wait(float("inf"))
         finally:
             self._wanted = False
 
     def _grant(self, count: int) -> None:
-        self._untaken_bytes -= count
+        """`count` received bytes are kept no more; the window is set to what it may be then."""
         if self.is_gone:
             return
-        if self.window_bytes is not None:
-            self.link.http2.set_window(self.stream_id, self.window_bytes())
-        self.link.http2.grant(self.stream_id, count)
+        http2 = self.link.http2
+        if self._credit is not None:
+            frame_bytes, missing_bytes = self._reader.awaited if self._wanted else (0, 0)
+            outstanding_bytes = http2.outstanding(self.stream_id) - count
+            window_bytes = self._credit.window_bytes(outstanding_bytes, self._held_bytes, frame_bytes)
+            http2.set_window(self.stream_id, window_bytes, missing_bytes)
+        http2.grant(self.stream_id, count)
         self.link.wake()

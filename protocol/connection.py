@@ -1,7 +1,6 @@
 """One connection of either side above its bytes: its channels, its patience, its end. Runtime-free."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -10,14 +9,15 @@ from protocol import framing, limits
 from protocol.byte_budget import ByteBudget
 from protocol.call import Call
 from protocol.channel import Channel
+from protocol.credit import Credit, FixedCredit, SharedCredit
 from protocol.errors import ConnectionClosed, ConnectionLost, LocalProtocolError
 from protocol.events import ConnectionEnded, Event, RequestReceived, SettingsReceived
-from protocol.exchange import CONTENT_TYPE, PATH_PREFIX, Exchange, PeerIdentity
+from protocol.exchange import CONTENT_TYPE, PATH_PREFIX, Exchange, PeerIdentity, method_of
 from protocol.framing import BytesLike
-from protocol.http2 import Http2Connection
+from protocol.http2 import REFUSED_STREAM, Http2Connection
 from protocol.link import Driver
 from protocol.liveness import Liveness
-from protocol.methods import METHODS, Direction
+from protocol.methods import METHODS, Direction, request_limits
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -42,8 +42,9 @@ class Connection:
             channel.on_failure(self.failure)
         self._driver.stop()
 
-    def enter(self, stream_id: int, frame_limits: framing.FrameLimits) -> Channel:
-        channel = self._channels[stream_id] = Channel(self, stream_id, self._driver.new_pulse(), frame_limits)
+    def enter(self, stream_id: int, frame_limits: framing.FrameLimits, credit: Credit | None) -> Channel:
+        channel = Channel(self, stream_id, self._driver.new_pulse(), frame_limits, credit)
+        self._channels[stream_id] = channel
         self._liveness.on_requests(len(self._channels), self._driver.now_seconds())
         return channel
 
@@ -113,25 +114,35 @@ class ServerConnection(Connection):
         self.http2.widen()
         self.wake()
 
+    def on_silence(self) -> None:
+        """Uploads that wait are silent, so this is when others are asked whether they keep them waiting."""
+        self._budget.give_up_slow_frames(self._driver.now_seconds())
+        super().on_silence()
+
     def leave(self, stream_id: int) -> None:
         super().leave(stream_id)
         self._budget.unregister((self, stream_id))
 
     def _on_request(self, request: RequestReceived) -> None:
-        frame_limits = framing.OPEN_LIMITS if self._account is None else framing.SIGNED_IN_LIMITS
-        channel = self.enter(request.stream_id, frame_limits)
-        exchange = Exchange(request, channel, self)
-        if self._account is not None:
-            channel.window_bytes = self._window(exchange, self._account)
-        self._start(exchange, channel)
+        # Handlers of streams that were reset still hold what they took, though HTTP/2 counts those streams no more.
+        if len(self._channels) >= 2 * (limits.STREAMS_OPEN if self._account is None else limits.STREAMS_SIGNED_IN):
+            self.http2.reset(request.stream_id, REFUSED_STREAM)
+            self.http2.forget(request.stream_id)
+            return
+        method = method_of(request)
+        frame_limits = request_limits(method, signed_in=self._account is not None)
+        credit = self._credit(request.stream_id, method, frame_limits)
+        channel = self.enter(request.stream_id, frame_limits, credit)
+        if isinstance(credit, SharedCredit):
+            self._budget.register(credit.stream, self._account or b"", channel)
+        self._start(Exchange(request, method, channel, self), channel)
 
-    def _window(self, exchange: Exchange, account: bytes) -> Callable[[], int]:
-        method = METHODS.get(exchange.method)
-        if method is None or method.direction is not Direction.upload:
-            return lambda: limits.STREAM_WINDOW_BYTES
-        key = (self, exchange.stream_id)
-        self._budget.register(key, account)
-        return partial(self._budget.window, key)
+    def _credit(self, stream_id: int, method: str, frame_limits: framing.FrameLimits) -> Credit | None:
+        if self._account is None:
+            return None
+        if method in METHODS and METHODS[method].direction is Direction.upload:
+            return SharedCredit(self._budget, (self, stream_id))
+        return FixedCredit(min(limits.STREAM_WINDOW_BYTES, max(limits.H2_WINDOW_BYTES_OPEN, frame_limits.frame_bytes)))
 
 
 class ClientConnection(Connection):
@@ -145,7 +156,7 @@ class ClientConnection(Connection):
         self.http2.widen()
 
     def call(self, method: str) -> Call:
-        return Call(method, self._open_channel)
+        return Call(method, self.open_channel)
 
     async def ask(
         self, method: str, message: msgspec.Struct, answer_type: type[T], raw: BytesLike | Iterable[BytesLike] = ()
@@ -170,7 +181,7 @@ class ClientConnection(Connection):
     def _on_settings(self) -> None:
         self._changed.beat()
 
-    async def _open_channel(self, method: str) -> Channel:
+    async def open_channel(self, method: str) -> Channel:
         while self.failure is None and not self.http2.can_open_stream():
             await self._changed.wait(float("inf"))
         if self.failure is not None:
@@ -184,8 +195,6 @@ class ClientConnection(Connection):
                 ("content-type", CONTENT_TYPE),
             ]
         )
-        channel = self.enter(stream_id, framing.ANSWER_LIMITS)
         bulk = method in METHODS and METHODS[method].direction is Direction.download
-        window_bytes = limits.BULK_WINDOW_BYTES_MAX if bulk else limits.STREAM_WINDOW_BYTES
-        channel.window_bytes = lambda: window_bytes
-        return channel
+        credit = FixedCredit(limits.BULK_WINDOW_BYTES_MAX if bulk else limits.STREAM_WINDOW_BYTES)
+        return self.enter(stream_id, framing.ANSWER_LIMITS, credit)

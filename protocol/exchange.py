@@ -28,15 +28,20 @@ class PeerIdentity:
     address: str
 
 
-class Exchange:
-    """`connection` is the ServerConnection; `method` is the path after /v1/ of a POST, else empty."""
+def method_of(request: RequestReceived) -> str:
+    """The path after /v1/ of a POST, else empty."""
+    is_call = request.method == "POST" and request.path.startswith(PATH_PREFIX)
+    return request.path.removeprefix(PATH_PREFIX) if is_call else ""
 
-    def __init__(self, request: RequestReceived, channel: Channel, connection: Any) -> None:
+
+class Exchange:
+    """`connection` is the ServerConnection; `method` is what `method_of` says."""
+
+    def __init__(self, request: RequestReceived, method: str, channel: Channel, connection: Any) -> None:
         self.http_method = request.method
         self.path = request.path
         self.headers = request.headers
-        is_call = request.method == "POST" and request.path.startswith(PATH_PREFIX)
-        self.method = request.path.removeprefix(PATH_PREFIX) if is_call else ""
+        self.method = method
         self.connection = connection
         self.stream_id = channel.stream_id
         self._channel = channel
@@ -49,11 +54,15 @@ class Exchange:
         return peer
 
     async def receive_frame(self) -> Frame | None:
-        """The next frame of the request, None at its end; its `raw` belongs to the caller."""
+        """The next frame of the request, None at its end. One of an upload counts until it was given to `let_go`."""
         frame = await self._channel.take_frame()
         if frame is not None and frame.kind != MESSAGE:
             raise RemoteProtocolError(ErrorCode.bad_request, "A request holds a frame of kind 2 (error).")
         return frame
+
+    def let_go(self, frame: Frame) -> None:
+        """Nobody holds this frame of an upload any more, nor a view of it: the peer may send as much."""
+        self._channel.let_go(frame)
 
     async def send_message(self, message: msgspec.Struct, raw: BytesLike | Iterable[BytesLike] = ()) -> None:
         """Queues the whole frame; it waits for the frame before. `raw` must not be changed afterwards."""

@@ -10,13 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.limits import (
-    ANSWER_HEADER_BYTES_MAX,
-    FRAME_HEADER_BYTES_MAX,
-    FRAME_RAW_BYTES_MAX,
-    OPEN_HEADER_BYTES_MAX,
-    OPEN_RAW_BYTES_MAX,
-)
+from protocol.limits import ANSWER_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX, SMALL_HEADER_BYTES_MAX
 
 BytesLike = bytes | bytearray | memoryview
 
@@ -38,13 +32,29 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
+    """The largest parts of a frame; `of` is what has them, for people."""
+
     header_bytes: int
     raw_bytes: int
+    of: str
+
+    @property
+    def frame_bytes(self) -> int:
+        return PREFIX.size + self.header_bytes + self.raw_bytes
+
+    def check(self, header_length: int, raw_length: int) -> None:
+        """Raises too_large with the length and the limit."""
+        self._check("header_length", header_length, self.header_bytes)
+        self._check("raw_length", raw_length, self.raw_bytes)
+
+    def _check(self, field: str, length: int, limit: int) -> None:
+        if length > limit:
+            raise _bad(ErrorCode.too_large, f"A frame has {field} {length}; the limit of {self.of} is {limit} bytes.")
 
 
-OPEN_LIMITS = FrameLimits(OPEN_HEADER_BYTES_MAX, OPEN_RAW_BYTES_MAX)
-SIGNED_IN_LIMITS = FrameLimits(FRAME_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX)
-ANSWER_LIMITS = FrameLimits(ANSWER_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX)
+ANSWER_LIMITS = FrameLimits(ANSWER_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX, "an answer")
+# Of a request that will be refused whatever it holds: no such method, or not before sign-in.
+REFUSED_LIMITS = FrameLimits(SMALL_HEADER_BYTES_MAX, 0, "this method")
 
 
 def encode_frame(kind: int, header: bytes, raw_pieces: BytesLike | Iterable[BytesLike] = ()) -> list[BytesLike]:
@@ -57,10 +67,10 @@ def encode_frame(kind: int, header: bytes, raw_pieces: BytesLike | Iterable[Byte
 
 
 class FrameReader:
-    """Bytes in any pieces in, whole frames out. `limits` may be widened between frames, at sign-in."""
+    """Bytes in any pieces in, whole frames out."""
 
-    def __init__(self, limits: FrameLimits = SIGNED_IN_LIMITS) -> None:
-        self.limits = limits
+    def __init__(self, limits: FrameLimits) -> None:
+        self._limits = limits
         self._prefix = bytearray()
         self._kind = 0
         self._header = bytearray()
@@ -91,6 +101,14 @@ class FrameReader:
         return len(self._prefix) + len(self._header) + len(self._raw)
 
     @property
+    def awaited(self) -> tuple[int, int]:
+        """The whole length of the frame that is not whole yet, as far as known, and how many bytes of it miss."""
+        whole = PREFIX.size
+        if len(self._prefix) == PREFIX.size:
+            whole += self._header_length + self._raw_length
+        return whole, whole - self.partial_bytes
+
+    @property
     def has_frame(self) -> bool:
         return bool(self._frames)
 
@@ -108,8 +126,7 @@ class FrameReader:
             raise _bad(ErrorCode.bad_request, f"A frame has the kind {self._kind}; 1 and 2 are known.")
         if reserved != b"\0\0\0":
             raise _bad(ErrorCode.bad_request, "The reserved bytes of a frame are not zero.")
-        _check_length("header_length", self._header_length, self.limits.header_bytes)
-        _check_length("raw_length", self._raw_length, self.limits.raw_bytes)
+        self._limits.check(self._header_length, self._raw_length)
 
     def _take_body(self, view: memoryview) -> memoryview:
         if len(self._header) < self._header_length:
@@ -128,11 +145,6 @@ class FrameReader:
         self._prefix = bytearray()
         self._header = bytearray()
         self._raw = bytearray()
-
-
-def _check_length(field: str, length: int, limit: int) -> None:
-    if length > limit:
-        raise _bad(ErrorCode.too_large, f"A frame has {field} {length}; the limit here is {limit} bytes.")
 
 
 def _bad(code: ErrorCode, message: str) -> RemoteProtocolError:

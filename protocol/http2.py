@@ -34,6 +34,7 @@ from protocol.send_queue import SendQueue
 
 NO_ERROR = int(ErrorCodes.NO_ERROR)
 CANCEL = int(ErrorCodes.CANCEL)
+REFUSED_STREAM = int(ErrorCodes.REFUSED_STREAM)
 _PADDED = 0x08
 _PREFACE_BYTES = 24
 _SERVER_SETTINGS = {
@@ -100,13 +101,21 @@ class Http2Connection:
             self._fill_stream_window(stream_id, inbound)
             self._fill_connection_window()
 
-    def set_window(self, stream_id: int, window_bytes: int) -> None:
-        """Change a stream's window; a smaller one takes effect as the peer uses up what it was promised."""
+    def outstanding(self, stream_id: int) -> int:
+        """What the peer may still send on a stream, and what it sent and nobody granted back."""
         inbound = self._inbound.get(stream_id)
-        if inbound is not None and inbound.window_bytes != window_bytes and not self._h2.has_ended:
+        return (self._h2.stream_window(stream_id) or 0) + (inbound.untaken_bytes if inbound else 0)
+
+    def set_window(self, stream_id: int, window_bytes: int, needed_bytes: int = 0) -> None:
+        """Change a stream's window; a smaller one takes effect as the peer uses up what it was promised.
+
+        The peer hears at once of what it needs to go on: where it may send less than `needed_bytes`.
+        """
+        inbound = self._inbound.get(stream_id)
+        if inbound is not None and not self._h2.has_ended:
             inbound.window_bytes = window_bytes
             with self._lost_by_errors:
-                self._fill_stream_window(stream_id, inbound)
+                self._fill_stream_window(stream_id, inbound, needed_bytes)
 
     def widen(self) -> None:
         """The peer signed in: larger frames, more streams, and a connection window that never decides."""
@@ -214,7 +223,7 @@ class Http2Connection:
         self._guard.received(header.kind, header.flags, header.length, self._clock())
         if header.kind != DATA or not header.length or header.flags & _PADDED:
             return False
-        if header.length <= self._refused.get(header.stream_id, 0):
+        if self._h2.goes_around and header.length <= self._refused.get(header.stream_id, 0):
             self._refused[header.stream_id] -= header.length
             self._h2.consume_connection(header.length)
             return True
@@ -291,12 +300,12 @@ class Http2Connection:
             self.forget(stream_id)
         return [event for event in events if getattr(event, "stream_id", 0) not in reset]
 
-    def _fill_stream_window(self, stream_id: int, inbound: _Inbound) -> None:
+    def _fill_stream_window(self, stream_id: int, inbound: _Inbound, needed_bytes: int = 0) -> None:
         window = self._h2.stream_window(stream_id)
         if window is None:
             return
         credit = inbound.window_bytes - window - inbound.untaken_bytes
-        if credit >= inbound.window_bytes // 4:
+        if credit > 0 and (credit >= inbound.window_bytes // 4 or window < needed_bytes):
             self._h2.increment_flow_control_window(credit, stream_id)
 
     def _fill_connection_window(self) -> None:
@@ -311,10 +320,13 @@ class Http2Connection:
             return 0
         largest = min(self._h2.max_outbound_frame_size, limits.H2_FRAME_BYTES_SIGNED_IN)
         length = min(window, largest, limit_bytes, self._queue.size_bytes(stream_id))
-        if length:
+        if length and self._h2.goes_around:
             pieces.append(length.to_bytes(3, "big") + bytes((DATA, 0)) + stream_id.to_bytes(4, "big"))
             pieces.extend(self._queue.take(stream_id, length))
             self._h2.sent(stream_id, length)
+        elif length:
+            self._h2.send_data(stream_id, b"".join(self._queue.take(stream_id, length)))
+            self._collect_control()
         if self._queue.settle(stream_id):
             self._h2.end_stream(stream_id)
             self._collect_control()

@@ -7,40 +7,46 @@ KIB = 1024
 MIB = 1024 * KIB
 
 # Frames of the conversation (inside HTTP/2 DATA)
-FRAME_HEADER_BYTES_MAX = 1 * MIB  # bytes; a decoded message costs up to about 8 times this
+SMALL_HEADER_BYTES_MAX = 4 * KIB  # bytes; header of a request that holds ids, names and numbers only
+OPEN_HEADER_BYTES_MAX = 16 * KIB  # bytes; `hello` and `register`, which needs about 2 KiB
+CODES_HEADER_BYTES_MAX = 24 * KIB  # bytes; `run.end`: warning codes
+BATCH_HEADER_BYTES_MAX = 192 * KIB  # bytes; `chunk.upload`: 4,096 lengths and cids
+SLOTS_HEADER_BYTES_MAX = 576 * KIB  # bytes; `keyring.create`: all slots
+JOB_HEADER_BYTES_MAX = 1 * MIB  # bytes; `job.create`: a definition; decoded it costs up to about 8 times this
 ANSWER_HEADER_BYTES_MAX = 8 * MIB  # bytes; of an answer: a list of 30,000 safesets (a client reads its own vault)
-FRAME_RAW_BYTES_MAX = 16 * MIB  # bytes; two upload batches of the usual 8 MiB
-OPEN_HEADER_BYTES_MAX = 16 * KIB  # bytes; header of a frame before sign-in, `register` needs about 2 KiB
-OPEN_RAW_BYTES_MAX = 0  # bytes; no method without sign-in has a raw part
+FRAME_RAW_BYTES_MAX = 16 * MIB  # bytes; of an upload or an answer: an upload has 2 MiB usually, a download 8 MiB
+ID_BYTES = 32  # bytes; one id in a raw part
+ROOT_BYTES = 360  # bytes; a root in a raw part
 RECORD_BYTES_MAX = 5 * MIB  # bytes; whole record, header and body (docs/format.md)
 OFFER_IDS_MAX = 65_536  # ids; 2 MiB of raw part, one batch of look-ups
 BATCH_RECORDS_MAX = 4_096  # records; of one upload or fetch frame
 FETCH_IDS_MAX = 4_096  # ids; of one fetch
+ROOTS_MAX = 4_096  # roots; of one answer, 1.4 MiB of raw part
 
 # Fields
 NAME_CHARACTERS_MAX = 64  # characters; names of accounts, computers and jobs
 TEXT_CHARACTERS_MAX = 1_024  # characters; every other text field
 PATH_BYTES_MAX = 4_096  # bytes; one included path
-PATTERNS_MAX = 1_024  # items; includes and excludes of one job definition
-SLOT_BYTES_MAX = 256 * KIB  # bytes; one slot with its keyring
+PATTERNS_MAX = 1_000  # items; includes and excludes of one job definition
+SLOT_BYTES_MAX = 64 * KIB  # bytes; one slot with its keyring
 SLOTS_MAX = 8  # items; slots of one keyring
 SECRET_BYTES_MAX = 8 * KIB  # bytes; a sealed job secret
-SEALED_KEY_BYTES_MAX = 4 * KIB  # bytes; a sealed run key, 1,230 with KEM 1
+SEALED_KEY_BYTES_MAX = 1_230  # bytes; a sealed run key: KEM 1, the larger
 SEALED_KEYS_MAX = 4_096  # items; sealed run keys in one answer
 CERTIFICATE_BYTES_MAX = 8 * KIB  # bytes; a certificate or a request for one
-PAYLOAD_BYTES_MAX = 384 * KIB  # bytes; a sealed root payload (plain limit 256 KiB)
+PAYLOAD_BYTES_MAX = 300 * KIB  # bytes; a sealed root payload (plain limit 256 KiB)
 LIST_ITEMS_MAX = 65_536  # items; rows of a list answer
-CODES_MAX = 256  # items; warning codes that a run reports
+CODES_MAX = 64  # items; warning codes that a run reports
 
 # HTTP/2 sizes
 H2_FRAME_BYTES_OPEN = 16 * KIB  # bytes; MAX_FRAME_SIZE before sign-in, the smallest that HTTP/2 allows
 H2_FRAME_BYTES_SIGNED_IN = 256 * KIB  # bytes; MAX_FRAME_SIZE after it, and the largest DATA frame we send
 H2_WINDOW_BYTES_OPEN = 65_535  # bytes; stream and connection before sign-in, HTTP/2's own start
-STREAM_WINDOW_BYTES = 1 * MIB  # bytes; receive window of a request that is no stream, after sign-in
+STREAM_WINDOW_BYTES = 1 * MIB  # bytes; most receive window of a request that is no stream, after sign-in
 BULK_WINDOW_BYTES_MIN = 256 * KIB  # bytes; least window of a bulk stream however many share the budget
-BULK_WINDOW_BYTES_MAX = 16 * MIB  # bytes; most window of a bulk stream: two batches of 8 MiB in flight
-CONNECTION_WINDOW_BYTES = 1_024 * MIB  # bytes; connection after sign-in: the sum of its streams, so it never decides
-RECEIVE_BUDGET_BYTES = 64 * MIB  # bytes; bulk windows of the whole process together, unless configured
+BULK_WINDOW_BYTES_MAX = 16 * MIB  # bytes; most window of a bulk stream: in flight or held
+CONNECTION_WINDOW_BYTES = 1_280 * MIB  # bytes; connection after sign-in: more than its streams together have
+RECEIVE_BUDGET_BYTES = 64 * MIB  # bytes; uploads of the whole process together, in flight or held, unless configured
 STREAMS_OPEN = 8  # streams; at once on a connection before sign-in
 STREAMS_SIGNED_IN = 64  # streams; at once on a connection after it
 HEADER_LIST_BYTES_MAX = 16 * KIB  # bytes; decoded header list of a request, ours are under 300
@@ -59,6 +65,7 @@ PREFACE_SECONDS = 5  # seconds; from handshake to HTTP/2 preface and SETTINGS
 FIRST_REQUEST_SECONDS = 10  # seconds; from handshake to the first complete request header
 IDLE_SECONDS = 300  # seconds; without any open stream
 SILENCE_SECONDS = 60  # seconds; open streams but not a byte: one PING, then the connection ends
+FRAME_SECONDS = 60  # seconds; for an upload's frame that was admitted, while others wait; at most twice that
 WRITE_SECONDS = 60  # seconds; without progress of one write or of one stream's output
 CLOSE_SECONDS = 2  # seconds; for the last bytes (GOAWAY, close_notify) of a connection that ends
 

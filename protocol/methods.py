@@ -8,8 +8,10 @@ from enum import StrEnum
 
 import msgspec
 
+from protocol import limits
 from protocol import messages as m
 from protocol.errors import ErrorCode as E
+from protocol.framing import REFUSED_LIMITS, FrameLimits
 
 
 class Role(StrEnum):
@@ -57,29 +59,38 @@ class Method:
     repeat: str  # what a repeated call does
     raw: str = ""  # the raw bytes beside request and answer
     direction: Direction = Direction.ask
+    header_bytes_max: int = limits.SMALL_HEADER_BYTES_MAX  # of a frame of the request
+    raw_bytes_max: int = 0
+
+    @property
+    def limits(self) -> FrameLimits:
+        return FrameLimits(self.header_bytes_max, self.raw_bytes_max, self.name)
 
 
 _READS = "reads only"
 
 _TABLE = (
     Method("hello", Role.open, m.HelloRequest, m.HelloAnswer,
-           (E.unsupported_version, E.not_signed_in, E.throttled, E.conflict), "conflict: once per connection"),
+           (E.unsupported_version, E.not_signed_in, E.throttled, E.conflict), "conflict: once per connection",
+           header_bytes_max=limits.OPEN_HEADER_BYTES_MAX),
     Method("authority", Role.open, m.AuthorityRequest, m.AuthorityAnswer, (), _READS),
     Method("register", Role.open, m.RegisterRequest, m.RegisterAnswer,
            (E.not_allowed, E.conflict, E.throttled),
-           "the same request: the same answer; else not_allowed: a code is used once"),
+           "the same request: the same answer; else not_allowed: a code is used once",
+           header_bytes_max=limits.OPEN_HEADER_BYTES_MAX),
     Method("account.create", Role.operator, m.AccountCreateRequest, m.AccountCreateAnswer,
            (E.conflict, E.no_space), "conflict: the name is taken"),
     Method("account.list", Role.operator, m.AccountListRequest, m.AccountListAnswer, (), _READS),
     Method("account.show", Role.operator, m.AccountShowRequest, m.AccountShowAnswer, (E.not_found,), _READS),
     Method("vault.status", Role.operator, m.VaultStatusRequest, m.VaultStatus, (), _READS),
     Method("computer.invite", Role.administrator, m.ComputerInviteRequest, m.ComputerInviteAnswer,
-           (E.throttled, E.no_space), "makes another code; the earlier one stays good"),
+           (E.throttled, E.no_space), "makes another secret; the earlier one stays good"),
     Method("computer.list", Role.administrator, m.ComputerListRequest, m.ComputerListAnswer, (), _READS),
     Method("computer.show", Role.administrator, m.ComputerShowRequest, m.ComputerShowAnswer, (E.not_found,), _READS),
     Method("job.create", Role.administrator, m.JobCreateRequest, m.JobCreateAnswer,
            (E.not_found, E.conflict, E.no_space),
-           "the same request, until the agent took its secret: the same answer; else conflict"),
+           "the same request, until the agent took its secret: the same answer; else conflict",
+           header_bytes_max=limits.JOB_HEADER_BYTES_MAX),
     Method("job.list", Role.administrator, m.JobListRequest, m.JobListAnswer, (E.not_found,), _READS),
     Method("job.show", Role.administrator, m.JobShowRequest, m.JobShowAnswer, (E.not_found,), _READS),
     Method("job.run", Role.administrator, m.JobRunRequest, m.JobRunAnswer,
@@ -88,23 +99,30 @@ _TABLE = (
     Method("safeset.list", Role.account, m.SafesetListRequest, m.SafesetListAnswer, (E.not_found,), _READS),
     Method("agent.jobs", Role.agent, m.AgentJobsRequest, m.AgentJobsAnswer, (), _READS),
     Method("keyring.create", Role.agent, m.KeyringCreateRequest, m.KeyringCreateAnswer,
-           (E.not_found, E.conflict, E.no_space), "the same keyring: the same answer; another one: conflict"),
+           (E.not_found, E.conflict, E.no_space), "the same keyring: the same answer; another one: conflict",
+           header_bytes_max=limits.SLOTS_HEADER_BYTES_MAX),
     Method("run.begin", Role.agent, m.RunBeginRequest, m.RunBeginAnswer,
            (E.not_found, E.conflict, E.no_space), "the same run_id: the same run; an older run of the job is aborted"),
     Method("run.key", Role.agent, m.RunKeyRequest, m.RunKeyAnswer,
            (E.not_found, E.conflict, E.no_space), "the same key: the same answer"),
     Method("run.end", Role.agent, m.RunEndRequest, m.RunEndAnswer,
-           (E.not_found, E.no_space), "an ended run: the same answer, nothing changes"),
+           (E.not_found, E.no_space), "an ended run: the same answer, nothing changes",
+           header_bytes_max=limits.CODES_HEADER_BYTES_MAX),
     Method("chunk.offer", Role.agent, m.ChunkOfferRequest, m.ChunkOfferAnswer, (E.not_found,), _READS,
-           raw="ids, 32 bytes each → bitmap: bit i of byte i // 8, least significant first, 1 = missing"),
+           raw="ids, 32 bytes each → bitmap: bit i of byte i // 8, least significant first, 1 = missing",
+           raw_bytes_max=limits.ID_BYTES * limits.OFFER_IDS_MAX),
     Method("chunk.upload", Role.agent, m.UploadBatch, m.UploadDurable,
            (E.not_found, E.conflict, E.damaged, E.no_space, E.throttled),
            "a record that is present is not stored again",
-           raw="records, one after another", direction=Direction.upload),
+           raw="records, one after another", direction=Direction.upload,
+           header_bytes_max=limits.BATCH_HEADER_BYTES_MAX, raw_bytes_max=limits.FRAME_RAW_BYTES_MAX),
     Method("safeset.commit", Role.agent, m.SafesetCommitRequest, m.SafesetCommitAnswer,
            (E.not_found, E.conflict, E.damaged, E.no_space), "the same root: the same answer",
-           raw="root (360) ‖ payload record"),
+           raw="root (360) ‖ payload record",
+           raw_bytes_max=limits.ROOT_BYTES + limits.PAYLOAD_BYTES_MAX),
     Method("safeset.find", Role.agent, m.SafesetFindRequest, m.SafesetFindAnswer, (E.not_found,), _READS),
+    Method("safeset.roots", Role.agent, m.SafesetRootsRequest, m.SafesetRootsAnswer, (E.not_found,), _READS,
+           raw="→ roots of the job's timeline that come after `after`, 360 bytes each, in order"),
     Method("restore.parameters", Role.agent, m.RestoreParametersRequest, m.RestoreParametersAnswer,
            (E.not_found,), _READS),
     Method("restore.open", Role.agent, m.RestoreOpenRequest, m.RestoreOpenAnswer,
@@ -112,7 +130,16 @@ _TABLE = (
            raw="→ top block record ‖ top companion record"),
     Method("chunk.fetch", Role.agent, m.ChunkFetchRequest, m.FetchBatch,
            (E.not_found, E.damaged), _READS,
-           raw="ids in the wanted order, 32 bytes each → records in that order", direction=Direction.download),
+           raw="ids in the wanted order, 32 bytes each → records in that order", direction=Direction.download,
+           raw_bytes_max=limits.ID_BYTES * limits.FETCH_IDS_MAX),
 )  # fmt: skip
 
 METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
+
+
+def request_limits(name: str, *, signed_in: bool) -> FrameLimits:
+    """What a frame of a request may have, before anything of it is kept."""
+    method = METHODS.get(name)
+    if method is None or not (signed_in or method.role is Role.open):
+        return REFUSED_LIMITS
+    return method.limits

@@ -24,14 +24,21 @@ from protocol.exchange import PeerIdentity as PeerIdentity
 from protocol.framing import BytesLike
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: the application judges the time, a wrong clock must not lock out
+_SUITES_1_2 = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
 _SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 _SMALL_PIECE_BYTES = 16 * 1024  # smaller ones are joined: each write is a TLS record of its own
 _ENDINGS = (ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 
-def server_tls_context(cert_file: str, key_file: str, client_ca_pem: str) -> ssl.SSLContext:
+def server_tls_context(
+    cert_file: str, key_file: str, client_ca_pem: str, *, minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+) -> ssl.SSLContext:
     """A server that asks for a client certificate of its site's authority and lets people in without one."""
     context = _tls_context(ssl.PROTOCOL_TLS_SERVER)
+    if minimum is ssl.TLSVersion.TLSv1_2:
+        context.minimum_version = minimum
+        context.set_ciphers(_SUITES_1_2)
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     context.load_cert_chain(cert_file, key_file)
     context.load_verify_locations(cadata=client_ca_pem)
     context.verify_mode = ssl.CERT_OPTIONAL

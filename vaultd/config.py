@@ -16,6 +16,7 @@ from vaultd.errors import BadRequest, NotFound
 
 CONFIG_FILE = "vault.toml"
 ENVIRONMENT_PREFIX = "VAULTD_"
+TLS_MINIMA = ("1.3", "1.2")
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -61,9 +62,17 @@ SETTINGS: tuple[Setting, ...] = (
         "receive_budget_bytes", int, 64 * MIB, "bytes", "memory for data that is arriving, all connections together",
         16 * MIB, 16 * GIB,
     ),
-    Setting("connections_max", int, 1000, "connections", "further connections are closed at once", 1, 100_000),
+    Setting("connections_max", int, 1000, "connections", "signed in; further ones are told so at hello", 1, 100_000),
     Setting(
-        "connections_per_address_max", int, 64, "connections", "the same, for one client address", 1, 100_000
+        "connections_not_signed_in_max", int, 128, "connections",
+        "further ones are closed at once; one client address has a quarter of it", 4, 100_000,
+    ),
+    Setting(
+        "connections_per_address_max", int, 128, "connections", "of one client address, signed in or not", 1, 100_000
+    ),
+    Setting(
+        "tls_minimum", str, "1.3", "",
+        "\"1.3\", or \"1.2\" for clients that have no newer TLS: then with ECDHE and AES-128-GCM only",
     ),
     Setting(
         "checkpoint_every_seconds", int, 3600, "seconds", "time between checkpoints of the catalog", 60, 604_800
@@ -87,7 +96,9 @@ class Config:
     group_commit_seconds: float
     receive_budget_bytes: int
     connections_max: int
+    connections_not_signed_in_max: int
     connections_per_address_max: int
+    tls_minimum: str
     checkpoint_every_seconds: int
     stop_seconds: float
 
@@ -185,6 +196,9 @@ def _check_text(name: str, value: str, source: str) -> None:
             split_address(value)
         except ValueError:
             raise BadRequest(f"{source}: listen must be HOST:PORT, not {value!r}", "for example 0.0.0.0:8443") from None
+    elif name == "tls_minimum":
+        if value not in TLS_MINIMA:
+            raise BadRequest(f"{source}: tls_minimum must be {' or '.join(map(repr, TLS_MINIMA))}, not {value!r}")
     elif len(value) > 64 or not value.isprintable() or (name == "name" and not value.strip()):
         raise BadRequest(f"{source}: {name} must be up to 64 printable characters, not {value!r}")
 

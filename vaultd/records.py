@@ -58,7 +58,7 @@ class Account(Row, frozen=True):
 
 
 class Invite(Row, frozen=True):
-    """A registration code without its secret. `computer_id` is the computer that used it, or NO_ID."""
+    """An invite code without its secret. `computer_id` is the computer that used it, or NO_ID."""
 
     account_id: bytes
     kind: str
@@ -100,8 +100,9 @@ class JobDefinition(Row, frozen=True):
 
 
 class Job(Row, frozen=True):
-    """The head is the newest safeset; `request` is the number of the newest asked-for run, `requests_taken` that of
-    the newest begun.
+    """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
+    comes with its keyring. The head is the newest safeset; `request` is the number of the newest asked-for run,
+    `requests_taken` that of the newest begun.
     """
 
     job_id: bytes
@@ -109,8 +110,12 @@ class Job(Row, frozen=True):
     computer_id: bytes
     name: str
     definition: JobDefinition
+    revision: int
+    creator_key: bytes
+    signature: bytes
     created_ns: int
     keyring_id: bytes = NO_ID
+    signing_key: bytes = b""
     timeline: int = 1
     head_sequence: int = 0
     head_hash: bytes = NO_HASH
@@ -123,19 +128,21 @@ class Job(Row, frozen=True):
 
 
 class Keyring(Row, frozen=True):
+    """The erase owner is that under whose erase key its slots are wrapped: kind 1 = a job, 2 = the keyring itself."""
+
     keyring_id: bytes
     account_id: bytes
-    job_id: bytes
     generation: int
     kem: int
     public_key: bytes
     minimum_suite: int
-    signing_key: bytes
+    erase_owner_kind: int
+    erase_owner_id: bytes
     created_ns: int
 
 
 class Slot(Row, frozen=True):
-    """One copy of a slot, wrapped under the job's erase key."""
+    """One copy of a slot, wrapped under the erase key that its keyring names."""
 
     slot_id: bytes
     wrapped: bytes

@@ -68,6 +68,8 @@ from protocol.messages.safeset import (
     SafesetFindRequest,
     SafesetListAnswer,
     SafesetListRequest,
+    SafesetRootsAnswer,
+    SafesetRootsRequest,
     SafesetSummary,
 )
 from protocol.messages.session import (
@@ -141,6 +143,8 @@ __all__ = [
     "SafesetFindRequest",
     "SafesetListAnswer",
     "SafesetListRequest",
+    "SafesetRootsAnswer",
+    "SafesetRootsRequest",
     "SafesetSummary",
     "SlotParameters",
     "SlotUpload",

@@ -25,7 +25,7 @@ class ComputerInviteRequest(Message, frozen=True):
 
 
 class ComputerInviteAnswer(Message, frozen=True):
-    code: fields.Text
+    secret: fields.Id
     expires_ns: fields.Nanoseconds
 
 

@@ -39,6 +39,9 @@ class JobCreateRequest(Message, frozen=True):
     computer: fields.Name
     name: fields.Name
     definition: JobDefinition
+    revision: fields.Revision
+    creator_key: fields.SigningKey
+    signature: fields.Signature
     secret: fields.Secret
 
 
@@ -88,6 +91,9 @@ class AgentJob(Message, frozen=True):
     job_id: fields.Id
     name: fields.Name
     definition: JobDefinition
+    revision: fields.Revision
+    creator_key: fields.SigningKey
+    signature: fields.Signature
     secret: fields.Secret | None
     keyring_id: fields.Id | None
     head_sequence: fields.Count

@@ -46,6 +46,5 @@ class RestoreOpenAnswer(Message, frozen=True):
     payload: fields.Payload
     countersignature: fields.Signature
     vault_time_ns: fields.Nanoseconds
-    signing_key: fields.SigningKey
     run_keys: Annotated[list[fields.KeyPair], Meta(max_length=SEALED_KEYS_MAX)]
     lengths: Annotated[list[fields.RecordLength], Meta(min_length=2, max_length=2)]

@@ -1,4 +1,4 @@
-"""Safesets: commit, find again after a lost answer, list."""
+"""Safesets: commit, find again after a lost answer, the chain of roots, list."""
 
 from typing import Annotated
 
@@ -53,3 +53,12 @@ class SafesetFindAnswer(Message, frozen=True):
     sequence: fields.Count
     time_ns: fields.Nanoseconds
     countersignature: fields.Signature
+
+
+class SafesetRootsRequest(Message, frozen=True):
+    job_id: fields.Id
+    after: fields.Count
+
+
+class SafesetRootsAnswer(Message, frozen=True):
+    """The roots stand in the raw part."""

@@ -11,10 +11,12 @@ from pathlib import Path
 from blake3 import blake3
 
 from protocol import messages as m
+from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import DATA, Sealer, agent_fingerprint, job_secret, slot
 from tools.client.session import VaultSession
 
 DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
+CREATOR = Creator()
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,11 @@ async def agent_facts(people: VaultSession, state: Path, computer: str) -> Agent
 
 
 def create_request(facts: AgentFacts, computer: str, name: str, job_id: bytes) -> m.JobCreateRequest:
-    secret = job_secret((facts.account_id, facts.computer_id, job_id), facts.fingerprint)
-    return m.JobCreateRequest(job_id, computer, name, DEFINITION, secret)
+    """As its creator signs it."""
+    ids = (facts.account_id, facts.computer_id, job_id)
+    signature = CREATOR.sign_definition(ids, 1, name, DEFINITION)
+    secret = job_secret(ids, facts.fingerprint, CREATOR)
+    return m.JobCreateRequest(job_id, computer, name, DEFINITION, 1, CREATOR.public_key, signature, secret)
 
 
 async def make_job(people: VaultSession, agent: VaultSession, facts: AgentFacts, computer: str) -> Sealer:

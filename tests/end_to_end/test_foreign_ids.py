@@ -181,6 +181,7 @@ ROWS: dict[str, Row] = {
             "root_hash": make(m.SafesetFindRequest, job_id=of("job_id"))("root_hash"),
         },
     ),
+    "safeset.roots": Row("agent", {"job_id": make(m.SafesetRootsRequest, after=0)("job_id")}),
     "restore.parameters": Row(
         "agent",
         {
@@ -215,11 +216,15 @@ def test_every_method_has_a_row() -> None:
         covered = set(row.kinds) | {
             "name",
             "definition",
+            "revision",
+            "creator_key",
+            "signature",
             "secret",
             "sealed_key",
             "proof",
             "sequence",
             "request",
+            "after",
             "kind",
         }
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
@@ -365,6 +370,7 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             "safeset.commit": {"run_id"},
             "run.begin": {"job_id"},
             "safeset.find": {"job_id", "root_hash"},
+            "safeset.roots": {"job_id"},
             "restore.parameters": {"computer", "job"},
             "restore.open": {"computer", "job", "slot_id"},
         }

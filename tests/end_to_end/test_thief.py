@@ -1,4 +1,4 @@
-"""A thief takes the agent: neither its files nor its idle memory hold what opens an earlier safeset.
+"""A thief takes the agent: neither its files nor its memory hold what opens an earlier safeset.
 
 The secrets that are searched for are known from the password, by the independent reader; a planted one proves the
 search.
@@ -45,6 +45,13 @@ def stolen(site: Site, tmp_path: Path) -> Stolen:
     site.backup("pc", "all")
     site.backup("pc", "all")
     site.stop()
+    secrets = secrets_of(site, code)
+    assert len(secrets) == 8
+    return Stolen(site, secrets)
+
+
+def secrets_of(site: Site, code: str) -> dict[str, bytes]:
+    """Of the job `all` of a vault that is down; `code` is its recovery code."""
     password = site.password("all").read_text().strip()
     store = open_store(site.vault)
     (opened,) = open_keyrings(store, password)
@@ -58,8 +65,7 @@ def stolen(site: Site, tmp_path: Path) -> Stolen:
     for slot in store.found.slots.values():
         if slot.kind == 1:
             secrets["opening key"] = stretch(slot, password)[:32]
-    assert len(secrets) == 8
-    return Stolen(site, secrets)
+    return secrets
 
 
 def found_in_files(directory: Path, secrets: dict[str, bytes]) -> set[str]:
@@ -124,6 +130,30 @@ def test_the_memory_of_an_idle_agent_opens_nothing(stolen: Stolen) -> None:
         finally:
             agent.kill()
             agent.wait()
+
+
+def test_the_memory_of_an_agent_that_made_the_keyring_does_not_hold_it(site: Site, tmp_path: Path) -> None:
+    """Its first run, which takes minutes: the keyring was made at its begin. Only the key of this run is there."""
+    tree = write_tree(tmp_path / "tree", small_files=10)
+    with (tree / "zeros").open("wb") as zeros:
+        zeros.truncate(100_000_000_000)
+    site.create_account("acme")
+    site.register("acme", "pc")
+    code = site.create_job("acme", "pc", "all", tree)
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), "backup", "all", "--json"],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert agent.stdout is not None
+        assert '"type": "status"' in agent.stdout.readline()
+        os.kill(agent.pid, signal.SIGSTOP)
+        site.stop()
+        found = found_in_memory(agent.pid, secrets_of(site, code))
+        assert [name.split()[:2] for name in found] == [["run", "key"]]
+    finally:
+        agent.kill()
+        agent.communicate()
 
 
 def test_the_search_of_memory_finds_a_planted_key(stolen: Stolen) -> None:

@@ -22,6 +22,7 @@ SEED = 0x0123456789ABCDEF
 PASSWORD = "pass\u00e9 word"
 CODE = bytes(range(20))
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+NEWER_SIGNING_SEED = b"\6" * 32
 CREATED = 1_700_000_000_000_000_000
 
 
@@ -103,14 +104,15 @@ def kem1_public_bytes() -> bytes:
 
 
 def keyring() -> bytes:
-    generation = [1, 1, kem1_private(), kem1_public_bytes(), ID_KEY, struct.pack("<Q", SEED)]
-    return msgpack.packb([1, KEYRING, 1, [generation], [[JOB, SIGNING_SEED]]])
+    first = [1, 1, kem1_private(), kem1_public_bytes(), ID_KEY, struct.pack("<Q", SEED), 1]
+    signing = [[JOB, 1, SIGNING_SEED], [JOB, 2, NEWER_SIGNING_SEED]]
+    return msgpack.packb([1, KEYRING, [first, [2, *first[1:6], 2], [3, *first[1:6], 2]], signing])
 
 
 def slot(kind: int, slot_id: bytes, memory_kib: int = 65_536) -> bytes:
     salt = b"\x55" * 16
     parameters = (memory_kib, 3, 1) if kind == 1 else (0, 0, 0)
-    head = b"SSK1" + bytes([1, kind, 1, 0]) + slot_id + KEYRING + struct.pack("<IIII", 1, *parameters) + salt
+    head = b"SSK1" + bytes([1, kind, 1, 0]) + slot_id + KEYRING + struct.pack("<IIII", 3, *parameters) + salt
     if kind == 1:
         secret = Argon2id(salt=salt, length=64, iterations=3, lanes=1, memory_cost=65_536).derive(PASSWORD.encode())
     else:
@@ -239,10 +241,11 @@ def leaf(chunks: list[bytes], entries: list[Any]) -> tuple[bytes, bytes]:
     return msgpack.packb([1, 0, h(body), b"".join(sorted(chunks)), entries]), body
 
 
-def payload(block: bytes, companion_id: bytes, level: int) -> bytes:
+def payload(block: bytes, companion_id: bytes, level: int, extras: Any = None) -> bytes:
     warnings = [[b"src/x", "gone"]]
     names = ["host", "documents", "office-1"]
-    return msgpack.packb([1, block, companion_id, level, *names, [b"/src"], ["*.tmp"], "1.0", 1, 2, warnings])
+    rest = [[b"/src"], ["*.tmp"], "1.0", 1, 2, warnings, {} if extras is None else extras]
+    return msgpack.packb([1, block, companion_id, level, *names, *rest])
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,9 @@ def build(directory: Path) -> None:
     sealed = made.seal(made.container(1, [records[:1], records[1:3]]), 1, records[:3])
     opened = made.container(2, [records[3:]])
     disk = b"\xd1" * 16
-    lengths = {"containers": [[1, disk, len(sealed)], [2, disk, len(opened)]]}
+    in_table = ["containers", struct.pack(">Q", 1), msgpack.packb([disk, len(sealed), True])]
+    names = [b"".join(made.h(one) for one in part) for part in (records[:3], records[3:])]
+    lengths = {"containers": [[1, disk, len(sealed), names[0]], [2, disk, len(opened), names[1]]]}
     old = made.journal([(4, {"changes": slots, "details": {"keyring": made.KEYRING}})])
     later = [
         (5, {"changes": [run_key], "details": {"keyring": made.KEYRING, "key": made.RUN_KEY_ID, "run": made.RUN}}),
@@ -57,7 +59,9 @@ def build(directory: Path) -> None:
         disk_path = directory / f"disk{number}"
         made.write(disk_path / "disk.id", made.disk_identity(number))
         made.write(disk_path / "journal/0000000000000002.journal", made.journal(later, 2, old[-32:]))
-        made.write(disk_path / "checkpoints/0000000000000001.checkpoint", made.checkpoint(1, old[-32:], [slots]))
+        made.write(
+            disk_path / "checkpoints/0000000000000001.checkpoint", made.checkpoint(1, old[-32:], [[*slots, in_table]])
+        )
         made.write(disk_path / f"erase-keys/{made.JOB.hex()}.key", made.erase_key(1, made.JOB, made.ERASE_JOB))
         keyring_key = made.erase_key(2, made.KEYRING, made.ERASE_KEYRING)
         made.write(disk_path / f"erase-keys/{made.KEYRING.hex()}.key", keyring_key)

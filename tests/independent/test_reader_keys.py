@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgpack
 import pytest
 from cryptography.hazmat.primitives.asymmetric import x25519
 
@@ -36,8 +37,33 @@ def test_wrap_opens_for_its_own_item_alone() -> None:
 def test_password_slot_opens_in_either_normal_form(secret: str) -> None:
     opened = slot.open_slot(slot.parse_slot(made.slot(1, b"\1" * 16)), secret)
     assert opened == parse_keyring(made.keyring())
-    assert opened.signing_seeds == {made.JOB: made.SIGNING_SEED}
+    assert [generation.minimum_suite for generation in opened.generations.values()] == [1, 2, 2]
+    seeds = [opened.signing_seed(made.JOB, number) for number in (1, 2, 3)]
+    assert seeds == [made.SIGNING_SEED, made.NEWER_SIGNING_SEED, made.NEWER_SIGNING_SEED]
     assert opened.generations[1].chunker_seed == made.SEED
+
+
+@pytest.mark.parametrize(
+    ("signing", "word"),
+    [
+        ([[made.JOB, 2, bytes(32)], [made.JOB, 1, bytes(32)]], "order"),
+        ([[made.JOB, 1, bytes(32)], [made.JOB, 1, bytes(32)]], "twice"),
+        ([[made.JOB, 4, bytes(32)]], "not there"),
+        ([[made.JOB, 1, bytes(31)]], "size"),
+    ],
+)
+def test_keyring_refuses_wrong_signing_keys(signing: list[list[object]], word: str) -> None:
+    whole = msgpack.unpackb(made.keyring())
+    with pytest.raises(Damage, match=word):
+        parse_keyring(msgpack.packb([*whole[:3], signing]))
+
+
+def test_a_job_has_no_key_before_its_first_generation() -> None:
+    whole = msgpack.unpackb(made.keyring())
+    keyring = parse_keyring(msgpack.packb([*whole[:3], [[made.JOB, 2, bytes(32)]]]))
+    for job, generation in [(made.JOB, 1), (made.RUN, 2), (made.JOB, 4)]:
+        with pytest.raises(Damage, match="generation"):
+            keyring.signing_seed(job, generation)
 
 
 def test_recovery_slot_opens_and_damage_is_not_a_wrong_code() -> None:
@@ -78,7 +104,7 @@ def test_run_key_opens_with_both_kems() -> None:
     assert run_key.open_run_key(read, generation) == made.RUN_KEY
     private = b"\x42" * 32
     public = x25519.X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-    curve = Generation(1, 2, private, public, made.ID_KEY, 0)
+    curve = Generation(1, 2, private, public, made.ID_KEY, 0, 1)
     assert run_key.open_run_key(run_key.parse_run_key(made.run_key(kem=2)), curve) == made.RUN_KEY
     with pytest.raises(Damage):
         run_key.open_run_key(run_key.parse_run_key(made.flipped(made.SEALED_RUN_KEY, 50)), generation)
@@ -106,3 +132,8 @@ def test_payload_must_agree_with_the_public_part() -> None:
         root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 1), read)
     with pytest.raises(Damage, match="msgpack"):
         root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 0) + b"\0", read)
+    later = made.payload(b"\1" * 32, b"\2" * 32, 0, {7: ["of a later version"]})
+    assert root.parse_payload(later, read) == payload
+    for extras in ([1], {"a": 1}, {0: 1}):
+        with pytest.raises(Damage, match="extra"):
+            root.parse_payload(made.payload(b"\1" * 32, b"\2" * 32, 0, extras), read)

@@ -84,6 +84,63 @@ def test_manifest_refuses_wrong_entries(rows: list[list[object]]) -> None:
         one_leaf(rows, [], [])
 
 
+def continuing(*parts: tuple[list[int], object], kind: int = 1) -> manifest.Entry:
+    """One path in several entries of (extents, extras)."""
+    rows = [made.file_entry(b"a", 90, b"h" * 32, extents, extras) for extents, extras in parts]
+    for row in rows:
+        row[1] = kind
+    (entry,) = one_leaf(rows, [b"\1" * 32], [b"\1" * 32])
+    return entry
+
+
+def test_manifest_joins_extras_that_go_on() -> None:
+    first = {1: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {"s": [1, b"k" * 32]}}}
+    second, third = {4: {b"user.b": b"2"}, 5: [10, 5, 20, 1]}, {7: {3: {"t": [2, b"k" * 32]}}}
+    entry = continuing(([], first), ([], second), ([0, 0, 3], third), ([0, 3, 4], None))
+    assert entry.extras == {
+        1: b"x", 4: {b"user.a": b"1", b"user.b": b"2"}, 5: [0, 10, 10, 5, 20, 1],
+        7: {2: 32, 3: {"s": [1, b"k" * 32], "t": [2, b"k" * 32]}},
+    }  # fmt: skip
+    assert list(entry.extras[7][3]) == ["s", "t"]
+    assert [extent.offset for extent in entry.extents] == [0, 3]
+    assert continuing(([], {4: {b"a": b""}}), ([], {4: {b"b": b""}}), kind=2).extras[4] == {b"a": b"", b"b": b""}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [([], None), ([], None)],
+        [([], {4: {b"a": b"1"}}), ([], {4: {b"a": b"1"}})],
+        [([], {7: {3: {"s": [1, b"k" * 32]}}}), ([], {7: {3: {"s": [1, b"k" * 32]}}})],
+        [([], {7: {3: {}}}), ([], {7: {2: 1}})],
+        [([], {5: [10, 5]}), ([], {5: [12, 5]})],
+        [([], None), ([], {1: b"x"})],
+        [([], None), ([], {8: 1})],
+        [([0, 0, 3], None), ([], {4: {b"a": b"1"}})],
+        [([], {4: {b"a": bytes(9_000_000)}}), ([], {4: {b"b": bytes(9_000_000)}})],
+    ],
+)
+def test_manifest_refuses_entries_that_do_not_continue(parts: list[tuple[list[int], object]]) -> None:
+    with pytest.raises(Damage):
+        continuing(*parts)
+
+
+def test_manifest_leaves_out_what_a_later_version_wrote() -> None:
+    later = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 3], {1: b"x", 8: 6, 9: [1], 7: {2: 32, 6: b"y"}})
+    unknown = [b"b", 9, *made.file_entry(b"b", 0, None, [])[2:]]
+    body = made.companion_body(0, [b"\1" * 32], [])
+    block = msgpack.packb([1, 0, made.h(body), b"\1" * 32, [later, unknown]])
+    source = manifest.Source(lambda _: block, lambda i: companion.parse_body(i, body))
+    warnings: list[str] = []
+    (entry,) = manifest.walk(manifest.Top(b"top", made.h(body), 0), source, warnings.append)
+    assert entry.extras == {1: b"x", 7: {2: 32}, 8: 2}
+    assert warnings == [
+        "b'a' comes without its unknown extra 9", "b'a' comes without its unknown extra 7.6",
+        "b'a' comes without its unknown extra 8 bits 4",
+        "b'b' is left out, its kind 9 is unknown",
+    ]  # fmt: skip
+
+
 def test_content_ends_before_the_alternate_streams() -> None:
     chunks = {b"\1" * 32: b"own and stream"}
     row = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 14], {7: {3: {"s": [11, b"k" * 32]}}})

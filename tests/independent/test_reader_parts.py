@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from . import handmade as made
@@ -126,6 +127,22 @@ def test_container_with_zero_bytes_after_the_last_group_is_refused() -> None:
         container.scan(made.container(1, [[made.record(1, b"small")]]) + bytes(4096))
 
 
+def test_container_without_a_directory_is_held_against_the_journal() -> None:
+    records = [made.record(1, bytes([n]) * 50) for n in range(3)]
+    scan = container.scan(made.container(1, [records[:2], records[2:]]))
+    cids = [made.h(one) for one in records]
+    groups = [
+        (1, {"changes": [], "details": {"containers": [[1, b"d" * 16, 8192, part]]}})
+        for part in (b"".join(cids[:2]), cids[2])
+    ]
+    _, entries = journal.parse_segment(made.journal(groups))
+    assert journal.named_cids(entries) == {1: cids}
+    container.require_named(scan, cids)
+    for wrong in (cids[:2], cids[::-1], [*cids, bytes(32)]):
+        with pytest.raises(Damage):
+            container.require_named(scan, wrong)
+
+
 CHANGE = {"changes": [["t", b"k", b"v"], ["t", b"l", b"w"]], "details": {}}
 REMOVAL = {"changes": [["t", b"k", None]], "details": {}}
 
@@ -158,7 +175,7 @@ def test_journal_refuses_a_change_of_any_byte() -> None:
         made.journal([(3, CHANGE)], previous=b"\1" * 32),
         made.segment_header(1, bytes(32)) + made.entry(3, 2, bytes(32), CHANGE),
         made.segment_header(1, bytes(32)) + made.entry(3, 1, b"\1" * 32, CHANGE),
-        made.segment_header(1, bytes(32)) + made.entry(9, 1, bytes(32), CHANGE),
+        made.segment_header(1, bytes(32)) + made.entry(10, 1, bytes(32), CHANGE),
         made.segment_header(1, bytes(32)) + made.entry(3, 1, bytes(32), {"changes": []}),
         made.journal([(3, CHANGE)])[:-1],
         made.journal([(3, CHANGE)]) + bytes(8),
@@ -168,6 +185,16 @@ def test_journal_segment_that_breaks_a_rule_is_refused(tmp_path: Path, segment: 
     made.write(tmp_path / "0000000000000001.journal", segment)
     with pytest.raises(Damage):
         journal.read_journal([tmp_path])
+
+
+def test_checkpoint_tells_the_containers_beside_the_catalog() -> None:
+    row = ["containers", struct.pack(">Q", 7), msgpack.packb([b"d" * 16, 8192, False])]
+    read = checkpoint.parse_checkpoint(made.checkpoint(1, bytes(32), [[["t", b"a", b"1"], row]]))
+    assert read.tables == {"t": {b"a": b"1"}}
+    assert read.containers == {7: checkpoint.ContainerRow(b"d" * 16, 8192, False)}
+    row[2] = msgpack.packb([b"d" * 16, 8192])
+    with pytest.raises(Damage, match="container row"):
+        checkpoint.parse_checkpoint(made.checkpoint(1, bytes(32), [[row]]))
 
 
 def test_checkpoint_gives_its_rows_and_refuses_damage(tmp_path: Path) -> None:

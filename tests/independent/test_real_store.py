@@ -10,19 +10,23 @@ import grp
 import os
 import pwd
 import stat
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from .reader import chunker, journal, manifest, record, slot
+from .reader import chunker, erase_key, journal, manifest, record, slot
 from .reader.checkpoint import parse_checkpoint
 from .reader.companion import open_companion
 from .reader.damage import Damage, WrongPassword
 from .reader.manifest import Entry
 from .reader.restore import Opened, open_keyrings, restore
 from .reader.root import Root, parse_root, verify_signature
+from .reader.rows import job_rows, keyring_rows, verify_definition
 from .reader.store import Store, open_store
 
 KINDS = {
@@ -110,7 +114,7 @@ def test_checkpoints_hold_what_the_journal_did_up_to_them(store: Store) -> None:
 def test_containers_scan_whole_and_end_as_the_journal_says(store: Store) -> None:
     assert store.scans
     sealed = {e.details["number"] for e in store.entries if e.kind == journal.CONTAINER_SEALED}
-    lengths = store.acknowledged_lengths()
+    lengths = store.lengths
     for path, scan in store.scans.items():
         assert scan.places or scan.directory is None
         number = scan.header.number
@@ -147,6 +151,30 @@ def test_nothing_in_the_catalog_is_damaged(store: Store) -> None:
     assert store.found.erased == 0
 
 
+def test_the_row_of_the_keyring_says_what_the_keyring_is(store: Store, opened: Opened, newest: Root) -> None:
+    row = keyring_rows(store.tables)[opened.keyring.id]
+    keys = opened.keyring.generations[row.generation]
+    assert (row.kem, row.public_key) == (keys.kem, keys.public_key)
+    assert (row.minimum_suite, row.erase_owner_kind) == (keys.minimum_suite, erase_key.JOB)
+    assert row.erase_owner == newest.job
+    wraps = [value for key, value in store.tables["slots"].items() if key[16:32] == row.id]
+    assert len(wraps) == 4
+    assert {erase_key.wrap_owner(msgpack.unpackb(value)[1]) for value in wraps} == {row.erase_owner}
+
+
+def test_the_row_of_the_job_is_signed_and_names_the_key_of_its_roots(
+    store: Store, opened: Opened, newest: Root
+) -> None:
+    job = job_rows(store.tables)[newest.job]
+    seed = opened.keyring.signing_seed(newest.job, max(opened.keyring.generations))
+    assert job.signing_key == Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    assert (job.computer, job.keyring) == (newest.computer, opened.keyring.id)
+    assert job.made < keyring_rows(store.tables)[job.keyring].made
+    verify_definition(job)
+    with pytest.raises(Damage, match="creator signed"):
+        verify_definition(replace(job, definition=[[b"/etc"], *job.definition[1:]]))
+
+
 def test_both_slots_open_the_same_keyring(real_store: Any, store: Store, opened: Opened) -> None:
     (by_code,) = open_keyrings(store, real_store.recovery_code, slot.RECOVERY_CODE)
     assert by_code.keyring == opened.keyring
@@ -162,9 +190,9 @@ def test_another_password_opens_nothing(real_store: Any, store: Store) -> None:
 def test_roots_are_signed_and_follow_one_another(opened: Opened, newest: Root) -> None:
     chain = opened.safesets(newest.job)
     for root in chain:
-        verify_signature(root, opened.keyring.signing_seeds[root.job])
+        verify_signature(root, opened.keyring.signing_seed(root.job, root.generation))
         opened.payload(root)
-        assert root.suite >= opened.keyring.minimum_suite
+        assert root.suite >= opened.generation(root).minimum_suite
     first = chain[0]
     assert first.sequence > 1 or first.previous == bytes(32)
     for before, after in zip(chain, chain[1:], strict=False):
@@ -175,7 +203,7 @@ def test_roots_are_signed_and_follow_one_another(opened: Opened, newest: Root) -
 def test_a_changed_root_has_a_wrong_signature(opened: Opened, newest: Root) -> None:
     raw = newest.raw[:232] + bytes([newest.raw[232] ^ 1]) + newest.raw[233:]
     with pytest.raises(Damage):
-        verify_signature(parse_root(raw), opened.keyring.signing_seeds[newest.job])
+        verify_signature(parse_root(raw), opened.keyring.signing_seed(newest.job, newest.generation))
 
 
 def test_companions_name_every_record_of_each_safeset(opened: Opened, newest: Root) -> None:

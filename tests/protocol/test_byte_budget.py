@@ -1,54 +1,141 @@
-"""The budget of receive memory is shared by account first."""
+"""The budget of receive memory is shared by account first, and its sum holds whatever comes in which order."""
+
+import random
+from collections.abc import Callable
 
 import pytest
 
 from protocol.byte_budget import ByteBudget
 
-MIB = 1024 * 1024
+KIB, MIB = 1024, 1024 * 1024
+
+
+class Receiver:
+    """What the budget tells a stream."""
+
+    def __init__(self, refill: Callable[[], None] = lambda: None) -> None:
+        self.refill = refill
+        self.given_up = 0
+
+    def give_up_slow_frame(self) -> None:
+        self.given_up += 1
+
+
+def add(budget: ByteBudget, *streams: object, account: bytes = b"a") -> None:
+    for stream in streams:
+        budget.register(stream, account, Receiver())
 
 
 def test_one_stream_gets_no_more_than_the_largest_window():
     budget = ByteBudget(64 * MIB)
-    budget.register(1, b"a")
-    assert budget.window(1) == 16 * MIB
+    add(budget, 1)
+    assert budget.window(1, 0) == 16 * MIB
 
 
 def test_an_account_with_many_streams_takes_nothing_from_another():
     budget = ByteBudget(64 * MIB)
-    for stream in range(8):
-        budget.register(stream, b"many")
-    budget.register("one", b"few")
-    assert [budget.window(stream) for stream in range(8)] == [4 * MIB] * 8
-    assert budget.window("one") == 16 * MIB
+    add(budget, *range(8), account=b"many")
+    add(budget, "one", account=b"few")
+    assert [budget.window(stream, 0) for stream in range(8)] == [2 * MIB] * 8
+    assert budget.window("one", 0) == 16 * MIB
 
 
-def test_the_sum_stays_within_the_budget():
-    budget = ByteBudget(64 * MIB)
-    streams = [(account, number) for account in range(5) for number in range(account + 1)]
-    for stream in streams:
-        budget.register(stream, bytes([stream[0]]))
-    assert sum(budget.window(stream) for stream in streams) <= 64 * MIB
+def test_the_sum_stays_within_half_the_budget_when_streams_come_in_turn():
+    """A window that was promised counts until it was used, however small the share is by now."""
+    budget, total = ByteBudget(64 * MIB), 0
+    for number in range(32):
+        add(budget, number, account=bytes([number]))
+        total += budget.window(number, 64 * KIB)
+        assert total <= 32 * MIB + 256 * KIB * (number + 1)
+    assert budget.window(0, 16 * MIB) == 1 * MIB
+    assert budget.window(31, 0) == 256 * KIB
+    budget.window(0, 0)  # what it had was used up
+    assert budget.window(31, 0) == 1 * MIB
 
 
 def test_every_stream_keeps_a_least_window():
     budget = ByteBudget(MIB)
     for stream in range(100):
-        budget.register(stream, bytes([stream]))
-    assert budget.window(0) == 256 * 1024
+        add(budget, stream, account=bytes([stream]))
+    assert budget.window(99, 0) == 256 * KIB
 
 
 def test_what_leaves_makes_room():
     budget = ByteBudget(16 * MIB)
-    budget.register(1, b"a")
-    budget.register(2, b"b")
-    assert budget.window(1) == 8 * MIB
+    add(budget, 1, account=b"a")
+    add(budget, 2, account=b"b")
+    assert budget.window(1, 0) == 4 * MIB
     budget.unregister(2)
     budget.unregister(2)
-    assert budget.window(1) == 16 * MIB
+    assert budget.window(1, 0) == 8 * MIB
 
 
 def test_a_stream_registers_once():
     budget = ByteBudget()
-    budget.register(1, b"a")
+    add(budget, 1)
     with pytest.raises(ValueError, match="registered already"):
-        budget.register(1, b"a")
+        add(budget, 1)
+
+
+def test_large_frames_wait_for_their_turn_and_the_account_with_least_goes_first():
+    budget, admitted = ByteBudget(32 * MIB), []
+    for stream, account in ((1, b"a"), (2, b"a"), (3, b"a"), (4, b"b")):
+        budget.register(stream, account, Receiver(lambda stream=stream: admitted.append(stream)))
+    assert budget.admit(1, 7 * MIB)
+    assert not budget.admit(2, 7 * MIB)  # the account has its half
+    assert not budget.admit(3, 7 * MIB)
+    assert budget.admit(4, 7 * MIB)
+    budget.give_back(1)
+    assert admitted == [1, 4, 2]
+    budget.unregister(2)
+    assert admitted == [1, 4, 2, 3]
+    assert budget.admit(3, 7 * MIB)
+
+
+def test_one_frame_is_let_in_however_large():
+    budget = ByteBudget(16 * MIB)
+    add(budget, 1, 2)
+    assert budget.admit(1, 16 * MIB)
+    assert not budget.admit(2, 300 * KIB)
+
+
+def test_a_slow_frame_is_given_up_only_while_others_wait():
+    budget, slow, other = ByteBudget(16 * MIB), Receiver(), Receiver()
+    budget.register("slow", b"a", slow)
+    budget.register("other", b"b", other)
+    assert budget.admit("slow", 8 * MIB)
+    for now_seconds in (0, 1000, 2000):
+        budget.give_up_slow_frames(now_seconds)
+    assert slow.given_up == 0
+    assert not budget.admit("other", 8 * MIB)
+    for now_seconds in (3000, 3001, 3059):
+        budget.give_up_slow_frames(now_seconds)
+    assert slow.given_up == 0
+    budget.give_up_slow_frames(3060)
+    assert (slow.given_up, other.given_up) == (1, 0)
+    budget.unregister("slow")
+    assert budget.admit("other", 8 * MIB)
+    budget.give_up_slow_frames(4000)
+    assert other.given_up == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_admitted_frames_stay_within_their_half(seed: int):
+    """A model: frames of up to 8 MiB of many streams come and go at random; each comes in the end."""
+    chance, budget = random.Random(seed), ByteBudget(32 * MIB)
+    admitted: dict[int, int] = {}
+    wanted = {stream: chance.randrange(300 * KIB, 8 * MIB) for stream in range(30)}
+
+    def came(stream: int) -> None:
+        admitted[stream] = wanted.pop(stream)
+
+    for stream in wanted:
+        budget.register(stream, bytes([stream % 4]), Receiver(lambda stream=stream: came(stream)))
+    for stream in list(wanted):
+        assert budget.admit(stream, wanted.get(stream, 0)) is (stream in admitted)
+    while admitted:
+        assert sum(size - 256 * KIB for size in admitted.values()) <= 16 * MIB
+        gone = chance.choice(list(admitted))
+        del admitted[gone]
+        budget.give_back(gone)
+    assert wanted == {}

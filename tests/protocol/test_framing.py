@@ -5,9 +5,9 @@ import struct
 import pytest
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.framing import ERROR, MESSAGE, OPEN_LIMITS, Frame, FrameLimits, FrameReader, encode_frame
+from protocol.framing import ERROR, MESSAGE, REFUSED_LIMITS, Frame, FrameLimits, FrameReader, encode_frame
 
-LIMITS = FrameLimits(header_bytes=100, raw_bytes=1000)
+LIMITS = FrameLimits(header_bytes=100, raw_bytes=1000, of="some.method")
 
 
 def wire(kind: int, header: bytes, raw: bytes) -> bytes:
@@ -62,8 +62,16 @@ def test_an_end_inside_a_frame_is_an_error(length: int):
 @pytest.mark.parametrize(
     ("prefix", "code", "words"),
     [
-        (b"\1\0\0\0" + struct.pack("<II", 101, 0), ErrorCode.too_large, "header_length 101"),
-        (b"\1\0\0\0" + struct.pack("<II", 0, 1001), ErrorCode.too_large, "raw_length 1001"),
+        (
+            b"\1\0\0\0" + struct.pack("<II", 101, 0),
+            ErrorCode.too_large,
+            "header_length 101; the limit of some.method is 100 bytes",
+        ),
+        (
+            b"\1\0\0\0" + struct.pack("<II", 0, 1001),
+            ErrorCode.too_large,
+            "raw_length 1001; the limit of some.method is 1000 bytes",
+        ),
         (b"\1\0\0\0" + struct.pack("<II", 2**31, 2**31), ErrorCode.too_large, "header_length 2147483648"),
         (b"\1\0\0\0" + struct.pack("<II", 0, 2**32 - 1), ErrorCode.too_large, "raw_length 4294967295"),
         (b"\0\0\0\0" + bytes(8), ErrorCode.bad_request, "kind 0"),
@@ -87,14 +95,14 @@ def test_lengths_at_the_limit_are_taken():
 
 
 def test_memory_follows_what_arrived_and_not_what_was_announced():
-    reader = FrameReader()
-    reader.feed(b"\1\0\0\0" + struct.pack("<II", 0, 16 * 1024 * 1024) + b"abc")
+    reader = FrameReader(FrameLimits(0, 1 << 31, "everything"))
+    reader.feed(b"\1\0\0\0" + struct.pack("<II", 0, 1 << 31) + b"abc")
     assert reader.partial_bytes == 15
 
 
-def test_nothing_raw_before_sign_in():
-    reader = FrameReader(OPEN_LIMITS)
-    with pytest.raises(RemoteProtocolError, match="raw_length 1; the limit here is 0"):
+def test_nothing_raw_where_a_request_is_refused():
+    reader = FrameReader(REFUSED_LIMITS)
+    with pytest.raises(RemoteProtocolError, match="raw_length 1; the limit of this method is 0"):
         reader.feed(wire(MESSAGE, b"", b"x"))
 
 

@@ -1,19 +1,63 @@
-"""Our connection against h2 as it comes: DATA that goes around h2 here is counted right there."""
+"""Our connection against h2 as it comes: DATA that goes around h2 here is counted right there.
+
+Every test runs twice: with DATA around h2, and through it, as with an h2 whose inside is another one.
+"""
 
 import random
 
 import pytest
+from h2.connection import H2Connection
 from h2.events import DataReceived as PlainData
 from h2.events import StreamEnded as PlainEnd
 from h2.settings import SettingCodes
+from h2.stream import H2Stream
+from h2.windows import WindowManager
 
 from protocol.errors import LocalProtocolError
 from protocol.events import RequestReceived, ResponseReceived, StreamEnded
+from protocol.h2_inside import H2Inside, is_as_expected
 from protocol.http2 import Http2Connection
 from protocol.send_queue import SendQueue
 from tests.protocol.support.peers import REQUEST, RESPONSE, Clock, data_of, output, plain_client, plain_server
 
 KIB = 1024
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["around", "through"])
+def goes_around(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(H2Inside, "goes_around", request.param)
+    return request.param
+
+
+def test_the_inside_of_this_h2_is_known():
+    assert is_as_expected()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(H2Stream, "_inbound_window_manager"), (H2Connection, "_inbound_flow_control_window_manager")]
+)
+def test_another_inside_is_noticed(monkeypatch: pytest.MonkeyPatch, owner: type, name: str):
+    """A window that is not where it was: what is written there moves nothing."""
+    monkeypatch.setattr(owner, name, property(lambda _: WindowManager(65_535), lambda *_: None), raising=False)
+    assert not is_as_expected()
+
+
+def test_late_data_of_a_stream_that_was_reset_ends_nothing():
+    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
+    server.receive_data(client.data_to_send())
+    client.receive_data(output(server))
+    client.send_headers(1, REQUEST)
+    server.receive_data(client.data_to_send())
+    server.reset(1)
+    server.forget(1)
+    for _ in range(3):
+        client.send_data(1, bytes(10 * KIB))
+    assert data_of(server.receive_data(client.data_to_send()), 1) == b""
+    client.receive_data(output(server))
+    client.send_headers(3, REQUEST)
+    client.send_data(3, b"next", end_stream=True)
+    events = server.receive_data(client.data_to_send())
+    assert data_of(events, 3) == b"next"
 
 
 def test_an_upload_from_a_plain_client_arrives_whole_and_windows_agree():

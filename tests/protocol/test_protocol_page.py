@@ -52,11 +52,12 @@ def test_every_method_has_one_row_in_the_order_of_the_registry():
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 def test_the_row_of_a_method_is_what_the_registry_says(method: Method):
-    _, direction, role, body, answer, raw, errors, repeat = METHOD_ROWS[method.name]
+    _, direction, role, body, answer, raw, at_most, errors, repeat = METHOD_ROWS[method.name]
     assert (direction, role) == (method.direction, method.role)
     assert code_words(body) == field_names(method.request)
     assert code_words(answer) == field_names(method.answer)
     assert raw == (method.raw or "-")
+    assert at_most == f"{method.header_bytes_max:,} / {method.raw_bytes_max:,}"
     assert errors == (", ".join(code.value for code in method.errors) or "-")
     assert repeat == method.repeat
 

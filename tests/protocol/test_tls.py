@@ -60,6 +60,43 @@ async def test_older_tls_is_refused(site: Site):
     assert "alert protocol version" in text
 
 
+OLDER = ssl.TLSVersion.TLSv1_2
+
+
+async def test_older_tls_by_configuration_has_one_suite(site: Site):
+    async with Server(site, pages, minimum=OLDER).running() as server:
+        text = await s_client(site, server.port, "-tls1_2")
+        assert "Cipher is ECDHE-ECDSA-AES128-GCM-SHA256" in text
+        assert "ALPN protocol: h2" in text
+        assert "Secure Renegotiation IS supported" in text  # the extension that keeps others from splicing one in
+        assert "TLS session ticket:" not in text
+        newer = await s_client(site, server.port)
+    suite = re.search(r"New, TLSv1\.3, Cipher is (\S+)", newer)
+    assert suite is not None
+    assert suite[1] in NEGOTIATED_SUITES
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA256",
+        "AES128-GCM-SHA256",
+    ],
+)
+async def test_no_other_suite_of_older_tls_is_taken(site: Site, suite: str):
+    async with Server(site, pages, minimum=OLDER).running() as server:
+        text = await s_client(site, server.port, "-tls1_2", "-cipher", suite)
+    assert "handshake failure" in text
+
+
+async def test_tls_1_1_is_refused_whatever_is_configured(site: Site):
+    async with Server(site, pages, minimum=OLDER).running() as server:
+        text = await s_client(site, server.port, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    assert "alert protocol version" in text
+
+
 async def test_no_session_outlives_its_connection(site: Site):
     async with Server(site, pages).running() as server:
         text = await s_client(site, server.port)

@@ -46,6 +46,7 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("name = 3", "name must be a text, not 3"),
         ("connections_max = true", "connections_max must be a whole number, not True"),
         ("connections_max = '7'", "connections_max must be a whole number, not '7'"),
+        ("tls_minimum = '1.1'", "tls_minimum must be '1.3' or '1.2', not '1.1'"),
         ("connections_max = 0", "connections_max must be from 1 to 100000, not 0"),
         ("container_bytes = 1.5", "container_bytes must be a whole number, not 1.5"),
         ("group_commit_seconds = nan", "group_commit_seconds must be from 0.001 to 5, not nan"),

@@ -9,11 +9,11 @@ from tools.client.program import Part, Program
 _COMMANDS = "tools.agent.commands"
 _PARTS = {
     "register": Part(f"{_COMMANDS}.register", "Makes this computer known to a vault."),
-    "backup": Part(f"{_COMMANDS}.backup", "Runs a job of this computer now."),
+    "backup": Part(f"{_COMMANDS}.backup", "Runs a job of this computer now: makes a safeset."),
     "restore": Part(f"{_COMMANDS}.restore", "Brings files of a safeset back."),
     "safesets": Part(f"{_COMMANDS}.safesets", "Lists the restore points of a job."),
     "ls": Part(f"{_COMMANDS}.ls", "Lists the files of a safeset."),
-    "status": Part(f"{_COMMANDS}.status", "Who this agent is, its key, its jobs."),
+    "status": Part(f"{_COMMANDS}.status", "Shows who this agent is, its key and its jobs."),
 }
 
 
@@ -22,12 +22,11 @@ _PARTS = {
     "--state",
     metavar="DIR",
     envvar="VAULT_AGENT_STATE",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Directory with this agent's identity, keys and cache; or $VAULT_AGENT_STATE.",
+    help="Directory with this agent's identity, keys and cache; or $VAULT_AGENT_STATE. Every command needs it.",
 )
-def main(state: Path) -> None:
-    """Backs up this computer and restores to it."""
+def main(state: Path | None) -> None:
+    """Backs up this computer and restores to it: vault-agent --state DIR COMMAND."""
 
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ from protocol.messages import (
 )
 from protocol.messages.fields import Outcome
 from tools.agent.cache import Base, Cache, belonging_of
+from tools.agent.chain import Chain
 from tools.agent.commit import Committer
 from tools.agent.feed import Feed
-from tools.agent.head import check_head
 from tools.agent.job_keys import load_job_keys
+from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
 from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
@@ -41,7 +42,7 @@ from tools.client.run_key import create_run_key
 from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
 
-_END_SECONDS = 10.0
+_END_SECONDS = 5.0
 
 Tell = Callable[[str, ScanFigures], None]
 
@@ -79,15 +80,18 @@ class _Run:
 
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """Runs the job once; the caller holds the lock of the state directory."""
+    check_job(agent.state, agent.identity, job)
     job_state = agent.state.job(job.job_id)
     await Committer(agent.session, agent.identity, job_state, job.job_id).settle()
-    check_head(job_state.load_head(), job)
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
+    chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
+    head = await chain.follow(job_state.load_head(), job)
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     cache = Cache(job_state.cache_path, belonging_of(keys, job.job_id, job.timeline))
     try:
         run = await _begin(agent, job, keys, cache)
         try:
+            await chain.follow(head, run.begin)
             return await _run(agent, run, cache, tell)
         except BaseException as error:
             await _end_failed(agent, run, error)
@@ -102,7 +106,6 @@ async def _begin(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache) ->
     run_id = os.urandom(16)
     request = RunBeginRequest(job.job_id, run_id, cache.base.root_hash if cache.base else None)
     begin, _ = await agent.session.ask("run.begin", request, RunBeginAnswer)
-    check_head(agent.state.job(job.job_id).load_head(), begin)
     if not begin.base_known or begin.timeline != job.timeline:
         cache.drop()
     return _Run(run_id, job, keys, begin, time.time_ns())
@@ -148,7 +151,8 @@ async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, don
     sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
     root = _root(agent, run, done, sealed.cid)
     committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
-    hash = await committer.commit(root, sign_root(root, run.keys.signing_seed), sealed.record)
+    signed = sign_root(root, run.keys.signing_seed, run.keys.minimum_suite)
+    hash = await committer.commit(root, signed, sealed.record)
     done.notes.extend(committer.notes)
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.
@@ -201,8 +205,14 @@ def _root(agent: Agent, run: _Run, done: Done, payload_hash: bytes) -> Root:
         top_companion=manifest.top_companion,
         level=manifest.level,
         figures=Figures(
-            scanned.files, scanned.directories, scanned.others, scanned.protected_bytes, done.sent.records,
-            done.sent.record_bytes, done.reused_bytes, done.missed.count,
+            scanned.files,
+            scanned.directories,
+            scanned.others,
+            scanned.protected_bytes,
+            done.sent.records,
+            done.sent.record_bytes,
+            done.reused_bytes,
+            done.missed.count,
         ),  # fmt: skip
     )
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import trio
 
+from tools.agent.interrupt import Interrupt
 from tools.agent.state import Identity, StateDirectory
 from tools.client.failure import Failure, first_cause
 from tools.client.record_format import IntegrityError
@@ -17,14 +18,23 @@ PROGRAM = "vault-agent"
 
 
 def ask_vault(state: StateDirectory, identity: Identity, talk: Callable[[VaultSession], Awaitable[Answer]]) -> Answer:
-    """Connects as this agent, talks, and closes the connection."""
+    """Connects as this agent, talks, and closes the connection. SIGINT and SIGTERM end in KeyboardInterrupt."""
     endpoint = Endpoint(
         identity.url, identity.authority_pem, None, str(state.certificate_path), str(state.key_path)
     )  # fmt: skip
 
     async def connected() -> Answer:
-        async with connect(endpoint, PROGRAM) as session:
-            return await talk(session)
+        answers: list[Answer] = []
+        async with trio.open_nursery() as nursery:
+            interrupt = Interrupt(nursery.cancel_scope)
+            await nursery.start(interrupt.watch)
+            async with connect(endpoint, PROGRAM) as session:
+                with interrupt.work():
+                    answers.append(await talk(session))
+            nursery.cancel_scope.cancel()
+        if interrupt.came:
+            raise KeyboardInterrupt
+        return answers[0]
 
     return run_loop(connected)
 
@@ -43,6 +53,6 @@ def run_loop(work: Callable[[], Awaitable[Answer]]) -> Answer:
         cause = first_cause(error)
         if isinstance(cause, IntegrityError):
             raise Failure("damaged", str(cause), "if it happens again, ask the vault's operator") from error
-        if cause is not error and isinstance(cause, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
+        if cause is not error:
+            raise cause from error
         raise

@@ -1,11 +1,34 @@
 """The entries of an unlocked safeset in order, all or those at and below some paths."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from tools.agent.selection import merge_includes
 from tools.agent.unlock import Unlocked
-from tools.client.manifest import Entry
+from tools.client.manifest import KNOWN_KINDS, Entry
 from tools.client.manifest_walk import ManifestWalk
+from tools.client.output import Output
+
+Damage = dict[str, None]
+"""Sentences about what of a manifest cannot be read or does not fit, each once, in order."""
+
+_DAMAGE_SHOWN = 100
+UNKNOWN_KIND = "left out: its kind is unknown to this program"
+UNKNOWN_EXTRAS = "metadata unknown to this program left out"
+
+
+def tell_damage(output: Output, damage: Damage) -> None:
+    for sentence in list(damage)[:_DAMAGE_SHOWN]:
+        output.note(f"damage: {sentence}")
+    if len(damage) > _DAMAGE_SHOWN:
+        output.note(f"damage: {len(damage) - _DAMAGE_SHOWN} more")
+
+
+def left_out(entry: Entry) -> str | None:
+    """The warning where a later version wrote something that this program does not know."""
+    if entry.kind not in KNOWN_KINDS:
+        return UNKNOWN_KIND
+    return UNKNOWN_EXTRAS if entry.has_unknown else None
 
 
 def wanted_paths(paths: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -19,28 +42,30 @@ def paths_above(path: bytes) -> list[bytes]:
     return [b"/".join(components[:depth]) for depth in range(1, len(components))]
 
 
-async def find_entry(unlocked: Unlocked, path: bytes) -> Entry | None:
-    """The entry of this very path; one block of each level is fetched, in general. IntegrityError as below."""
-    walk = ManifestWalk(unlocked.top, path)
-    walk.give([unlocked.top_block])
-    while True:
-        # What is at a path comes before everything below it.
-        for entry in walk.take():
-            return entry if entry.path == path else None
-        wanted = walk.wanted()[:1]
-        if not wanted:
-            return None
-        walk.give(await unlocked.fetcher.fetch_blocks(wanted))
+async def find_entry(unlocked: Unlocked, path: bytes, damage: Damage) -> Entry | None:
+    """The entry of this very path; one block of each level is fetched, in general."""
+    # What is at a path comes before everything below it.
+    async with aclosing(_walk(unlocked, path, damage, 1)) as found:
+        async for entries in found:
+            return entries[0] if entries[0].path == path else None
+    return None
 
 
-async def walk_safeset(unlocked: Unlocked, path: bytes) -> AsyncIterator[list[Entry]]:
-    """Entries in order, some leaves at a time. IntegrityError when a block is missing, damaged or inconsistent."""
+def walk_safeset(unlocked: Unlocked, path: bytes, damage: Damage) -> AsyncGenerator[list[Entry]]:
+    """Entries in order, some leaves at a time. What cannot be read goes to `damage`; the rest comes."""
+    return _walk(unlocked, path, damage, None)
+
+
+async def _walk(
+    unlocked: Unlocked, path: bytes, damage: Damage, blocks_at_once: int | None
+) -> AsyncGenerator[list[Entry]]:
     walk = ManifestWalk(unlocked.top, path)
-    walk.give([unlocked.top_block])
-    while True:
-        if entries := list(walk.take()):
+    wanted, fetched = walk.wanted(), [unlocked.top_block]
+    while wanted:
+        walk.give(fetched)
+        entries = list(walk.take())
+        damage.update(dict.fromkeys(map(str, walk.damage)))
+        if entries:
             yield entries
-        wanted = walk.wanted()
-        if not wanted:
-            return
-        walk.give(await unlocked.fetcher.fetch_blocks(wanted))
+        wanted = walk.wanted()[:blocks_at_once]
+        fetched = await unlocked.fetcher.fetch_blocks(wanted)

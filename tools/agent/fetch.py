@@ -13,7 +13,7 @@ from tools.client.envelope import RecordOpener
 from tools.client.keyring import Keyring
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
-from tools.client.record_format import IntegrityError, RecordType, cid, parse_header
+from tools.client.record_format import Buffer, IntegrityError, RecordType, cid, parse_header
 from tools.client.root import Payload, Root, check_payload, decode_payload
 from tools.client.run_key import RunKeys
 from tools.client.session import VaultSession
@@ -33,8 +33,7 @@ class Fetcher:
         self._ticket = ticket
         self._run_keys = RunKeys(keyring)
         self._adding_keys = threading.Lock()
-        generation = keyring.generation(root.generation)
-        self.opener = RecordOpener(self._run_keys, generation.id_key, keyring.minimum_suite)
+        self.opener = RecordOpener(self._run_keys)
 
     def add_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
         """Worker threads; a key that does not open makes its records fail later, one by one."""
@@ -56,7 +55,7 @@ class Fetcher:
                 opened(lost, IntegrityError(f"chunk {lost.hex()} is missing or damaged at the vault"))
 
     async def fetch_blocks(self, references: Sequence[BlockReference]) -> list[FetchedBlock]:
-        """Manifest blocks with their companions' records; IntegrityError when one cannot be had."""
+        """Manifest blocks with their companions' records, each of them an IntegrityError when it cannot be had."""
         ids = [id for reference in references for id in (reference.block, reference.companion)]
         records: dict[bytes, memoryview] = {}
 
@@ -64,8 +63,7 @@ class Fetcher:
             await compute(self.add_keys, batch.keys)
             records.update(zip(part, _split(raw, batch.lengths), strict=True))
 
-        for lost in await self._records(list(dict.fromkeys(ids)), keep_batch):
-            raise IntegrityError(f"a block of the manifest is missing or damaged at the vault: {lost.hex()}")
+        await self._records(list(dict.fromkeys(ids)), keep_batch)
         return await compute(self._open_blocks, references, records)
 
     async def _records(self, ids: Sequence[bytes], take: _Take) -> list[bytes]:
@@ -103,9 +101,16 @@ class Fetcher:
     def _open_blocks(
         self, references: Sequence[BlockReference], records: dict[bytes, memoryview]
     ) -> list[FetchedBlock]:
-        return [
-            (self.opener.open(records[r.block], r.block, RecordType.MANIFEST), records[r.companion]) for r in references
-        ]
+        return [(self._open_block(r.block, records), _held(r.companion, records)) for r in references]
+
+    def _open_block(self, id: bytes, records: dict[bytes, memoryview]) -> Buffer | IntegrityError:
+        record = _held(id, records)
+        if isinstance(record, IntegrityError):
+            return record
+        try:
+            return self.opener.open(record, id, RecordType.MANIFEST)
+        except IntegrityError as error:
+            return error
 
 
 def open_safeset_records(fetcher: Fetcher, answer: RestoreOpenAnswer, raw: bytes) -> tuple[Payload, FetchedBlock]:
@@ -124,6 +129,11 @@ def open_safeset_records(fetcher: Fetcher, answer: RestoreOpenAnswer, raw: bytes
         raise IntegrityError("the top block came with another length than the vault says")
     block, companion = _split(memoryview(raw), answer.lengths)
     return payload, (fetcher.opener.open(block, root.top_block, RecordType.MANIFEST), companion)
+
+
+def _held(id: bytes, records: dict[bytes, memoryview]) -> memoryview | IntegrityError:
+    held = records.get(id)
+    return IntegrityError(f"manifest record {id.hex()} is missing or damaged at the vault") if held is None else held
 
 
 def _named(error: RemoteProtocolError, ids: Sequence[bytes]) -> bytes | None:

@@ -2,19 +2,21 @@
 
 Order: the unattended part is saved before the vault hears of the keyring, the message id after it. A crash between them
 leaves the secret usable for another try, and no keyring whose keys this computer lacks. The whole keyring and the
-password are only in memory, only while the keyring is made.
+password exist only in a child process that makes them, so that no memory keeps them for the length of a run.
 
-A job's name stands for the same job for ever: a vault must not put one of its own making, with a password that it
-knows, in the place of another.
+A job's name stands for the same job for ever: a vault must not put an earlier job of the same creator and name in the
+place of the one that is backed up.
 """
 
 from dataclasses import dataclass
 
 from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
+from tools.agent.apart import call_apart
+from tools.agent.job_trust import job_address
 from tools.agent.state import Identity, StateDirectory
-from tools.client.agent_key import AgentKey
+from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import Failure
-from tools.client.job_secret import JobSecret, SecretAddress, open_job_secret
+from tools.client.job_secret import JobSecret, open_job_secret
 from tools.client.keyring import Keyring, Unattended, create_keyring, signing_public_key
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
@@ -64,7 +66,7 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             f"the vault asks again for the keyring of job {job.name!r}, which was made already",
             "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
         )
-    made = await compute(_make, state, identity, job)
+    made = await compute(call_apart, _make, state, identity, job)
     job_state.save_unattended(made.unattended.encode())
     await session.ask("keyring.create", made.request, KeyringCreateAnswer)
     job_state.mark_used(made.message_id)
@@ -72,11 +74,11 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
 
 
 def _make(state: StateDirectory, identity: Identity, job: AgentJob) -> _MadeKeyring:
-    address = SecretAddress(bytes.fromhex(identity.account_id), bytes.fromhex(identity.computer_id), job.job_id)
+    address = job_address(identity, job.job_id)
     agent_key = AgentKey(state.key_path.read_bytes(), state.load_sealing_private())
     assert job.secret is not None
     try:
-        opened = open_job_secret(job.secret, address, agent_key)
+        opened = open_job_secret(job.secret, address, agent_key, parse_fingerprint(identity.creator))
     except IntegrityError as error:
         raise Failure("damaged", str(error), "create the job anew; if it happens again, ask the operator") from None
     keyring = create_keyring(job.job_id)
@@ -102,8 +104,8 @@ def _request(keyring: Keyring, job_id: bytes, slots: list[NewSlot]) -> KeyringCr
         generation=newest.number,
         kem=newest.kem,
         public_key=newest.public_key,
-        minimum_suite=keyring.minimum_suite,
-        signing_key=signing_public_key(keyring.signing_seed(job_id)),
+        minimum_suite=newest.minimum_suite,
+        signing_key=signing_public_key(keyring.signing_seed(job_id, newest.number)),
         slots=[SlotUpload(new.slot, new.proof_hash) for new in slots],
     )
 

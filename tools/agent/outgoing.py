@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tools.agent.chunk import PendingChunk
 from tools.client.companion import companion_id, companion_record
 from tools.client.envelope import RecordSealer, SealedRecord
+from tools.client.failure import Failure
 from tools.client.keyring import Unattended
 from tools.client.record_format import RecordType, chunk_id, cid
 from tools.client.run_key import NewRunKey
@@ -54,6 +55,13 @@ class RecordMaker:
 
 
 def make_record_maker(unattended: Unattended, run_key: NewRunKey, suite: int, compression_level: int) -> RecordMaker:
+    """Failure where the keyring does not take the job's suite: nothing would open what is sealed."""
     u = unattended
+    if suite < u.minimum_suite:
+        raise Failure(
+            "conflict",
+            f"the job's suite {suite} is below {u.minimum_suite}, the minimum of its keyring",
+            f"create the job anew with suite {u.minimum_suite}",
+        )
     sealer = RecordSealer(run_key.run_key, u.keyring_id, run_key.key_id, u.id_key, suite, compression_level)
     return RecordMaker(sealer, u.id_key, u.keyring_id)

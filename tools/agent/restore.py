@@ -6,11 +6,12 @@ The plan runs ahead of the writer by at most the budget. Whatever is damaged is 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from tools.agent.budget import ByteBudget
-from tools.agent.entries import find_entry, paths_above, walk_safeset
+from tools.agent.entries import Damage, find_entry, left_out, paths_above, walk_safeset
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.survey import Decision, Overwrite, Survey
@@ -28,6 +29,10 @@ NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
 _RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
 _WARNINGS = {Decision.exists: "exists", Decision.in_the_way: "in the way"}
+_EXTRAS_NOT_RESTORED = {
+    Extra.HARD_LINK: "hard link restored as a file of its own",
+    Extra.ATTRIBUTES: "extended attributes not restored yet",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,17 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
+    """`left`: files that were there already and stayed, because they are the same or the rule says so."""
+
     files: int
     bytes: int
+    left: int
     missed: Missed
-    manifest_damage: str | None
+    manifest_damage: Damage
 
     @property
     def is_damaged(self) -> bool:
-        return self.manifest_damage is not None or self.missed.codes[DAMAGED] > 0
+        return bool(self.manifest_damage) or self.missed.codes[DAMAGED] > 0
 
 
 Tell = Callable[[int, int], None]
@@ -69,7 +77,8 @@ class _Restore:
         self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
         self._planner = Planner()
         self._above: set[bytes] = set()
-        self._manifest_damage: str | None = None
+        self._left = 0
+        self._manifest_damage: Damage = {}
 
     async def run(self, paths: Sequence[bytes]) -> Restored:
         try:
@@ -81,7 +90,8 @@ class _Restore:
             self._survey.close()
             with trio.CancelScope(shield=True):
                 await compute(self._writer.close)
-        return Restored(self._writer.files, self._writer.bytes, self._all_missed(), self._manifest_damage)
+        await compute(self._writer.sync)
+        return Restored(self._writer.files, self._writer.bytes, self._left, self._all_missed(), self._manifest_damage)
 
     async def _plan(
         self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
@@ -91,22 +101,22 @@ class _Restore:
                 for path in paths:
                     await self._plan_path(path, to_writer, nursery)
             except IntegrityError as error:
-                self._manifest_damage = str(error)
-            if self._manifest_damage is None and self._planned.codes[NOT_IN_SAFESET] == len(paths):
+                self._manifest_damage[str(error)] = None
+            if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
                 raise Failure("not_found", "the safeset holds none of the paths", "see `vault-agent ls`")
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
-    async def _plan_path(
-        self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
-    ) -> None:
-        is_found = False
-        async for entries in walk_safeset(self._unlocked, path):
+    async def _plan_path(self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
+        is_found = is_written = False
+        async for entries in walk_safeset(self._unlocked, path, self._manifest_damage):
             if not is_found:
                 is_found = True
                 await self._plan_above(path)
             decisions = await compute(self._survey.decide, entries)
             for entry, decision in zip(entries, decisions, strict=True):
-                if self._is_written(entry, decision):
+                if not entry.is_continuation:
+                    is_written = self._is_written(entry, decision)
+                if is_written:
                     for window in self._planner.add(entry):
                         await self._pass_on(window, to_writer, nursery)
         if not is_found:
@@ -118,27 +128,37 @@ class _Restore:
             if above in self._above:
                 continue
             self._above.add(above)
-            try:
-                entry = await find_entry(self._unlocked, above)
-            except IntegrityError as error:
-                self._manifest_damage = str(error)
-                return
+            entry = await find_entry(self._unlocked, above, self._manifest_damage)
             if entry is not None and entry.kind == Kind.DIRECTORY:
                 self._planner.add_above(entry)
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
-        if entry.kind not in _RESTORED_KINDS or (entry.extras and Extra.HOLES in entry.extras):
-            self._planned.add(entry.path, "kind not restored yet")
+        extras = entry.extras or {}
+        if entry.kind not in _RESTORED_KINDS:
+            self._planned.add(entry.path, left_out(entry) or "kind not restored yet")
+            return False
+        if Extra.HOLES in extras:
+            self._planned.add(entry.path, "holes not restored yet")
             return False
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
-        if decision is Decision.write and has_streams(entry):
-            self._planned.add(entry.path, "alternate streams not restored")
+        if decision is Decision.leave and entry.kind == Kind.FILE:
+            self._left += 1
+        if decision is Decision.write:
+            self._tell_left_out(entry, extras)
         return decision is Decision.write
 
-    async def _pass_on(
-        self, window: Window, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
-    ) -> None:
+    def _tell_left_out(self, entry: Entry, extras: dict[int, Any]) -> None:
+        """What of an entry that is written will not come back."""
+        codes = [code for number, code in _EXTRAS_NOT_RESTORED.items() if number in extras]
+        if has_streams(entry):
+            codes.append("alternate streams not restored")
+        if unknown := left_out(entry):
+            codes.append(unknown)
+        for code in codes:
+            self._planned.add(entry.path, code)
+
+    async def _pass_on(self, window: Window, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
         await self._budget.take(window.fetched_bytes)
         nursery.start_soon(self._fetch, window)
         await to_writer.send(window)
@@ -159,7 +179,7 @@ class _Restore:
                 await window.is_ready.wait()
                 await compute(self._writer.write, window)
                 await self._budget.give_back(window.fetched_bytes)
-                self._tell(self._writer.files, self._writer.bytes)
+                self._tell(self._writer.files, self._writer.bytes_so_far)
 
     def _all_missed(self) -> Missed:
         everything = Missed()

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from tools.agent.window import Above, Begin, End, Part, Slot, Window
-from tools.client.manifest import Entry, Extent, Kind, continues, own_content_bytes
+from tools.client.manifest import Entry, Extent, Kind, own_content_bytes
 
 WINDOW_BYTES = 8 * 1024 * 1024
 _WINDOW_STEPS = 8192
@@ -18,7 +18,6 @@ class Planner:
 
     def __init__(self) -> None:
         self._window = Window()
-        self._before: Entry | None = None
         self._is_open = False
         self._own_bytes_left: int | None = None
         self._kept: OrderedDict[bytes, Slot] = OrderedDict()
@@ -30,12 +29,11 @@ class Planner:
         self._window.steps.append(Above(entry))
 
     def add(self, entry: Entry) -> Iterator[Window]:
-        if not continues(entry, self._before):
+        if not entry.is_continuation:
             self._end_file()
             self._window.steps.append(Begin(entry))
             self._is_open = entry.kind == Kind.FILE
             self._own_bytes_left = own_content_bytes(entry)
-        self._before = entry
         for id, offset, length in self._own_extents(entry):
             self._window.steps.append(Part(self._slot(id, offset + length), offset, length))
             if self._is_full():

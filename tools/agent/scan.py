@@ -209,9 +209,7 @@ class Scanner:
                 self._finish_bundles(ended)
         return _Content(hash, extents, status, len(content), is_changed)
 
-    def _read_large(
-        self, descriptor: int, sizeless_bytes_max: int | None = None
-    ) -> Generator[bool, None, _Content]:
+    def _read_large(self, descriptor: int, sizeless_bytes_max: int | None = None) -> Generator[bool, None, _Content]:
         for attempt in range(ATTEMPTS_MAX):
             large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max)
             extents: list[Extent] = []
@@ -230,9 +228,7 @@ class Scanner:
         if len(self._shared) > _SHARED_CONTENTS_MAX:
             self._shared.popitem(last=False)
 
-    def _add_entry(
-        self, found: Found, entry: Entry, extents: Extents | tuple[()], fingerprint: Fingerprint
-    ) -> None:
+    def _add_entry(self, found: Found, entry: Entry, extents: Extents | tuple[()], fingerprint: Fingerprint) -> None:
         self._add_row(ScanRow(found.path, pack_prefix(entry), extents, pack_extras(entry), entry.size, fingerprint))
 
     def _note_attributes(self, place: int | bytes) -> None:

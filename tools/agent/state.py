@@ -28,7 +28,9 @@ _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which vault this computer is registered at, and as whom; `vault_key` is pinned for ever at registration."""
+    """Which vault this computer is registered at, and as whom; `vault_key` and `creator`, the fingerprint of the key
+    that signs its jobs, are pinned for ever at registration.
+    """
 
     version: int = STATE_VERSION
     url: str
@@ -41,6 +43,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     authority_pem: str
     certificate_pem: str
     agent_key: str
+    creator: str
 
 
 class KnownHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,6 +60,12 @@ class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     timeline: int
     sequence: int
     root_hash: _Hash
+
+
+class _KnownRevision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The newest revision of a job's definition that was good when this agent was about to run it."""
+
+    revision: int
 
 
 class _JobNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,11 +94,15 @@ class JobState:
     def save_unattended(self, data: bytes) -> None:
         self._write("unattended", data)
 
+    @property
+    def head_path(self) -> Path:
+        return self.directory / "head.json"
+
     def load_head(self) -> KnownHead | None:
-        return _load_json(self.directory / "head.json", KnownHead)
+        return _load_json(self.head_path, KnownHead)
 
     def save_head(self, head: KnownHead) -> None:
-        self._write("head.json", _json(head))
+        self._write(self.head_path.name, _json(head))
 
     def load_pending(self) -> PendingRoot | None:
         return _load_json(self.directory / "pending.json", PendingRoot)
@@ -99,6 +112,14 @@ class JobState:
 
     def forget_pending(self) -> None:
         (self.directory / "pending.json").unlink(missing_ok=True)
+
+    def load_revision(self) -> int:
+        """0 before the first."""
+        known = _load_json(self.directory / "revision.json", _KnownRevision)
+        return 0 if known is None else known.revision
+
+    def save_revision(self, revision: int) -> None:
+        self._write("revision.json", _json(_KnownRevision(revision)))
 
     @property
     def has_made_keyring(self) -> bool:
@@ -150,9 +171,7 @@ class StateDirectory:
     def load_identity(self) -> Identity:
         identity = _load_json(self.path / "identity.json", Identity)
         if identity is None:
-            raise Failure(
-                "not_found", f"{self.path} is not the state of a registered agent", "register it first"
-            )
+            raise Failure("not_found", f"{self.path} is not the state of a registered agent", "register it first")
         return identity
 
     def is_registered(self) -> bool:

@@ -36,12 +36,26 @@ class Survey:
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missing: bytes | None = None
+        self._last = Decision.leave
 
     def decide(self, entries: list[Entry]) -> list[Decision]:
-        return [self._decide(entry) for entry in entries]
+        """For an entry that only goes on with another the same again."""
+        decisions = []
+        for entry in entries:
+            if not entry.is_continuation:
+                self._last = self._decide_guarded(entry)
+            decisions.append(self._last)
+        return decisions
 
     def close(self) -> None:
         self._target.close()
+
+    def _decide_guarded(self, entry: Entry) -> Decision:
+        """A place that cannot be looked at, as with a name too long for this system: the writer tells of it."""
+        try:
+            return self._decide(entry)
+        except OSError:
+            return Decision.write
 
     def _decide(self, entry: Entry) -> Decision:
         parent, _, name = entry.path.rpartition(b"/")

@@ -22,7 +22,7 @@ from tools.client.keyring import Keyring, Unattended, signing_public_key
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
-from tools.client.root import Payload, Root, open_root, root_hash, verify_countersignature
+from tools.client.root import Payload, Root, generation_of, open_root, root_hash, verify_countersignature
 from tools.client.session import VaultSession
 from tools.client.slot import (
     KIND_PASSWORD,
@@ -112,8 +112,8 @@ async def _open(
 def _checked_root(
     answer: RestoreOpenAnswer, parameters: RestoreParametersAnswer, keyring: Keyring, identity: Identity
 ) -> Root:
-    signing_key = signing_public_key(keyring.signing_seed(parameters.job_id))
-    root = open_root(answer.root, signing_key)
+    seed = keyring.signing_seed(parameters.job_id, generation_of(answer.root))
+    root = open_root(answer.root, signing_public_key(seed))
     mine = (keyring.keyring_id, parameters.job_id, parameters.computer_id)
     if (root.keyring_id, root.job_id, root.computer_id) != mine:
         raise IntegrityError("the vault answered with a safeset of another keyring, job or computer")

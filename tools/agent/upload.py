@@ -16,7 +16,8 @@ from tools.agent.budget import ByteBudget
 from tools.client.envelope import SealedRecord
 from tools.client.session import VaultSession
 
-FRAME_BYTES = 8 * 1024 * 1024
+# Small enough that the vault's default budget holds one of each of 32 uploads (docs/protocol.md).
+FRAME_BYTES = 2 * 1024 * 1024
 
 
 class Upload:

@@ -49,6 +49,8 @@ class _OpenFile:
     def write(self, content: memoryview) -> None:
         self.hasher.update(content)
         self.written_bytes += len(content)
+        if self.written_bytes > self.entry.size:
+            raise IntegrityError("the content is longer than the manifest says")
         while content:
             content = content[os.write(self.descriptor, content) :]
 
@@ -89,6 +91,11 @@ class TreeWriter:
         self._missed = missed
         self._file: _OpenFile | None = None
 
+    @property
+    def bytes_so_far(self) -> int:
+        """With those of the file that is being written."""
+        return self.bytes + (self._file.written_bytes if self._file is not None else 0)
+
     def write(self, window: Window) -> None:
         """The chunks of the window are there, or say why not."""
         for step in window.steps:
@@ -105,14 +112,12 @@ class TreeWriter:
                         self._guarded(self._file.entry, self._end, self._file)
 
     def close(self) -> None:
-        """Removes a half file and gives directories their times, then waits until everything is on the disks."""
+        """Removes a half file and gives directories their times."""
         self._discard()
-        try:
-            self._target.close()
-        finally:
-            self._sync()
+        self._target.close()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Waits until everything that was written is on the disks."""
         try:
             self._written.sync()
         except OSError as error:

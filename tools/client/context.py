@@ -4,14 +4,13 @@ JSON, readable by its owner only (it holds a token); replaced as a whole, so a c
 """
 
 import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from tools.client.failure import Failure
+from tools.client.private_file import create_private, read_private, replace_private
 
 CONTEXT_VERSION = 1
 CONTEXT_BYTES_MAX = 1024 * 1024
@@ -38,43 +37,27 @@ class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def load_context(path: Path) -> Context:
     try:
-        with path.open("rb") as handle:
-            mode = os.fstat(handle.fileno()).st_mode
-            data = handle.read(CONTEXT_BYTES_MAX)
+        data = read_private(path, CONTEXT_BYTES_MAX)
     except FileNotFoundError:
         raise Failure(
             "not_found", f"there is no context file {path}", "check --context FILE or $VAULTCTL_CONTEXT"
         ) from None
-    except OSError as error:
-        raise Failure("usage", f"context file {path} cannot be read: {error.strerror}", "") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise Failure(
-            "not_allowed",
-            f"context file {path} holds a token and other users may open it (mode {stat.S_IMODE(mode):04o})",
-            f"run: chmod 600 {path}",
-        )
     return _decode(path, data)
 
 
 def save_context(path: Path, context: Context) -> None:
     """Replaces the file, or makes it."""
-    written = _write_beside(path, context)
-    os.replace(written, path)
-    _sync_directory(path.parent)
+    replace_private(path, _encode(context))
 
 
 def create_context(path: Path, context: Context) -> None:
     """Makes the file and never replaces one: the one that is there may be the only copy of its token."""
-    written = _write_beside(path, context)
     try:
-        os.link(written, path)
+        create_private(path, _encode(context))
     except FileExistsError:
         raise Failure(
             "conflict", f"there is already a file {path}", "name another file, or move that one away"
         ) from None
-    finally:
-        written.unlink()
-    _sync_directory(path.parent)
 
 
 def check_new_context(path: Path) -> None:
@@ -102,23 +85,5 @@ def _decode(path: Path, data: bytes) -> Context:
     return context
 
 
-def _write_beside(path: Path, context: Context) -> Path:
-    """A synced temporary file in the same directory, mode 0600 from the start."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(msgspec.json.format(msgspec.json.encode(context), indent=2) + b"\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-    except BaseException:
-        os.unlink(name)
-        raise
-    return Path(name)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _encode(context: Context) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(context), indent=2) + b"\n"

@@ -34,6 +34,7 @@ from tools.client.record_format import (
     parse_header,
     record_keys,
 )
+from tools.client.run_key import OpenedRunKey
 
 _INNER = struct.Struct("<IBI")  # plain_length, codec, padding_length
 _LENGTHS = struct.Struct("<QQ")
@@ -119,10 +120,8 @@ class RecordSealer:
 class RecordOpener:
     """Opens records whose run keys the mapping holds, by key id. The mapping may grow while records are opened."""
 
-    def __init__(self, run_keys: Mapping[bytes, bytes], id_key: bytes, minimum_suite: int) -> None:
+    def __init__(self, run_keys: Mapping[bytes, OpenedRunKey]) -> None:
         self._run_keys = run_keys
-        self._id_key = id_key
-        self._minimum_suite = minimum_suite
 
     def open(self, record: Buffer, expected_id: bytes, expected_type: int) -> bytes:
         """The chunk of a record. Whatever is wrong with it, the error is the same one."""
@@ -138,11 +137,12 @@ class RecordOpener:
         if header.magic != RECORD_MAGIC or header.id != expected_id or header.type != expected_type:
             raise ValueError("it is another record than the one that was asked for")
         suite = Suite(header.suite)
-        if suite < self._minimum_suite:
-            raise ValueError(f"its suite {suite} is below the keyring's minimum {self._minimum_suite}")
-        keys = record_keys(self._run_keys[header.key_id], suite, header.type, header.id)
+        run = self._run_keys[header.key_id]
+        if suite < run.minimum_suite:
+            raise ValueError(f"its suite {suite} is below the minimum {run.minimum_suite} of its generation")
+        keys = record_keys(run.run_key, suite, header.type, header.id)
         opened = _open_body(keys, record, suite, PLAIN_BYTES_MAX[expected_type])
-        if not hmac.compare_digest(chunk_id(self._id_key, header.type, opened), expected_id):
+        if not hmac.compare_digest(chunk_id(run.id_key, header.type, opened), expected_id):
             raise ValueError("its content has another id")
         return bytes(opened)
 

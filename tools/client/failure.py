@@ -58,7 +58,8 @@ def describe(error: BaseException) -> Failure:
 def first_cause(error: BaseException) -> BaseException:
     """The error that a person should read of a group: tasks that were merely cancelled say nothing."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        interrupts = error.subgroup(KeyboardInterrupt)
+        error = (interrupts or error).exceptions[0]
     return error
 
 

@@ -1,13 +1,16 @@
-"""The code with which one computer registers: a secret, and the fingerprint of the site's authority.
+"""The code with which one computer registers (docs/format.md, Invite code).
 
-Text: base32 (A-Z, 2-7) in groups of five joined by `-`, of version (1 byte, 1), secret (16) and the first 20 bytes of
-the SHA-256 of the authority's certificate (DER). The fingerprint makes the first contact safe without any other key.
+An administrator's program writes it: the vault gives the secret alone, so that it cannot choose whom the new agent
+trusts.
 """
 
 import base64
 import binascii
+import hashlib
+import ssl
 from dataclasses import dataclass, field
 
+from tools.client.creator_key import CREATOR_FINGERPRINT_BYTES
 from tools.client.failure import Failure
 
 CODE_VERSION = 1
@@ -15,15 +18,32 @@ SECRET_BYTES = 16
 AUTHORITY_FINGERPRINT_BYTES = 20
 GROUP_CHARACTERS = 5
 
-_CODE_BYTES = 1 + SECRET_BYTES + AUTHORITY_FINGERPRINT_BYTES
-_CODE_CHARACTERS = 60
+_CREATOR_OFFSET = 1 + SECRET_BYTES + AUTHORITY_FINGERPRINT_BYTES
+_CODE_BYTES = _CREATOR_OFFSET + CREATOR_FINGERPRINT_BYTES
+_CODE_CHARACTERS = 92
 _PADDING = "===="
 
 
 @dataclass(frozen=True, slots=True)
 class InviteCode:
+    """`creator_fingerprint` is that of the one person whose jobs the agent will take."""
+
     secret: bytes = field(repr=False)
     authority_fingerprint: bytes
+    creator_fingerprint: bytes
+
+
+def authority_fingerprint(certificate_pem: str) -> bytes:
+    """By it the agent knows the right vault at the first contact."""
+    certificate = ssl.PEM_cert_to_DER_cert(certificate_pem.strip())
+    return hashlib.sha256(certificate).digest()[:AUTHORITY_FINGERPRINT_BYTES]
+
+
+def format_invite_code(code: InviteCode) -> str:
+    """As people copy it: groups of five, joined by `-`."""
+    data = bytes([CODE_VERSION]) + code.secret + code.authority_fingerprint + code.creator_fingerprint
+    text = base64.b32encode(data).decode("ascii").rstrip("=")
+    return "-".join(text[at : at + GROUP_CHARACTERS] for at in range(0, len(text), GROUP_CHARACTERS))
 
 
 def parse_invite_code(text: str) -> InviteCode:
@@ -36,10 +56,12 @@ def parse_invite_code(text: str) -> InviteCode:
     except binascii.Error:
         raise _refuse("the invite code has a character that is not one of A-Z and 2-7") from None
     if len(code) != _CODE_BYTES or base64.b32encode(code).decode("ascii") != characters + _PADDING:
-        raise _refuse("the end of the invite code is not one that a vault writes")
+        raise _refuse("the end of the invite code is not one that `vaultctl` writes")
     if code[0] != CODE_VERSION:
         raise _refuse(f"the invite code has version {code[0]}, this program knows version {CODE_VERSION}")
-    return InviteCode(code[1 : 1 + SECRET_BYTES], code[1 + SECRET_BYTES :])
+    return InviteCode(
+        code[1 : 1 + SECRET_BYTES], code[1 + SECRET_BYTES : _CREATOR_OFFSET], code[_CREATOR_OFFSET:]
+    )  # fmt: skip
 
 
 def _refuse(message: str) -> Failure:

@@ -1,10 +1,21 @@
-"""The job secret: password and recovery code on their way from the creator of a job to one agent, once."""
+"""The job secret: password and recovery code on their way from the creator of a job to one agent, once.
+
+Sealed to the agent's key and signed by the creator's: whoever could only seal could give an agent a password of his.
+"""
 
 import os
 import struct
 from dataclasses import dataclass, field
 
 from tools.client.agent_key import FINGERPRINT_BYTES, AgentKey
+from tools.client.creator_key import (
+    PUBLIC_KEY_BYTES,
+    SIGNATURE_BYTES,
+    CreatorKey,
+    creator_fingerprint,
+    is_signed,
+)
+from tools.client.job_definition import JobAddress
 from tools.client.kem import KEM_HYBRID, open_sealed, seal
 from tools.client.record_format import IntegrityError
 from tools.client.recovery_code import CODE_BYTES
@@ -16,6 +27,8 @@ _MAGIC = b"SSM1"
 _VERSION = 1
 _PURPOSE_MAKE_KEYRING = 1
 _LABEL = b"safeset job secret v1"
+_SIGNATURE_LABEL = b"safeset job secret signature v1"
+_SIGNED_TAIL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +40,6 @@ class JobSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretAddress:
-    """The job that a secret is for; a message for another one does not open."""
-
-    account_id: bytes
-    computer_id: bytes
-    job_id: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class OpenedSecret:
     """A job secret and the id of its message: the agent remembers it and accepts no message twice."""
 
@@ -43,8 +47,16 @@ class OpenedSecret:
     secret: JobSecret
 
 
-def seal_job_secret(secret: JobSecret, address: SecretAddress, sealing_public: bytes, fingerprint: bytes) -> bytes:
-    """The message for the agent whose sealing key was confirmed; `fingerprint` is the 20 bytes over both its keys."""
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """The agent whose key was confirmed: its sealing key, and the fingerprint (20 bytes) over both its keys."""
+
+    sealing_public: bytes
+    fingerprint: bytes
+
+
+def seal_job_secret(secret: JobSecret, address: JobAddress, agent: Recipient, creator: CreatorKey) -> bytes:
+    fingerprint = agent.fingerprint
     if len(fingerprint) != FINGERPRINT_BYTES:
         raise ValueError(f"a fingerprint has {FINGERPRINT_BYTES} bytes, not {len(fingerprint)}")
     ids = (address.account_id, address.computer_id, address.job_id)
@@ -53,14 +65,18 @@ def seal_job_secret(secret: JobSecret, address: SecretAddress, sealing_public: b
     head = _HEADER.pack(
         _MAGIC, _VERSION, KEM_HYBRID, _PURPOSE_MAKE_KEYRING, 0, *ids, os.urandom(16), fingerprint, 0,
     )[:_BOUND_BYTES]  # fmt: skip
-    sealed = seal(KEM_HYBRID, sealing_public, pack([secret.password, secret.recovery_code]), _LABEL + head)
-    return head + struct.pack("<I", len(sealed)) + sealed
+    sealed = seal(KEM_HYBRID, agent.sealing_public, pack([secret.password, secret.recovery_code]), _LABEL + head)
+    message = head + struct.pack("<I", len(sealed)) + sealed
+    return message + creator.public_key + creator.sign(_SIGNATURE_LABEL + message)
 
 
-def open_job_secret(message: bytes, address: SecretAddress, agent_key: AgentKey) -> OpenedSecret:
-    """The secret; IntegrityError when the message is damaged or is for another job, purpose or agent."""
-    if len(message) < _HEADER.size:
-        raise IntegrityError(f"the job secret has {len(message)} bytes, its header alone has {_HEADER.size}")
+def open_job_secret(message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> OpenedSecret:
+    """The secret; IntegrityError when the message is damaged, is for another job, purpose or agent, or not signed by
+    the key with the fingerprint `creator`.
+    """
+    if len(message) < _HEADER.size + _SIGNED_TAIL_BYTES:
+        raise IntegrityError(f"the job secret has {len(message)} bytes, that is too short")
+    message = _signed_part(message, creator)
     magic, version, kem, purpose, reserved, account_id, computer_id, job_id, message_id, fingerprint, length = (
         _HEADER.unpack_from(message)
     )
@@ -68,7 +84,7 @@ def open_job_secret(message: bytes, address: SecretAddress, agent_key: AgentKey)
         raise IntegrityError(
             f"the job secret's magic {magic!r}, version {version}, KEM {kem} or purpose {purpose} is unknown"
         )
-    if SecretAddress(account_id, computer_id, job_id) != address:
+    if JobAddress(account_id, computer_id, job_id) != address:
         raise IntegrityError("the job secret is for another account, computer or job")
     if fingerprint != agent_key.fingerprint:
         raise IntegrityError("the job secret is sealed to another agent key: create the job again for this agent")
@@ -77,6 +93,17 @@ def open_job_secret(message: bytes, address: SecretAddress, agent_key: AgentKey)
     info = _LABEL + message[:_BOUND_BYTES]
     plaintext = open_sealed(KEM_HYBRID, agent_key.sealing_private, message[_HEADER.size :], info)
     return OpenedSecret(message_id, _decode(plaintext))
+
+
+def _signed_part(message: bytes, creator: bytes) -> bytes:
+    """The message without key and signature, after both were checked: nothing else of it was looked at before."""
+    signed, tail = message[:-_SIGNED_TAIL_BYTES], message[-_SIGNED_TAIL_BYTES:]
+    creator_key, signature = tail[:PUBLIC_KEY_BYTES], tail[PUBLIC_KEY_BYTES:]
+    if creator_fingerprint(creator_key) != creator:
+        raise IntegrityError("the job secret is signed by another creator than this agent's")
+    if not is_signed(creator_key, signature, _SIGNATURE_LABEL + signed):
+        raise IntegrityError("the job secret's signature does not hold")
+    return signed
 
 
 def _decode(plaintext: bytes) -> JobSecret:

@@ -19,7 +19,10 @@ _GENERATION_MAX = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One key pair with the secrets that ids and cut points depend on; numbers grow from 1."""
+    """One key pair with the secrets that ids and cut points depend on; numbers grow from 1.
+
+    `minimum_suite` is about the records whose run key is sealed to this generation: a higher one later leaves them be.
+    """
 
     number: int
     kem: int
@@ -27,16 +30,25 @@ class Generation:
     public_key: bytes = field(repr=False)
     id_key: bytes = field(repr=False)
     chunker_seed: bytes = field(repr=False)
+    minimum_suite: int
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """Signs the roots of one job from a generation on, until the job has an entry of a later one."""
+
+    job_id: bytes
+    from_generation: int
+    seed: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Everything that opens and extends the safesets of its jobs; generations are oldest first."""
+    """Everything that opens and extends the safesets of its jobs; generations and signing keys are oldest first."""
 
     keyring_id: bytes
-    minimum_suite: int
     generations: tuple[Generation, ...]
-    signing: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    signing: tuple[SigningKey, ...]
 
     @property
     def newest(self) -> Generation:
@@ -50,12 +62,13 @@ class Keyring:
                 return generation
         raise IntegrityError(f"the keyring has no generation {number}")
 
-    def signing_seed(self, job_id: bytes) -> bytes:
-        """The Ed25519 seed of one job; IntegrityError when the keyring does not serve it."""
-        for known_job_id, seed in self.signing:
-            if known_job_id == job_id:
-                return seed
-        raise IntegrityError(f"the keyring has no signing key for job {job_id.hex()}")
+    def signing_seed(self, job_id: bytes, generation: int) -> bytes:
+        """The Ed25519 seed of one job's roots of a generation; IntegrityError when the keyring has none."""
+        self.generation(generation)
+        seeds = [key.seed for key in self.signing if key.job_id == job_id and key.from_generation <= generation]
+        if not seeds:
+            raise IntegrityError(f"the keyring has no signing key for job {job_id.hex()} in generation {generation}")
+        return seeds[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +90,13 @@ class Unattended:
         newest = keyring.newest
         return cls(
             keyring.keyring_id,
-            keyring.minimum_suite,
+            newest.minimum_suite,
             newest.number,
             newest.kem,
             newest.public_key,
             newest.id_key,
             newest.chunker_seed,
-            keyring.signing_seed(job_id),
+            keyring.signing_seed(job_id, newest.number),
         )
 
     def encode(self) -> bytes:
@@ -115,32 +128,33 @@ class Unattended:
 def create_keyring(job_id: bytes, minimum_suite: int = Suite.CBC_BLAKE3, kem: int = KEM_HYBRID) -> Keyring:
     """A new keyring with one generation, for one job."""
     pair = generate_key_pair(kem)
-    first = Generation(1, kem, pair.private_key, pair.public_key, os.urandom(32), os.urandom(8))
-    return Keyring(os.urandom(16), Suite(minimum_suite), (first,), ((job_id, os.urandom(32)),))
+    first = Generation(1, kem, pair.private_key, pair.public_key, os.urandom(32), os.urandom(8), Suite(minimum_suite))
+    return Keyring(os.urandom(16), (first,), (SigningKey(job_id, first.number, os.urandom(32)),))
 
 
 def encode_keyring(keyring: Keyring) -> bytes:
     """The plaintext of a slot."""
     generations = [
-        [g.number, g.kem, g.private_key, g.public_key, g.id_key, g.chunker_seed] for g in keyring.generations
+        [g.number, g.kem, g.private_key, g.public_key, g.id_key, g.chunker_seed, g.minimum_suite]
+        for g in keyring.generations
     ]
-    signing = [[job_id, seed] for job_id, seed in keyring.signing]
-    return pack([_VERSION, keyring.keyring_id, keyring.minimum_suite, generations, signing])
+    signing = [[key.job_id, key.from_generation, key.seed] for key in keyring.signing]
+    return pack([_VERSION, keyring.keyring_id, generations, signing])
 
 
 def decode_keyring(data: bytes) -> Keyring:
     """Raises IntegrityError that names the field; the halves of every key pair are checked against each other."""
-    array = elements(unpack_array(data, "keyring"), 5, "keyring")
+    array = elements(unpack_array(data, "keyring"), 4, "keyring")
     counted(array[0], _VERSION, _VERSION, "the version of the keyring")
-    generations = tuple(_decode_generation(item) for item in typed(array[3], list, "generations"))
+    generations = tuple(_decode_generation(item) for item in typed(array[2], list, "generations"))
     numbers = [generation.number for generation in generations]
     if not numbers or numbers != sorted(set(numbers)):
         raise IntegrityError("the keyring's generations are missing or out of order")
-    signing = tuple(
-        (sized(job_id, 16, "job id"), sized(seed, 32, "signing seed"))
-        for job_id, seed in (elements(item, 2, "signing key") for item in typed(array[4], list, "signing"))
-    )
-    return Keyring(sized(array[1], 16, "keyring id"), _minimum_suite(array[2]), generations, signing)
+    signing = tuple(_decode_signing_key(item, numbers) for item in typed(array[3], list, "signing"))
+    order = [(key.job_id, key.from_generation) for key in signing]
+    if order != sorted(set(order)):
+        raise IntegrityError("the keyring's signing keys are out of order, or one is there twice")
+    return Keyring(sized(array[1], 16, "keyring id"), generations, signing)
 
 
 def file_hash_key(id_key: bytes) -> bytes:
@@ -159,14 +173,22 @@ def signing_public_key(seed: bytes) -> bytes:
 
 
 def _decode_generation(item: Any) -> Generation:
-    number, kem, private_key, public_key, id_key, seed = elements(item, 6, "generation")
+    number, kem, private_key, public_key, id_key, seed, minimum_suite = elements(item, 7, "generation")
     counted(number, 1, _GENERATION_MAX, "generation")
     derived = public_of(typed(kem, int, "KEM"), typed(private_key, bytes, "private key"))
     if derived != public_key:
         raise IntegrityError(f"the public key of generation {number} does not belong to its private key")
     return Generation(
-        number, kem, private_key, public_key, sized(id_key, 32, "id key"), sized(seed, 8, "chunker seed")
-    )
+        number, kem, private_key, public_key, sized(id_key, 32, "id key"), sized(seed, 8, "chunker seed"),
+        _minimum_suite(minimum_suite),
+    )  # fmt: skip
+
+
+def _decode_signing_key(item: Any, generations: list[int]) -> SigningKey:
+    job_id, from_generation, seed = elements(item, 3, "signing key")
+    if typed(from_generation, int, "first generation of a signing key") not in generations:
+        raise IntegrityError(f"a signing key begins with generation {from_generation}, which the keyring lacks")
+    return SigningKey(sized(job_id, 16, "job id"), from_generation, sized(seed, 32, "signing seed"))
 
 
 def _minimum_suite(value: Any) -> int:

@@ -1,14 +1,10 @@
-"""What a safeset contains: entries, leaf blocks and inner blocks (docs/format.md, Manifest); values and their bytes.
-
-Reading trusts nothing: a block was sealed by somebody who holds the keyring, and a member of it may be hostile.
-"""
+"""What a safeset contains: entries, leaf blocks and inner blocks (docs/format.md, Manifest)."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from tools.client.record_format import PLAIN_BYTES_MAX, IntegrityError, RecordType
-from tools.client.strict_msgpack import counted, elements, pack, sized, typed, unpack_array
+from tools.client.strict_msgpack import pack
 
 VERSION = 1
 LEVEL_MAX = 255
@@ -16,11 +12,8 @@ ENTRY_EXTENTS_MAX = 8_192
 LEAF_CHUNKS_MAX = 8_192
 INNER_ROWS_MAX = 4_096
 PATH_BYTES_MAX = 65_536
-
-_CHUNK_BYTES_MAX = PLAIN_BYTES_MAX[RecordType.DATA]
-_U32_MAX = 2**32 - 1
-_U64_MAX = 2**64 - 1
-_TIME_MAX = 2**63 - 1
+# All extras of a path together, when it needs several entries for them; whoever restores it holds them in memory.
+EXTRAS_BYTES_MAX = 16_777_216
 
 Extent = tuple[bytes, int, int]  # chunk id, offset, length
 
@@ -38,6 +31,9 @@ class Kind(IntEnum):
     REPARSE_POINT = 8
 
 
+KNOWN_KINDS = frozenset(Kind)
+
+
 class Extra(IntEnum):
     """The numbers in an entry's map of extras."""
 
@@ -51,17 +47,27 @@ class Extra(IntEnum):
     FLAGS = 8
 
 
-_EXTRA_TYPES: dict[int, type] = {1: bytes, 2: bytes, 3: list, 4: dict, 5: list, 6: int, 7: dict, 8: int}
+class Windows(IntEnum):
+    """The numbers in the map of extra 7."""
 
-_ALTERNATE_STREAMS = 3  # in the map of extra 7
+    SECURITY_DESCRIPTOR = 1
+    ATTRIBUTES = 2
+    ALTERNATE_STREAMS = 3
+    NAME = 4
+    REPARSE_DATA = 5
+
 
 FLAG_CHANGED_WHILE_READ = 1
 FLAG_PARTLY_UNREADABLE = 2
+FLAGS_KNOWN = FLAG_CHANGED_WHILE_READ | FLAG_PARTLY_UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One path. A file with very many extents continues in the entry after it, with the same path."""
+    """One path. `is_continuation`: only its extents are new, they go on after those of the entry before it.
+
+    `kind` may be a number of a later version. `has_unknown`: extras of a later version were left out.
+    """
 
     path: bytes
     kind: int
@@ -75,6 +81,8 @@ class Entry:
     hash: bytes | None
     extents: tuple[Extent, ...] = ()
     extras: dict[int, Any] | None = None
+    has_unknown: bool = False
+    is_continuation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,7 @@ def pack_extras(entry: Entry) -> bytes | None:
 
 def has_streams(entry: Entry) -> bool:
     """Whether contents of alternate streams follow the entry's own `size` bytes in its extents."""
-    return bool(entry.extras and entry.extras.get(Extra.WINDOWS, {}).get(_ALTERNATE_STREAMS))
+    return bool(entry.extras and entry.extras.get(Extra.WINDOWS, {}).get(Windows.ALTERNATE_STREAMS))
 
 
 def own_content_bytes(entry: Entry) -> int | None:
@@ -144,122 +152,3 @@ def own_content_bytes(entry: Entry) -> int | None:
         return None
     holes = (entry.extras or {}).get(Extra.HOLES, [])
     return max(0, entry.size - sum(holes[1::2]))
-
-
-def continues(entry: Entry, before: Entry | None) -> bool:
-    """Whether the entry only goes on with the extents of the one before."""
-    return before is not None and entry.path == before.path
-
-
-def decode_block(plaintext: bytes) -> Leaf | Inner:
-    """A manifest block; IntegrityError that names what is wrong with it."""
-    array = unpack_array(plaintext, "manifest block")
-    if len(array) < 4 or array[0] != VERSION:
-        raise IntegrityError(f"the manifest block's version {array[:1]} is unknown to this program")
-    level = counted(array[1], 0, LEVEL_MAX, "level")
-    companion = sized(array[2], 32, "companion")
-    if level:
-        return _decode_inner(level, companion, elements(array, 4, "inner block")[3])
-    _, _, _, chunks, entries = elements(array, 5, "leaf block")
-    return _decode_leaf(companion, chunks, entries)
-
-
-def _decode_leaf(companion: bytes, packed_chunks: Any, raw_entries: Any) -> Leaf:
-    typed(packed_chunks, bytes, "chunks")
-    if len(packed_chunks) % 32 or len(packed_chunks) > 32 * LEAF_CHUNKS_MAX:
-        raise IntegrityError(f"the leaf's chunks have {len(packed_chunks)} bytes")
-    chunks = tuple(packed_chunks[i : i + 32] for i in range(0, len(packed_chunks), 32))
-    if any(a >= b for a, b in zip(chunks, chunks[1:], strict=False)):
-        raise IntegrityError("the leaf's chunks are not ascending")
-    entries = tuple(_decode_entry(raw, chunks) for raw in typed(raw_entries, list, "entries"))
-    keys = [sort_key(entry.path) for entry in entries]
-    for i in range(1, len(entries)):
-        if keys[i - 1] >= keys[i] and not _goes_on(entries[i - 1], entries[i]):
-            raise IntegrityError(f"the leaf's entries are out of order at {entries[i].path!r}")
-    return Leaf(companion, chunks, entries)
-
-
-def _goes_on(before: Entry, after: Entry) -> bool:
-    def same(entry: Entry) -> tuple[object, ...]:
-        return entry.path, entry.kind, entry.size, entry.hash
-
-    return same(before) == same(after) and len(before.extents) > 0
-
-
-def _decode_inner(level: int, companion: bytes, raw_rows: Any) -> Inner:
-    rows = tuple(_decode_row(raw) for raw in typed(raw_rows, list, "rows"))
-    if not 1 <= len(rows) <= INNER_ROWS_MAX:
-        raise IntegrityError(f"an inner block has {len(rows)} rows")
-    for before, after in zip(rows, rows[1:], strict=False):
-        # A file that continues may end one block and begin the next.
-        if sort_key(before.last) > sort_key(after.first):
-            raise IntegrityError(f"the inner block's rows are out of order at {after.first!r}")
-    return Inner(level, companion, rows)
-
-
-def _decode_row(raw: Any) -> Row:
-    first, last, block, companion, entries, content_bytes = elements(raw, 6, "row")
-    if sort_key(typed(first, bytes, "first path")) > sort_key(typed(last, bytes, "last path")):
-        raise IntegrityError(f"a row begins at {first!r}, after its end")
-    return Row(
-        first, last, sized(block, 32, "block"), sized(companion, 32, "companion"),
-        counted(entries, 0, _U64_MAX, "entries below"), counted(content_bytes, 0, _U64_MAX, "bytes below"),
-    )  # fmt: skip
-
-
-def _decode_entry(raw: Any, chunks: tuple[bytes, ...]) -> Entry:
-    if type(raw) is not list or len(raw) not in (11, 12):
-        raise IntegrityError("an entry is not an array of 11 or 12 elements")
-    path, kind, mode, uid, gid, user, group, mtime_ns, size, hash, extents = raw[:11]
-    try:
-        check_path(typed(path, bytes, "path"))
-    except ValueError as error:
-        raise IntegrityError(str(error)) from None
-    counted(kind, min(Kind), max(Kind), "kind")
-    counted(mode, 0, 0o7777, "mode")
-    counted(uid, 0, _U32_MAX, "uid")
-    counted(gid, 0, _U32_MAX, "gid")
-    counted(mtime_ns, -_TIME_MAX - 1, _TIME_MAX, "mtime")
-    counted(size, 0, _TIME_MAX, "size")
-    if type(user) not in (str, type(None)) or type(group) not in (str, type(None)):
-        raise IntegrityError(f"user or group of {path!r} is neither text nor nil")
-    if hash is not None:
-        sized(hash, 32, "hash")
-    return Entry(
-        path, kind, mode, uid, gid, user, group, mtime_ns, size, hash,
-        _decode_extents(extents, chunks), _decode_extras(raw[11]) if len(raw) == 12 else None,
-    )  # fmt: skip
-
-
-def _decode_extents(flat: Any, chunks: tuple[bytes, ...]) -> tuple[Extent, ...]:
-    if type(flat) is not list or len(flat) % 3 or len(flat) > 3 * ENTRY_EXTENTS_MAX:
-        raise IntegrityError("an entry's extents are not triples, or are too many")
-    extents = []
-    for i in range(0, len(flat), 3):
-        ordinal = counted(flat[i], 0, len(chunks) - 1, "an extent's chunk")
-        offset = counted(flat[i + 1], 0, _CHUNK_BYTES_MAX, "an extent's offset")
-        length = counted(flat[i + 2], 1, _CHUNK_BYTES_MAX - offset, "an extent's length")
-        extents.append((chunks[ordinal], offset, length))
-    return tuple(extents)
-
-
-def _decode_extras(raw: Any) -> dict[int, Any]:
-    if type(raw) is not dict:
-        raise IntegrityError("an entry's extras are not a map")
-    for number, value in raw.items():
-        if type(value) is not _EXTRA_TYPES.get(number):
-            raise IntegrityError(f"extra {number!r} is unknown to this program or has the wrong type")
-    if _ALTERNATE_STREAMS in raw.get(Extra.WINDOWS, ()):
-        _check_streams(raw[Extra.WINDOWS][_ALTERNATE_STREAMS])
-    for number in (Extra.DEVICE, Extra.HOLES):
-        for value in raw.get(number, ()):
-            counted(value, 0, _U64_MAX, f"a number in extra {number}")
-    return raw
-
-
-def _check_streams(raw: Any) -> None:
-    for name, stream in typed(raw, dict, "an entry's alternate streams").items():
-        size, hash = elements(stream, 2, f"alternate stream {name!r}")
-        typed(name, str, "an alternate stream's name")
-        counted(size, 0, _TIME_MAX, "an alternate stream's size")
-        sized(hash, 32, "an alternate stream's hash")

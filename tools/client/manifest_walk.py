@@ -1,7 +1,8 @@
 """Walks a manifest from its top without knowing how blocks are fetched: ask for blocks, give them, take entries.
 
-Every block is compared with its companion and with the row that led to it. Many blocks of one level are asked for at
-once, so the round trips are few; at most that many blocks are held.
+Every block is compared with its companion and with the row that led to it. What is damaged is remembered and the rest
+goes on: a block without its companion still says what it holds. Many blocks of one level are asked for at once, so the
+round trips are few; at most that many blocks are held.
 """
 
 from collections import deque
@@ -9,8 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.client.companion import Companion, open_companion
-from tools.client.manifest import Entry, Inner, Leaf, Row, check_path, decode_block, sort_key
+from tools.client.manifest import Entry, Inner, Leaf, Row, check_path, sort_key
+from tools.client.manifest_decode import decode_block
+from tools.client.manifest_join import EntryJoiner
 from tools.client.record_format import Buffer, IntegrityError
+from tools.client.terminal_text import escape_path
 
 LEAVES_AT_ONCE = 16
 INNER_BLOCKS_AT_ONCE = 8
@@ -29,14 +33,14 @@ class BlockReference:
     level: int
 
 
-FetchedBlock = tuple[bytes, Buffer]
-"""The plaintext of a block, opened under its id, and its companion's whole record, as it came."""
+FetchedBlock = tuple[Buffer | IntegrityError, Buffer | IntegrityError]
+"""The plaintext of a block, opened under its id, and its companion's whole record as it came, or why there is none."""
 
 
 class ManifestWalk:
     """All entries in order, or those at and below one path. For one thread.
 
-    Loop: take all entries, give what `wanted` names, until `wanted` is empty.
+    Loop: take all entries, give what `wanted` names, until `wanted` is empty. `damage` says what is wrong so far.
     """
 
     def __init__(self, top: BlockReference, path: bytes = b"") -> None:
@@ -44,6 +48,8 @@ class ManifestWalk:
         self._key = sort_key(path)
         self._pending: deque[tuple[BlockReference, Row | None]] = deque([(top, None)])
         self._leaves: deque[Leaf] = deque()
+        self._joiner = EntryJoiner()
+        self.damage: list[IntegrityError] = []
 
     def wanted(self) -> list[BlockReference]:
         """The next blocks in order, all of one level; empty when the walk has ended."""
@@ -58,13 +64,21 @@ class ManifestWalk:
         return wanted
 
     def give(self, fetched: Sequence[FetchedBlock]) -> None:
-        """What `wanted` asked for, in its order. CompanionMismatch or IntegrityError ends the walk."""
+        """What `wanted` asked for, in its order. IntegrityError only when nothing can be read at all: at the top."""
         below: list[tuple[BlockReference, Row | None]] = []
         for plaintext, companion_record in fetched:
             reference, row = self._pending.popleft()
-            block = decode_block(plaintext)
-            _compare(reference, block, open_companion(companion_record, reference.companion))
-            _check_range(block, row)
+            try:
+                block = _decoded(plaintext, reference, row)
+            except IntegrityError as error:
+                if row is None:
+                    raise
+                self.damage.append(_lost(row, error))
+                continue
+            try:
+                _compare(reference, block, companion_record)
+            except IntegrityError as error:
+                self.damage.append(error)
             if isinstance(block, Leaf):
                 self._leaves.append(block)
             else:
@@ -74,11 +88,20 @@ class ManifestWalk:
         self._pending.extendleft(reversed(below))
 
     def take(self) -> Iterator[Entry]:
-        """The entries of the leaves that were given."""
+        """The entries of the leaves that were given, those that continue made whole; the last may wait for a leaf."""
         while self._leaves:
             for entry in self._leaves.popleft().entries:
                 if self._selects(entry.path):
-                    yield entry
+                    yield from self._joined(entry)
+        if not self._pending:
+            yield from self._joiner.finish()
+
+    def _joined(self, stored: Entry) -> list[Entry]:
+        try:
+            return list(self._joiner.add(stored))
+        except IntegrityError as error:
+            self.damage.append(error)
+            return []
 
     def _may_hold(self, row: Row) -> bool:
         first = sort_key(row.first)
@@ -92,16 +115,34 @@ class ManifestWalk:
         return not self._key or key.startswith(self._key + b"\0")
 
 
-def _compare(reference: BlockReference, block: Leaf | Inner, companion: Companion) -> None:
+def _decoded(plaintext: Buffer | IntegrityError, reference: BlockReference, row: Row | None) -> Leaf | Inner:
+    if isinstance(plaintext, IntegrityError):
+        raise plaintext
+    block = decode_block(plaintext)
+    level = 0 if isinstance(block, Leaf) else block.level
+    if level != reference.level:
+        raise IntegrityError(f"manifest block {reference.block.hex()} has level {level}, not {reference.level}")
+    _check_range(block, row)
+    return block
+
+
+def _lost(row: Row, error: IntegrityError) -> IntegrityError:
+    return IntegrityError(
+        f"nothing is known of {row.entries} paths from /{escape_path(row.first)} to /{escape_path(row.last)}: {error}"
+    )
+
+
+def _compare(reference: BlockReference, block: Leaf | Inner, record: Buffer | IntegrityError) -> None:
     """A companion must say exactly what its block uses."""
+    if isinstance(record, IntegrityError):
+        raise record
+    companion = open_companion(record, reference.companion)
     if isinstance(block, Leaf):
         said = Companion(0, block.chunks, ())
     else:
         said = Companion(
             block.level, tuple(sorted(row.block for row in block.rows)), tuple(row.companion for row in block.rows)
         )
-    if said.level != reference.level:
-        raise IntegrityError(f"manifest block {reference.block.hex()} has level {said.level}, not {reference.level}")
     if block.companion != reference.companion or said != companion:
         raise CompanionMismatch(
             f"companion {reference.companion.hex()} says something else than manifest block {reference.block.hex()}"

@@ -19,12 +19,12 @@ class Output:
 
     def show(self, document: object, text: Callable[[], str]) -> None:
         """One answer: the document for scripts or the text for people, which is made only when it is needed."""
-        click.echo(json.dumps(document, ensure_ascii=False) if self.json else text())
+        click.echo(_json_text(document) if self.json else text())
 
     def line(self, document: dict[str, object]) -> None:
         """One of the JSON Lines of long work; people get nothing from it."""
         if self.json:
-            click.echo(json.dumps(document, ensure_ascii=False))
+            click.echo(_json_text(document))
 
     def note(self, *lines: str) -> None:
         """A remark beside the data, for people and on standard error."""
@@ -38,3 +38,9 @@ class Output:
             click.echo(f"hint: {escape_text(failure.hint)}", err=True)
         error = {"type": "error", "code": failure.code, "message": failure.message, "hint": failure.hint}
         self.line(error | failure.details)
+
+
+def _json_text(document: object) -> str:
+    """Readable names as they are; with control, bidirectional or invisible characters in it, all in ASCII."""
+    text = json.dumps(document, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(document)

@@ -4,6 +4,7 @@ Groups load the module of a command when it is used, so that a program's help do
 """
 
 import importlib
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -76,7 +77,15 @@ class Program(LazyGroup):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("standalone_mode", True):
             return super().main(*arguments, **settings)
+        signal.signal(signal.SIGTERM, _interrupt)
         sys.exit(self.run())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C becomes one sentence here, before click writes an empty line for it."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise describe(error) from None
 
     def run(self, arguments: Sequence[str] | None = None) -> int:
         """The exit code: what the command returned, 0 for None, or that of the error, which has been told."""
@@ -97,6 +106,11 @@ class Program(LazyGroup):
             return result if isinstance(result, int) else EXIT_OK
         output.fail(failure)
         return failure.exit_code
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """SIGTERM does what Ctrl-C does: everything that cleans up after itself does so."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def _describe_click(error: click.ClickException | click.Abort) -> Failure:

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tools.client.output import Output
-from tools.client.units import count_text, duration_text, size_text
+from tools.client.units import duration_text, files_text, size_text
 
 LINE_EVERY_SECONDS = 0.2
 JSON_EVERY_SECONDS = 1.0
@@ -101,7 +101,7 @@ def line_text(figures: Figures, bytes_per_second: float | None) -> str:
     size = size_text(figures.bytes)
     if figures.bytes_total is not None:
         size = f"{size} of {size_text(figures.bytes_total)}"
-    parts = [figures.phase, f"{count_text(figures.files)} files", size]
+    parts = [figures.phase, files_text(figures.files), size]
     if bytes_per_second is not None:
         parts.append(f"{size_text(round(bytes_per_second))}/s")
     left = remaining_seconds(figures, bytes_per_second)

@@ -29,7 +29,7 @@ class RecordType(IntEnum):
 
 
 class Suite(IntEnum):
-    """How the body is sealed. A larger number is never weaker: a keyring's minimum suite is a lower bound."""
+    """How the body is sealed. A larger number is never weaker: a generation's minimum suite is a lower bound."""
 
     CBC_BLAKE3 = 1
     GCM = 2

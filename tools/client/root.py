@@ -15,12 +15,15 @@ WARNINGS_MAX = 1_000
 
 _BODY = struct.Struct("<BBB16sI16s16s16sIQ32sq32s32s32sB7sQQQQQQQQ")
 _HEAD = struct.Struct("<4sB")
+_GENERATION = struct.Struct("<I")
+_GENERATION_OFFSET = 24
 _MAGIC = b"SST1"
 _VERSION = 1
 _SIGNED_BYTES = 296
 _ROOT_LABEL = b"safeset root v1"
 _COUNTERSIGNATURE_LABEL = b"safeset countersignature v1"
 _LEVEL_MAX = 255
+_EXTRA_MAX = 2**64 - 1
 _TIME_MAX = 2**63 - 1
 
 
@@ -78,9 +81,11 @@ class Payload:
     warnings: tuple[tuple[bytes, str], ...]
 
 
-def sign_root(root: Root, signing_seed: bytes) -> bytes:
-    """The 360 bytes that are committed."""
+def sign_root(root: Root, signing_seed: bytes, minimum_suite: int) -> bytes:
+    """The 360 bytes that are committed; ValueError for a suite that the keyring's newest generation does not take."""
     r = root
+    if r.suite < minimum_suite:
+        raise ValueError(f"a root of suite {r.suite} is not signed: the minimum of its generation is {minimum_suite}")
     signed = _HEAD.pack(_MAGIC, _VERSION) + _BODY.pack(
         r.suite, r.complete, 0, r.keyring_id, r.generation, r.job_id, r.computer_id, r.run_id, r.timeline, r.sequence,
         r.previous, r.agent_time_ns, r.payload_hash, r.top_block, r.top_companion, r.level, bytes(7),
@@ -94,10 +99,16 @@ def root_hash(encoded: bytes) -> bytes:
     return blake3(encoded).digest()
 
 
+def generation_of(encoded: bytes) -> int:
+    """The generation that a root names, before anything of it is verified: it tells which key must have signed it."""
+    _check_length(encoded)
+    generation: int = _GENERATION.unpack_from(encoded, _GENERATION_OFFSET)[0]
+    return generation
+
+
 def open_root(encoded: bytes, signing_key: bytes) -> Root:
     """The root when the job's key signed it; IntegrityError otherwise."""
-    if len(encoded) != ROOT_BYTES:
-        raise IntegrityError(f"the root has {len(encoded)} bytes, not {ROOT_BYTES}")
+    _check_length(encoded)
     signed, signature = encoded[:_SIGNED_BYTES], encoded[_SIGNED_BYTES:]
     magic, version = _HEAD.unpack_from(signed)
     if magic != _MAGIC or version != _VERSION:
@@ -127,7 +138,7 @@ def encode_payload(payload: Payload) -> bytes:
         list(p.includes), list(p.excludes), p.agent_version, p.begin_ns, p.end_ns,
     ]  # fmt: skip
     limit = PLAIN_BYTES_MAX[RecordType.ROOT]
-    room = limit - len(pack([*head, []])) - 4  # an array of up to 1,000 needs two bytes more than an empty one
+    room = limit - len(pack([*head, [], {}])) - 4  # an array of up to 1,000 needs two bytes more than an empty one
     if room < 0:
         raise ValueError(f"includes and excludes are too long: a safeset's payload has at most {limit} bytes")
     kept: list[list[object]] = []
@@ -136,15 +147,17 @@ def encode_payload(payload: Payload) -> bytes:
         if room < 0:
             break
         kept.append([path, code])
-    return pack([*head, kept])
+    return pack([*head, kept, {}])
 
 
 def decode_payload(plaintext: Buffer) -> Payload:
     """Raises IntegrityError that names the field."""
-    array = elements(unpack_array(plaintext, "root payload"), 13, "root payload")
+    array = elements(unpack_array(plaintext, "root payload"), 14, "root payload")
     counted(array[0], _VERSION, _VERSION, "the version of the root payload")
     warnings = [elements(item, 2, "warning") for item in typed(array[12], list, "warnings")]
     counted(len(warnings), 0, WARNINGS_MAX, "the number of warnings")
+    for number in typed(array[13], dict, "extras"):  # what a later version says of the safeset: nothing needs it
+        counted(number, 1, _EXTRA_MAX, "the number of an extra")
     return Payload(
         sized(array[1], 32, "top block"),
         sized(array[2], 32, "top companion"),
@@ -165,6 +178,11 @@ def check_payload(root: Root, payload: Payload) -> None:
     """IntegrityError unless the sealed part says the same as the public part."""
     if (root.top_block, root.top_companion, root.level) != (payload.top_block, payload.top_companion, payload.level):
         raise IntegrityError("the safeset's public part names another manifest than its sealed part")
+
+
+def _check_length(encoded: bytes) -> None:
+    if len(encoded) != ROOT_BYTES:
+        raise IntegrityError(f"the root has {len(encoded)} bytes, not {ROOT_BYTES}")
 
 
 def _verify(public_key: bytes, signature: bytes, message: bytes, sentence: str) -> None:

@@ -39,12 +39,21 @@ class SealedRunKey:
     run_id: bytes
 
 
-class RunKeys(Mapping[bytes, bytes]):
+@dataclass(frozen=True, slots=True)
+class OpenedRunKey:
+    """What opens the records of one run: its key, and what the generation that it was sealed to asks of them."""
+
+    run_key: bytes = field(repr=False)
+    id_key: bytes = field(repr=False)
+    minimum_suite: int
+
+
+class RunKeys(Mapping[bytes, OpenedRunKey]):
     """The run keys that a restore has opened, by key id, for a RecordOpener. One thread adds, any may read."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._run_keys: dict[bytes, bytes] = {}
+        self._run_keys: dict[bytes, OpenedRunKey] = {}
 
     def add(self, id: bytes, sealed: bytes) -> None:
         """Opens a sealed key under the id that the vault names for it; IntegrityError when it is another key."""
@@ -54,7 +63,7 @@ class RunKeys(Mapping[bytes, bytes]):
             raise IntegrityError(f"the sealed run key {id.hex()} is damaged: its id is another")
         self._run_keys[id] = open_run_key(sealed, self._keyring)
 
-    def __getitem__(self, id: bytes) -> bytes:
+    def __getitem__(self, id: bytes) -> OpenedRunKey:
         return self._run_keys[id]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -91,7 +100,7 @@ def parse_sealed_run_key(sealed: bytes) -> SealedRunKey:
     return SealedRunKey(kem, keyring_id, generation, job_id, run_id)
 
 
-def open_run_key(sealed: bytes, keyring: Keyring) -> bytes:
+def open_run_key(sealed: bytes, keyring: Keyring) -> OpenedRunKey:
     """The run key; IntegrityError when it is damaged or belongs to another keyring."""
     header = parse_sealed_run_key(sealed)
     if header.keyring_id != keyring.keyring_id:
@@ -103,4 +112,4 @@ def open_run_key(sealed: bytes, keyring: Keyring) -> bytes:
     run_key = open_sealed(generation.kem, generation.private_key, sealed[_HEADER.size :], info)
     if len(run_key) != _RUN_KEY_BYTES:
         raise IntegrityError(f"the run key has {len(run_key)} bytes, not {_RUN_KEY_BYTES}")
-    return run_key
+    return OpenedRunKey(run_key, generation.id_key, generation.minimum_suite)

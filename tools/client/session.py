@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 import trio
 
+from protocol.channel import Channel
 from protocol.errors import ConnectionLost
 from protocol.framing import BytesLike
 from protocol.messages.session import AuthorityAnswer, AuthorityRequest, HelloAnswer, HelloRequest
@@ -47,10 +48,17 @@ class Endpoint:
 
 
 class VaultSession:
-    """One connection; `hello` is what the vault said of itself and of the role that this side has."""
+    """`hello` is what the vault said of itself and of the role that this side has.
 
-    def __init__(self, transport: ClientTransport, hello: HelloAnswer) -> None:
+    Questions go over the first connection, requests of many frames over a second one of their own, which is made when
+    the first of them begins: so no upload stands before a question, in TLS or in TCP.
+    """
+
+    def __init__(self, transport: ClientTransport, hello: HelloAnswer, dial_bulk: Dial) -> None:
         self._transport = transport
+        self._dial_bulk = dial_bulk
+        self._bulk: ClientTransport | None = None
+        self._dialling = trio.Lock()
         self.hello = hello
 
     async def ask(
@@ -61,10 +69,19 @@ class VaultSession:
 
     def call(self, method: str) -> Call:
         """A request of many frames; use it with `async with`."""
-        return self._transport.call(method)
+        return Call(method, self._open_bulk_channel)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+        if self._bulk is not None:
+            await self._bulk.aclose()
+
+    async def _open_bulk_channel(self, method: str) -> Channel:
+        async with self._dialling:
+            # The vault ends what is idle, and a restore may pause between two fetches.
+            if self._bulk is None or self._bulk.failure is not None:
+                self._bulk = await self._dial_bulk()
+        return await self._bulk.open_channel(method)
 
 
 @asynccontextmanager
@@ -129,13 +146,20 @@ async def _patient_session(dial: Dial, hello: HelloRequest, address: str) -> Vau
 
 
 async def _session(dial: Dial, hello: HelloRequest) -> VaultSession:
+    async def dial_bulk() -> ClientTransport:
+        return (await _greeted(dial, hello))[0]
+
+    return VaultSession(*await _greeted(dial, hello), dial_bulk)
+
+
+async def _greeted(dial: Dial, hello: HelloRequest) -> tuple[ClientTransport, HelloAnswer]:
     transport = await dial()
     try:
         answer, _ = await transport.ask("hello", hello, HelloAnswer)
     except BaseException:
         await transport.aclose()
         raise
-    return VaultSession(transport, answer)
+    return transport, answer
 
 
 def _unreachable(address: str, error: ConnectionLost | trio.TooSlowError) -> Failure:

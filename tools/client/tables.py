@@ -14,6 +14,7 @@ from tools.client.terminal_text import escape_text
 
 # Where output is no terminal nothing is wrapped: a line is a row for whatever reads it.
 _UNWRAPPED_COLUMNS = 10_000
+_NOTHING = ("", "-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,17 @@ class Column:
 
 
 def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]], empty: str) -> str:
-    """The table, or the sentence `empty` where there is no row."""
+    """The table without the columns that say nothing, or the sentence `empty` where there is no row."""
+    cells = [[escape_text(cell) for cell in row] for row in rows]
+    if not cells:
+        return empty
+    shown = [number for number in range(len(columns)) if any(row[number] not in _NOTHING for row in cells)]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
+    for column in (columns[number] for number in shown):
         table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(escape_text(cell)) for cell in row))
-    return _render(table) if table.row_count else empty
+    for row in cells:
+        table.add_row(*(Text(row[number]) for number in shown))
+    return _render(table)
 
 
 def fields_text(fields: Iterable[tuple[str, str]]) -> str:

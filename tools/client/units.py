@@ -23,6 +23,15 @@ def count_text(count: int) -> str:
     return f"{count:,}"
 
 
+def files_text(count: int) -> str:
+    return f"{count_text(count)} file{'' if count == 1 else 's'}"
+
+
+def elapsed_text(seconds: float) -> str:
+    """How long something took: short times with tenths."""
+    return f"{seconds:.1f} s" if seconds < 9.95 else duration_text(seconds)
+
+
 def duration_text(seconds: float) -> str:
     whole = max(0, round(seconds))
     if whole < 60:

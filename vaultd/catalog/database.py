@@ -78,10 +78,10 @@ class View:
     def get(self, table: str, key: bytes) -> bytes | None:
         return self._transaction.get(key, db=self._databases[table])
 
-    def scan(self, table: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Rows whose key begins with the prefix, in the order of the keys."""
+    def scan(self, table: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key begins with the prefix, in the order of the keys; the rest of the key is not below `start`."""
         with self._transaction.cursor(self._databases[table]) as cursor:
-            if cursor.set_range(prefix):
+            if cursor.set_range(prefix + start):
                 for key, value in cursor:
                     if not key.startswith(prefix):
                         return

@@ -1,4 +1,4 @@
-"""Registration codes, found by BLAKE3 of their secret."""
+"""Invite codes, found by BLAKE3 of their secret."""
 
 from blake3 import blake3
 

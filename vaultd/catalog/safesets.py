@@ -32,6 +32,13 @@ def list_safesets(view: View, account_id: bytes, job_id: bytes) -> Iterator[Safe
         yield decode("safesets", key, value, Safeset)
 
 
+def safesets_after(view: View, job: Job, sequence: int) -> Iterator[Safeset]:
+    """Those of the job's timeline with higher numbers, in order."""
+    timeline = job.account_id + job.job_id + job.timeline.to_bytes(4, "big")
+    for key, value in view.scan("safesets", timeline, number_key(sequence + 1)):
+        yield decode("safesets", key, value, Safeset)
+
+
 def _place(timeline: int, sequence: int) -> bytes:
     """After a promotion two timelines may hold the same number; keys sort by timeline first."""
     return timeline.to_bytes(4, "big") + number_key(sequence)

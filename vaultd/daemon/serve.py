@@ -113,9 +113,9 @@ async def _feed_watchdog() -> None:
 
 def _tls_context(vault: Vault) -> ssl.SSLContext:
     directory = vault.config.directory
-    return server_tls_context(
-        str(directory / SERVER_FILE), str(directory / SERVER_KEY_FILE), vault.authority.certificate_pem.decode()
-    )
+    minimum = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}[vault.config.tls_minimum]
+    files = str(directory / SERVER_FILE), str(directory / SERVER_KEY_FILE)
+    return server_tls_context(*files, vault.authority.certificate_pem.decode(), minimum=minimum)
 
 
 def _tell_recovery(vault: Vault, seconds: float) -> None:

@@ -43,8 +43,8 @@ def render_results(results: Results) -> str:
         ("backup 2", _backup_text(results.second)),
         ("restore", _restore_text(results)),
         ("stored", f"2 safesets of together {size_text(protected)} take {size_text(results.container_bytes)} on disk"),
-        ("saved", f"{ratio:.1f} : 1 by storing each content once and compressing it before it is encrypted"),
-        ("compared", f"{' '.join(COMPARE)} in {results.compare_seconds:.1f} s: {_verdict(results)}"),
+        ("saved", f"{ratio:.1f} : 1, equal content is stored once and compressed before encryption"),
+        ("proved", f"{' '.join(COMPARE)}: {_verdict(results)} ({results.compare_seconds:.1f} s)"),
     ]
     lines = [f"{label:<10}{text}" for label, text in rows]
     lines += [f"{'':<10}{line}" for line in results.differences[:DIFFERENCES_SHOWN]]
@@ -67,22 +67,22 @@ def size_text(size_bytes: int) -> str:
 
 def _backup_text(summary: dict[str, Any]) -> str:
     return (
-        f"{summary['files']:,} files, {size_text(summary['bytes_read'])} read, {summary['new_chunks']:,} new chunks, "
-        f"{size_text(summary['uploaded_bytes'])} sent, {size_text(summary['reused_bytes'])} known, "
-        f"{_pace(summary['bytes_read'], summary['seconds'])}"
+        f"{summary['seconds']:.1f} s: {summary['files']:,} files, read {size_text(summary['bytes_read'])},"
+        f" sent {size_text(summary['uploaded_bytes'])}, {size_text(summary['reused_bytes'])} known already"
     )
 
 
 def _restore_text(results: Results) -> str:
     summary = results.restore
-    return f"{summary['files']:,} files, {size_text(summary['bytes'])}, {_pace(summary['bytes'], summary['seconds'])}"
-
-
-def _pace(size_bytes: int, seconds: float) -> str:
-    return f"{seconds:.1f} s ({size_text(round(size_bytes / max(seconds, 0.001)))}/s)"
+    pace = size_text(round(summary["bytes"] / max(summary["seconds"], 0.001)))
+    return (
+        f"{summary['seconds']:.1f} s: {summary['files']:,} files, {size_text(summary['bytes'])}"
+        f" of safeset {results.second['safeset']} ({pace}/s)"
+    )
 
 
 def _verdict(results: Results) -> str:
+    """rsync compares contents by checksum, and modes, owners, times and links."""
     return "no difference" if not results.differences else f"{len(results.differences)} differences"
 
 

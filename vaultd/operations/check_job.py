@@ -24,9 +24,9 @@ from vaultd.operations.runs import KEY_ID_BYTES
 from vaultd.operations.safesets import tree_of
 from vaultd.operations.sealed_headers import parse_slot
 from vaultd.operations.tree_walk import Records, TreeWalk
-from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT
+from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, slot_owner
 from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
-from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
+from vaultd.store.erase_keys import EraseKeys, Owner
 from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
 
@@ -51,21 +51,22 @@ def check_job(parts: CheckParts, job: Job) -> Iterator[Finding]:
     if keyring is None:
         yield _damage(place, f"its keyring {job.keyring_id.hex()} is not in the catalog")
         return
-    yield from _check_slots(parts, job, place)
+    yield from _check_slots(parts, keyring, place)
     yield from _check_run_keys(parts, job, place)
-    yield from _check_safesets(parts, job, keyring, place)
+    yield from _check_safesets(parts, job, place)
 
 
 def _check_secret(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
     wrapped = read_secret(parts.view, job)
-    if wrapped is not None and (fault := _unwrap_fault(parts, job.job_id, (JOB_SECRET, job.job_id, wrapped))):
+    owner = job_owner(job.job_id)
+    if wrapped is not None and (fault := _unwrap_fault(parts, owner, (JOB_SECRET, job.job_id, wrapped))):
         yield _damage(place, fault)
 
 
-def _check_slots(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
-    good = dict.fromkeys(list_slot_ids(parts.view, job.account_id, job.keyring_id), 0)
-    for slot in list_slots(parts.view, job.account_id, job.keyring_id):
-        fault = _unwrap_fault(parts, job.job_id, (SLOT, slot.slot_id, slot.wrapped), parse_slot)
+def _check_slots(parts: CheckParts, keyring: Keyring, place: str) -> Iterator[Finding]:
+    good = dict.fromkeys(list_slot_ids(parts.view, keyring.account_id, keyring.keyring_id), 0)
+    for slot in list_slots(parts.view, keyring.account_id, keyring.keyring_id):
+        fault = _unwrap_fault(parts, slot_owner(keyring), (SLOT, slot.slot_id, slot.wrapped), parse_slot)
         good[slot.slot_id] = good.get(slot.slot_id, 0) + (not fault)
         if fault:
             yield Finding(Severity.warning, place, fault)
@@ -85,17 +86,17 @@ def _check_run_keys(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
             if blake3(sealed).digest(length=KEY_ID_BYTES) != key_id:
                 raise StoreError(f"run key {key_id.hex()} is not the one that was stored")
 
-        if fault := _unwrap_fault(parts, row.job_id, (RUN_KEY, row.key_id, row.wrapped), check):
+        if fault := _unwrap_fault(parts, job_owner(row.job_id), (RUN_KEY, row.key_id, row.wrapped), check):
             yield _damage(place, fault)
 
 
-def _check_safesets(parts: CheckParts, job: Job, keyring: Keyring, place: str) -> Iterator[Finding]:
+def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
     previous, sequence = NO_HASH, 0
     whole: set[bytes] = set()
     for safeset in list_safesets(parts.view, job.account_id, job.job_id):
         where = f"{place} safeset {safeset.sequence}"
         root = parse_root(safeset.root)
-        for fault in _chain_faults(parts, (safeset, root), keyring, (previous, sequence)):
+        for fault in _chain_faults(parts, (safeset, root), job.signing_key, (previous, sequence)):
             yield _damage(where, fault)
         if read_run(parts.view, job.account_id, safeset.run_id) is None:
             yield _damage(where, f"its run {safeset.run_id.hex()} is not in the catalog")
@@ -107,7 +108,7 @@ def _check_safesets(parts: CheckParts, job: Job, keyring: Keyring, place: str) -
 
 
 def _chain_faults(
-    parts: CheckParts, stored: tuple[Safeset, Root], keyring: Keyring, before: tuple[bytes, int]
+    parts: CheckParts, stored: tuple[Safeset, Root], signing_key: bytes, before: tuple[bytes, int]
 ) -> Iterator[str]:
     safeset, root = stored
     hash_ = root_hash(safeset.root)
@@ -115,7 +116,7 @@ def _chain_faults(
         yield "its root is not the one that was stored"
     if (root.previous, root.sequence) != (before[0], before[1] + 1) or root.sequence != safeset.sequence:
         yield "it does not follow the safeset before"
-    if not is_signed_by(safeset.root, keyring.signing_key):
+    if not is_signed_by(safeset.root, signing_key):
         yield "the job's signature does not hold"
     signed = countersigned_bytes(hash_, parts.vault_id, safeset.stored_at_ns)
     if not is_countersigned(parts.vault_key, safeset.countersignature, signed):
@@ -142,14 +143,14 @@ def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[by
 
 def _unwrap_fault(
     parts: CheckParts,
-    job_id: bytes,
+    owner: Owner,
     item: tuple[str, bytes, bytes],
     check: Callable[[bytes], object] = lambda data: None,
 ) -> str:
     """`item` is purpose, id and wrapped bytes; `check` raises if what is inside is wrong."""
     purpose, id_, wrapped = item
     try:
-        check(parts.erase_keys.unwrap(Owner(OwnerKind.job, job_id), purpose, id_, wrapped))
+        check(parts.erase_keys.unwrap(owner, purpose, id_, wrapped))
     except (StoreError, VaultError) as error:
         return f"{purpose} {id_.hex()} cannot be read: {error}"
     return ""

@@ -1,13 +1,9 @@
 """Inviting and registering computers, and showing them."""
 
-import base64
-import hashlib
 import os
 from dataclasses import dataclass, field
 
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from vaultd.catalog.computers import find_by_tls_key, find_computer, list_computers, read_computer, save_computer
 from vaultd.catalog.database import View
@@ -25,16 +21,15 @@ from vaultd.operations.vault import Vault
 from vaultd.records import NO_ID, Computer, Identity, Invite, Role
 
 KINDS = ("pc", "server")
-INVITE_VERSION = 1
 SECRET_BYTES = 16
-AUTHORITY_HASH_BYTES = 20
 INVITE_LIFE_NS = 7 * 24 * 3600 * 1_000_000_000
-GROUP_CHARACTERS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedInvite:
-    code: str = field(repr=False)
+    """The administrator's program makes the invite code of it, which names whom the agent will trust."""
+
+    secret: bytes = field(repr=False)
     expires_ns: int
 
 
@@ -46,6 +41,16 @@ class RegistrationRequest:
     name: str
     certificate_request: bytes
     sealing_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRequest:
+    """A request whose code is known and whose key is its sender's, with the certificate that it may get."""
+
+    request: RegistrationRequest
+    tls_key: bytes
+    computer_id: bytes
+    certificate_pem: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class ComputerDetails:
 
 
 def invite(vault: Vault, identity: Identity, kind: str) -> CreatedInvite:
-    """W. A code for one registration."""
+    """W. A secret for one registration."""
     if kind not in KINDS:
         raise BadRequest(f"kind must be {' or '.join(KINDS)}, not {kind!r}")
     secret = os.urandom(SECRET_BYTES)
@@ -78,43 +83,38 @@ def invite(vault: Vault, identity: Identity, kind: str) -> CreatedInvite:
     with vault.catalog.read() as view:
         audit = audited(vault, view, identity, "computer.invite", kind)
     ledger.record(vault, [*save_invite(row, secret), *audit])
-    return CreatedInvite(invite_code(secret, vault.authority.certificate_pem), row.expires_ns)
+    return CreatedInvite(secret, row.expires_ns)
 
 
-def invite_code(secret: bytes, authority_pem: bytes) -> str:
-    """The secret with what the agent needs to know the right vault by, as people copy it."""
-    certificate = x509.load_pem_x509_certificate(authority_pem).public_bytes(Encoding.DER)
-    authority_hash = hashlib.sha256(certificate).digest()[:AUTHORITY_HASH_BYTES]
-    text = base64.b32encode(bytes([INVITE_VERSION]) + secret + authority_hash).decode().rstrip("=")
-    return "-".join(text[at : at + GROUP_CHARACTERS] for at in range(0, len(text), GROUP_CHARACTERS))
-
-
-def register(vault: Vault, request: RegistrationRequest) -> Registered:
-    """W. Uses the code up and creates the computer; the same request again is answered the same way."""
+def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:
+    """For any thread: whoever guesses a code or sends a bad request takes none of the writer's time."""
     check_name(request.name, "name")
     if len(request.sealing_key) != PUBLIC_KEY_BYTES[1]:
         raise BadRequest(f"sealing_key must have {PUBLIC_KEY_BYTES[1]} bytes, not {len(request.sealing_key)}")
     with vault.catalog.read() as view:
         _known_invite(view, request.secret)
-        tls_key = spki_of_request(request.certificate_request)
-        invite_row = _usable_invite(vault, view, request, tls_key)
+    tls_key = spki_of_request(request.certificate_request)
+    computer_id = os.urandom(16)
+    certificate = issue_agent(vault.authority, request.certificate_request, computer_id, vault.clock.now_ns())
+    return CheckedRequest(request, tls_key, computer_id, certificate)
+
+
+def register(vault: Vault, checked: CheckedRequest) -> Registered:
+    """W. Uses the code up and creates the computer; the same request again is answered the same way."""
+    request = checked.request
+    with vault.catalog.read() as view:
+        invite_row = _usable_invite(vault, view, checked)
         if invite_row.computer_id != NO_ID:
             known = read_computer(view, invite_row.account_id, invite_row.computer_id)
             assert known is not None
             return _registered(vault, known)
-        _refuse_taken(view, invite_row.account_id, request.name, tls_key)
-        computer = _new_computer(vault, invite_row, request, tls_key)
+        _refuse_taken(view, invite_row.account_id, request.name, checked.tls_key)
+        computer = _new_computer(vault, invite_row, checked)
         agent = Identity(computer.computer_id, computer.account_id, Role.AGENT, computer.name)
         audit = audited(vault, view, agent, "register", computer.name)
     used = msgspec.structs.replace(invite_row, computer_id=computer.computer_id)
     ledger.record(vault, [*save_invite(used, request.secret), *save_computer(computer), *audit])
     return _registered(vault, computer)
-
-
-def check_code(vault: Vault, secret: bytes) -> None:
-    """For any thread, before `register`: whoever guesses takes none of the writer's time."""
-    with vault.catalog.read() as view:
-        _known_invite(view, secret)
 
 
 def list_all(vault: Vault, identity: Identity) -> list[ComputerSummary]:
@@ -138,11 +138,12 @@ def _known_invite(view: View, secret: bytes) -> Invite:
     return row
 
 
-def _usable_invite(vault: Vault, view: View, request: RegistrationRequest, tls_key: bytes) -> Invite:
+def _usable_invite(vault: Vault, view: View, checked: CheckedRequest) -> Invite:
+    request = checked.request
     row = _known_invite(view, request.secret)
     if row.computer_id != NO_ID:
         known = read_computer(view, row.account_id, row.computer_id)
-        asked = (request.name, tls_key, request.sealing_key)
+        asked = (request.name, checked.tls_key, request.sealing_key)
         if known is None or (known.name, known.tls_key, known.sealing_key) != asked:
             raise _bad_code()
     elif vault.clock.now_ns() >= row.expires_ns:
@@ -153,7 +154,7 @@ def _usable_invite(vault: Vault, view: View, request: RegistrationRequest, tls_k
 def _bad_code() -> NotAllowed:
     """One sentence for every reason: whoever guesses learns nothing."""
     return NotAllowed(
-        "this registration code is unknown, used or expired", "ask an administrator of the account for a new one"
+        "this invite code is unknown, used or expired", "ask an administrator of the account for a new one"
     )
 
 
@@ -164,19 +165,18 @@ def _refuse_taken(view: View, account_id: bytes, name: str, tls_key: bytes) -> N
         raise Conflict("this agent key is registered already", "register with an empty state directory")
 
 
-def _new_computer(vault: Vault, row: Invite, request: RegistrationRequest, tls_key: bytes) -> Computer:
+def _new_computer(vault: Vault, row: Invite, checked: CheckedRequest) -> Computer:
     now_ns = vault.clock.now_ns()
-    computer_id = os.urandom(16)
     return Computer(
-        computer_id=computer_id,
+        computer_id=checked.computer_id,
         account_id=row.account_id,
-        name=request.name,
+        name=checked.request.name,
         kind=row.kind,
         registered_ns=now_ns,
         last_seen_ns=now_ns,
-        tls_key=tls_key,
-        sealing_key=request.sealing_key,
-        certificate_pem=issue_agent(vault.authority, request.certificate_request, computer_id, now_ns),
+        tls_key=checked.tls_key,
+        sealing_key=checked.request.sealing_key,
+        certificate_pem=checked.certificate_pem,
     )
 
 

@@ -1,16 +1,22 @@
-"""Which job definitions the vault takes. Agents obey them; the vault only keeps them small and well-formed. Pure."""
+"""Which job definitions the vault takes: small, well-formed, and signed by whoever created them. Pure."""
 
 import re
 
+import msgspec
+
 from vaultd.errors import BadRequest
 from vaultd.operations.names import check_name
-from vaultd.records import JobDefinition
+from vaultd.operations.sealed_headers import is_signed
+from vaultd.records import Job, JobDefinition
 
 PATTERNS_MAX = 1000
-PATTERN_CHARACTERS_MAX = 4096
+PATTERN_CHARACTERS_MAX = 1024
+PATH_BYTES_MAX = 4096
 SCHEDULE_CHARACTERS_MAX = 100
 SUITES = (1, 2)
 COMPRESSION_MAX = 9
+DOCUMENT_VERSION = 1
+DOCUMENT_LABEL = b"safeset job definition v1"
 # Five fields of a cron line; what they mean is checked where they are used.
 _SCHEDULE = re.compile(r"[0-9A-Za-z*,/-]+( [0-9A-Za-z*,/-]+){4}")
 
@@ -35,11 +41,19 @@ def check_definition(definition: JobDefinition) -> None:
         raise BadRequest(f"compression must be 0 to {COMPRESSION_MAX}, not {definition.compression}")
 
 
+def check_signature(job: Job) -> None:
+    """The agent refuses what its creator did not sign; here it is noticed while he can still be told."""
+    head = (DOCUMENT_VERSION, job.account_id, job.computer_id, job.job_id, job.revision, job.name)
+    document = msgspec.msgpack.encode((*head, *msgspec.structs.astuple(job.definition)))
+    if not is_signed(job.creator_key, job.signature, DOCUMENT_LABEL + document):
+        raise BadRequest("signature is not that of creator_key over the job's definition")
+
+
 def _check_include(include: tuple[bytes, ...]) -> None:
     if not 1 <= len(include) <= PATTERNS_MAX:
         raise BadRequest(f"include must have 1 to {PATTERNS_MAX} paths, not {len(include)}")
     for path in include:
-        if not path.startswith(b"/") or len(path) > PATTERN_CHARACTERS_MAX or b"\0" in path:
+        if not path.startswith(b"/") or len(path) > PATH_BYTES_MAX or b"\0" in path:
             raise BadRequest(
-                f"include: each path must be absolute, at most {PATTERN_CHARACTERS_MAX} bytes and without a zero byte"
+                f"include: each path must be absolute, at most {PATH_BYTES_MAX} bytes and without a zero byte"
             )

@@ -20,12 +20,12 @@ from vaultd.errors import BadRequest, Conflict, NotFound
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job, own_computer
 from vaultd.operations.auditing import audited
-from vaultd.operations.job_definition import check_definition
+from vaultd.operations.job_definition import check_definition, check_signature
 from vaultd.operations.names import check_name
 from vaultd.operations.sealed_headers import agent_key_fingerprint, parse_secret
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, unwrap, wrap
+from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, job_owner, unwrap, wrap
 from vaultd.records import NO_ID, Computer, Identity, Job, JobDefinition, Outcome
 
 RUNS_SHOWN = 50
@@ -37,6 +37,9 @@ class NewJob:
     computer: str
     name: str
     definition: JobDefinition
+    revision: int
+    creator_key: bytes
+    signature: bytes
     secret: bytes = field(repr=False)
 
 
@@ -61,6 +64,9 @@ class AgentJob:
     job_id: bytes
     name: str
     definition: JobDefinition
+    revision: int
+    creator_key: bytes
+    signature: bytes
     secret: bytes | None = field(repr=False)
     keyring_id: bytes | None
     head_sequence: int
@@ -77,26 +83,35 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     check_definition(new.definition)
     with vault.catalog.read() as view:
         computer = named_computer(view, identity, new.computer)
+        job = _row(new, computer, vault.clock.now_ns())
+        check_signature(job)
         _check_secret(new, computer)
-        if known := _same_job(vault, view, new, computer):
+        if known := _same_job(vault, view, job, new.secret):
             return known
         if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
             raise Conflict(f"job {new.name!r} exists already on computer {computer.name!r}", "choose another name")
         if new.job_id == NO_ID or is_owned(view, new.job_id):
             raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
         audit = audited(vault, view, identity, "job.create", f"{computer.name}/{new.name}")
-    job = Job(
+    owner = job_owner(job.job_id)
+    create_erase_key(vault, owner)
+    secret = wrap(vault, owner, JOB_SECRET, job.job_id, new.secret)
+    ledger.record(vault, [*save_job(job), *save_secret(job, secret), *audit])
+    return job
+
+
+def _row(new: NewJob, computer: Computer, now_ns: int) -> Job:
+    return Job(
         job_id=new.job_id,
-        account_id=identity.account_id,
+        account_id=computer.account_id,
         computer_id=computer.computer_id,
         name=new.name,
         definition=new.definition,
-        created_ns=vault.clock.now_ns(),
+        revision=new.revision,
+        creator_key=new.creator_key,
+        signature=new.signature,
+        created_ns=now_ns,
     )
-    create_erase_key(vault, job.job_id)
-    secret = wrap(vault, job.job_id, JOB_SECRET, job.job_id, new.secret)
-    ledger.record(vault, [*save_job(job), *save_secret(job, secret), *audit])
-    return job
 
 
 def list_all(vault: Vault, identity: Identity, computer: str) -> list[JobSummary]:
@@ -152,7 +167,10 @@ def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
         job_id=job.job_id,
         name=job.name,
         definition=job.definition,
-        secret=None if wrapped is None else unwrap(vault, job.job_id, JOB_SECRET, job.job_id, wrapped),
+        revision=job.revision,
+        creator_key=job.creator_key,
+        signature=job.signature,
+        secret=None if wrapped is None else _unwrap_secret(vault, job, wrapped),
         keyring_id=None if job.keyring_id == NO_ID else job.keyring_id,
         head_sequence=job.head_sequence,
         head_hash=job.head_hash,
@@ -161,16 +179,21 @@ def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
     )
 
 
-def _same_job(vault: Vault, view: View, new: NewJob, computer: Computer) -> Job | None:
+def _same_job(vault: Vault, view: View, asked: Job, secret: bytes) -> Job | None:
     """The job that an earlier copy of this request made, as long as its secret is here to compare with."""
-    job = read_job(view, computer.account_id, new.job_id)
-    wrapped = read_secret(view, job) if job else None
-    if job is None or wrapped is None:
+    known = read_job(view, asked.account_id, asked.job_id)
+    wrapped = read_secret(view, known) if known else None
+    if known is None or wrapped is None:
         return None
-    if (job.computer_id, job.name, job.definition) != (computer.computer_id, new.name, new.definition):
+    # The signature covers computer, name, definition and revision.
+    if (known.creator_key, known.signature) != (asked.creator_key, asked.signature):
         return None
-    kept = unwrap(vault, job.job_id, JOB_SECRET, job.job_id, wrapped)
-    return job if parse_secret(kept).message_id == parse_secret(new.secret).message_id else None
+    kept = _unwrap_secret(vault, known, wrapped)
+    return known if parse_secret(kept).message_id == parse_secret(secret).message_id else None
+
+
+def _unwrap_secret(vault: Vault, job: Job, wrapped: bytes) -> bytes:
+    return unwrap(vault, job_owner(job.job_id), JOB_SECRET, job.job_id, wrapped)
 
 
 def _check_secret(new: NewJob, computer: Computer) -> None:
@@ -181,6 +204,7 @@ def _check_secret(new: NewJob, computer: Computer) -> None:
         "computer": (header.computer_id, computer.computer_id),
         "job": (header.job_id, new.job_id),
         "agent_key": (header.agent_key, agent_key_fingerprint(computer.tls_key, computer.sealing_key)),
+        "creator_key": (header.creator_key, new.creator_key),
     }
     for name, (said, expected) in bound.items():
         if said != expected:

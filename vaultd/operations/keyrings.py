@@ -12,8 +12,9 @@ from vaultd.operations import ledger
 from vaultd.operations.access import own_job
 from vaultd.operations.sealed_headers import PASSWORD_SLOT, PUBLIC_KEY_BYTES, parse_slot
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import SLOT, wrap
+from vaultd.operations.wrapping import SLOT, slot_owner, wrap
 from vaultd.records import NO_ID, Change, Identity, Keyring, Slot
+from vaultd.store.erase_keys import OwnerKind
 from vaultd.store.journal_format import EntryKind
 
 SLOTS_MAX = 8
@@ -46,7 +47,8 @@ def create(vault: Vault, identity: Identity, new: NewKeyring) -> None:
         keyring = _row(vault, identity, new)
         if job.keyring_id != NO_ID:
             known = read_keyring(view, identity.account_id, job.keyring_id)
-            if known is not None and msgspec.structs.replace(keyring, created_ns=known.created_ns) == known:
+            is_same = known is not None and msgspec.structs.replace(keyring, created_ns=known.created_ns) == known
+            if is_same and job.signing_key == new.signing_key:
                 return
             raise Conflict(f"job {job.name!r} has a keyring already")
         if new.keyring_id == NO_ID or is_owned(view, new.keyring_id):
@@ -55,22 +57,23 @@ def create(vault: Vault, identity: Identity, new: NewKeyring) -> None:
     changes = [
         *save_keyring(keyring),
         *_slot_changes(vault, keyring, new),
-        *update_job(msgspec.structs.replace(job, keyring_id=new.keyring_id)),
+        *update_job(msgspec.structs.replace(job, keyring_id=new.keyring_id, signing_key=new.signing_key)),
         *remove_secret(job),
     ]
     ledger.record(vault, changes, EntryKind.slot, keyring=new.keyring_id)
 
 
 def _row(vault: Vault, identity: Identity, new: NewKeyring) -> Keyring:
+    """Of one job alone: its slots go with the job."""
     return Keyring(
         keyring_id=new.keyring_id,
         account_id=identity.account_id,
-        job_id=new.job_id,
         generation=new.generation,
         kem=new.kem,
         public_key=new.public_key,
         minimum_suite=new.minimum_suite,
-        signing_key=new.signing_key,
+        erase_owner_kind=OwnerKind.job,
+        erase_owner_id=new.job_id,
         created_ns=vault.clock.now_ns(),
     )
 
@@ -114,4 +117,4 @@ def _slot_changes(vault: Vault, keyring: Keyring, new: NewKeyring) -> list[Chang
 
 
 def _copy(vault: Vault, keyring: Keyring, slot_id: bytes, slot: NewSlot) -> Slot:
-    return Slot(slot_id, wrap(vault, keyring.job_id, SLOT, slot_id, slot.slot), slot.proof_hash)
+    return Slot(slot_id, wrap(vault, slot_owner(keyring), SLOT, slot_id, slot.slot), slot.proof_hash)

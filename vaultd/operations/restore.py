@@ -20,8 +20,8 @@ from vaultd.operations.sealed_headers import SlotHeader, parse_slot
 from vaultd.operations.store_errors import translated
 from vaultd.operations.tickets import Ticket
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import RUN_KEY, SLOT, unwrap
-from vaultd.records import NO_ID, Identity, Job, Safeset, Slot
+from vaultd.operations.wrapping import RUN_KEY, SLOT, job_owner, slot_owner, unwrap
+from vaultd.records import NO_ID, Identity, Job, Keyring, Safeset, Slot
 from vaultd.store.record_format import parse_header
 
 FETCH_IDS_MAX = 4096
@@ -59,7 +59,6 @@ class Opened:
     payload: bytes
     countersignature: bytes
     vault_time_ns: int
-    signing_key: bytes
     run_keys: list[tuple[bytes, bytes]]
     top_block: bytes
     top_companion: bytes
@@ -77,12 +76,16 @@ def parameters(vault: Vault, identity: Identity, computer: str | None, job: str)
     """What a password needs to be turned into a proof."""
     with vault.catalog.read() as view:
         row = access.job_with_keyring(_job(view, identity, computer, job))
+        keyring = _keyring(view, row)
         slots = list(list_slots(view, row.account_id, row.keyring_id))
+    headers = _headers(vault, keyring, slots)
+    if not headers:
+        raise Damaged(f"no slot of job {row.name!r} can be read", "the operator runs: vaultd check")
     return Parameters(
         job_id=row.job_id,
         computer_id=row.computer_id,
         keyring_id=row.keyring_id,
-        slots=_headers(vault, row, slots),
+        slots=headers,
         safesets_newest=row.complete_sequence or row.head_sequence,
     )
 
@@ -99,19 +102,16 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     vault.proofs.succeeded(identity, job.job_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
-        keyring = read_keyring(view, job.account_id, job.keyring_id)
-    if keyring is None:
-        raise Internal(f"keyring {job.keyring_id.hex()} is not in the catalog")
+        keyring = _keyring(view, job)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
     top = FetchStream(vault, vault.tickets.find(identity, ticket)).fetch(_top_ids(safeset), bytes_max=1 << 30)
     return Opened(
         ticket=ticket,
-        slots=_readable(vault, job, slots),
+        slots=_readable(vault, keyring, slots),
         root=safeset.root,
         payload=top.records[0],
         countersignature=safeset.countersignature,
         vault_time_ns=safeset.stored_at_ns,
-        signing_key=keyring.signing_key,
         run_keys=top.keys,
         top_block=top.records[1],
         top_companion=top.records[2],
@@ -160,12 +160,19 @@ class FetchStream:
             if row is None:
                 raise Damaged(f"run key {key_id.hex()} of a stored record is not in the catalog")
             self._sent.add(key_id)
-            yield key_id, unwrap(self._vault, row.job_id, RUN_KEY, key_id, row.wrapped)
+            yield key_id, unwrap(self._vault, job_owner(row.job_id), RUN_KEY, key_id, row.wrapped)
 
 
 def _job(view: View, identity: Identity, computer: str | None, job: str) -> Job:
     own = access.own_computer(view, identity)
     return access.named_job(view, own if computer is None else access.named_computer(view, identity, computer), job)
+
+
+def _keyring(view: View, job: Job) -> Keyring:
+    keyring = read_keyring(view, job.account_id, job.keyring_id)
+    if keyring is None:
+        raise Internal(f"keyring {job.keyring_id.hex()} is not in the catalog")
+    return keyring
 
 
 def _check_proof(copies: Sequence[Slot], proof: bytes) -> None:
@@ -181,26 +188,24 @@ def _top_ids(safeset: Safeset) -> list[bytes]:
     return [safeset.payload_id, root.top_block, root.top_companion]
 
 
-def _headers(vault: Vault, job: Job, slots: Sequence[Slot]) -> list[SlotHeader]:
-    """One header for each slot, from the first copy that reads; Damaged only if none is left of any slot."""
+def _headers(vault: Vault, keyring: Keyring, slots: Sequence[Slot]) -> list[SlotHeader]:
+    """One header for each slot that reads, from the first copy that does."""
     found: dict[bytes, SlotHeader] = {}
     for slot in slots:
         if slot.slot_id in found:
             continue
         try:
-            found[slot.slot_id] = parse_slot(unwrap(vault, job.job_id, SLOT, slot.slot_id, slot.wrapped))
+            found[slot.slot_id] = parse_slot(unwrap(vault, slot_owner(keyring), SLOT, slot.slot_id, slot.wrapped))
         except (Damaged, BadRequest):
             continue
-    if not found:
-        raise Damaged(f"no slot of job {job.name!r} can be read", "the operator runs: vaultd check")
     return list(found.values())
 
 
-def _readable(vault: Vault, job: Job, slots: Sequence[Slot]) -> list[bytes]:
+def _readable(vault: Vault, keyring: Keyring, slots: Sequence[Slot]) -> list[bytes]:
     copies = []
     for slot in slots:
         try:
-            copies.append(unwrap(vault, job.job_id, SLOT, slot.slot_id, slot.wrapped))
+            copies.append(unwrap(vault, slot_owner(keyring), SLOT, slot.slot_id, slot.wrapped))
         except Damaged:
             continue
     if not copies:

@@ -8,6 +8,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from vaultd.errors import BadRequest
+from vaultd.operations.sealed_headers import is_signed
 
 ROOT_BYTES = 360
 SIGNED_BYTES = 296
@@ -92,12 +93,7 @@ def root_hash(data: bytes | memoryview) -> bytes:
 
 def is_signed_by(data: bytes, signing_key: bytes) -> bool:
     """Whether the root's signature is the job's."""
-    try:
-        key = Ed25519PublicKey.from_public_bytes(signing_key)
-        key.verify(data[SIGNED_BYTES:], ROOT_LABEL + data[:SIGNED_BYTES])
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    return is_signed(signing_key, data[SIGNED_BYTES:], ROOT_LABEL + data[:SIGNED_BYTES])
 
 
 def countersign(key: Ed25519PrivateKey, hash_: bytes, vault_id: bytes, time_ns: int) -> bytes:

@@ -17,7 +17,7 @@ from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import parse_run_key
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import RUN_KEY, wrap
+from vaultd.operations.wrapping import RUN_KEY, job_owner, wrap
 from vaultd.records import (
     NO_HASH,
     NO_ID,
@@ -100,7 +100,7 @@ def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) 
             raise BadRequest(f"sealed_key: {name} is not that of the run")
     if len(run.key_ids) >= KEYS_PER_RUN_MAX:
         raise Conflict(f"run {run_id.hex()} has {KEYS_PER_RUN_MAX} keys already", "begin a new run")
-    wrapped = wrap(vault, job.job_id, RUN_KEY, key_id, sealed_key)
+    wrapped = wrap(vault, job_owner(job.job_id), RUN_KEY, key_id, sealed_key)
     run_key = RunKey(key_id, job.job_id, run_id, wrapped, vault.clock.now_ns())
     changes = [
         *save_run_key(job.account_id, run.keyring_id, run_key),

@@ -65,7 +65,9 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
             raise Internal(f"keyring {run.keyring_id.hex()} is not in the catalog")
         _check_payload_key(record, run)
         base = find_safeset(view, job.account_id, job.job_id, run.base) if run.base != NO_HASH else None
-    _check_root(root, parsed, run, keyring)
+    if not is_signed_by(root, job.signing_key):
+        raise BadRequest("root: signature is not that of the job's signing key")
+    _check_root(parsed, run, keyring)
     _check_head(parsed, job)
     _require_whole(vault, job, parsed, base)
     return Prepared(run_id, bytes(root), parsed, record)
@@ -164,9 +166,7 @@ def _check_payload_key(payload: StoredRecord, run: Run) -> None:
         raise BadRequest(f"payload: key {key_id.hex()} is not known for this run", "send run.key first")
 
 
-def _check_root(data: bytes, root: Root, run: Run, keyring: Keyring) -> None:
-    if not is_signed_by(data, keyring.signing_key):
-        raise BadRequest("root: signature is not that of the job's signing key")
+def _check_root(root: Root, run: Run, keyring: Keyring) -> None:
     bound = {
         "keyring": (root.keyring_id, run.keyring_id),
         "generation": (root.generation, keyring.generation),
@@ -200,7 +200,7 @@ def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> 
     """
     with translated():
         held: set[bytes] = set()
-        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash):
+        if base is not None and not vault.store.has_damage and vault.trees.is_whole(job.job_id, base.root_hash):
             held = companions_of(vault.store, tree_of(parse_root(base.root)))
         gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
     if not gap.missing:
@@ -220,7 +220,7 @@ def _append_payload(vault: Vault, home_disk: int, payload: StoredRecord) -> None
     header = payload.header
     with translated():
         (location,) = vault.store.locate(header.keyring_id, [header.id])
-        if location is not None:
+        if location is not None and not location.is_damaged:
             is_stored = location.cid_prefix == payload.cid[:CID_PREFIX_BYTES]
         else:
             is_stored = vault.store.append(home_disk, [payload]).records == 1

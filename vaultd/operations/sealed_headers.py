@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 
 from blake3 import blake3
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from vaultd.errors import BadRequest
 
@@ -16,7 +18,7 @@ SLOT_BYTES_MAX = 65_536
 # KEM 1 is ML-KEM-768 with X25519, KEM 2 is X25519.
 PUBLIC_KEY_BYTES = {1: 1216, 2: 32}
 SEALED_RUN_KEY_BYTES = {1: 1120 + 32 + 16, 2: 32 + 32 + 16}
-SEALED_SECRET_BYTES_MAX = 4096
+SECRET_BYTES_MAX = 8192
 SECRET_PURPOSE_KEYRING = 1
 FINGERPRINT_BYTES = 20
 FINGERPRINT_LABEL = b"safeset agent key v1"
@@ -26,6 +28,8 @@ _SLOT = struct.Struct("<4sBBBB16s16sIIII16s32sI")
 _SLOT_CHECKSUM_BYTES = 32
 _RUN_KEY = struct.Struct("<4sBBH16sI16s16sH")
 _SECRET = struct.Struct("<4sBBBB16s16s16s16s20sI")
+_SECRET_LABEL = b"safeset job secret signature v1"
+_SECRET_TAIL = struct.Struct("<32s64s")
 # Argon2id bounds: memory in KiB, passes, lanes.
 _MEMORY_KIB = range(65_536, 1_048_577)
 _PASSES = range(3, 17)
@@ -60,6 +64,7 @@ class SecretHeader:
     job_id: bytes
     message_id: bytes
     agent_key: bytes
+    creator_key: bytes
 
 
 def parse_slot(data: bytes) -> SlotHeader:
@@ -92,7 +97,8 @@ def parse_run_key(data: bytes) -> RunKeyHeader:
 
 
 def parse_secret(data: bytes) -> SecretHeader:
-    if not _SECRET.size < len(data) <= _SECRET.size + SEALED_SECRET_BYTES_MAX:
+    """The signature holds, whoever it is of."""
+    if not _SECRET.size + _SECRET_TAIL.size < len(data) <= SECRET_BYTES_MAX:
         raise BadRequest(f"secret: {len(data)} bytes are not the length of a job secret")
     magic, version, kem, purpose, reserved, *ids, agent_key, length = _SECRET.unpack_from(data)
     if (magic, version, reserved) != (b"SSM1", 1, 0):
@@ -101,10 +107,22 @@ def parse_secret(data: bytes) -> SecretHeader:
         raise BadRequest(f"secret: kem {kem} is not the one of an agent key (1)")
     if purpose != SECRET_PURPOSE_KEYRING:
         raise BadRequest(f"secret: purpose {purpose} is unknown")
-    if length != len(data) - _SECRET.size:
+    if length != len(data) - _SECRET.size - _SECRET_TAIL.size:
         raise BadRequest(f"secret: sealed_length {length} does not fit {len(data)} bytes")
+    creator_key, signature = _SECRET_TAIL.unpack_from(data, len(data) - _SECRET_TAIL.size)
+    if not is_signed(creator_key, signature, _SECRET_LABEL + data[: -_SECRET_TAIL.size]):
+        raise BadRequest("secret: signature is not that of its creator_key")
     account_id, computer_id, job_id, message_id = ids
-    return SecretHeader(account_id, computer_id, job_id, message_id, agent_key)
+    return SecretHeader(account_id, computer_id, job_id, message_id, agent_key, creator_key)
+
+
+def is_signed(public_key: bytes, signature: bytes, signed: bytes) -> bool:
+    """Ed25519; a key that is none signs nothing."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def agent_key_fingerprint(spki: bytes, sealing_key: bytes) -> bytes:

@@ -85,9 +85,10 @@ class TreeWalk:
 
     def _read(self, wanted: list[tuple[int, bytes]]) -> Iterator[Companion]:
         locations = self.records.locate(self.tree.keyring_id, [id_ for _, id_ in wanted])
-        self.gap.add([id_ for (_, id_), location in zip(wanted, locations, strict=True) if location is None])
         for (level, id_), location in zip(wanted, locations, strict=True):
-            if location is not None:
+            if location is None or location.is_damaged:
+                self.gap.add([id_])
+            else:
                 yield _parse(self.records.read(location, id_), id_, level)
 
     def _flush(self) -> None:
@@ -106,7 +107,7 @@ def companions_of(records: Records, tree: Tree) -> set[bytes]:
     while stack:
         level, id_ = stack.pop()
         (location,) = records.locate(tree.keyring_id, [id_])
-        if location is None:
+        if location is None or location.is_damaged:
             return set()
         children = dict.fromkeys(_parse(records.read(location, id_), id_, level).children)
         if level > 1:

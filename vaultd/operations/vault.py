@@ -1,14 +1,14 @@
 """The open vault: the frozen record that is the first argument of every use case, and how it opens and closes.
 
-Order of opening: locks of directory and disks, store (journal mended), catalog (a lost one
-from a checkpoint) caught up from the journal, then
-recovery of containers and index, which asks the catalog which keys are known. Threads: opening and closing in one
-thread, before and after all others.
+Order of opening: locks of directory and disks, catalog, store (its journal must hold what the catalog has applied, and
+is mended), catalog (a lost one from a checkpoint) caught up from the journal, then recovery of containers and index,
+which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all others.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -27,11 +27,11 @@ from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
 from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
-from vaultd.store import journal_format
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.journal_format import Position as JournalPosition
 
 VAULT_ID_FILE = "vault.id"
 SIGNING_KEY_FILE = "signing.key"
@@ -75,10 +75,11 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     with ExitStack() as undo, translated():
         lock = lock_vault(config.directory, config.disks)
         undo.callback(lock.close)
-        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns)
-        undo.callback(store.close)
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
         undo.callback(catalog.close)
+        applied = JournalPosition(*catalog.position())
+        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
+        undo.callback(store.close)
         if catalog.position() == START:
             _load_checkpoint(store, catalog, door, vault_id)
         catalog.catch_up(_entries_after(store, catalog.position()))
@@ -118,17 +119,17 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """Writes the whole catalog to the first two disks. From a reading thread, one at a time: rows and position are
-    those of one transaction, so commits go on meanwhile.
+    """Writes the whole catalog and the table of containers to the first two disks.
+
+    From a reading thread, one at a time: the catalog's rows and the position are those of one transaction, so commits
+    go on meanwhile; what the table of containers says is as old or newer, and durable.
     """
     vault.catalog.require_writable()
     with translated(), vault.catalog.read() as view:
         position = view.position()
-        header = checkpoints.CheckpointHeader(
-            vault.vault_id, journal_format.Position(*position), vault.clock.now_ns()
-        )
-        directories = vault.store.disks.copy_directories("checkpoints")
-        checkpoints.write_checkpoint(vault.door, directories, header, view.rows())
+        header = checkpoints.CheckpointHeader(vault.vault_id, JournalPosition(*position), vault.clock.now_ns())
+        rows = chain(view.rows(), checkpoints.container_rows(vault.store.containers()))
+        checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
     return position
 
 
@@ -181,7 +182,7 @@ def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: 
     if found is not None:
         position = Position(*found[0])
         _require_in_journal(store, position, "checkpoint")
-        catalog.load(found[1], position)
+        catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), position)
 
 
 def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:

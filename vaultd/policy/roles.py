@@ -29,6 +29,7 @@ AGENT_ACTIONS = frozenset(
         "chunk.upload",
         "safeset.commit",
         "safeset.find",
+        "safeset.roots",
         "safeset.list",
         "restore.parameters",
         "restore.open",

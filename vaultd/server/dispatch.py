@@ -70,6 +70,7 @@ ASKED: dict[str, Asked] = {
     "chunk.offer": chunk_offer.offer,
     "safeset.commit": safeset.commit,
     "safeset.find": safeset.find,
+    "safeset.roots": safeset.roots,
     "restore.parameters": restore.parameters,
     "restore.open": restore.open_restore,
 }

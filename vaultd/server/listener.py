@@ -93,8 +93,13 @@ class Listener:
                 self._drained.set()
 
     def _is_full(self, address: str) -> bool:
-        everybody = len(self._service.sessions) >= self._config.connections_max
-        return everybody or self._addresses[address] >= self._config.connections_per_address_max
+        """Who has not signed in has a smaller room, and keeps nobody out who has; hello asks for the other."""
+        room = self._config.connections_not_signed_in_max
+        return (
+            self._addresses[address] >= self._config.connections_per_address_max
+            or self._service.count_sessions(signed_in=False) >= room
+            or self._service.count_sessions(signed_in=False, address=address) >= max(1, room // 4)
+        )
 
     @contextmanager
     def _counted(self, session: Session) -> Iterator[None]:

@@ -8,6 +8,7 @@ from vaultd import metrics, offload
 from vaultd.errors import Internal, NoSpace, Unavailable
 from vaultd.operations.vault import Vault
 from vaultd.server.group_commit import GroupCommit
+from vaultd.server.guesses import Guesses
 from vaultd.server.session import Session
 
 
@@ -20,6 +21,16 @@ class Service:
     stop: trio.Event = field(default_factory=trio.Event)
     # Set with it when a disk error stopped the store: the daemon ends with exit 1, and the next start recovers.
     store_stopped: trio.Event = field(default_factory=trio.Event)
+    guesses: Guesses = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "guesses", Guesses(self.vault.clock))
+
+    def count_sessions(self, *, signed_in: bool, address: str | None = None) -> int:
+        """Connections that have an identity, or have none; of one client address or of all."""
+        return sum(
+            (session.role is not None) is signed_in and address in (None, session.address) for session in self.sessions
+        )
 
     async def stop_if_broken(self, error: Exception) -> None:
         """After an error that may have stopped store or catalog, ask them."""

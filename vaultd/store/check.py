@@ -4,19 +4,20 @@ The daemon must be stopped. Memory is bounded by one journal segment and one con
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
+from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
+from vaultd.store.check_erase_keys import EraseKeyCheck
 from vaultd.store.check_journal import JournalCheck
-from vaultd.store.checkpoint import checkpoint_name, list_checkpoints, read_newest_checkpoint, verify_checkpoint
 from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.container_format import BLOCK_BYTES, container_path
-from vaultd.store.disk_door import Door, read_file
+from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks, open_disks
-from vaultd.store.erase_keys import COPIES_DIFFER, check_key
-from vaultd.store.errors import FormatError, RecordError, StoreError
+from vaultd.store.errors import RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
@@ -61,47 +62,35 @@ class _Check:
     def run(self, *, read_data: bool) -> CheckReport:
         self._findings += self._disks.offline_findings()
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
-        self._findings += journal.run()
+        with self._step("journal", journal.findings):
+            journal.run()
+        checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
+        with self._step("checkpoints", checkpoints.findings):
+            checkpoints.run(journal)
         containers = ContainerCheck(self._door, self._disks, self._settings.vault_id, read_data=read_data)
-        checkpoints = self._check_checkpoints()
-        index = self._open_index()
-        try:
+        index_rows = 0
+        with ExitStack() as cleanup:
+            index = self._open_index()
             if index:
+                cleanup.callback(index.close)
                 self._check_position(index, journal)
-            self._findings += containers.run(journal.containers, index)
+            with self._step("containers", containers.findings):
+                containers.run(journal, index)
             index_rows = self._check_index(index, journal.containers) if index else 0
-        finally:
-            if index:
-                index.close()
+        erase_keys = EraseKeyCheck(self._door, self._disks)
+        with self._step("erase keys", erase_keys.findings):
+            erase_keys.run()
         counts = CheckCounts(
             disks=len(self._disks.online),
             journal_entries=journal.entries,
-            checkpoints=checkpoints,
+            checkpoints=checkpoints.checkpoints,
             containers=containers.containers,
             records=containers.records,
             record_bytes=containers.record_bytes,
             index_rows=index_rows,
-            erase_keys=self._check_erase_keys(),
+            erase_keys=erase_keys.keys,
         )
         return CheckReport(self._findings, counts)
-
-    def _check_checkpoints(self) -> int:
-        count = 0
-        for directory in self._disks.copy_directories("checkpoints"):
-            for number in list_checkpoints(self._door, directory):
-                path = directory / checkpoint_name(number)
-                count += 1
-                try:
-                    header, _ = verify_checkpoint(self._door, path)
-                except (FormatError, OSError) as error:
-                    self._report(Severity.damage, path, str(error))
-                    continue
-                if header.vault_id != self._settings.vault_id or header.position.number != number:
-                    self._report(Severity.damage, path, "its header names another vault or position")
-        directories = self._disks.copy_directories("checkpoints")
-        if count and read_newest_checkpoint(self._door, directories, self._settings.vault_id) is None:
-            self._report(Severity.damage, directories[0], "no checkpoint is left that could be used")
-        return count
 
     def _open_index(self) -> Index | None:
         path = self._settings.index_path
@@ -148,6 +137,8 @@ class _Check:
         location = row.location
         if location is None:
             return "its checksum does not hold"
+        if location.is_damaged:
+            return "the record was found damaged; the next run that needs it sends it again"
         container = containers.get(location.container)
         if container is None:
             return f"container {location.container:012x} is not in the journal"
@@ -175,35 +166,15 @@ class _Check:
         finally:
             self._door.close(handle)
 
-    def _check_erase_keys(self) -> int:
-        copies: dict[str, list[Path]] = {}
-        for path in self._erase_key_files():
-            copies.setdefault(path.name.partition(".")[0], []).append(path)
-        for owner, paths in copies.items():
-            good: dict[Path, bytes] = {}
-            for path in paths:
-                data = read_file(self._door, path)
-                if fault := check_key(data, owner):
-                    self._report(Severity.warning, path, fault)
-                else:
-                    good[path] = data
-            if not good:
-                self._report(Severity.damage, paths[0], "no copy of this erase key holds")
-            elif len(set(good.values())) > 1:
-                self._report(Severity.damage, paths[0], COPIES_DIFFER)
-            elif self._disks.offline:
-                continue
-            elif len(good) == 1:
-                self._report(Severity.warning, paths[0], "only one good copy of this erase key is left")
-            elif len({path.parent for path in good}) < len(self._disks.copy_directories("erase-keys")):
-                self._report(Severity.warning, paths[0], "every good copy of this erase key lies on one disk")
-        return len(copies)
-
-    def _erase_key_files(self) -> Iterator[Path]:
-        for directory in self._disks.copy_directories("erase-keys"):
-            for name in self._door.listdir(directory):
-                if name.endswith((".key", ".key2")):
-                    yield directory / name
+    @contextmanager
+    def _step(self, name: str, findings: list[Finding]) -> Iterator[None]:
+        """What a step found counts also where the disk ends it."""
+        try:
+            yield
+        except OSError as error:
+            sentence = f"the disk cannot be read: {error}; the {name} behind it were not checked"
+            self._report(Severity.damage, error.filename or name, sentence)
+        self._findings += findings
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
         self._findings.append(Finding(severity, str(place), sentence))

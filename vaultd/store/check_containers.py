@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from vaultd.store.acknowledged import Group
+from vaultd.store.check_journal import JournalCheck
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.container_reader import (
     Gap,
@@ -17,6 +19,7 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks
 from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
+from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index
 from vaultd.store.recovery import list_containers
 
@@ -30,10 +33,10 @@ class ContainerCheck:
         self._disks = disks
         self._vault_id = vault_id
         self._read_data = read_data
-        self._findings: list[Finding] = []
+        self.findings: list[Finding] = []
 
-    def run(self, rows: Mapping[int, ContainerRow], index: Index | None) -> list[Finding]:
-        """`rows` as the journal has them."""
+    def run(self, journal: JournalCheck, index: Index | None) -> None:
+        rows = journal.containers
         held = index.containers() if index else {}
         for number, row in sorted(rows.items()):
             self.containers += 1
@@ -44,11 +47,13 @@ class ContainerCheck:
             path = container_path(disk.path, number)
             if index and (held.get(number) is None or held[number].acknowledged_length > row.acknowledged_length):
                 self._report(Severity.warning, path, "the index knows another length of it than the journal")
-            self._check_container(path, row, index)
+            try:
+                self._check_container(path, row, journal, index)
+            except OSError as error:
+                self._report(Severity.damage, path, f"the disk cannot be read: {error}")
         self._check_unknown(rows)
-        return self._findings
 
-    def _check_container(self, path: Path, row: ContainerRow, index: Index | None) -> None:
+    def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
         if not self._door.exists(path):
             self._report(Severity.damage, path, "the container is gone")
             return
@@ -60,8 +65,11 @@ class ContainerCheck:
             sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones are cut at the next start"
             self._report(Severity.warning, path, sentence)
         self._check_header(path, row)
-        directory = self._check_directory(path, row) if row.is_sealed else None
-        self._check_records(path, row, directory, index)
+        if row.is_sealed:
+            self._check_records(path, row, self._check_directory(path, row), index)
+        else:
+            for group in journal.groups(row):
+                self._check_group(path, group)
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
@@ -89,17 +97,43 @@ class ContainerCheck:
         unseen = set(directory or ())
         for item in scan(self._door, path, Stretch(BLOCK_BYTES, end, self._read_data)):
             if isinstance(item, Gap):
-                sentence = f"damage at offset {item.offset}, {item.length} bytes: {item.sentence}"
-                self._report(Severity.damage, path, sentence)
+                self._report_gap(path, item)
                 continue
-            self.records += 1
-            self.record_bytes += item.header.record_length
+            self._count(item)
             unseen.discard(item.offset)
             self._check_record(path, item, directory)
             if index and self._read_data:
                 self._check_against_index(path, row.number, item, index)
         for offset in sorted(unseen):
             self._report(Severity.damage, path, f"the record that the directory names at offset {offset} is not there")
+
+    def _check_group(self, path: Path, group: Group) -> None:
+        """Without `read_data` only how many records there are can be held against the journal."""
+        if self._read_data:
+            for item in scan_group(self._door, path, group):
+                if isinstance(item, Loss):
+                    self._report(Severity.damage, path, item.sentence)
+                else:
+                    self._count(item)
+            return
+        held = 0
+        for found in scan(self._door, path, Stretch(group.start, min(group.end, self._door.size(path)), False)):
+            if isinstance(found, Gap):
+                self._report_gap(path, found)
+            else:
+                held += 1
+                self._count(found)
+        if held != len(group.names()):
+            sentence = f"{held} records lie between offset {group.start} and {group.end}"
+            self._report(Severity.damage, path, f"{sentence}, but the journal names {len(group.names())}")
+
+    def _count(self, item: ScannedRecord) -> None:
+        self.records += 1
+        self.record_bytes += item.header.record_length
+
+    def _report_gap(self, path: Path, gap: Gap) -> None:
+        sentence = f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}"
+        self._report(Severity.damage, path, sentence)
 
     def _check_record(self, path: Path, item: ScannedRecord, directory: dict[int, bytes] | None) -> None:
         if directory is None:
@@ -129,4 +163,4 @@ class ContainerCheck:
                     self._report(Severity.warning, path, "the journal does not know this container")
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
-        self._findings.append(Finding(severity, str(place), sentence))
+        self.findings.append(Finding(severity, str(place), sentence))

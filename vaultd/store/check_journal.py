@@ -5,52 +5,64 @@ from pathlib import Path
 
 import msgspec
 
-from vaultd.store.disk_door import Door, read_file
+from vaultd.store.acknowledged import Group, acknowledge_entry, read_groups
+from vaultd.store.disk_door import Door
 from vaultd.store.errors import FormatError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow
-from vaultd.store.journal import list_segments
-from vaultd.store.journal_format import START, Position, Segment, merge_segment, segment_name
-from vaultd.store.recovery import Acknowledged, acknowledge_entry
+from vaultd.store.journal_copies import JournalCopies
+from vaultd.store.journal_format import START, Position, Segment
+
+_BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 
 
 class JournalCheck:
     def __init__(self, door: Door, directories: Sequence[Path], vault_id: bytes) -> None:
         self.entries = 0
+        self.first = 1  # the number of the first entry that is left
         self.end: Position = START
         self._door = door
         self._directories = directories
         self._vault_id = vault_id
-        self._findings: list[Finding] = []
-        self._acknowledged: dict[int, Acknowledged] = {}
+        self._copies = JournalCopies(door, directories, vault_id)
+        self.findings: list[Finding] = []
+        self.containers: dict[int, ContainerRow] = {}
 
-    @property
-    def containers(self) -> dict[int, ContainerRow]:
-        return {number: container.row for number, container in self._acknowledged.items()}
-
-    def run(self) -> list[Finding]:
-        firsts = list_segments(self._door, self._directories)
+    def run(self) -> None:
+        firsts = self._copies.firsts()
         if not firsts:
             self._report(Severity.damage, self._directories[0], "there is no journal")
+        self.first = min(firsts, default=1)
         for first in firsts:
             self._check_segment(first, is_last=first == firsts[-1])
-        return self._findings
 
     def hash_of(self, number: int) -> bytes | None:
         """Read anew, because the hashes of a long journal are not kept in memory."""
         if number == 0:
             return START.hash
-        firsts = [first for first in list_segments(self._door, self._directories) if first <= number]
-        segment = self._merge(firsts[-1]) if firsts else None
-        for entry in segment.entries if segment else ():
-            if entry.position.number == number:
-                return entry.position.hash
+        firsts = [first for first in self._copies.firsts() if first <= number + 1]
+        for segment in map(self._copies.merge, firsts[-2:]):
+            if segment and number == segment.header.first - 1:
+                return segment.header.previous
+            for entry in segment.entries if segment else ():
+                if entry.position.number == number:
+                    return entry.position.hash
         return None
 
-    def _check_segment(self, first: int, *, is_last: bool) -> None:
-        path = self._directories[0] / segment_name(first)
+    def groups(self, row: ContainerRow) -> list[Group]:
+        """What the journal names of a container, as far as it can be read; `run` has said what cannot."""
+        firsts = self._copies.firsts()
+        start = max((first for first in firsts if first <= row.first_entry), default=0)
+        segments = (self._copies.merge(first) for first in firsts if first >= start)
         try:
-            segment = self._merge(first)
+            return read_groups((entry for segment in segments if segment for entry in segment.entries), row.number)
+        except _BAD_ENTRY:
+            return []
+
+    def _check_segment(self, first: int, *, is_last: bool) -> None:
+        path = self._copies.paths(first)[0]
+        try:
+            segment = self._copies.merge(first, self.end)
         except FormatError as error:
             self._report(Severity.damage, path, str(error))
             return
@@ -68,10 +80,11 @@ class JournalCheck:
 
     def _check_copies(self, first: int, segment: Segment) -> None:
         length = len(segment.data)
-        for directory in self._directories:
-            path = directory / segment_name(first)
-            data = read_file(self._door, path) if self._door.exists(path) else b""
-            if data[:length] != segment.data:
+        for path in self._copies.paths(first):
+            data = self._copies.read(path)
+            if path in self._copies.unsure:
+                self._report(Severity.warning, path, "the disk refuses to read this copy; the other one holds")
+            elif data[:length] != segment.data:
                 self._report(Severity.warning, path, "this copy is missing, shorter or damaged; the other one holds")
             elif len(data) > length:
                 sentence = f"{len(data) - length} bytes after entry {segment.end.number} are no entry"
@@ -81,14 +94,10 @@ class JournalCheck:
         for entry in segment.entries:
             self.entries += 1
             try:
-                acknowledge_entry(self._acknowledged, entry)
-            except (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError) as error:
+                acknowledge_entry(self.containers, entry)
+            except _BAD_ENTRY as error:
                 self._report(Severity.damage, path, f"entry {entry.position.number}: {error}")
         self.end = segment.end
 
-    def _merge(self, first: int) -> Segment | None:
-        paths = [directory / segment_name(first) for directory in self._directories]
-        return merge_segment([read_file(self._door, path) for path in paths if self._door.exists(path)], paths[0])
-
     def _report(self, severity: Severity, place: Path, sentence: str) -> None:
-        self._findings.append(Finding(severity, str(place), sentence))
+        self.findings.append(Finding(severity, str(place), sentence))

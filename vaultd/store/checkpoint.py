@@ -1,4 +1,5 @@
-"""The whole catalog at one journal position, on the first two disks; two are kept (docs/format.md#checkpoint).
+"""The whole catalog and the table of containers at one journal position, on the first two disks; two are kept
+(docs/format.md#checkpoint).
 
 Invariant: a checkpoint is believed only after all of it was read and checked. Threads: any, one write at a time.
 """
@@ -7,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
+from struct import error as StructError
 
 import msgspec
 from blake3 import blake3
@@ -15,9 +17,11 @@ from msgspec import Struct
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, Handle, make_directory
 from vaultd.store.errors import FormatError
+from vaultd.store.index import ContainerRow
 from vaultd.store.journal_format import Position
 
 KEPT = 2
+CONTAINERS_TABLE = "containers"  # beside the tables of the catalog
 VERSION = 1
 SUFFIX = ".checkpoint"
 UNFINISHED_SUFFIX = ".tmp"
@@ -29,6 +33,8 @@ _HEADER = Layout("<4sB3s16sI4sQ32sq40s")
 _LENGTH = Layout("<I")
 _END = Layout("<IQ32s")
 _HASH_BYTES = 32
+_CONTAINER_NUMBER = Layout(">Q")
+_CONTAINER = msgspec.msgpack.Decoder(tuple[bytes, int, bool])
 _ROWS = msgspec.msgpack.Decoder(list[tuple[str, bytes, bytes]])
 
 Row = tuple[str, bytes, bytes]
@@ -63,6 +69,23 @@ def decode_header(data: bytes) -> CheckpointHeader:
     if any(reserved) or any(reserved2) or any(reserved3):
         raise FormatError("checkpoint header: reserved bytes are not zero")
     return CheckpointHeader(vault_id, Position(timeline, number, entry_hash), created_ns)
+
+
+def container_rows(containers: Iterable[ContainerRow]) -> Iterator[Row]:
+    """What a checkpoint says about containers: a lost file is noticed without index and journal."""
+    for row in containers:
+        value = msgspec.msgpack.encode((row.disk_id, row.acknowledged_length, row.is_sealed))
+        yield CONTAINERS_TABLE, _CONTAINER_NUMBER.pack(row.number), value
+
+
+def parse_container_row(key: bytes, value: bytes) -> ContainerRow:
+    """Indexed length and first entry, which belong to an index, are 0."""
+    try:
+        disk_id, length, is_sealed = _CONTAINER.decode(value)
+        (number,) = _CONTAINER_NUMBER.unpack(key)
+    except (msgspec.DecodeError, StructError) as error:
+        raise FormatError(f"checkpoint: the container row {key.hex()} is not as it should be: {error}") from None
+    return ContainerRow(number, disk_id, length, 0, 0, is_sealed)
 
 
 def write_checkpoint(door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row]) -> None:

@@ -10,6 +10,7 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -22,11 +23,13 @@ from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, EntryKind, JournalEntry, Position, encode_payload
+from vaultd.store.journal_recovery import Applied, is_forked
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
+_GROUP_CIDS_BYTES_MAX = 8 * 1024 * 1024  # as many as one container can have; an entry holds twice that
 
 
 class StoreSettings(Struct, frozen=True):
@@ -82,6 +85,9 @@ class ChunkStore:
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
+        self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
+        self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
+        self._has_damage = False
         self._broken = ""
 
     @classmethod
@@ -100,14 +106,20 @@ class ChunkStore:
         return store
 
     @classmethod
-    def open(cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int]) -> "ChunkStore":
-        """Readable at once, with the journal's copies mended; writable after `recover`."""
+    def open(
+        cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int], catalog: Position = START
+    ) -> "ChunkStore":
+        """Readable at once, with the journal's copies mended; writable after `recover`.
+
+        `catalog` is what the catalog has applied: the journal must hold it too, and is not cut where it does not.
+        """
         _check_settings(settings)
         disks = open_disks(door, settings.disk_paths, settings.vault_id)
         sync_directories(door, disks)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
-            journal = Journal.open(door, _journal_settings(settings, disks, now_ns), index.position())
+            applied = Applied(index.position(), catalog)
+            journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
             store = cls(settings, door, now_ns, _Opened(disks, journal, index))
             store._containers = index.containers()
         except BaseException:
@@ -123,6 +135,11 @@ class ChunkStore:
     def is_broken(self) -> bool:
         return bool(self._broken)
 
+    @property
+    def has_damage(self) -> bool:
+        """Whether a record was found damaged since the store was opened: what was seen whole may not be any more."""
+        return self._has_damage
+
     def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
         parts = Parts(
@@ -131,6 +148,7 @@ class ChunkStore:
             self._settings.vault_id,
             self._index,
             lambda number: self._journal.read_from(number + 1),
+            is_forked(self._door, self.disks.copy_directories("journal")),
         )
         with self._guarded():
             recovered = recover(parts, known_key)
@@ -145,18 +163,22 @@ class ChunkStore:
             yield entry.position.number, entry.position.hash, entry.decode()
 
     def append(self, home_disk: int, records: Sequence[StoredRecord]) -> Appended:
-        """Takes the records that are not here yet; the first of an id wins, also before it is committed."""
+        """Takes the records that are not here yet; the first of an id wins, also before it is committed.
+
+        One whose record here is known to be damaged supersedes it.
+        """
         containers = self._writable()
-        new = self._new_records(records)
+        new, superseding = self._new_records(records)
         if not new:
             return Appended(0, 0)
         size = sum(len(record.view) for record in new)
         disk = containers.choose(home_disk, size)
+        containers.require_journal_room(0, self._settings.reserve_bytes)
         with self._guarded():
             for record in new:
                 header = record.header
                 number, offset = containers.append(disk, record)
-                self._pending[header.keyring_id, header.id] = IndexRecord(
+                row = IndexRecord(
                     header.keyring_id,
                     header.id,
                     header.key_id,
@@ -166,25 +188,38 @@ class ChunkStore:
                     header.type,
                     record.cid,
                 )
+                self._pending[header.keyring_id, header.id] = row
+                if (header.keyring_id, header.id) in superseding:
+                    self._superseding.append(row)
         return Appended(len(new), size)
 
     def commit(self, entries: Sequence[JournalEntry] = ()) -> Position:
-        """Everything appended and these entries are durable when this returns; answers may go out."""
+        """Everything appended and these entries are durable when this returns; answers may go out.
+
+        NoSpace leaves the store as it was. Records that were taken are not refused any more: half of the reserve is
+        for them.
+        """
         containers = self._writable()
         payloads = [(entry.kind, encode_payload(entry)) for entry in entries]
+        if payloads:
+            size = sum(len(payload) for _, payload in payloads)
+            containers.require_journal_room(size, self._settings.reserve_bytes // 2)
         with self._guarded():
             touched = containers.sync()
-            for entry in _container_entries(touched):
+            first_entry = self._journal.position.number + 1
+            for entry in (*_container_entries(touched), *map(_supersede_entry, self._superseding)):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-                self._apply(touched)
+            damaged = list(self._damaged.items())
+            if touched or payloads or damaged:
+                self._apply(touched, first_entry, damaged)
         return self._journal.position
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
-        """In the order of `ids`: True where no committed record is."""
+        """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
         present = self._index.present(keyring_id, set(ids))
         return [id_ not in present for id_ in ids]
 
@@ -192,7 +227,7 @@ class ChunkStore:
         return self._index.lookup(keyring_id, ids)
 
     def read(self, location: Location, expected_id: bytes) -> bytes:
-        """The whole record; RecordDamaged if it is not the one that was stored."""
+        """The whole record; RecordDamaged if it is not the one that was stored: the next commit notes that."""
         row = self._containers.get(location.container)
         if row is None:
             raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
@@ -200,9 +235,24 @@ class ChunkStore:
         place = RecordPlace(path, location.offset, location.length)
         try:
             return read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+        except RecordDamaged:
+            self._note_damage(expected_id, location)
+            raise
         except OSError as error:
-            kind = RecordDamaged if error.errno in (errno.EIO, errno.ENOENT) else StoreError
-            raise kind(f"record {expected_id.hex()} in {path} cannot be read: {error}") from error
+            sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
+            if error.errno not in (errno.EIO, errno.ENOENT):
+                raise StoreError(sentence) from error
+            self._note_damage(expected_id, location)
+            raise RecordDamaged(sentence) from error
+
+    def _note_damage(self, id_: bytes, location: Location) -> None:
+        self._has_damage = True
+        if not location.is_damaged:
+            self._damaged[id_] = location
+
+    def containers(self) -> list[ContainerRow]:
+        """Every container, as of the last commit, by number."""
+        return [row for _, row in sorted(self._containers.items())]
 
     def statistics(self) -> StoreStatistics:
         containers = list(self._containers.values())
@@ -228,7 +278,8 @@ class ChunkStore:
         self._journal.close()
         self._index.close()
 
-    def _new_records(self, records: Sequence[StoredRecord]) -> list[StoredRecord]:
+    def _new_records(self, records: Sequence[StoredRecord]) -> tuple[list[StoredRecord], set[tuple[bytes, bytes]]]:
+        """What is to be stored, and the keyrings and ids of those of it that have a damaged record here."""
         wanted: dict[bytes, dict[bytes, StoredRecord]] = {}
         for record in records:
             header = record.header
@@ -237,18 +288,27 @@ class ChunkStore:
             if (header.keyring_id, header.id) not in self._pending:
                 wanted.setdefault(header.keyring_id, {}).setdefault(header.id, record)
         new: list[StoredRecord] = []
+        superseding: set[tuple[bytes, bytes]] = set()
         for keyring_id, by_id in wanted.items():
-            present = self._index.present(keyring_id, by_id)
-            new += [record for id_, record in by_id.items() if id_ not in present]
-        return new
+            held = self._index.held(keyring_id, by_id)
+            new += [record for id_, record in by_id.items() if not held.get(id_)]
+            superseding |= {(keyring_id, id_) for id_, is_whole in held.items() if not is_whole}
+        return new, superseding
 
-    def _apply(self, touched: Sequence[Touched]) -> None:
-        rows = [ContainerRow(item.number, item.disk_id, item.length, item.length, item.is_sealed) for item in touched]
+    def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:
+        rows = []
+        for item in touched:
+            held = self._containers.get(item.number)
+            first = held.first_entry if held else first_entry
+            rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         records = list(self._pending.values())
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
-        self._index.apply(IndexBatch(records, rows, self._journal.position))
+        self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
         self._pending.clear()
+        self._superseding.clear()
+        for id_, _ in damaged:
+            self._damaged.pop(id_, None)
 
     def _writable(self) -> OpenContainers:
         if self._broken:
@@ -283,16 +343,27 @@ class _Opened(Struct, frozen=True):
     index: Index
 
 
-def _container_entries(touched: Sequence[Touched]) -> list[JournalEntry]:
-    if not touched:
-        return []
-    lengths = [[item.number, item.disk_id, item.length] for item in touched]
-    entries = [JournalEntry(EntryKind.group, {"containers": lengths})]
+def _container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
+    """Seals come first: where a torn journal ends between the two, a directory vouches instead of the group."""
     for item in touched:
         if item.is_sealed:
             details = {"number": item.number, "disk": item.disk_id, "length": item.length}
-            entries.append(JournalEntry(EntryKind.container_sealed, details))
-    return entries
+            yield JournalEntry(EntryKind.container_sealed, details)
+    rows: list[list[Any]] = []
+    size = 0
+    for item in touched:
+        if rows and size + len(item.cids) > _GROUP_CIDS_BYTES_MAX:
+            yield JournalEntry(EntryKind.group, {"containers": rows})
+            rows, size = [], 0
+        rows.append([item.number, item.disk_id, item.length, item.cids])
+        size += len(item.cids)
+    if rows:
+        yield JournalEntry(EntryKind.group, {"containers": rows})
+
+
+def _supersede_entry(row: IndexRecord) -> JournalEntry:
+    details = {"keyring": row.keyring_id, "id": row.id, "container": row.container, "offset": row.offset}
+    return JournalEntry(EntryKind.supersede, details)
 
 
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:

@@ -19,9 +19,9 @@ PADDING_MAGIC = b"SSP1"
 PADDING_HEADER_BYTES = 16
 DIRECTORY_MAGIC = b"SSD1"
 DIRECTORY_ROW_BYTES = 112
-# A directory is built and read in memory: 7 MiB of rows, whatever the size of the records.
-ROWS_MAX = 65_536
 SUFFIX = ".container"
+# In one container: its directory is held in memory whatever the size of the records, and an entry names them all.
+RECORDS_MAX = 65_536
 _CONTAINERS_PER_DIRECTORY = 1024
 _HEADER_MAGIC = b"SSH1"
 _TRAILER_MAGIC = b"SSF1"

@@ -3,9 +3,10 @@
 Threads: any; nothing is shared. A scan holds one window in memory, never a whole container.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from vaultd.store.container_format import (
@@ -117,16 +118,18 @@ class Stretch(Struct, frozen=True):
     with_cid: bool = True
 
 
-def scan(door: Door, path: Path, stretch: Stretch) -> Iterator[ScannedRecord | Gap]:
+def scan(
+    door: Door, path: Path, stretch: Stretch, vouches: Callable[[bytes], bool] | None = None
+) -> Iterator[ScannedRecord | Gap]:
     """Every record of the stretch; a directory ends it.
 
     After damage it goes on at the next header that holds. What follows a gap may be bytes that a customer made look
-    like a record: believe it only where an index row or a directory names its cid.
+    like a record: with `vouches` it counts only where that knows its cid, and else its length leads nowhere.
     """
     handle = door.open_read(path)
     try:
         window = _Window(door, handle, stretch.end, _WINDOW_BYTES if stretch.with_cid else BLOCK_BYTES)
-        yield from _Scan(window, with_cid=stretch.with_cid).run(stretch.start)
+        yield from _Scan(window, vouches, with_cid=stretch.with_cid).run(stretch.start)
     finally:
         door.close(handle)
 
@@ -153,30 +156,53 @@ class _Window:
 
 
 class _Scan:
-    def __init__(self, window: _Window, *, with_cid: bool) -> None:
+    def __init__(self, window: _Window, vouches: Callable[[bytes], bool] | None, *, with_cid: bool) -> None:
         self._window = window
+        self._vouches = vouches
         self._with_cid = with_cid
 
     def run(self, start: int) -> Iterator[ScannedRecord | Gap]:
         position = start
+        gap: Gap | None = None  # the damage that `position` is still in
+        is_lost = False
         while position < self._window.end:
             try:
-                magic = bytes(self._window.view(position, 4))
-                if magic == DIRECTORY_MAGIC and position % BLOCK_BYTES == 0:
-                    return
-                if magic == PADDING_MAGIC:
-                    position += self._padding(position)
-                else:
-                    record = self._record(position)
-                    yield record
-                    position += record.header.record_length
+                position = self._resynchronise(position) if gap else position
+                item = self._next(position, is_lost=is_lost)
             except OSError as error:
-                yield Gap(position, self._window.end - position, f"the disk cannot be read from here on: {error}")
-                return
+                gap = gap or Gap(position, 0, f"the disk cannot be read from here on: {error}")
+                break
             except (RecordError, FormatError) as error:
-                following = self._resynchronise(position + 1)
-                yield Gap(position, following - position, str(error))
-                position = following
+                gap = gap or Gap(position, 0, str(error))
+                is_lost = True
+                position += 1
+                continue
+            if gap:
+                yield msgspec.structs.replace(gap, length=position - gap.offset)
+                gap = None
+            if item is None:
+                return
+            if isinstance(item, int):
+                position += item
+                continue
+            is_lost = False
+            yield item
+            position += item.header.record_length
+        if gap:
+            yield msgspec.structs.replace(gap, length=self._window.end - gap.offset)
+
+    def _next(self, position: int, *, is_lost: bool) -> ScannedRecord | int | None:
+        """A record, the length of a padding, or None where a directory begins."""
+        magic = bytes(self._window.view(position, 4))
+        is_doubted = is_lost and self._vouches is not None
+        if magic == DIRECTORY_MAGIC and position % BLOCK_BYTES == 0 and not is_doubted:
+            return None
+        if magic == PADDING_MAGIC:
+            return self._padding(position)
+        record = self._record(position)
+        if is_lost and self._vouches and not self._vouches(record.cid):
+            raise RecordError("record: nothing vouches for it behind the damage")
+        return record
 
     def _record(self, position: int) -> ScannedRecord:
         header = parse_header(self._window.view(position, HEADER_BYTES))

@@ -26,6 +26,7 @@ from vaultd.store.disk_door import Door, Handle
 from vaultd.store.errors import StoreBroken
 
 BUFFER_BYTES = 4 * 1024 * 1024
+_CID_BYTES = 32  # the end of a directory row
 
 
 class ResumedContainer(Struct, frozen=True):
@@ -53,6 +54,7 @@ class ContainerWriter:
         self._fill = 0
         self._written = 0
         self._rows = bytearray()
+        self._named_bytes = 0  # of `_rows`: what `take_cids` has given
         self._broken = False
 
     @classmethod
@@ -68,20 +70,29 @@ class ContainerWriter:
         writer = cls(door, door.open_write(path, direct=True), resumed.number, buffer)
         writer.length = writer.acknowledged_length = writer._written = resumed.acknowledged_length
         writer._rows += resumed.rows
+        writer._named_bytes = len(resumed.rows)
         return writer
 
     @property
     def is_dirty(self) -> bool:
         return self.length != self.acknowledged_length
 
-    @property
-    def rows(self) -> int:
-        return len(self._rows) // DIRECTORY_ROW_BYTES
-
     def append(self, record: bytes | memoryview, row: DirectoryRow) -> None:
         """`row.offset` is `length` as it was before the call."""
         self._put(record)
         self._rows += encode_row(row)
+
+    @property
+    def records(self) -> int:
+        return len(self._rows) // DIRECTORY_ROW_BYTES
+
+    def take_cids(self) -> bytes:
+        """Of the records that were appended since the last call, in order."""
+        new = self._rows[self._named_bytes :]
+        self._named_bytes = len(self._rows)
+        return b"".join(
+            new[at - _CID_BYTES : at] for at in range(DIRECTORY_ROW_BYTES, len(new) + 1, DIRECTORY_ROW_BYTES)
+        )
 
     def commit(self) -> int:
         """Everything appended is on the disk when this returns; the new acknowledged length."""
@@ -96,7 +107,7 @@ class ContainerWriter:
         """Ends the container with directory and trailer, durable; the writer is done afterwards."""
         self._pad()
         directory = encode_directory(self._rows)
-        trailer = Trailer(self.number, self.length, len(directory), self.rows)
+        trailer = Trailer(self.number, self.length, len(directory), self.records)
         self._put(directory)
         self._pad()
         self._put(encode_trailer(trailer))

@@ -77,9 +77,14 @@ class Disks:
     def find_number(self, number: int) -> Disk | None:
         return self._by_number.get(number)
 
+    @property
+    def with_copies(self) -> list[Disk]:
+        """The first two, where journal, checkpoints and erase keys lie; those that are here."""
+        return [disk for disk in self.online if disk.number < COPIES]
+
     def copy_directories(self, name: str) -> list[Path]:
         """Where a thing that is kept twice lies, on the disks of the first two that are here."""
-        return [disk.directory(name) for disk in self.online if disk.number < COPIES]
+        return [disk.directory(name) for disk in self.with_copies]
 
     def offline_findings(self) -> list[Finding]:
         """One for each path without a disk, in the sentence that log and check show."""

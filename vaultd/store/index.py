@@ -28,18 +28,24 @@ _BATCH_ROWS = 10_000
 _NUMBER = struct.Struct(">I")
 _CONTAINER_NUMBER = struct.Struct(">Q")
 _VALUE = struct.Struct("<QIIBB2sI16s")
-_CONTAINER = struct.Struct("<16sQQB")
+_CONTAINER = struct.Struct("<16sQQQB")
 _POSITION = struct.Struct("<IQ32s")
 _FORMAT = struct.Struct("<I")
 _NO_BYTES = bytes(2)
 _KEY_ID_AT = 4
+_FLAGS_AT = 17
+_DAMAGED = 1  # the only flag
 
 
 class Location(NamedTuple):
+    """`is_damaged`: a read or a recovery found that what lies there is not the record; it waits to be sent again."""
+
+    keyring_number: int
     container: int
     offset: int
     length: int
     type: int
+    is_damaged: bool
     key_number: int
     cid_prefix: bytes
 
@@ -60,12 +66,17 @@ class ContainerRow(Struct, frozen=True):
     disk_id: bytes
     acknowledged_length: int
     indexed_length: int
+    first_entry: int  # no entry of the journal before it names the container
     is_sealed: bool
 
 
 class IndexBatch(Struct, frozen=True):
-    """What one transaction writes. `position` None leaves the applied position where it is."""
+    """What one transaction writes. `position` None leaves the applied position where it is.
 
+    `damaged`: ids and where their records were found damaged; a row that points elsewhere by now stays as it is.
+    """
+
+    damaged: Sequence[tuple[bytes, Location]] = ()
     records: Sequence[IndexRecord] = ()
     containers: Sequence[ContainerRow] = ()
     position: Position | None = None
@@ -140,9 +151,16 @@ class Index:
         return locations
 
     def present(self, keyring_id: bytes, ids: Iterable[bytes]) -> set[bytes]:
-        """Those that are indexed. A damaged row counts as absent, so that the record is sent and indexed anew."""
-        rows = self._rows(keyring_id, ids)
-        return {id_ for id_, row in rows.items() if _decode(*row) is not None}
+        """Those that are indexed and whole, as far as is known."""
+        return {id_ for id_, is_whole in self.held(keyring_id, ids).items() if is_whole}
+
+    def held(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, bool]:
+        """Those that have a row: False where row or record is damaged, so that the record is sent and indexed anew."""
+        found = {}
+        for id_, row in self._rows(keyring_id, ids).items():
+            location = _decode(*row)
+            found[id_] = location is not None and not location.is_damaged
+        return found
 
     def containers(self) -> dict[int, ContainerRow]:
         with self._reading() as transaction:
@@ -150,8 +168,8 @@ class Index:
         found = {}
         for key, value in rows:
             (number,) = _CONTAINER_NUMBER.unpack(key)
-            disk_id, acknowledged, indexed, sealed = _CONTAINER.unpack(self._opened(key, value))
-            found[number] = ContainerRow(number, disk_id, acknowledged, indexed, bool(sealed))
+            disk_id, acknowledged, indexed, first, sealed = _CONTAINER.unpack(self._opened(key, value))
+            found[number] = ContainerRow(number, disk_id, acknowledged, indexed, first, bool(sealed))
         return found
 
     def rows(self) -> Iterator[IndexRow]:
@@ -193,16 +211,27 @@ class Index:
         return True
 
     def _write(self, transaction: Any, batch: IndexBatch) -> None:
+        for id_, location in batch.damaged:
+            self._mark_damaged(transaction, _NUMBER.pack(location.keyring_number) + id_, location)
         if batch.records:
             rows = self._encode_records(transaction, batch.records)
             transaction.cursor(self._records).putmulti(rows, overwrite=not batch.first_wins)
         for row in batch.containers:
-            value = _CONTAINER.pack(row.disk_id, row.acknowledged_length, row.indexed_length, row.is_sealed)
+            lengths = (row.acknowledged_length, row.indexed_length)
+            value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
             key = _CONTAINER_NUMBER.pack(row.number)
             transaction.put(key, _closed(key, value), db=self._containers)
         if batch.position is not None:
             value = _closed(b"position", _POSITION.pack(*batch.position))
             transaction.put(b"position", value, db=self._meta)
+
+    def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:
+        value = transaction.get(key, db=self._records)
+        held = _decode(key, value) if value is not None else None
+        if held and (held.container, held.offset) == (location.container, location.offset):
+            body = bytearray(value[:-CHECKSUM_BYTES])
+            body[_FLAGS_AT] |= _DAMAGED
+            transaction.put(key, _closed(key, bytes(body)), db=self._records)
 
     def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
         keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
@@ -319,8 +348,9 @@ def _decode(key: bytes, value: bytes) -> Location | None:
     body = value[:-CHECKSUM_BYTES]
     if len(body) != _VALUE.size or checksum(key + body) != value[-CHECKSUM_BYTES:]:
         return None
-    container, offset, length, kind, _, _, key_number, cid_prefix = _VALUE.unpack(body)
-    return Location(container, offset, length, kind, key_number, cid_prefix)
+    container, offset, length, kind, flags, _, key_number, cid_prefix = _VALUE.unpack(body)
+    (keyring_number,) = _NUMBER.unpack_from(key)
+    return Location(keyring_number, container, offset, length, kind, bool(flags & _DAMAGED), key_number, cid_prefix)
 
 
 @contextmanager

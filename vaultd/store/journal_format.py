@@ -1,6 +1,6 @@
 """A journal segment as bytes: header, entries, and the chain of hashes through them (docs/format.md#journal). Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct as Layout
@@ -25,8 +25,8 @@ _SEGMENT_MAGIC = b"SSG1"
 _ENTRY_MAGIC = b"SSJ1"
 _SEGMENT = Layout("<4sB3s16sI4sQ32sq8s")
 _ENTRY = Layout("<4sIH2sIQq32s")
-_HASH_BYTES = 32
-_ENTRY_BYTES_MIN = _ENTRY.size + _HASH_BYTES
+HASH_BYTES = 32
+_ENTRY_BYTES_MIN = _ENTRY.size + HASH_BYTES
 
 
 class EntryKind(IntEnum):
@@ -38,6 +38,7 @@ class EntryKind(IntEnum):
     run_begin = 6
     run_end = 7
     root = 8
+    supersede = 9
 
 
 class Position(NamedTuple):
@@ -77,7 +78,7 @@ class RawEntry(NamedTuple):
     data: memoryview
 
     def decode(self) -> JournalEntry:
-        return decode_payload(self.kind, self.data[_ENTRY.size : -_HASH_BYTES])
+        return decode_payload(self.kind, self.data[_ENTRY.size : -HASH_BYTES])
 
 
 class Segment(Struct, frozen=True):
@@ -182,23 +183,23 @@ def decode_entry(data: memoryview, offset: int) -> RawEntry | None:
     if magic != _ENTRY_MAGIC or not _ENTRY_BYTES_MIN <= length <= min(ENTRY_BYTES_MAX, len(data) - offset):
         return None
     entry = data[offset : offset + length]
-    digest = bytes(entry[-_HASH_BYTES:])
-    if blake3(entry[:-_HASH_BYTES]).digest() != digest or any(reserved):
+    digest = bytes(entry[-HASH_BYTES:])
+    if blake3(entry[:-HASH_BYTES]).digest() != digest or any(reserved):
         return None
     return RawEntry(kind, Position(timeline, number, digest), time_ns, previous, entry)
 
 
-def merge_segment(copies: Sequence[bytes], place: Path) -> Segment | None:
-    """Follows the chain through copies that were written alike, taking each entry from a copy where it holds.
+def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None = None) -> Segment | None:
+    """Follows the chain through copies that were written alike, taking each entry from the first copy where it holds.
 
-    None if no copy has a valid header.
+    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header.
     """
     views = [memoryview(copy) for copy in copies]
     headers = [decode_segment_header(view) for view in views]
     valid = [(index, header) for index, header in enumerate(headers) if header is not None]
     if not valid:
         return None
-    chosen, header = valid[0]
+    chosen, header = next((found for found in valid if found[1].previous == previous), valid[0])
     if segment_first(place.name) != header.first:
         raise FormatError(f"{place}: its header names entry {header.first} as the first")
     pieces = [(chosen, 0, SEGMENT_HEADER_BYTES)]
@@ -216,13 +217,16 @@ def merge_segment(copies: Sequence[bytes], place: Path) -> Segment | None:
 
 def has_entry_after(copies: Sequence[bytes], offset: int) -> bool:
     """Whether a whole entry lies anywhere behind `offset`: then what is bad there is not just a torn tail."""
-    for copy in copies:
-        at = copy.find(_ENTRY_MAGIC, offset)
-        while at >= 0:
-            if decode_entry(memoryview(copy), at):
-                return True
-            at = copy.find(_ENTRY_MAGIC, at + 1)
-    return False
+    return any(True for copy in copies for _ in entries_anywhere(copy, offset))
+
+
+def entries_anywhere(copy: bytes, offset: int = 0) -> Iterator[RawEntry]:
+    """Every whole entry behind `offset`, whatever lies between them."""
+    at = copy.find(_ENTRY_MAGIC, offset)
+    while at >= 0:
+        if entry := decode_entry(memoryview(copy), at):
+            yield entry
+        at = copy.find(_ENTRY_MAGIC, at + 1)
 
 
 def _next_entry(views: Sequence[memoryview], offset: int, after: Position) -> tuple[int, RawEntry] | None:

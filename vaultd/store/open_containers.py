@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vaultd.store.container_format import BLOCK_BYTES, ROWS_MAX, ContainerHeader, DirectoryRow, container_path
+from vaultd.store.container_format import BLOCK_BYTES, RECORDS_MAX, ContainerHeader, DirectoryRow, container_path
 from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disk, Disks
@@ -33,11 +33,12 @@ class StoredRecord(Struct, frozen=True, gc=False):
 
 
 class Touched(Struct, frozen=True):
-    """A container whose acknowledged length grew."""
+    """A container whose acknowledged length grew, and the cids of the records that were appended to it."""
 
     number: int
     disk_id: bytes
     length: int
+    cids: bytes
     is_sealed: bool
 
 
@@ -75,6 +76,13 @@ class OpenContainers:
         assert disk is not None
         return disk
 
+    def require_journal_room(self, size_bytes: int, reserve_bytes: int) -> None:
+        """Refuses before anything is written what the disks with the journal have no room for."""
+        for disk in self._disks.with_copies:
+            if self._free_bytes(disk) < size_bytes + reserve_bytes:
+                sentence = f"{disk.path}, which holds a copy of the journal, has no room above the reserve"
+                raise NoSpace(f"{sentence}: free space there")
+
     def append(self, disk: Disk, record: StoredRecord) -> tuple[int, int]:
         """(container, offset) of a record whose bytes are not durable yet."""
         header = record.header
@@ -92,7 +100,8 @@ class OpenContainers:
         for disk_number, writer in self._writers.items():
             if writer.is_dirty:
                 length = writer.commit()
-                touched.append(Touched(writer.number, self._disk_id(disk_number), length, is_sealed=False))
+                disk_id = self._disk_id(disk_number)
+                touched.append(Touched(writer.number, disk_id, length, writer.take_cids(), is_sealed=False))
         for directory in self._unsynced_directories:
             self._door.fsync_directory(directory)
         self._sealed = []
@@ -106,11 +115,11 @@ class OpenContainers:
 
     def _writer(self, disk: Disk, size_bytes: int) -> ContainerWriter:
         writer = self._writers.get(disk.number) or self._open(disk)
-        is_full = writer.length > BLOCK_BYTES and writer.length + size_bytes > self._settings.container_bytes
-        if is_full or writer.rows >= ROWS_MAX:
+        is_full = writer.length + size_bytes > self._settings.container_bytes or writer.records >= RECORDS_MAX
+        if writer.length > BLOCK_BYTES and is_full:
             del self._writers[disk.number]
             length = writer.seal()
-            self._sealed.append(Touched(writer.number, disk.disk_id, length, is_sealed=True))
+            self._sealed.append(Touched(writer.number, disk.disk_id, length, writer.take_cids(), is_sealed=True))
             writer = self._open(disk)
         return writer
 

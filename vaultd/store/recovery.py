@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
 from vaultd.store.container_format import (
-    BLOCK_BYTES,
     SUFFIX,
     DirectoryRow,
     container_path,
@@ -20,39 +20,41 @@ from vaultd.store.container_format import (
 )
 from vaultd.store.container_reader import (
     ExpectedRecord,
-    Gap,
     RecordPlace,
     ScannedRecord,
-    Stretch,
     read_directory,
     read_header,
     read_record,
-    scan,
 )
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disk, Disks
 from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index, IndexBatch, IndexRecord
-from vaultd.store.journal_format import EntryKind, RawEntry
+from vaultd.store.group_scan import Loss, scan_group
+from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.journal_format import EntryKind
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
-_BACK_ENTRIES = 1024  # how far back the journal is read at first
 _UNACKNOWLEDGED_SUFFIX = ".unacknowledged"
 
 KnownKey = Callable[[bytes], bool]
 
 
 class Parts(Struct, frozen=True):
-    """What recovery works on. `entries_after` reads the durable journal entries after a number."""
+    """What recovery works on. `entries_after` reads the durable journal entries after a number.
+
+    `is_forked`: a copy of the journal with another history is kept beside. What that one acknowledged is not known
+    here, so nothing is cut or removed until an operator took it away.
+    """
 
     door: Door
     disks: Disks
     vault_id: bytes
     index: Index
-    entries_after: Callable[[int], Iterator[RawEntry]]
+    entries_after: EntriesAfter
+    is_forked: bool
 
 
 class Recovered(Struct, frozen=True):
@@ -62,36 +64,6 @@ class Recovered(Struct, frozen=True):
     containers: dict[int, ContainerRow]
     resumed: dict[int, ResumedContainer]  # by disk number
     next_number: int
-
-
-class Acknowledged(Struct):
-    """A container as the journal knows it; `commits` are its acknowledged lengths since the index was written."""
-
-    row: ContainerRow
-    commits: list[int]
-
-
-def acknowledged_containers(
-    index: Index, entries_after: Callable[[int], Iterator[RawEntry]]
-) -> dict[int, Acknowledged]:
-    """The index's table, brought up to the end of the journal. `indexed_length` stays what the index has."""
-    found = {number: Acknowledged(row, []) for number, row in index.containers().items()}
-    position = index.position()
-    for entry in entries_after(position.number if position else 0):
-        acknowledge_entry(found, entry)
-    return found
-
-
-def acknowledge_entry(found: dict[int, Acknowledged], entry: RawEntry) -> None:
-    """Takes what one journal entry says about containers; entries of other kinds are only checked."""
-    details = entry.decode().details
-    if entry.kind == EntryKind.group:
-        for number, disk_id, length in details["containers"]:
-            _acknowledge(found, number, disk_id, length)
-    elif entry.kind == EntryKind.container_sealed:
-        number = details["number"]
-        _acknowledge(found, number, details["disk"], details["length"])
-        found[number].row = msgspec.structs.replace(found[number].row, is_sealed=True)
 
 
 def recover(parts: Parts, known_key: KnownKey) -> Recovered:
@@ -111,15 +83,6 @@ def list_containers(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:
                 yield int(stem, 16), root / name / file
 
 
-def _acknowledge(found: dict[int, Acknowledged], number: int, disk_id: bytes, length: int) -> None:
-    if number not in found:
-        found[number] = Acknowledged(ContainerRow(number, disk_id, 0, 0, False), [])
-    container = found[number]
-    container.row = msgspec.structs.replace(container.row, acknowledged_length=length)
-    if not container.commits or container.commits[-1] != length:
-        container.commits.append(length)
-
-
 class _Recovery:
     def __init__(self, parts: Parts, known_key: KnownKey) -> None:
         self._parts = parts
@@ -129,6 +92,9 @@ class _Recovery:
         self._indexed = 0
         self._without_key = 0
         self._batch: list[IndexRecord] = []
+        self._superseded: dict[tuple[bytes, bytes], tuple[int, int]] = {}  # where the record of an id lies since then
+        self._superseding: dict[tuple[bytes, bytes], IndexRecord] = {}  # those found there
+        self._damaged: list[tuple[bytes, Location]] = []
         self._resumed: dict[int, ResumedContainer] = {}
 
     def run(self) -> Recovered:
@@ -138,16 +104,19 @@ class _Recovery:
         end = index.position()
         for entry in self._parts.entries_after(end.number if end else 0):
             end = entry.position
+            if entry.kind == EntryKind.supersede:
+                details = entry.decode().details
+                self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
         rows = {number: self._recover_container(container) for number, container in sorted(containers.items())}
         self._flush()
+        index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
         known = self._remove_unacknowledged(rows, rebuilding=rebuilding)
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
         return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, known + 1)
 
-    def _recover_container(self, container: Acknowledged) -> ContainerRow:
-        row = container.row
+    def _recover_container(self, row: ContainerRow) -> ContainerRow:
         if row.is_sealed and row.indexed_length == row.acknowledged_length:
             return row
         disk = self._parts.disks.find_id(row.disk_id)
@@ -158,20 +127,32 @@ class _Recovery:
         if not self._parts.door.exists(path):
             self._report(Severity.damage, str(path), "the container is gone")
             return row
-        self._cut(path, container)
-        self._check_header(path, row)
+        damaged = len(self._findings)
         if row.is_sealed:
-            self._index_sealed(path, container)
+            self._check_size(path, row)
+            self._check_header(path, row)
+            self._index_sealed(path, row)
         else:
-            self._index_open(path, container, disk)
+            groups = self._groups(row)
+            row = self._believe_journal(path, row, groups)
+            self._check_size(path, row)
+            self._check_header(path, row)
+            rows = self._index_groups(path, row, groups)
+            if len(self._findings) == damaged:
+                self._resumed[disk.number] = ResumedContainer(row.number, row.acknowledged_length, bytes(rows))
         return msgspec.structs.replace(row, indexed_length=row.acknowledged_length)
 
-    def _cut(self, path: Path, container: Acknowledged) -> None:
-        """Removes what was never acknowledged from an open container; a sealed one is never touched.
+    def _believe_journal(self, path: Path, row: ContainerRow, groups: list[Group]) -> ContainerRow:
+        """Only the journal says what was acknowledged; where it says less than the index nothing is cut either."""
+        held = groups[-1].end if groups else 0
+        if held == row.acknowledged_length:
+            return row
+        sentence = f"the index acknowledges {row.acknowledged_length} bytes of it, the journal {held}"
+        self._report(Severity.damage, str(path), f"{sentence}; the greater length is kept")
+        return msgspec.structs.replace(row, acknowledged_length=max(held, row.acknowledged_length))
 
-        Only the journal says what was acknowledged: where the index says otherwise nothing is cut.
-        """
-        row = container.row
+    def _check_size(self, path: Path, row: ContainerRow) -> None:
+        """Removes what was never acknowledged from an open container; a sealed one is never touched."""
         size = self._parts.door.size(path)
         if size < row.acknowledged_length:
             sentence = f"it has {size} bytes of {row.acknowledged_length} that were acknowledged"
@@ -179,12 +160,10 @@ class _Recovery:
         elif size > row.acknowledged_length and row.is_sealed:
             sentence = f"it is longer than the {row.acknowledged_length} bytes it was sealed with"
             self._report(Severity.warning, str(path), sentence)
+        elif size > row.acknowledged_length and self._parts.is_forked:
+            sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones were left"
+            self._report(Severity.warning, str(path), f"{sentence}: another history of the journal may know them")
         elif size > row.acknowledged_length:
-            held = row.acknowledged_length if container.commits else self._journal_length(row.number)
-            if held != row.acknowledged_length:
-                sentence = f"the index acknowledges {row.acknowledged_length} bytes of it, the journal {held}"
-                self._report(Severity.damage, str(path), f"{sentence}; nothing was cut: move the index away")
-                return
             handle = self._parts.door.open_write(path)
             try:
                 self._parts.door.truncate(handle, row.acknowledged_length)
@@ -192,41 +171,26 @@ class _Recovery:
             finally:
                 self._parts.door.close(handle)
 
-    def _journal_length(self, number: int) -> int | None:
-        """The length that the newest entry of the journal acknowledges; read from behind, further back each time."""
-        position = self._parts.index.position()
-        end = position.number if position else 0
-        back = _BACK_ENTRIES
-        while True:
-            start = max(end - back, 0)
-            found: dict[int, Acknowledged] = {}
-            for entry in self._parts.entries_after(start):
-                acknowledge_entry(found, entry)
-            if number in found:
-                return found[number].row.acknowledged_length
-            if start == 0:
-                return None
-            back *= 16
+    def _groups(self, row: ContainerRow) -> list[Group]:
+        return read_groups(self._parts.entries_after(row.first_entry - 1), row.number)
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
             header = read_header(self._parts.door, path)
-        except FormatError as error:
+        except (FormatError, OSError) as error:
             self._report(Severity.damage, str(path), str(error))
             return
         if header.number != row.number or header.vault_id != self._parts.vault_id:
             sentence = f"its header names container {header.number:012x} of vault {header.vault_id.hex()}"
             self._report(Severity.damage, str(path), sentence)
 
-    def _index_sealed(self, path: Path, container: Acknowledged) -> None:
+    def _index_sealed(self, path: Path, row: ContainerRow) -> None:
         """A directory vouches for every cid, so damage costs only the records it hit."""
-        row = container.row
         try:
             directory = read_directory(self._parts.door, path, row.acknowledged_length)
-        except FormatError as error:
-            self._report(Severity.damage, str(path), f"{error}; its records are taken as they follow one another")
-            for start, end in _stretches(container):
-                self._index_stretch(path, row.number, start, end)
+        except (FormatError, OSError) as error:
+            self._report(Severity.damage, str(path), f"{error}; its records are taken as the journal names them")
+            self._index_groups(path, row, self._groups(row))
             return
         for entry in directory:
             if entry.offset >= row.indexed_length:
@@ -241,66 +205,42 @@ class _Recovery:
             return
         self._add(_index_record(number, entry), sealed=entry.type != COMPANION_TYPE)
 
-    def _index_open(self, path: Path, container: Acknowledged, disk: Disk) -> None:
-        """Indexes what is new, holds the rest against the index, and keeps the container open if nothing is wrong."""
-        row = container.row
-        damaged = len(self._findings)
-        rows = self._check_indexed(path, row)
-        for start, end in _stretches(container):
-            rows += self._index_stretch(path, row.number, start, end)
-        if len(self._findings) == damaged and self._parts.door.size(path) == row.acknowledged_length:
-            self._resumed[disk.number] = ResumedContainer(row.number, row.acknowledged_length, bytes(rows))
-
-    def _index_stretch(self, path: Path, number: int, start: int, end: int) -> bytearray:
-        """One commit's records. After damage its rest is not believed: only its own headers would vouch for it."""
+    def _index_groups(self, path: Path, row: ContainerRow, groups: Sequence[Group]) -> bytearray:
+        """Holds every record against the journal and indexes those that are new; the directory rows of all."""
         rows = bytearray()
-        for item in scan(self._parts.door, path, Stretch(start, self._readable_end(path, end))):
-            if isinstance(item, Gap):
-                sentence = f"damage at offset {item.offset}: {item.sentence}; up to offset {end} nothing is indexed"
-                self._report(Severity.damage, str(path), sentence)
-                return rows
-            entry = _directory_row(item)
-            self._add(_index_record(number, entry), sealed=item.header.sealed)
-            rows += encode_row(entry)
+        for group in groups:
+            for item in scan_group(self._parts.door, path, group):
+                if isinstance(item, Loss):
+                    self._report(Severity.damage, str(path), item.sentence)
+                    self._note_damage(row.number, item)
+                    continue
+                entry = _directory_row(item)
+                rows += encode_row(entry)
+                if item.offset >= row.indexed_length:
+                    self._add(_index_record(row.number, entry), sealed=item.header.sealed)
         return rows
 
-    def _check_indexed(self, path: Path, row: ContainerRow) -> bytearray:
-        rows = bytearray()
-        batch: list[ScannedRecord] = []
-        end = self._readable_end(path, row.indexed_length)
-        if row.indexed_length <= BLOCK_BYTES:
-            return rows
-        for item in scan(self._parts.door, path, Stretch(BLOCK_BYTES, end)):
-            if isinstance(item, Gap):
-                sentence = f"damage at offset {item.offset}, {item.length} bytes: {item.sentence}"
-                self._report(Severity.damage, str(path), sentence)
-                continue
-            rows += encode_row(_directory_row(item))
-            batch.append(item)
-            if len(batch) == _BATCH_RECORDS:
-                self._compare(path, row.number, batch)
-                batch = []
-        self._compare(path, row.number, batch)
-        return rows
-
-    def _compare(self, path: Path, number: int, batch: Sequence[ScannedRecord]) -> None:
-        for item in batch:
-            try:
-                (location,) = self._parts.index.lookup(item.header.keyring_id, [item.header.id])
-            except RecordDamaged as error:
-                self._report(Severity.damage, str(self._parts.index.path), str(error))
-                continue
-            is_here = location and (location.container, location.offset) == (number, item.offset)
-            if location and is_here and location.cid_prefix != item.cid[:CID_PREFIX_BYTES]:
-                where = f"record {item.header.id.hex()} at offset {item.offset}"
-                self._report(Severity.damage, str(path), f"{where} is damaged: its bytes do not hold their cid")
+    def _note_damage(self, number: int, loss: Loss) -> None:
+        """A record whose header still says its id is marked, so that it is asked for again."""
+        if loss.record is None:
+            return
+        header = loss.record.header
+        held = self._parts.index.held(header.keyring_id, [header.id])
+        if held.get(header.id):
+            (location,) = self._parts.index.lookup(header.keyring_id, [header.id])
+            if location and (location.container, location.offset) == (number, loss.record.offset):
+                self._damaged.append((header.id, location))
 
     def _add(self, record: IndexRecord, *, sealed: bool) -> None:
         if sealed and not self._is_known(record.key_id):
             self._without_key += 1
             return
-        self._batch.append(record)
         self._indexed += 1
+        name = (record.keyring_id, record.id)
+        if self._superseded.get(name) == (record.container, record.offset):
+            self._superseding[name] = record
+            return
+        self._batch.append(record)
         if len(self._batch) >= _BATCH_RECORDS:
             self._flush()
 
@@ -328,8 +268,8 @@ class _Recovery:
                     sentence = "journal and index do not know this container; it was left"
                     self._report(Severity.warning, str(path), sentence)
                     continue
-                if rebuilding:
-                    # Without the index nothing vouches for the journal's end: keep the bytes out of the way.
+                if rebuilding or self._parts.is_forked:
+                    # Nothing vouches for the journal's end: keep the bytes out of the way.
                     door.rename(path, path.with_name(path.name + _UNACKNOWLEDGED_SUFFIX))
                     self._report(Severity.warning, str(path), "it was never acknowledged and was renamed")
                 else:
@@ -337,22 +277,8 @@ class _Recovery:
                 door.fsync_directory(path.parent)
         return known
 
-    def _readable_end(self, path: Path, end: int) -> int:
-        return min(end, self._parts.door.size(path))
-
     def _report(self, severity: Severity, place: str, sentence: str) -> None:
         self._findings.append(Finding(severity, place, sentence))
-
-
-def _stretches(container: Acknowledged) -> Iterator[tuple[int, int]]:
-    """The commits that the index has not seen: each begins on a block boundary with a record."""
-    start = max(container.row.indexed_length, BLOCK_BYTES)
-    for end in container.commits:
-        if end > start:
-            yield start, end
-            start = end
-    if start < container.row.acknowledged_length:
-        yield start, container.row.acknowledged_length
 
 
 def _first_of_each(batch: Sequence[IndexRecord]) -> list[IndexRecord]:

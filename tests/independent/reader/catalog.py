@@ -1,6 +1,6 @@
 """What a restore needs of the catalog: slots, sealed run keys, roots and payloads, wherever its values keep them.
 
-The layout of catalog values is not frozen, the things inside them are: each is found by its magic.
+A restore needs no row's layout: the things inside are found by their magic (rows.py reads two of them).
 """
 
 from __future__ import annotations

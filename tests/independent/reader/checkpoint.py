@@ -1,4 +1,4 @@
-"""A checkpoint: the whole catalog at one journal position."""
+"""A checkpoint: the whole catalog and the table of containers at one journal position."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ class Checkpoint:
     number: int
     entry_hash: bytes
     tables: Tables
+    containers: dict[int, ContainerRow]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRow:
+    disk: bytes
+    length: int
+    is_sealed: bool
 
 
 def parse_checkpoint(raw: bytes) -> Checkpoint:
@@ -30,7 +38,18 @@ def parse_checkpoint(raw: bytes) -> Checkpoint:
     require_checksum(raw[: HEADER.size], 120, "a checkpoint")
     require(version == 1, f"checkpoint version {version} is unknown")
     require_zero(reserved + reserved2 + reserved3, "a checkpoint header")
-    return Checkpoint(vault, timeline, number, entry_hash, parse_blocks(raw))
+    tables = parse_blocks(raw)
+    rows = tables.pop("containers", {})
+    containers = {int.from_bytes(key, "big"): parse_container_row(key, value) for key, value in rows.items()}
+    return Checkpoint(vault, timeline, number, entry_hash, tables, containers)
+
+
+def parse_container_row(key: bytes, value: bytes) -> ContainerRow:
+    require(len(key) == 8, "the key of a checkpoint's container row does not have 8 bytes")
+    row = unpack(value, "a checkpoint's container row")
+    fits = isinstance(row, list) and [type(field) for field in row] == [bytes, int, bool]
+    require(fits, f"a checkpoint's container row is {row}")
+    return ContainerRow(*row)
 
 
 def parse_blocks(raw: bytes) -> Tables:

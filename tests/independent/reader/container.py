@@ -90,6 +90,14 @@ def scan(data: bytes) -> Scan:
     return Scan(header, places, None, None)
 
 
+def require_named(scan: Scan, cids: list[bytes]) -> None:
+    """Every record is one that the journal names, in the same order, and every one that it names is there."""
+    held = [place.cid for place in scan.places]
+    lost = [cid.hex() for cid in cids if cid not in held]
+    require(not lost, f"container {scan.header.number} lacks records that the journal names: {lost}")
+    require(held == cids, f"container {scan.header.number} has records that the journal does not name there")
+
+
 def place_at(data: bytes, position: int) -> Place:
     header = record.parse_header(data[position : position + record.HEADER.size])
     whole = data[position : position + header.length]

@@ -14,7 +14,7 @@ from .hashing import plain, require_checksum, unpack
 SEGMENT = struct.Struct("<4sB3s16sI4sQ32sq8s8s")
 ENTRY = struct.Struct("<4sIHHIQq32s")
 ENTRY_LIMIT_BYTES = 16 * 1024 * 1024
-GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT = range(1, 9)
+GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT, SUPERSEDE = range(1, 10)
 
 Tables = dict[str, dict[bytes, bytes]]
 
@@ -61,7 +61,7 @@ def parse_entry(raw: bytes, position: int) -> tuple[Entry, int]:
     require(len(whole) == length, f"the journal entry at {position} is cut short")
     require(plain(whole[:-32]) == whole[-32:], f"the hash of journal entry {number} is wrong")
     require(reserved == 0, f"journal entry {number} has reserved bytes")
-    require(GROUP <= kind <= ROOT, f"journal entry {number} has the unknown kind {kind}")
+    require(GROUP <= kind <= SUPERSEDE, f"journal entry {number} has the unknown kind {kind}")
     payload = unpack(whole[ENTRY.size : -32], f"the payload of journal entry {number}")
     fits = isinstance(payload, dict) and set(payload) == {"changes", "details"}
     require(fits, f"the payload of journal entry {number} is not a map of changes and details")
@@ -115,6 +115,31 @@ def first_good(paths: list[Path]) -> tuple[Segment, list[Entry]]:
         except Damage as error:
             failure = Damage(f"{path}: {error}")
     raise failure
+
+
+def acknowledged_lengths(entries: Iterable[Entry]) -> dict[int, int]:
+    """The last length that the journal gives each container."""
+    lengths: dict[int, int] = {}
+    for entry in entries:
+        if entry.kind == GROUP:
+            lengths.update({number: length for number, _, length, _ in entry.details["containers"]})
+        elif entry.kind == CONTAINER_SEALED:
+            lengths[entry.details["number"]] = entry.details["length"]
+    return lengths
+
+
+def named_cids(entries: Iterable[Entry]) -> dict[int, list[bytes]]:
+    """What the groups say that each container holds, in file order."""
+    named: dict[int, list[bytes]] = {}
+    for entry in entries:
+        if entry.kind != GROUP:
+            continue
+        numbers = [row[0] for row in entry.details["containers"]]
+        require(len(set(numbers)) == len(numbers), f"journal entry {entry.number} names a container twice")
+        for number, _, _, cids in entry.details["containers"]:
+            require(len(cids) % 32 == 0, f"journal entry {entry.number} has cids of {len(cids)} bytes")
+            named.setdefault(number, []).extend(cids[at : at + 32] for at in range(0, len(cids), 32))
+    return named
 
 
 def apply(tables: Tables, entry: Entry) -> None:

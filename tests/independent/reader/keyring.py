@@ -17,6 +17,7 @@ class Generation:
     public_key: bytes
     id_key: bytes
     chunker_seed: int
+    minimum_suite: int
 
     @property
     def file_hash_key(self) -> bytes:
@@ -30,26 +31,38 @@ class Generation:
 @dataclass(frozen=True, slots=True)
 class Keyring:
     id: bytes
-    minimum_suite: int
     generations: dict[int, Generation]
-    signing_seeds: dict[bytes, bytes]
+    signing: dict[tuple[bytes, int], bytes]
+
+    def signing_seed(self, job: bytes, generation: int) -> bytes:
+        """That of the job's entry with the greatest first generation that is not above the root's."""
+        require(generation in self.generations, f"the keyring lacks generation {generation}")
+        begins = [begin for owner, begin in self.signing if owner == job and begin <= generation]
+        require(len(begins) > 0, f"the keyring has no signing key of job {job.hex()} for generation {generation}")
+        return self.signing[job, max(begins)]
 
 
 def parse_keyring(raw: bytes) -> Keyring:
     value = unpack(raw, "a keyring")
-    require(isinstance(value, list) and len(value) == 5, "a keyring is not an array of 5")
-    version, keyring_id, minimum_suite, generations, signing = value
+    require(isinstance(value, list) and len(value) == 4, "a keyring is not an array of 4")
+    version, keyring_id, generations, signing = value
     require(version == 1, f"keyring version {version} is unknown")
     parsed = [parse_generation(row) for row in generations]
     numbers = [generation.number for generation in parsed]
     require(numbers == sorted(set(numbers)) and numbers[:1] >= [1], "the generations of a keyring are not oldest first")
-    return Keyring(keyring_id, minimum_suite, {g.number: g for g in parsed}, {job: seed for job, seed in signing})
+    places = [(job, begin) for job, begin, _ in signing]
+    require(places == sorted(set(places)), "the signing keys of a keyring are not in order, or one is there twice")
+    require(all(begin in numbers for _, begin in places), "a signing key begins with a generation that is not there")
+    require(all(len(job) == 16 and len(seed) == 32 for job, _, seed in signing), "a signing key has the wrong size")
+    return Keyring(keyring_id, {g.number: g for g in parsed}, {(job, begin): seed for job, begin, seed in signing})
 
 
 def parse_generation(row: list[Any]) -> Generation:
-    number, kem, private_key, public_key, id_key, seed = row
+    require(len(row) == 7, "a generation is not an array of 7")
+    number, kem, private_key, public_key, id_key, seed, minimum_suite = row
     sizes = {1: (96, 1216), 2: (32, 32)}
     require(kem in sizes, f"KEM {kem} is unknown")
     require((len(private_key), len(public_key)) == sizes[kem], f"the keys of KEM {kem} have the wrong sizes")
     require(len(id_key) == 32 and len(seed) == 8, "an id key or a chunker seed has the wrong size")
-    return Generation(number, kem, private_key, public_key, id_key, int.from_bytes(seed, "little"))
+    require(minimum_suite in (1, 2), f"minimum suite {minimum_suite} is unknown")
+    return Generation(number, kem, private_key, public_key, id_key, int.from_bytes(seed, "little"), minimum_suite)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+
+import msgpack
 
 from .companion import Companion, hashes
 from .damage import require
@@ -13,6 +16,8 @@ from .hashing import unpack
 FILE, DIRECTORY, SYMBOLIC_LINK, FIFO, SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE, REPARSE_POINT = range(1, 9)
 LINK_TARGET, HARD_LINK, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS = range(1, 9)
 STREAMS = 3
+KNOWN_WINDOWS = range(1, 6)
+EXTRAS_BYTES_MAX = 16_777_216
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Entry:
     hash: bytes | None
     extents: tuple[Extent, ...]
     extras: dict[int, Any]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,25 @@ def sort_key(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def walk(top: Top, source: Source) -> Iterator[Entry]:
-    """Whole entries in order: an entry that continues comes once, with all its extents."""
+Warn = Callable[[str], None]
+
+
+def print_warning(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+def walk(top: Top, source: Source, warn: Warn = print_warning) -> Iterator[Entry]:
+    """Whole entries of known kinds in order: an entry that continues comes once, with all that it has."""
+    for entry in walk_whole(top, source):
+        if not FILE <= entry.kind <= REPARSE_POINT:
+            warn(f"{entry.path!r} is left out, its kind {entry.kind} is unknown")
+            continue
+        for extra in entry.left_out:
+            warn(f"{entry.path!r} comes without its unknown extra {extra}")
+        yield entry
+
+
+def walk_whole(top: Top, source: Source) -> Iterator[Entry]:
     pending: Entry | None = None
     for entry in walk_stored(top, source):
         if pending is None:
@@ -73,10 +96,42 @@ def walk(top: Top, source: Source) -> Iterator[Entry]:
         yield pending
 
 
+def repeated(entry: Entry) -> tuple[object, ...]:
+    e = entry
+    return (e.kind, e.mode, e.uid, e.gid, e.user, e.group, e.mtime, e.size, e.hash)
+
+
 def joined(first: Entry, more: Entry) -> Entry:
-    same = (first.kind, first.size, first.hash) == (more.kind, more.size, more.hash)
-    require(same and first.kind == FILE, f"two different entries have the path {first.path!r}")
-    return replace(first, extents=first.extents + more.extents, extras=more.extras | first.extras)
+    path = first.path
+    require(repeated(first) == repeated(more), f"two different entries have the path {path!r}")
+    require(more.extents or more.extras or more.left_out, f"an entry continues {path!r} with nothing")
+    extras, new = dict(first.extras), more.extras
+    require(not (first.extents and (new or more.left_out)), f"extras of {path!r} come after its extents")
+    require(new.keys() <= {ATTRIBUTES, HOLES, WINDOWS}, f"an extra of {path!r} may not stand in a continuing entry")
+    if HOLES in new:
+        extras[HOLES] = extras.get(HOLES, []) + new[HOLES]
+        require_holes(extras[HOLES], path)
+    if ATTRIBUTES in new:
+        extras[ATTRIBUTES] = united(extras.get(ATTRIBUTES, {}), new[ATTRIBUTES], path)
+    if WINDOWS in new:
+        require(new[WINDOWS].keys() == {STREAMS}, f"only streams of extra 7 of {path!r} may go on")
+        before = extras.get(WINDOWS, {})
+        extras[WINDOWS] = before | {STREAMS: united(before.get(STREAMS, {}), new[WINDOWS][STREAMS], path)}
+    require(len(msgpack.packb(extras)) <= EXTRAS_BYTES_MAX, f"the extras of {path!r} are too large")
+    left_out = first.left_out + more.left_out
+    return replace(first, extents=first.extents + more.extents, extras=extras, left_out=left_out)
+
+
+def united(before: dict[Any, Any], more: dict[Any, Any], path: bytes) -> dict[Any, Any]:
+    require(not before.keys() & more.keys(), f"a name is twice in the extras of {path!r}")
+    return before | more
+
+
+def require_holes(flat: list[int], path: bytes) -> None:
+    end = 0
+    for offset, length in zip(flat[::2], flat[1::2], strict=True):
+        require(offset >= end and length > 0, f"a hole of {path!r} is out of order")
+        end = offset + length
 
 
 def walk_stored(top: Top, source: Source) -> Iterator[Entry]:
@@ -121,11 +176,28 @@ def parse_entry(row: list[Any], chunks: tuple[bytes, ...]) -> Entry:
     path, kind, flat = row[0], row[1], row[10]
     require(isinstance(path, bytes), "a path is not bytes")
     require(path == b"" or not {b"", b".", b".."} & set(path.split(b"/")), f"the path {path!r} has a wrong component")
-    require(FILE <= kind <= REPARSE_POINT, f"{path!r} has the unknown kind {kind}")
+    require(FILE <= kind <= 255, f"{path!r} has kind {kind}")
     require(row[2] == row[2] & 0o7777, f"{path!r} has mode {row[2]:o}")
-    extras = row[11] if len(row) == 12 else {}
-    fields = [*row[:10], parse_extents(flat, chunks, path), extras]
+    extras, left_out = parse_extras(row[11] if len(row) == 12 else {}, path)
+    fields = [*row[:10], parse_extents(flat, chunks, path), extras, left_out]
     return Entry(*fields)
+
+
+def parse_extras(raw: dict[Any, Any], path: bytes) -> tuple[dict[int, Any], tuple[str, ...]]:
+    """The known ones, and the names of the others."""
+    require(all(isinstance(number, int) and number > 0 for number in raw), f"an extra of {path!r} has no number")
+    extras = {number: value for number, value in raw.items() if number <= FLAGS}
+    left_out = [str(number) for number in raw if number > FLAGS]
+    if WINDOWS in extras:
+        whole = extras[WINDOWS]
+        require(all(isinstance(n, int) and n > 0 for n in whole), f"extra 7 of {path!r} has a key that is no number")
+        extras[WINDOWS] = {number: value for number, value in whole.items() if number in KNOWN_WINDOWS}
+        left_out += [f"7.{number}" for number in whole if number not in KNOWN_WINDOWS]
+    if extras.get(FLAGS, 0) > 3:
+        left_out.append(f"8 bits {extras[FLAGS] & ~3:x}")
+        extras[FLAGS] &= 3
+    require_holes(extras.get(HOLES, []), path)
+    return extras, tuple(left_out)
 
 
 def parse_extents(flat: list[int], chunks: tuple[bytes, ...], path: bytes) -> tuple[Extent, ...]:

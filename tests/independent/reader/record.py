@@ -75,7 +75,7 @@ def open_record(record: bytes, secrets: RunSecrets) -> bytes:
     header = parse_header(record)
     require(header.magic == MAGIC_SEALED, "a companion record is not a sealed record")
     require(len(record) == header.length, "a record is longer or shorter than its header says")
-    require(header.suite >= secrets.minimum_suite, f"suite {header.suite} is below the minimum of the keyring")
+    require(header.suite >= secrets.minimum_suite, f"suite {header.suite} is below the minimum of its generation")
     label = b"safeset record keys v1" + bytes([header.suite, header.type]) + header.id
     keys = kdf(secrets.run_key, label, 64)
     head, body = record[: HEADER.size], record[HEADER.size :]

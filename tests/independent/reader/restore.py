@@ -39,7 +39,7 @@ class Opened:
             require(sealed.generation in self.keyring.generations, f"the keyring lacks generation {sealed.generation}")
             generation = self.keyring.generations[sealed.generation]
             run_key = open_run_key(sealed, generation)
-            self._secrets[key_id] = RunSecrets(run_key, generation.id_key, self.keyring.minimum_suite)
+            self._secrets[key_id] = RunSecrets(run_key, generation.id_key, generation.minimum_suite)
         return self._secrets[key_id]
 
     def plaintext(self, record: bytes, kind: int) -> bytes:
@@ -64,8 +64,7 @@ class Opened:
         return sorted(roots, key=lambda root: (root.timeline, root.sequence))
 
     def payload(self, root: Root) -> Payload:
-        require(root.job in self.keyring.signing_seeds, f"the keyring has no signing key of job {root.job.hex()}")
-        verify_signature(root, self.keyring.signing_seeds[root.job])
+        verify_signature(root, self.keyring.signing_seed(root.job, root.generation))
         record = self.store.payload_record(root.payload_hash)
         return parse_payload(self.plaintext(record, ROOT_PAYLOAD), root)
 

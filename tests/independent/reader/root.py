@@ -84,7 +84,7 @@ def verify_signature(root: Root, signing_seed: bytes) -> None:
 def parse_payload(plaintext: bytes, root: Root) -> Payload:
     """The opened payload; what it repeats of the public part must agree with it."""
     value = unpack(plaintext, "a root payload")
-    require(isinstance(value, list) and len(value) == 13, "a root payload is not an array of 13")
+    require(isinstance(value, list) and len(value) == 14, "a root payload is not an array of 14")
     require(value[0] == 1, f"root payload version {value[0]} is unknown")
     warnings = [(path, code) for path, code in value[12]]
     fields = [*value[1:12], warnings]
@@ -93,5 +93,9 @@ def parse_payload(plaintext: bytes, root: Root) -> Payload:
     require(all(isinstance(name, str) for name in names), "a root payload has a name that is no text")
     top = (payload.top_block, payload.top_companion, payload.level)
     require(top == (root.top_block, root.top_companion, root.level), "the payload names another top than the root")
+    extras = value[13]
+    require(isinstance(extras, dict), "the extras of a root payload are not a map")
+    numbered = all(isinstance(number, int) and number > 0 for number in extras)
+    require(numbered, "an extra of a root payload has no number")
     require(len(warnings) <= 1000, "a root payload has more than 1,000 warnings")
     return payload

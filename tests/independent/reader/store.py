@@ -25,6 +25,8 @@ class Store:
         require(len({disk.vault for disk in disks}) == 1, "the disks belong to different vaults")
         self.disks = disks
         self.entries = journal.read_journal([disk.path / "journal" for disk in disks])
+        self.lengths = journal.acknowledged_lengths(self.entries)
+        self.named = journal.named_cids(self.entries)
         self.checkpoint = checkpoint.newest_checkpoint([disk.path / "checkpoints" for disk in disks])
         self.tables = self._tables()
         self.erase_keys = erase_key.read_erase_keys([disk.path / "erase-keys" for disk in disks])
@@ -35,6 +37,33 @@ class Store:
         for disk in disks:
             for path in sorted(disk.path.glob("containers/*/*.container")):
                 self._scan(disk, path)
+        self._supersede()
+        self._hold_against_checkpoint()
+
+    def _supersede(self) -> None:
+        """Of two records of one id the one that a later entry names counts, where it is there."""
+        by_number = {scan.header.number: (path, scan) for path, scan in self.scans.items()}
+        for entry in self.entries:
+            if entry.kind != journal.SUPERSEDE or entry.details["container"] not in by_number:
+                continue
+            path, scan = by_number[entry.details["container"]]
+            name = (entry.details["keyring"], entry.details["id"])
+            for place in scan.places:
+                if place.offset == entry.details["offset"]:
+                    require((place.header.keyring, place.header.id) == name, f"{path} has another record there")
+                    self._places[name] = RecordPlace(path, place.offset, place.header.length)
+
+    def _hold_against_checkpoint(self) -> None:
+        """Every container that the checkpoint names is on its disk, at least as long."""
+        by_id = {disk.id: disk for disk in self.disks}
+        for number, row in (self.checkpoint.containers if self.checkpoint else {}).items():
+            if row.disk not in by_id:
+                continue
+            path = by_id[row.disk].path / container.relative_path(number)
+            require(path in self.scans, f"{path}, which the checkpoint names, is gone")
+            require(path.stat().st_size >= row.length, f"{path} is shorter than the checkpoint says")
+            require(self.lengths.get(number, row.length) >= row.length, f"the journal makes {path} shorter")
+            require(not row.is_sealed or self.scans[path].directory is not None, f"{path} has no directory")
 
     def _tables(self) -> journal.Tables:
         """The newest checkpoint, then every later entry; without a checkpoint the journal begins at entry 1."""
@@ -50,22 +79,11 @@ class Store:
             journal.apply(tables, entry)
         return tables
 
-    def acknowledged_lengths(self) -> dict[int, int]:
-        """The last length that the journal gives each container."""
-        lengths: dict[int, int] = {}
-        for entry in self.entries:
-            if entry.kind == journal.GROUP:
-                lengths.update({number: length for number, _, length in entry.details["containers"]})
-            elif entry.kind == journal.CONTAINER_SEALED:
-                lengths[entry.details["number"]] = entry.details["length"]
-        return lengths
-
     def _scan(self, disk: Disk, path: Path) -> None:
         data = path.read_bytes()
         sealed = len(data) >= 2 * container.BLOCK_BYTES and data[-container.BLOCK_BYTES :][:4] == b"SSF1"
         if not sealed:
-            number = int(path.stem, 16)
-            acknowledged = self.acknowledged_lengths().get(number, len(data))
+            acknowledged = self.lengths.get(int(path.stem, 16), len(data))
             require(acknowledged <= len(data), f"{path} is shorter than the {acknowledged} acknowledged bytes")
             data = data[:acknowledged]
         try:
@@ -75,6 +93,8 @@ class Store:
         require(scan.header.vault == disk.vault, f"{path} belongs to another vault")
         relative = container.relative_path(scan.header.number)
         require(path == disk.path / relative, f"{path} should be {relative}")
+        if not sealed or self.entries[0].number == 1:
+            container.require_named(scan, self.named.get(scan.header.number, []))
         self.scans[path] = scan
         for place in scan.places:
             found = RecordPlace(path, place.offset, place.header.length)

@@ -1,5 +1,6 @@
 """A server and clients over TLS on this machine."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,17 +27,25 @@ GREETING = m.HelloAnswer(1, b"v" * 16, "vault", "Here", 7, "agent")
 class Server:
     """Listens while its context lasts; `losses` are the reasons of connections that did not end in order."""
 
-    def __init__(self, site: Site, handler: Handler, budget: ByteBudget | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        handler: Handler,
+        budget: ByteBudget | None = None,
+        minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    ) -> None:
         self._site = site
         self._handler = handler
         self._budget = budget
+        self._minimum = minimum
         self.port = 0
         self.losses: list[ConnectionLost] = []
         self.ended = trio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Server"]:
-        context = server_tls_context(self._site.server_cert, self._site.server_key, self._site.ca_pem)
+        files = self._site.server_cert, self._site.server_key
+        context = server_tls_context(*files, self._site.ca_pem, minimum=self._minimum)
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         self.port = listeners[0].socket.getsockname()[1]
 

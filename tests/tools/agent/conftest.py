@@ -9,15 +9,18 @@ import msgspec
 import pytest
 
 from protocol import messages as m
+from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
 from tools.agent.backup import Agent, Done, back_up
-from tools.agent.entries import walk_safeset, wanted_paths
+from tools.agent.entries import Damage, walk_safeset, wanted_paths
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.state import Identity, StateDirectory, create_state
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Secret, Wanted, unlock
 from tools.client.agent_key import create_agent_key
-from tools.client.job_secret import JobSecret, SecretAddress, seal_job_secret
+from tools.client.creator_key import CreatorKey
+from tools.client.job_definition import JobAddress
+from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
 from tools.client.manifest import Entry, Kind
 
 ACCOUNT_ID, COMPUTER_ID, JOB_ID = b"a" * 16, b"c" * 16, b"j" * 16
@@ -27,18 +30,22 @@ RECOVERY_CODE = bytes(range(20))
 
 @dataclass
 class Site:
+    """`creator` is who invited this agent."""
+
     state: StateDirectory
     vault: FakeVault
     source: Path
     directory: Path
+    creator: Creator
 
     @property
     def agent(self) -> Agent:
         return Agent(self.state, self.state.load_identity(), self.vault)  # type: ignore[arg-type]
 
     def define(self, **changes: object) -> None:
+        """As the creator wants it now; the vault alone could not."""
         definition = msgspec.structs.replace(self.vault.job.definition, **changes)
-        self.vault.job = msgspec.structs.replace(self.vault.job, definition=definition)
+        self.vault.job = signed(msgspec.structs.replace(self.vault.job, definition=definition), self.creator)
 
     async def back_up(self) -> Done:
         return await back_up(self.agent, self.vault.current_job(), lambda phase, figures: None)
@@ -59,7 +66,9 @@ class Site:
     async def entries(self, sequence: int) -> list[Entry]:
         """What a safeset says of the source and everything below it, but for the places of contents."""
         unlocked = await unlock(self.agent.session, self.state, Wanted("job", None, sequence), PASSWORD)
-        found = [entry async for part in walk_safeset(unlocked, bytes(self.source)[1:]) for entry in part]
+        damage = Damage()
+        found = [entry async for part in walk_safeset(unlocked, bytes(self.source)[1:], damage) for entry in part]
+        assert not damage
         for entry in found:
             assert entry.kind != Kind.FILE or sum(length for _, _, length in entry.extents) == entry.size
         return [replace(entry, extents=()) for entry in found]
@@ -79,25 +88,32 @@ def differences(source: Path, restored: Path) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
+def signed(job: m.AgentJob, creator: Creator) -> m.AgentJob:
+    ids = (ACCOUNT_ID, COMPUTER_ID, job.job_id)
+    signature = creator.sign_definition(ids, job.revision, job.name, job.definition)
+    return msgspec.structs.replace(job, creator_key=creator.public_key, signature=signature)
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     state = create_state(tmp_path / "state")
     source = tmp_path / "source"
     source.mkdir()
     key = create_agent_key()
+    creator = Creator()
     secret = seal_job_secret(
-        JobSecret(PASSWORD, RECOVERY_CODE), SecretAddress(ACCOUNT_ID, COMPUTER_ID, JOB_ID), key.sealing_public,
-        key.fingerprint,
+        JobSecret(PASSWORD, RECOVERY_CODE), JobAddress(ACCOUNT_ID, COMPUTER_ID, JOB_ID),
+        Recipient(key.sealing_public, key.fingerprint), CreatorKey(creator.seed),
     )  # fmt: skip
     definition = m.JobDefinition([bytes(source)], [], False, "", "", 1, 1, False)
-    job = m.AgentJob(JOB_ID, "job", definition, secret, None, 0, bytes(32), 1, False)
-    vault = FakeVault(job, COMPUTER_ID)
+    job = m.AgentJob(JOB_ID, "job", definition, 1, bytes(32), bytes(64), secret, None, 0, bytes(32), 1, False)
+    vault = FakeVault(signed(job, creator), COMPUTER_ID)
     state.save_keys(key.tls_private_pem, key.sealing_private)
     state.save_identity(
         Identity(
             url="https://vault.example:8443", vault_id=vault.vault_id.hex(), vault_key=vault.vault_key.hex(),
             account_id=ACCOUNT_ID.hex(), computer_id=COMPUTER_ID.hex(), computer="pc1", kind="pc", authority_pem="",
-            certificate_pem="", agent_key="",
+            certificate_pem="", agent_key="", creator=creator.fingerprint_text,
         )
     )  # fmt: skip
-    return Site(state, vault, source, tmp_path)
+    return Site(state, vault, source, tmp_path, creator)

@@ -34,6 +34,7 @@ class FakeVault:
         self.offered: list[bytes] = []
         self.found: list[str] = []
         self.uploads = 0
+        self.asked: list[str] = []
         self.base_known = True
 
     # What tests look at and do
@@ -57,6 +58,7 @@ class FakeVault:
 
     async def ask(self, method: str, request: Any, answer_type: Any, raw: Any = b"") -> tuple[Any, memoryview]:
         await trio.lowlevel.checkpoint()
+        self.asked.append(method)
         handler: Callable[[Any, bytes], tuple[Any, bytes]] = getattr(self, "_" + method.replace(".", "_"))
         answer, back = handler(request, bytes(raw))
         assert isinstance(answer, answer_type)
@@ -117,6 +119,9 @@ class FakeVault:
                 return m.SafesetFindAnswer(number, 2_000, self._countersign(root)), b""
         raise RemoteProtocolError(ErrorCode.not_found, "There is no such safeset.", "")
 
+    def _safeset_roots(self, request: m.SafesetRootsRequest, raw: bytes) -> tuple[Any, bytes]:
+        return m.SafesetRootsAnswer(), b"".join(root for root, _ in self.roots[request.after :][:2])
+
     def _countersign(self, root: bytes) -> bytes:
         message = b"safeset countersignature v1" + blake3(root).digest() + self.vault_id + struct.pack("<q", 2_000)
         return self.signing.sign(message)
@@ -152,7 +157,7 @@ class FakeVault:
         parts = [self.records[root[160:192]], self.records[root[192:224]]]
         answer = m.RestoreOpenAnswer(
             b"t" * 16, [upload.slot, upload.slot], root, payload, self._countersign(root), 2_000,
-            self.keyring.signing_key, list(self.run_keys.items()), [len(part) for part in parts],
+            list(self.run_keys.items()), [len(part) for part in parts],
         )  # fmt: skip
         return answer, b"".join(parts)
 

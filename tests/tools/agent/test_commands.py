@@ -1,5 +1,6 @@
 """The commands' exit codes and last lines, with the vault replaced where the session begins."""
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,14 @@ import pytest
 import trio
 
 from protocol.errors import ConnectionLost
+from tests.support.creator import Creator
 from tests.support.trees import write_tree
-from tests.tools.agent.conftest import PASSWORD, Site
+from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, signed
+from tests.tools.agent.planted import Planter, entry
+from tests.tools.client.second_implementation import recovery_text
 from tools.agent import connection
 from tools.agent.__main__ import main
+from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
 
@@ -66,7 +71,7 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
         assert lines[-1].items() >= {"type": "summary", "files": 1, "bytes": 7, "warnings": 0}.items()
         code, lines = run(site, capsys, "ls", "job", str(site.source / "file"), "--password-file", path)
         assert (code, lines[0]["path"], lines[0]["size"]) == (0, str(site.source / "file"), 7)
-        assert lines[1:] == [{"type": "summary", "entries": 1, "complete": True}]
+        assert lines[1:] == [{"type": "summary", "entries": 1, "complete": True, "warnings": 0}]
         code, _ = run(site, capsys, "ls", "job", "/nowhere", "--password-file", path)
         assert code == 4
         code, _ = run(site, capsys, "restore", "job", "--safeset", "9", "--target", "/tmp", "--password-file", path)
@@ -123,6 +128,18 @@ def test_damage_is_exit_code_9(site: Site, capsys: pytest.CaptureFixture[str]) -
     assert {"type": "warning", "path": str(site.source / "file"), "code": "damaged"} in lines
 
 
+def test_what_a_later_version_wrote_is_exit_code_3(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys, "backup", "job")
+    Planter(site).plant([[entry(b"a\x1b]0;x\x07", extras={9: 1}), entry(b"b", kind=9), entry(b"c")]])
+    with password_file(site.directory, PASSWORD) as path:
+        for words in (("restore", "job", "--target", str(site.target)), ("ls", "job")):
+            code, lines = run(site, capsys, *words, "--password-file", path)
+            assert (code, lines[-1]["type"], lines[-1]["warnings"]) == (3, "summary", 2)
+            warnings = [(line["path"], line["code"]) for line in lines if line["type"] == "warning"]
+            assert warnings == [("/a\\x1b]0;x\\x07", UNKNOWN_EXTRAS), ("/b", UNKNOWN_KIND)]
+        assert [line["path"] for line in lines if line["type"] == "entry"] == ["/a\x1b]0;x\x07", "/c"]
+
+
 def test_a_listing_that_breaks_off_is_still_json_lines(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,8 +168,59 @@ def test_a_second_process_is_exit_code_6(site: Site, capsys: pytest.CaptureFixtu
     assert (code, lines[-1]["code"]) == (6, "conflict")
 
 
-def test_status_shows_key_and_jobs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = run(site, capsys, "status")
     assert code == 0
-    assert lines[0]["computer"] == "pc1"
-    assert lines[0]["jobs"] == [{"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False}]
+    assert (lines[0]["computer"], lines[0]["creator"]) == ("pc1", site.creator.fingerprint_text)
+    job = {"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False, "signed": True}
+    assert lines[0]["jobs"] == [job]
+    assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
+    assert site.creator.fingerprint_text in capsys.readouterr().out
+
+
+def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.vault.job = signed(site.vault.job, Creator())
+    code, lines = run(site, capsys, "status")
+    assert (code, lines[0]["jobs"][0]["signed"]) == (0, False)
+    assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
+    assert "will not run" in capsys.readouterr().out
+
+
+def test_help_needs_no_state_and_everything_else_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VAULT_AGENT_STATE", raising=False)
+    for name in ("register", "backup", "restore", "safesets", "ls", "status"):
+        assert main.run([name, "--help"]) == 0  # type: ignore[attr-defined]
+        said = capsys.readouterr().out
+        assert f"vault-agent {name}" in said
+        assert max(map(len, said.splitlines())) <= 80
+    assert main.run(["status"]) == 2  # type: ignore[attr-defined]
+    assert "--state DIR" in capsys.readouterr().err
+
+
+def test_a_recovery_code_comes_from_a_file_or_standard_input(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(site, capsys, "backup", "job")
+    written = recovery_text(RECOVERY_CODE).encode()
+    path = site.directory / "code"
+    path.write_bytes(written + b"\n")
+    assert run(site, capsys, "ls", "job", "--recovery-code-file", str(path))[0] == 0
+    for given, code in ((written.lower() + b"\r\n", 0), (b"", 2), (written[:-1], 12), (b"\xff", 2)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert run(site, capsys, "ls", "job", "--recovery-code-file", "-")[0] == code
+
+
+def test_what_is_listed_is_safe_for_a_terminal(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys, "backup", "job")
+    hostile = "\x1b]0;x\x07\x9b31m\u202e\n"
+    raw = entry(hostile.encode() + b"\xff", kind=3, extras={1: hostile.encode()})
+    raw[5] = raw[6] = hostile
+    Planter(site).plant([[raw]])
+    with password_file(site.directory, PASSWORD) as path:
+        words = ["--state", str(site.state.path), "ls", "job", "--password-file", path]
+        assert main.run(words) == 0  # type: ignore[attr-defined]
+    said = capsys.readouterr()
+    assert (said.out + said.err).replace("\n", "").isprintable()
+    assert said.out.count("\n") == 1

@@ -1,5 +1,7 @@
 """Which bytes of an entry's extents are fetched and written."""
 
+from dataclasses import replace
+
 from tools.agent.restore_plan import Planner
 from tools.agent.window import Begin, End, Part
 from tools.client.manifest import Entry, Kind
@@ -27,6 +29,7 @@ def test_alternate_streams_are_neither_fetched_nor_written() -> None:
     assert parts(file(10, ((A, 0, 10), (B, 0, 30)), STREAMS)) == [(0, 10)]
     assert parts(file(0, ((A, 0, 30),), STREAMS)) == []
     first, second = file(50, ((A, 0, 40),), STREAMS), file(50, ((B, 5, 20), (C, 0, 20)), None)
+    second = replace(second, is_continuation=True)
     assert parts(first, second) == [(0, 40), (5, 10)]
 
 

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from tests.support.trees import change_tree, write_tree
 from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
 from tools.agent import scan as scan_module
+from tools.agent import walk as walk_module
 from tools.agent.scan import Scanner
 from tools.agent.survey import Overwrite
 from tools.client.failure import Failure
@@ -31,8 +32,21 @@ async def test_a_tree_comes_back_as_it_was(site: Site) -> None:
     assert differences(site.source, site.restored_source) == ""
 
 
-async def test_an_unchanged_tree_moves_nothing_and_reads_nothing(site: Site) -> None:
+def hold_still_above(patch: pytest.MonkeyPatch, source: Path) -> None:
+    """The directories above the included path are entries too, and other programs write in them meanwhile."""
+    above, real, kept = {bytes(path) for path in source.parents}, os.stat, {}
+
+    def stat(path: Any, **more: Any) -> os.stat_result:
+        if path not in above:
+            return real(path, **more)
+        return kept.setdefault(path, real(path, **more))
+
+    patch.setattr(walk_module.os, "stat", stat)
+
+
+async def test_an_unchanged_tree_moves_nothing_and_reads_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tree(site.source)
+    hold_still_above(monkeypatch, site.source)
     await site.back_up()
     await site.back_up()
     offered, uploads = len(site.vault.offered), site.vault.uploads
@@ -327,4 +341,3 @@ async def test_no_secret_stays_in_the_state(site: Site) -> None:
     assert PASSWORD.encode() not in kept
     assert RECOVERY_CODE not in kept
     assert all(path.stat().st_mode & 0o077 == 0 for path in site.state.path.rglob("*"))
-

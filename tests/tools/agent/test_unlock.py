@@ -77,3 +77,9 @@ async def test_another_keyring_than_that_of_the_state_is_refused(backed_up: Site
 async def test_without_a_state_of_the_job_any_keyring_is_taken(backed_up: Site) -> None:
     (backed_up.state.job(backed_up.vault.job.job_id).directory / "unattended").unlink()
     await opened(backed_up)
+
+
+async def test_a_root_of_a_generation_that_the_keyring_lacks_is_refused(backed_up: Site) -> None:
+    root, payload = backed_up.vault.roots[0]
+    backed_up.vault.roots[0] = root[:24] + (9).to_bytes(4, "little") + root[28:], payload
+    await refused(backed_up, "no generation 9")

@@ -50,6 +50,7 @@ def write(target: Path, steps: Iterable[Step], overwrite: Overwrite = Overwrite.
     writer = TreeWriter(target, overwrite, KEY, missed)
     writer.write(Window(steps=list(steps)))
     writer.close()
+    writer.sync()
     return missed
 
 
@@ -273,3 +274,13 @@ def test_a_real_file_system_is_synced(target: Path) -> None:
     os.close(descriptor)
     written.sync()
     written.sync()
+
+
+def test_bytes_of_a_file_that_is_being_written_count_already(target: Path) -> None:
+    writer = TreeWriter(target, Overwrite.always, KEY, Missed())
+    begin, part, end = file_steps(b"file")
+    writer.write(Window(steps=[begin, part]))
+    assert (writer.files, writer.bytes_so_far) == (0, len(CONTENT))
+    writer.write(Window(steps=[end]))
+    assert (writer.files, writer.bytes_so_far) == (1, len(CONTENT))
+    writer.close()

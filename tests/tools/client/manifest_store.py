@@ -46,8 +46,10 @@ def chunk(number):
 
 
 def walk(fetch, top, path=b""):
-    """Drives a walk to its end with a fetch function."""
+    """Drives a walk to its end with a fetch function; then the first damage is raised."""
     going = ManifestWalk(top, path)
     while wanted := going.wanted():
         going.give(fetch(wanted))
         yield from going.take()
+    if going.damage:
+        raise going.damage[0]

@@ -215,14 +215,24 @@ def fingerprint(spki, sealing_public):
     return b3(b"safeset agent key v1" + struct.pack("<I", len(spki)) + spki + sealing_public)[:20]
 
 
-def seal_job_secret(public, account, computer, job, message, agent_key, plaintext):
+def creator_fingerprint(seed):
+    return b3(b"safeset creator key v1" + ed25519_public(seed))[:20]
+
+
+def ed25519_public(seed):
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def seal_job_secret(public, account, computer, job, message, agent_key, creator_seed, plaintext):
     head = b"SSM1" + bytes([1, 1, 1, 0]) + account + computer + job + message + agent_key
     sealed = hpke_seal(1, public, plaintext, b"safeset job secret v1" + head)
-    return head + struct.pack("<I", len(sealed)) + sealed
+    signed = head + struct.pack("<I", len(sealed)) + sealed
+    signature = Ed25519PrivateKey.from_private_bytes(creator_seed).sign(b"safeset job secret signature v1" + signed)
+    return signed + ed25519_public(creator_seed) + signature
 
 
 def open_job_secret(private, message):
-    return hpke_open(1, private, message[96:], b"safeset job secret v1" + message[:92])
+    return hpke_open(1, private, message[96:-96], b"safeset job secret v1" + message[:92])
 
 
 # Root
@@ -251,7 +261,7 @@ def payload(fields):
     warnings = [[path, code] for path, code in f.warnings]
     return msgpack.packb([
         1, f.top_block, f.top_companion, f.level, *names, [*f.includes], [*f.excludes], f.agent_version, f.begin_ns,
-        f.end_ns, warnings,
+        f.end_ns, warnings, {},
     ])  # fmt: skip
 
 

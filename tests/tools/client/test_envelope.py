@@ -10,6 +10,7 @@ from tests.tools.client.vectors import load
 from tools.client import envelope
 from tools.client.envelope import RecordOpener, RecordSealer
 from tools.client.record_format import IntegrityError, RecordType, Suite
+from tools.client.run_key import OpenedRunKey
 
 VECTORS = load("record")
 RUN_KEY, ID_KEY, KEYRING, KEY = (VECTORS[name] for name in ("run_key", "id_key", "keyring", "key"))
@@ -23,7 +24,8 @@ def sealer(suite, level=3):
 
 
 def opener(minimum_suite=1, run_keys=None):
-    return RecordOpener({KEY: RUN_KEY} if run_keys is None else run_keys, ID_KEY, minimum_suite)
+    known = {KEY: OpenedRunKey(RUN_KEY, ID_KEY, minimum_suite)}
+    return RecordOpener(known if run_keys is None else run_keys)
 
 
 def assert_does_not_open(record, id, type=RecordType.DATA, by=None):
@@ -162,7 +164,7 @@ def test_another_record_than_the_one_asked_for_does_not_open(suite):
     record = sealer(suite).seal(1, id, b"one").record
     assert_does_not_open(record, other)
     assert_does_not_open(record, id, RecordType.MANIFEST)
-    assert_does_not_open(record, id, by=opener(run_keys={KEY: bytes(32)}))
+    assert_does_not_open(record, id, by=opener(run_keys={KEY: OpenedRunKey(bytes(32), ID_KEY, 1)}))
     assert_does_not_open(record, id, by=opener(run_keys={}))
 
 

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import msgpack
 import pytest
 
 from tests.tools.client import second_implementation as second
 from tests.tools.client.vectors import load
 from tools.client.keyring import (
+    Keyring,
+    SigningKey,
     Unattended,
     create_keyring,
     decode_keyring,
@@ -21,13 +25,25 @@ def test_the_frozen_keyring_holds():
     keyring = decode_keyring(V["keyring"])
     assert encode_keyring(keyring) == V["keyring"]
     assert keyring.keyring_id == V["keyring_id"]
-    assert keyring.minimum_suite == 1
-    assert [(g.number, g.kem, len(g.private_key), len(g.public_key)) for g in keyring.generations] == [
-        (1, 2, 32, 32),
-        (2, 1, 96, 1216),
+    assert [(g.number, g.kem, len(g.private_key), len(g.public_key), g.minimum_suite) for g in keyring.generations] == [
+        (1, 2, 32, 32, 1),
+        (2, 1, 96, 1216, 2),
     ]
     assert keyring.newest is keyring.generation(2)
-    assert keyring.signing_seed(V["job"]) == V["signing_seed"]
+
+
+def test_a_signing_key_holds_from_its_generation_to_that_of_the_next():
+    first, second_ = decode_keyring(V["keyring"]).generations
+    other = SigningKey(bytes(16), 1, bytes(32))
+    later = SigningKey(V["job"], 3, V["signing_seed"])
+    earlier = SigningKey(V["job"], 1, V["newest_signing_seed"])
+    generations = (first, second_, replace(second_, number=3), replace(second_, number=9))
+    keyring = Keyring(V["keyring_id"], generations, (other, earlier, later))
+    seeds = [keyring.signing_seed(V["job"], number) for number in (1, 2, 3, 9)]
+    assert seeds == [V["newest_signing_seed"]] * 2 + [V["signing_seed"]] * 2
+    frozen = decode_keyring(V["keyring"])
+    assert frozen.signing_seed(V["job"], 1) == V["signing_seed"]
+    assert frozen.signing_seed(V["job"], 2) == V["newest_signing_seed"]
 
 
 def test_the_frozen_part_of_the_agent_holds_and_has_no_private_key():
@@ -48,7 +64,7 @@ def test_derived_keys_are_those_of_the_page():
 def test_a_new_keyring_has_fresh_keys_that_fit_each_other(kem):
     one, two = create_keyring(b"j" * 16, 2, kem), create_keyring(b"j" * 16, 2, kem)
     assert decode_keyring(encode_keyring(one)) == one
-    assert one.minimum_suite == 2
+    assert one.newest.minimum_suite == 2
     assert one.newest.public_key == second.public_of(kem, one.newest.private_key)
     for field in ("private_key", "public_key", "id_key", "chunker_seed"):
         assert getattr(one.newest, field) != getattr(two.newest, field)
@@ -61,7 +77,7 @@ def test_no_secret_is_in_a_repr():
     unattended = Unattended.of(keyring, b"j" * 16)
     shown = repr(keyring) + repr(unattended)
     newest = keyring.newest
-    for secret in (newest.private_key, newest.id_key, newest.chunker_seed, keyring.signing_seed(b"j" * 16)):
+    for secret in (newest.private_key, newest.id_key, newest.chunker_seed, keyring.signing_seed(b"j" * 16, 1)):
         assert repr(secret)[2:-1] not in shown
 
 
@@ -70,7 +86,12 @@ def test_what_a_keyring_does_not_have_is_an_error():
     with pytest.raises(IntegrityError, match="generation 3"):
         keyring.generation(3)
     with pytest.raises(IntegrityError, match="no signing key"):
-        keyring.signing_seed(bytes(16))
+        keyring.signing_seed(bytes(16), 1)
+    with pytest.raises(IntegrityError, match="generation 3"):
+        keyring.signing_seed(V["job"], 3)
+    early = replace(keyring, signing=keyring.signing[1:])
+    with pytest.raises(IntegrityError, match="no signing key .* in generation 1"):
+        early.signing_seed(V["job"], 1)
 
 
 def changed(packed, *path_and_value):
@@ -84,6 +105,7 @@ def changed(packed, *path_and_value):
 
 
 KEYRING = V["keyring"]
+SIGNING = msgpack.unpackb(KEYRING)[3]
 
 
 @pytest.mark.parametrize(
@@ -92,21 +114,26 @@ KEYRING = V["keyring"]
         (changed(KEYRING, 0, 2), "version"),
         (changed(KEYRING, 1, bytes(15)), "keyring id"),
         (changed(KEYRING, 1, "x" * 16), "keyring id"),
-        (changed(KEYRING, 2, 0), "minimum suite"),
-        (changed(KEYRING, 2, 3), "minimum suite"),
-        (changed(KEYRING, 2, True), "minimum suite"),
-        (changed(KEYRING, 3, []), "generations"),
-        (changed(KEYRING, 3, 0, 0, 2), "generations"),
-        (changed(KEYRING, 3, 0, 0, 0), "generation"),
-        (changed(KEYRING, 3, 0, 1, 3), "KEM 3"),
-        (changed(KEYRING, 3, 0, 1, 1), "private key"),
-        (changed(KEYRING, 3, 0, 2, bytes(31)), "private key"),
-        (changed(KEYRING, 3, 0, 3, bytes(32)), "does not belong"),
-        (changed(KEYRING, 3, 1, 4, bytes(31)), "id key"),
-        (changed(KEYRING, 3, 1, 5, bytes(9)), "chunker seed"),
-        (changed(KEYRING, 3, 1, [1, 2]), "generation"),
-        (changed(KEYRING, 4, 0, 0, bytes(8)), "job id"),
-        (changed(KEYRING, 4, 0, 1, None), "signing seed"),
+        (changed(KEYRING, 2, []), "generations"),
+        (changed(KEYRING, 2, 0, 0, 2), "generations"),
+        (changed(KEYRING, 2, 0, 0, 0), "generation"),
+        (changed(KEYRING, 2, 0, 1, 3), "KEM 3"),
+        (changed(KEYRING, 2, 0, 1, 1), "private key"),
+        (changed(KEYRING, 2, 0, 2, bytes(31)), "private key"),
+        (changed(KEYRING, 2, 0, 3, bytes(32)), "does not belong"),
+        (changed(KEYRING, 2, 1, 4, bytes(31)), "id key"),
+        (changed(KEYRING, 2, 1, 5, bytes(9)), "chunker seed"),
+        (changed(KEYRING, 2, 1, 6, 0), "minimum suite"),
+        (changed(KEYRING, 2, 1, 6, 3), "minimum suite"),
+        (changed(KEYRING, 2, 1, 6, True), "minimum suite"),
+        (changed(KEYRING, 2, 1, [1, 2]), "generation"),
+        (changed(KEYRING, 3, 0, 0, bytes(8)), "job id"),
+        (changed(KEYRING, 3, 0, 1, 3), "generation 3, which the keyring lacks"),
+        (changed(KEYRING, 3, 0, 1, True), "first generation"),
+        (changed(KEYRING, 3, 0, 2, None), "signing seed"),
+        (changed(KEYRING, 3, 0, 1, 2), "there twice"),
+        (changed(KEYRING, 3, SIGNING[::-1]), "out of order"),
+        (changed(KEYRING, 3, [[b"\xff" * 16, 1, bytes(32)], *SIGNING]), "out of order"),
         (KEYRING + b"\0", "well-formed"),
         (KEYRING[:-1], "well-formed"),
         (b"", "well-formed"),

@@ -11,13 +11,12 @@ from tools.client.manifest import (
     Leaf,
     Row,
     check_path,
-    continues,
-    decode_block,
     has_streams,
     pack_extras,
     pack_prefix,
     sort_key,
 )
+from tools.client.manifest_decode import decode_block
 from tools.client.record_format import IntegrityError
 
 V = load("manifest")
@@ -32,8 +31,8 @@ ENTRIES = (
     ),
     Entry(b"a/l", Kind.SYMBOLIC_LINK, 0o777, 0, 0, "root", "root", 6, 0, None, (), {Extra.LINK_TARGET: b"../x"}),
     Entry(
-        b"a.txt", Kind.FILE, 0o4755, 0, 0, "root", "root", 7, 9, H2, ((CHUNKS[1], 4_000_000, 9),),
-        {Extra.ATTRIBUTES: {b"user.k": b"v"}, Extra.HOLES: [10, 20], Extra.FLAGS: 1},
+        b"a.txt", Kind.FILE, 0o4755, 0, 0, "root", "root", 7, 29, H2, ((CHUNKS[1], 4_000_000, 9),),
+        {Extra.ATTRIBUTES: {b"user.k": b"v"}, Extra.HOLES: [9, 20], Extra.FLAGS: 1},
     ),
 )  # fmt: skip
 LEAF = V["leaf"]
@@ -77,12 +76,6 @@ def test_an_entry_packs_as_its_ten_first_elements(entry):
         assert msgpack.unpackb(extras, strict_map_key=False) == e.extras
 
 
-def test_an_entry_continues_the_one_with_its_path():
-    assert not continues(ENTRIES[0], None)
-    assert not continues(ENTRIES[1], ENTRIES[0])
-    assert continues(ENTRIES[2], ENTRIES[2])
-
-
 def changed(packed, *path_and_value):
     *path, last, value = path_and_value
     array = msgpack.unpackb(packed, strict_map_key=False)
@@ -113,8 +106,6 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (changed(LEAF, 3, b"".join(n.to_bytes(32, "big") for n in range(8193))), "chunks"),
         (changed(LEAF, 4, {}), "entries"),
         (leaf_with([RAW[1], RAW[0]]), "order"),
-        (leaf_with([RAW[0], RAW[0]]), "order"),
-        (leaf_with([RAW[2], [*RAW[2][:8], 301, *RAW[2][9:]]]), "order"),
         (leaf_with([RAW[4], RAW[2]]), "order"),
         (leaf_with([RAW[0][:10]]), "11 or 12"),
         (leaf_with([[*RAW[4], 1]]), "11 or 12"),
@@ -123,7 +114,7 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (changed(LEAF, 4, 2, 0, b"a/../b"), "component"),
         (changed(LEAF, 4, 2, 0, b"/etc"), "component"),
         (changed(LEAF, 4, 2, 1, 0), "kind"),
-        (changed(LEAF, 4, 2, 1, 9), "kind"),
+        (changed(LEAF, 4, 2, 1, 256), "kind"),
         (changed(LEAF, 4, 2, 2, 0o10000), "mode"),
         (changed(LEAF, 4, 2, 3, -1), "uid"),
         (changed(LEAF, 4, 2, 4, 2**32), "gid"),
@@ -141,16 +132,28 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (changed(LEAF, 4, 2, 10, [0, 0, 0]), "length"),
         (changed(LEAF, 4, 2, 10, [0, 4_194_303, 2]), "length"),
         (changed(LEAF, 4, 3, 11, []), "extras"),
-        (changed(LEAF, 4, 3, 11, {9: 1}), "extra 9"),
-        (changed(LEAF, 4, 3, 11, {"1": b"x"}), "extra '1'"),
+        (changed(LEAF, 4, 3, 11, {0: 1}), "number of an extra"),
+        (changed(LEAF, 4, 3, 11, {"1": b"x"}), "number of an extra"),
+        (changed(LEAF, 4, 3, 11, {2: b"/etc"}), "extra 2"),
+        (changed(LEAF, 4, 3, 11, {3: [1]}), "extra 3"),
+        (changed(LEAF, 4, 3, 11, {4: {"user.a": b""}}), "extra 4"),
+        (changed(LEAF, 4, 3, 11, {4: {b"user.a": 1}}), "extra 4"),
+        (changed(LEAF, 4, 2, [*RAW[2], {5: [0, 10, 20]}]), "pairs"),
+        (changed(LEAF, 4, 2, [*RAW[2], {5: [0, 0]}]), "extra 5"),
+        (changed(LEAF, 4, 2, [*RAW[2], {5: [0, 10, 9, 1]}]), "extra 5"),
+        (changed(LEAF, 4, 2, [*RAW[2], {5: [0, 301]}]), "300 bytes"),
+        (changed(LEAF, 4, 3, 11, {6: 2**63}), "extra 6"),
+        (changed(LEAF, 4, 3, 11, {7: {"3": {}}}), "number of an extra"),
+        (changed(LEAF, 4, 3, 11, {7: {1: "text"}}), "extra 7.1"),
+        (changed(LEAF, 4, 3, 11, {8: -1}), "extra 8"),
         (changed(LEAF, 4, 3, 11, {1: "text"}), "extra 1"),
         (changed(LEAF, 4, 3, 11, {3: [-1, 2]}), "extra 3"),
         (changed(LEAF, 4, 3, 11, {5: [b"x"]}), "extra 5"),
-        (changed(LEAF, 4, 3, 11, {7: {3: [["stream", 1, bytes(32)]]}}), "alternate streams"),
+        (changed(LEAF, 4, 3, 11, {7: {3: [["stream", 1, bytes(32)]]}}), "extra 7"),
         (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [0, 0, 1]}}}), "alternate stream"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [1, bytes(32)]}}}), "stream's name"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [-1, bytes(32)]}}}), "stream's size"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [1, None]}}}), "stream's hash"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [1, bytes(32)]}}}), "a name in extra 7"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [-1, bytes(32)]}}}), "size of alternate stream"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [1, None]}}}), "hash of alternate stream"),
         (LEAF + b"\0", "well-formed"),
         (LEAF[:-1], "well-formed"),
         (b"", "well-formed"),
@@ -170,9 +173,26 @@ def test_alternate_streams_have_a_size_and_a_hash_each():
     assert not any(has_streams(other) for other in ENTRIES)
 
 
-def test_a_file_may_continue_in_the_next_entry():
-    leaf = decode_block(leaf_with([RAW[2], RAW[2]]))
-    assert [entry.path for entry in leaf.entries] == [b"a/b", b"a/b"]
+@pytest.mark.parametrize(
+    ("extras", "known"),
+    [
+        ({9: [1, {b"x": None}]}, {}),
+        ({1: b"../x", 200: b""}, {1: b"../x"}),
+        ({7: {2: 32, 6: b"of a later version"}}, {7: {2: 32}}),
+        ({2**63: 1}, {}),
+        ({8: 5}, {8: 1}),
+    ],
+)
+def test_extras_of_a_later_version_are_left_out_and_the_entry_says_so(extras, known):
+    before, entry, after = decode_block(changed(LEAF, 4, 3, 11, extras)).entries[2:]
+    assert (entry.extras, entry.has_unknown) == (known, True)
+    assert (before, after) == (ENTRIES[2], ENTRIES[4])
+    with pytest.raises(IntegrityError, match="extra 1"):
+        decode_block(changed(LEAF, 4, 3, 11, {**extras, 1: "text"}))
+
+
+def test_a_kind_of_a_later_version_is_taken_as_a_number():
+    assert [entry.kind for entry in decode_block(changed(LEAF, 4, 2, 1, 9)).entries] == [2, 2, 9, 3, 1]
 
 
 def row(first, last, entries=1):

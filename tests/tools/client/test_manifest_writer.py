@@ -55,7 +55,7 @@ def test_the_frozen_leaf_is_written():
         entries.append((raw, raw[8]))
     store, written = write(entries, v["cut_key"])
     assert store.blocks == [(0, v["leaf"], v["companion_body"])]
-    assert (written.level, written.entries, written.content_bytes) == (0, 5, 309)
+    assert (written.level, written.entries, written.content_bytes) == (0, 5, 329)
 
 
 def test_a_manifest_without_entries_is_one_empty_leaf():

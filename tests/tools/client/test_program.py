@@ -27,6 +27,8 @@ def verb(ctx: click.Context, word: str) -> int | None:
     """Its command."""
     if word == "fail":
         raise Failure("conflict", "the word is\x1b[2J taken", "take another")
+    if word == "interrupt":
+        raise KeyboardInterrupt
     if word == "bug":
         raise ZeroDivisionError("by zero")
     output: Output = ctx.find_root().obj
@@ -98,3 +100,8 @@ def test_calling_the_program_exits() -> None:
     with pytest.raises(SystemExit) as caught:
         program()
     assert caught.value.code in (0, 2)
+
+
+def test_an_interrupt_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["noun", "verb", "interrupt"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"

@@ -15,6 +15,7 @@ from tools.client.root import (
     check_payload,
     decode_payload,
     encode_payload,
+    generation_of,
     open_root,
     root_hash,
     sign_root,
@@ -37,15 +38,27 @@ PAYLOAD = Payload(
 
 def test_the_frozen_root_holds():
     assert second.sign_root(V["signing_seed"], F) == V["root"]
-    assert sign_root(ROOT, V["signing_seed"]) == V["root"]
+    assert sign_root(ROOT, V["signing_seed"], 1) == V["root"]
     assert open_root(V["root"], V["signing_key"]) == ROOT
     assert len(V["root"]) == 360
     assert root_hash(V["root"]) == V["root_hash"] == second.b3(V["root"])
     Ed25519PublicKey.from_public_bytes(V["signing_key"]).verify(V["root"][296:], b"safeset root v1" + V["root"][:296])
 
 
+def test_a_suite_below_the_minimum_is_not_signed():
+    with pytest.raises(ValueError, match="suite 1 is not signed"):
+        sign_root(replace(ROOT, suite=1), V["signing_seed"], 2)
+    assert open_root(sign_root(replace(ROOT, suite=2), V["signing_seed"], 2), V["signing_key"]).suite == 2
+
+
+def test_a_root_tells_its_generation_before_it_is_verified():
+    assert generation_of(V["root"]) == F["generation"]
+    with pytest.raises(IntegrityError, match="360"):
+        generation_of(V["root"][:-1])
+
+
 def test_a_provisional_root_says_so():
-    encoded = sign_root(replace(ROOT, complete=False), V["signing_seed"])
+    encoded = sign_root(replace(ROOT, complete=False), V["signing_seed"], 1)
     assert encoded == second.sign_root(V["signing_seed"], {**F, "complete": 0})
     assert not open_root(encoded, V["signing_key"]).complete
 
@@ -87,6 +100,11 @@ def test_the_frozen_payload_holds():
     check_payload(ROOT, PAYLOAD)
 
 
+def test_what_a_later_version_says_of_a_safeset_is_left_out():
+    later = [*msgpack.unpackb(V["payload"])[:13], {1: b"x", 2**64 - 1: [None, {"a": 1}]}]
+    assert decode_payload(msgpack.packb(later)) == PAYLOAD
+
+
 @pytest.mark.parametrize("change", [{"top_block": bytes(32)}, {"top_companion": bytes(32)}, {"level": 1}])
 def test_a_payload_that_names_another_manifest_is_refused(change):
     with pytest.raises(IntegrityError, match="another manifest"):
@@ -114,6 +132,7 @@ def test_includes_that_fill_the_record_are_refused():
         (4, b"x", "host name"), (5, b"x", "job name"), (6, None, "computer name"), (7, ["x"], "include"),
         (8, [b"x"], "exclude"), (9, 1, "agent version"), (10, "x", "begin"), (11, 2**63, "end"),
         (12, [[b"x"]], "warning"), (12, [[b"x", b"y"]], "code"), (12, [[b"x", "y"]] * 1001, "warnings"),
+        (13, [], "extras"), (13, {"1": 1}, "number of an extra"), (13, {0: 1}, "number of an extra"),
     ],
 )  # fmt: skip
 def test_a_payload_that_is_not_one_is_refused_with_its_field(at, value, sentence):

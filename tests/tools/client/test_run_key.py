@@ -4,7 +4,7 @@ from tests.tools.client import second_implementation as second
 from tests.tools.client.vectors import load
 from tools.client.keyring import Unattended, create_keyring, decode_keyring
 from tools.client.record_format import IntegrityError
-from tools.client.run_key import RunKeys, create_run_key, key_id, open_run_key, parse_sealed_run_key
+from tools.client.run_key import OpenedRunKey, RunKeys, create_run_key, key_id, open_run_key, parse_sealed_run_key
 
 V = load("run_key")
 KEYRING = decode_keyring(V["keyring"])
@@ -14,7 +14,9 @@ BOTH = pytest.mark.parametrize("v", V["sealed"], ids=lambda v: f"kem-{v['kem']}"
 @BOTH
 def test_the_frozen_keys_hold(v):
     assert second.open_run_key(v["private_key"], v["sealed"]) == V["run_key"]
-    assert open_run_key(v["sealed"], KEYRING) == V["run_key"]
+    generation = KEYRING.generation(v["generation"])
+    expected = OpenedRunKey(V["run_key"], generation.id_key, generation.minimum_suite)
+    assert open_run_key(v["sealed"], KEYRING) == expected
     assert key_id(v["sealed"]) == v["key_id"] == second.b3(v["sealed"])[:16]
     header = parse_sealed_run_key(v["sealed"])
     assert (header.kem, header.generation, header.keyring_id, header.job_id, header.run_id) == (
@@ -27,10 +29,10 @@ def test_the_second_implementation_opens_a_new_key(kem):
     keyring = create_keyring(b"j" * 16, kem=kem)
     made = create_run_key(Unattended.of(keyring, b"j" * 16), b"j" * 16, b"r" * 16)
     assert second.open_run_key(keyring.newest.private_key, made.sealed) == made.run_key
-    assert open_run_key(made.sealed, keyring) == made.run_key
+    assert open_run_key(made.sealed, keyring).run_key == made.run_key
     assert made.key_id == second.b3(made.sealed)[:16]
     assert len(made.sealed) == 62 + (1120 if kem == 1 else 32) + 48
-    assert "run_key=" not in repr(made)
+    assert "run_key=" not in repr(made) + repr(open_run_key(made.sealed, keyring))
 
 
 @BOTH
@@ -68,7 +70,8 @@ def test_run_keys_are_looked_up_by_an_id_that_was_checked():
     for v in V["sealed"]:
         run_keys.add(v["key_id"], v["sealed"])
         run_keys.add(v["key_id"], v["sealed"])
-    assert dict(run_keys) == {v["key_id"]: V["run_key"] for v in V["sealed"]}
+    assert {id: opened.run_key for id, opened in run_keys.items()} == {v["key_id"]: V["run_key"] for v in V["sealed"]}
+    assert [run_keys[v["key_id"]].minimum_suite for v in V["sealed"]] == [v["generation"] for v in V["sealed"]]
     assert len(run_keys) == 2
     with pytest.raises(IntegrityError, match="its id is another"):
         run_keys.add(bytes(16), V["sealed"][0]["sealed"])

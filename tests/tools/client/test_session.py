@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from protocol import messages as m
 from protocol.codec import decode
+from protocol.connection import ServerConnection
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.transport import Exchange, ServerTransport, server_tls_context
 from tests.support.certificates import Authority, create_authority
 from tools.client import calls, session
 from tools.client.failure import Failure
-from tools.client.session import Endpoint, address_of, connect, fetch_authority
+from tools.client.session import Endpoint, VaultSession, address_of, connect, fetch_authority
 
 TOKEN = bytes.fromhex("5e" * 32)
 ACCOUNTS = m.AccountListAnswer([m.AccountSummary(bytes(16), "Example GmbH", 1, 1, 0, 0, 0, 0)])
@@ -38,12 +40,15 @@ class Vault:
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
         self.hellos: list[m.HelloRequest] = []
+        self.fetches_over: list[ServerConnection] = []
         self.url = ""
         self.authority_text = authority.pem
 
     async def handle(self, exchange: Exchange) -> None:
         frame = await exchange.receive_frame()
         assert frame is not None
+        if exchange.method == "account.list":
+            assert exchange.connection not in self.fetches_over
         match exchange.method:
             case "hello":
                 await exchange.send_message(self.hello(decode(frame.header, m.HelloRequest)))
@@ -51,6 +56,9 @@ class Vault:
                 await exchange.send_message(m.AuthorityAnswer(self.authority_text))
             case "account.list":
                 await exchange.send_message(ACCOUNTS)
+            case "chunk.fetch":
+                self.fetches_over.append(exchange.connection)
+                await exchange.send_message(m.FetchBatch([], []))
 
     def hello(self, request: m.HelloRequest) -> m.HelloAnswer:
         self.hellos.append(request)
@@ -88,6 +96,31 @@ async def test_a_token_signs_in_and_questions_are_answered(vault: Vault) -> None
         assert found.hello.role == "operator"
         assert await calls.list_accounts(found) == ACCOUNTS
     assert (vault.hellos[0].versions, vault.hellos[0].program) == ([1], "tests")
+
+
+async def fetch(found: VaultSession) -> None:
+    async with found.call("chunk.fetch") as call:
+        await call.send(m.ChunkFetchRequest(bytes(16)))
+        assert await call.receive(m.FetchBatch) == (m.FetchBatch([], []), b"")
+
+
+async def test_requests_of_many_frames_have_a_connection_of_their_own(vault: Vault) -> None:
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        await fetch(found)
+        await fetch(found)
+        assert await calls.list_accounts(found) == ACCOUNTS
+    assert [hello.token for hello in vault.hellos] == [TOKEN, TOKEN]
+    assert vault.fetches_over[0] is vault.fetches_over[1]
+
+
+async def test_that_connection_is_made_anew_when_the_vault_ended_it(vault: Vault) -> None:
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        await fetch(found)
+        vault.fetches_over[0].abort(ConnectionLost("idle"))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        await fetch(found)
+        assert await calls.list_accounts(found) == ACCOUNTS
+    assert len(vault.hellos) == 3
 
 
 async def test_an_unknown_token_is_the_vaults_own_error_and_asked_once(vault: Vault) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.client.units import count_text, duration_text, size_text, time_json, time_text
+from tools.client.units import count_text, duration_text, elapsed_text, size_text, time_json, time_text
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,11 @@ def test_sizes(size: int, text: str) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (0.26, "0.3 s"), (9.94, "9.9 s"), (9.95, "10 s")])
+def test_elapsed_times(seconds: float, text: str) -> None:
+    assert elapsed_text(seconds) == text
 
 
 def test_times() -> None:

@@ -1,6 +1,7 @@
 """Fixtures of the command tests: a fake vault, contexts of both roles, and running a command line."""
 
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.creator import Creator
 from tests.tools.vaultctl.fake_vault import FakeVault
 from tools.vaultctl import identity
 from tools.vaultctl.__main__ import main
 
+CREATOR = Creator()
+AUTHORITY = ssl.DER_cert_to_PEM_cert(b"DER of the authority")
 TOKEN = "c0ffee00" * 8
 ACCOUNT_ID = bytes.fromhex("a1" * 16)
 
@@ -39,9 +43,10 @@ def vault(monkeypatch: pytest.MonkeyPatch) -> FakeVault:
 
 
 def write_context(path: Path, role: str, account_id: bytes | None) -> Path:
-    document = {"version": 1, "url": "https://vault.example:8443", "ca": "PEM", "role": role, "token": TOKEN}
+    document = {"version": 1, "url": "https://vault.example:8443", "ca": AUTHORITY, "role": role, "token": TOKEN}
     if account_id is not None:
         document |= {"account": "Example GmbH", "account_id": account_id.hex()}
+        CREATOR.write(path)
     path.write_text(json.dumps(document))
     path.chmod(0o600)
     return path

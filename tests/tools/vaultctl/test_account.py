@@ -6,7 +6,7 @@ from pathlib import Path
 
 from protocol import messages as m
 from protocol.errors import ErrorCode, RemoteProtocolError
-from tests.tools.vaultctl.conftest import ACCOUNT_ID, TOKEN, Run
+from tests.tools.vaultctl.conftest import ACCOUNT_ID, AUTHORITY, TOKEN, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 
 NEW_TOKEN = bytes.fromhex("7e" * 32)
@@ -27,7 +27,7 @@ def test_create_writes_the_administrators_context(vault: FakeVault, operator: Pa
     assert json.loads(file.read_text()) == {
         "version": 1,
         "url": "https://vault.example:8443",
-        "ca": "PEM",
+        "ca": AUTHORITY,
         "role": "administrator",
         "account": "Example GmbH",
         "account_id": ACCOUNT_ID.hex(),

@@ -1,24 +1,71 @@
 """`vaultctl computer`: invite codes, the list, one computer."""
 
+import base64
+import hashlib
+import json
+import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol import messages as m
-from tests.tools.vaultctl.conftest import Run
+from tests.support.creator import Creator
+from tests.tools.vaultctl.conftest import CREATOR, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 
+SECRET = bytes(range(16))
 COMPUTER = m.ComputerSummary(bytes.fromhex("c1" * 16), "office-1", "server", 10**18, 10**18, "AAAA-BBBB", 0)
 
 
 @pytest.mark.parametrize(("words", "kind"), [((), "pc"), (("--kind", "server"), "server")])
 def test_invite(vault: FakeVault, administrator: Path, run: Run, words: tuple[str, ...], kind: str) -> None:
-    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer("ABCDE-FGHIJ", 10**18))
+    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer(SECRET, 10**18))
     ended = run(administrator, "computer", "invite", *words)
-    assert ended.out == "ABCDE-FGHIJ\n"
+    data = base64.b32decode(ended.out.strip().replace("-", "") + "====")
+    assert (data[:1], data[1:17], data[37:]) == (b"\x01", SECRET, CREATOR.fingerprint)
+    assert data[17:37] == hashlib.sha256(b"DER of the authority").digest()[:20]
+    assert [len(group) for group in ended.out.strip().split("-")] == [5] * 18 + [2]
     assert "2001-09-09 01:46:40 UTC" in ended.err
+    assert CREATOR.fingerprint_text in ended.err
     assert vault.requests("computer.invite")[0].kind == kind
-    assert run(administrator, "computer", "invite", "--json").json["code"] == "ABCDE-FGHIJ"
+    document = run(administrator, "computer", "invite", "--json").json
+    assert (document["code"], document["creator"]) == (ended.out.strip(), CREATOR.fingerprint_text)
+
+
+def test_the_first_code_makes_the_signing_key_once(vault: FakeVault, administrator: Path, run: Run) -> None:
+    """Whoever wrote the context file does not know it, and neither does the vault."""
+    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer(SECRET, 10**18))
+    context = administrator.read_bytes()
+    key_file = administrator.with_name("administrator.context.signing-key")
+    key_file.unlink()
+    first, second = (run(administrator, "computer", "invite", "--json") for _ in range(2))
+    seed = bytes.fromhex(key_file.read_text())
+    made = Creator(Ed25519PrivateKey.from_private_bytes(seed))
+    assert first.json["creator"] == second.json["creator"] == made.fingerprint_text
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    assert administrator.read_bytes() == context
+    said = first.out + first.err + second.out + second.err
+    assert seed.hex() not in said + repr(vault.asked)
+
+
+def test_a_key_that_somebody_put_into_the_context_is_not_taken(administrator: Path, run: Run) -> None:
+    """An operator writes contexts: he must not choose the key that signs a customer's jobs."""
+    document = json.loads(administrator.read_text()) | {"signing_key": Creator().seed.hex()}
+    administrator.write_text(json.dumps(document))
+    assert run(administrator, "computer", "invite").exit_code == 2
+
+
+def test_agent_keys_that_came_with_a_context_are_refused(vault: FakeVault, administrator: Path, run: Run) -> None:
+    """They would get the password of the first job without a question."""
+    administrator.with_name("administrator.context.signing-key").unlink()
+    document = json.loads(administrator.read_text()) | {"agent_keys": {"office-1": "AAAA-BBBB"}}
+    administrator.write_text(json.dumps(document))
+    ended = run(administrator, "computer", "invite")
+    assert ended.exit_code == 6
+    assert "agent keys of office-1" in ended.err
+    assert vault.asked == []
+    assert list(administrator.parent.glob("*.signing-key")) == []
 
 
 def test_another_kind_is_usage(vault: FakeVault, administrator: Path, run: Run) -> None:

@@ -8,16 +8,24 @@ from blake3 import blake3
 
 from protocol import messages as m
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
-from tests.tools.vaultctl.conftest import ACCOUNT_ID, Run
+from tests.support.creator import document
+from tests.tools.vaultctl.conftest import ACCOUNT_ID, CREATOR, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 from tools.client.agent_key import AgentKey, create_agent_key
 from tools.client.failure import Failure
-from tools.client.job_secret import SecretAddress, open_job_secret
+from tools.client.job_definition import JobAddress
+from tools.client.job_secret import JobSecret, open_job_secret
 from tools.client.recovery_code import parse_recovery_code
 
 PASSWORD = "correct horse battery"
 COMPUTER_ID = bytes.fromhex("c1" * 16)
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def opened(request: m.JobCreateRequest, key: AgentKey) -> JobSecret:
+    """As the agent does that knows the context's signing key."""
+    address = JobAddress(ACCOUNT_ID, COMPUTER_ID, request.job_id)
+    return open_job_secret(request.secret, address, key, CREATOR.fingerprint).secret
 
 
 def fingerprint_text(key: AgentKey) -> str:
@@ -62,11 +70,37 @@ def test_sealed_to_the_confirmed_agent(
     ended = run(administrator, *words, "--agent-key", fingerprint_text(agent_key).lower(), "--json")
     assert ended.exit_code == 0
     (request,) = vault.requests("job.create")
-    address = SecretAddress(ACCOUNT_ID, COMPUTER_ID, request.job_id)
-    secret = open_job_secret(request.secret, address, agent_key).secret
+    secret = opened(request, agent_key)
     assert secret.password == PASSWORD
     assert ended.json["job"] == "documents"
     assert secret.recovery_code == parse_recovery_code(ended.json["recovery_code"])
+
+
+def test_the_definition_and_the_secret_are_signed(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str]
+) -> None:
+    assert run(administrator, *words, "--trust-agent-key", "--exclude", "*.tmp").exit_code == 0
+    (request,) = vault.requests("job.create")
+    assert (request.revision, request.creator_key) == (1, CREATOR.public_key)
+    public_key = CREATOR.private_key.public_key()
+    signed = document((ACCOUNT_ID, COMPUTER_ID, request.job_id), 1, "documents", request.definition)
+    public_key.verify(request.signature, b"safeset job definition v1" + signed)
+    assert request.secret[-96:-64] == CREATOR.public_key
+    public_key.verify(request.secret[-64:], b"safeset job secret signature v1" + request.secret[:-96])
+
+
+def test_a_context_that_invited_nobody_creates_no_job(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str]
+) -> None:
+    """The agent would refuse the job: the code of its registration had another key."""
+    key_file = administrator.with_name("administrator.context.signing-key")
+    key_file.unlink()
+    ended = run(administrator, *words, "--trust-agent-key")
+    assert ended.exit_code == 5
+    assert f"there is no {key_file}" in ended.err
+    assert "computer invite" in ended.err
+    assert vault.asked == []
+    assert not key_file.exists()
 
 
 def test_defaults_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
@@ -157,8 +191,7 @@ def test_without_a_recovery_code(
     ended = run(administrator, *words, "--trust-agent-key", "--no-recovery-code", "--json")
     assert ended.json["recovery_code"] is None
     (request,) = vault.requests("job.create")
-    address = SecretAddress(ACCOUNT_ID, COMPUTER_ID, request.job_id)
-    assert open_job_secret(request.secret, address, agent_key).secret.recovery_code is None
+    assert opened(request, agent_key).recovery_code is None
 
 
 def test_the_recovery_code_is_framed_for_people(administrator: Path, run: Run, words: list[str]) -> None:
@@ -203,9 +236,7 @@ def test_a_lost_answer_is_asked_for_again(vault: FakeVault, administrator: Path,
 
 def code_of(vault: FakeVault, agent_key: AgentKey) -> bytes | None:
     """The recovery code in the request, which is the one that would open the job."""
-    request = vault.requests("job.create")[0]
-    address = SecretAddress(ACCOUNT_ID, COMPUTER_ID, request.job_id)
-    return open_job_secret(request.secret, address, agent_key).secret.recovery_code
+    return opened(vault.requests("job.create")[0], agent_key).recovery_code
 
 
 @pytest.mark.parametrize(

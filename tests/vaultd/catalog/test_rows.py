@@ -54,7 +54,7 @@ def test_runs_are_found_by_number_and_only_one_is_active(tmp_path: Path) -> None
 
 def test_the_copies_of_a_slot_lie_under_two_keys(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog")
-    keyring = Keyring(b"K" * 16, OWNER, b"J" * 16, 1, 1, b"", 1, b"", 0)
+    keyring = Keyring(b"K" * 16, OWNER, 1, 1, b"", 1, 1, b"J" * 16, 0)
     copies = [Slot(b"s" * 16, b"one", b"p"), Slot(b"s" * 16, b"two", b"p")]
     catalog.apply(save_slot(keyring, copies), AT)
     with catalog.read() as view:

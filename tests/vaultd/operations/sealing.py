@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.creator import Creator
+
 DATA, BLOCK, PAYLOAD = 1, 2, 4
 NO_HASH = bytes(32)
 
@@ -46,9 +48,9 @@ def slot(keyring_id: bytes, kind: int = 1, slot_id: bytes | None = None) -> byte
     return head + body + blake3(head + body).digest()
 
 
-def job_secret(ids: tuple[bytes, bytes, bytes], agent_key: bytes) -> bytes:
-    sealed = os.urandom(1120 + 40)
-    return b"SSM1" + bytes([1, 1, 1, 0]) + b"".join(ids) + os.urandom(16) + agent_key + struct.pack("<I", 1160) + sealed
+def job_secret(ids: tuple[bytes, bytes, bytes], agent_key: bytes, creator: Creator) -> bytes:
+    head = b"SSM1" + bytes([1, 1, 1, 0]) + b"".join(ids) + os.urandom(16) + agent_key + struct.pack("<I", 1160)
+    return creator.sign_secret(head + os.urandom(1120 + 40))
 
 
 def agent_fingerprint(spki: bytes, sealing_key: bytes) -> bytes:

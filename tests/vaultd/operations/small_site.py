@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import Sealer, agent_fingerprint, job_secret, slot
 from vaultd.clock import FixedClock
 from vaultd.config import Config, make_config
@@ -27,6 +28,7 @@ from vaultd.store.disk_door import SystemDoor
 
 DEFINITION = JobDefinition((b"/data",), ("*.tmp",), False, "0 2 * * *", "default", 1, 3, False)
 PROOF = bytes(range(32))
+CREATOR = Creator()
 
 
 @dataclass
@@ -83,18 +85,15 @@ class Site:
 
     def agent(self, administrator: Identity, name: str = "laptop") -> Agent:
         request, spki = certificate_request()
-        code = computers.invite(self.vault, administrator, "pc").code
+        secret = computers.invite(self.vault, administrator, "pc").secret
         sealing_key = os.urandom(1216)
-        wanted = RegistrationRequest(secret_of(code), name, request, sealing_key)
-        made = computers.register(self.vault, wanted)
+        wanted = RegistrationRequest(secret, name, request, sealing_key)
+        made = computers.register(self.vault, computers.check_request(self.vault, wanted))
         identity = Identity(made.computer_id, made.account_id, Role.AGENT, name)
         return Agent(identity, spki, sealing_key, request)
 
     def job(self, administrator: Identity, agent: Agent, name: str = "home") -> Job:
-        job_id = os.urandom(16)
-        ids = (agent.identity.account_id, agent.identity.identity_id, job_id)
-        secret = job_secret(ids, agent_fingerprint(agent.spki, agent.sealing_key))
-        return jobs.create(self.vault, administrator, NewJob(job_id, agent.identity.name, name, DEFINITION, secret))
+        return jobs.create(self.vault, administrator, new_job(agent, name))
 
     def keyring(self, agent: Agent, job: Job) -> BackedUp:
         sealer = Sealer(job.account_id, job.computer_id, job.job_id, os.urandom(16))
@@ -144,6 +143,22 @@ def make_site(path: Path) -> Site:
     return Site(config, clock, made, open_vault(config, clock, door))
 
 
+def new_job(agent: Agent, name: str = "home", definition: JobDefinition = DEFINITION, job_id: bytes = b"") -> NewJob:
+    """As its creator's program sends it."""
+    job_id = job_id or os.urandom(16)
+    ids = (agent.identity.account_id, agent.identity.identity_id, job_id)
+    return NewJob(
+        job_id=job_id,
+        computer=agent.identity.name,
+        name=name,
+        definition=definition,
+        revision=1,
+        creator_key=CREATOR.public_key,
+        signature=CREATOR.sign_definition(ids, 1, name, definition),
+        secret=job_secret(ids, agent_fingerprint(agent.spki, agent.sealing_key), CREATOR),
+    )
+
+
 def new_keyring(sealer: Sealer, *slots: bytes) -> NewKeyring:
     return NewKeyring(
         job_id=sealer.job_id,
@@ -168,12 +183,3 @@ def certificate_request() -> tuple[bytes, bytes]:
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return request.public_bytes(Encoding.DER), spki
-
-
-def secret_of(code: str) -> bytes:
-    """The secret in an invite code, decoded letter by letter."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-    bits = "".join(format(alphabet.index(letter), "05b") for letter in code.replace("-", ""))
-    data = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits) - 7, 8))
-    assert data[0] == 1
-    return data[1:17]

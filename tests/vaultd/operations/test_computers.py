@@ -1,39 +1,30 @@
 """Codes and registration: used once, for seven days, and telling nothing to whoever guesses."""
 
-import hashlib
 import os
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.vaultd.operations.small_site import Agent, Site, certificate_request, secret_of
+from tests.vaultd.operations.small_site import Agent, Site, certificate_request
 from vaultd.errors import BadRequest, Conflict, NotAllowed, NotFound
 from vaultd.operations import computers
 from vaultd.operations.computers import Registered, RegistrationRequest
 from vaultd.operations.sign_in import sign_in_certificate
+from vaultd.operations.vault import Vault
 from vaultd.records import Identity
 
 SEVEN_DAYS_SECONDS = 7 * 24 * 3600
 
 
+def register_now(vault: Vault, request: RegistrationRequest) -> Registered:
+    return computers.register(vault, computers.check_request(vault, request))
+
+
 def register(site: Site, administrator: Identity, name: str = "laptop") -> tuple[RegistrationRequest, Registered]:
-    secret = secret_of(computers.invite(site.vault, administrator, "pc").code)
+    secret = computers.invite(site.vault, administrator, "pc").secret
     request = RegistrationRequest(secret, name, certificate_request()[0], os.urandom(1216))
-    return request, computers.register(site.vault, request)
-
-
-def test_a_code_holds_version_secret_and_the_authority(site: Site) -> None:
-    code = computers.invite(site.vault, site.administrator(), "pc").code
-    groups = code.split("-")
-    assert [len(group) for group in groups] == [5] * 12
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-    number = 0
-    for letter in "".join(groups):
-        number = number * 32 + alphabet.index(letter)
-    data = (number >> 4).to_bytes(37, "big")
-    der = x509.load_pem_x509_certificate(site.made.authority_pem.encode()).public_bytes(Encoding.DER)
-    assert (data[0], data[17:]) == (1, hashlib.sha256(der).digest()[:20])
+    return request, register_now(site.vault, request)
 
 
 def test_a_registered_agent_signs_in_with_its_certificate(site: Site) -> None:
@@ -59,14 +50,14 @@ def test_a_code_is_used_once(site: Site) -> None:
     request, _ = register(site, site.administrator())
     other = RegistrationRequest(request.secret, "second", certificate_request()[0], os.urandom(1216))
     with pytest.raises(NotAllowed, match="unknown, used or expired"):
-        computers.register(site.vault, other)
+        register_now(site.vault, other)
 
 
 def test_the_same_request_again_is_answered_again(site: Site) -> None:
     administrator = site.administrator()
     request, made = register(site, administrator)
     site.clock.advance(SEVEN_DAYS_SECONDS)
-    assert computers.register(site.vault, request) == made
+    assert register_now(site.vault, request) == made
     assert len(computers.list_all(site.vault, administrator)) == 1
 
 
@@ -76,51 +67,47 @@ def test_a_code_lives_seven_days_by_the_vaults_clock(site: Site, seconds: int, t
     invited = computers.invite(site.vault, administrator, "server")
     assert invited.expires_ns == site.clock.now_ns() + SEVEN_DAYS_SECONDS * 1_000_000_000
     site.clock.advance(seconds)
-    request = RegistrationRequest(secret_of(invited.code), "s", certificate_request()[0], os.urandom(1216))
+    request = RegistrationRequest(invited.secret, "s", certificate_request()[0], os.urandom(1216))
     if taken:
-        assert computers.register(site.vault, request).kind == "server"
+        assert register_now(site.vault, request).kind == "server"
     else:
         with pytest.raises(NotAllowed, match="unknown, used or expired"):
-            computers.register(site.vault, request)
+            register_now(site.vault, request)
 
 
 def test_a_guessed_code_gets_the_same_sentence(site: Site) -> None:
     request = RegistrationRequest(bytes(16), "x", certificate_request()[0], bytes(1216))
     with pytest.raises(NotAllowed, match="unknown, used or expired"):
-        computers.register(site.vault, request)
+        register_now(site.vault, request)
 
 
 def test_a_guess_is_refused_before_its_certificate_request_is_parsed(site: Site) -> None:
-    for check in (
-        lambda: computers.check_code(site.vault, bytes(16)),
-        lambda: computers.register(site.vault, RegistrationRequest(bytes(16), "x", b"no request", bytes(1216))),
-    ):
-        with pytest.raises(NotAllowed, match="unknown, used or expired"):
-            check()
+    with pytest.raises(NotAllowed, match="unknown, used or expired"):
+        register_now(site.vault, RegistrationRequest(bytes(16), "x", b"no request", bytes(1216)))
     request, _ = register(site, site.administrator())
-    computers.check_code(site.vault, request.secret)
+    computers.check_request(site.vault, request)
 
 
 def test_a_refused_registration_leaves_the_code_usable(site: Site) -> None:
     administrator = site.administrator()
     site.agent(administrator, "laptop")
-    secret = secret_of(computers.invite(site.vault, administrator, "pc").code)
+    secret = computers.invite(site.vault, administrator, "pc").secret
     csr = certificate_request()[0]
     with pytest.raises(Conflict, match="'LAPTOP' is registered already"):
-        computers.register(site.vault, RegistrationRequest(secret, "LAPTOP", csr, bytes(1216)))
+        register_now(site.vault, RegistrationRequest(secret, "LAPTOP", csr, bytes(1216)))
     with pytest.raises(BadRequest, match="sealing_key must have 1216 bytes"):
-        computers.register(site.vault, RegistrationRequest(secret, "desk", csr, bytes(5)))
+        register_now(site.vault, RegistrationRequest(secret, "desk", csr, bytes(5)))
     with pytest.raises(BadRequest, match="certificate_request"):
-        computers.register(site.vault, RegistrationRequest(secret, "desk", b"no", bytes(1216)))
-    assert computers.register(site.vault, RegistrationRequest(secret, "desk", csr, bytes(1216))).name == "desk"
+        register_now(site.vault, RegistrationRequest(secret, "desk", b"no", bytes(1216)))
+    assert register_now(site.vault, RegistrationRequest(secret, "desk", csr, bytes(1216))).name == "desk"
 
 
 def test_one_agent_key_is_one_computer(site: Site) -> None:
     agent: Agent = site.agent(site.administrator())
     other = site.administrator("other")
-    secret = secret_of(computers.invite(site.vault, other, "pc").code)
+    secret = computers.invite(site.vault, other, "pc").secret
     with pytest.raises(Conflict, match="this agent key is registered already"):
-        computers.register(site.vault, RegistrationRequest(secret, "x", agent.certificate_request, bytes(1216)))
+        register_now(site.vault, RegistrationRequest(secret, "x", agent.certificate_request, bytes(1216)))
 
 
 def test_an_unknown_kind_is_refused(site: Site) -> None:

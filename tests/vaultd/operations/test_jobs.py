@@ -7,21 +7,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
-from tests.vaultd.operations.small_site import DEFINITION, Agent, Site
+from tests.vaultd.operations.small_site import CREATOR, DEFINITION, Agent, Site, new_job
 from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
 from vaultd.operations import jobs
-from vaultd.operations.jobs import NewJob
 from vaultd.records import Identity
 from vaultd.store.disk_door import Handle, SystemDoor
-
-
-def new_job(agent: Agent, **changed: object) -> NewJob:
-    job_id = changed.pop("job_id", None) or os.urandom(16)
-    ids = changed.pop("ids", None) or (agent.identity.account_id, agent.identity.identity_id, job_id)
-    fingerprint = changed.pop("fingerprint", None) or agent_fingerprint(agent.spki, agent.sealing_key)
-    definition = msgspec.structs.replace(DEFINITION, **changed)
-    return NewJob(job_id, "laptop", "home", definition, job_secret(ids, fingerprint))
 
 
 @pytest.fixture
@@ -36,6 +28,7 @@ def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner:
     jobs.create(site.vault, administrator, new)
     (job,) = jobs.list_for_agent(site.vault, agent.identity)
     assert (job.job_id, job.name, job.definition, job.secret) == (new.job_id, "home", DEFINITION, new.secret)
+    assert (job.revision, job.creator_key, job.signature) == (1, CREATOR.public_key, new.signature)
     assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
 
 
@@ -96,24 +89,60 @@ def test_a_definition_that_cannot_be_right_is_refused(
     site: Site, owner: tuple[Identity, Agent], changed: dict[str, object], message: str
 ) -> None:
     administrator, agent = owner
+    new = new_job(agent, definition=msgspec.structs.replace(DEFINITION, **changed))
     with pytest.raises(BadRequest, match=message):
-        jobs.create(site.vault, administrator, new_job(agent, **changed))
+        jobs.create(site.vault, administrator, new)
     assert jobs.list_all(site.vault, administrator, "laptop") == []
 
 
-@pytest.mark.parametrize("which", ["account", "computer", "job", "agent_key"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "other"},
+        {"revision": 2},
+        {"creator_key": Creator().public_key},
+        {"creator_key": b"\xff" * 32},
+        {"signature": bytes(64)},
+        {"definition": msgspec.structs.replace(DEFINITION, include=(b"/etc",))},
+        {"definition": msgspec.structs.replace(DEFINITION, both_sites=True)},
+    ],
+    ids=["name", "revision", "another key", "no key", "signature", "include", "both sites"],
+)
+def test_what_the_creator_did_not_sign_is_refused(
+    site: Site, owner: tuple[Identity, Agent], changed: dict[str, object]
+) -> None:
+    administrator, agent = owner
+    with pytest.raises(BadRequest, match="signature is not that of creator_key"):
+        jobs.create(site.vault, administrator, replace(new_job(agent), **changed))
+    assert jobs.list_all(site.vault, administrator, "laptop") == []
+
+
+def test_a_secret_that_its_creator_did_not_sign_is_refused(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    new = new_job(agent)
+    for at in (60, 200, -1):
+        changed = bytearray(new.secret)
+        changed[at] ^= 1
+        with pytest.raises(BadRequest, match="secret: signature is not that of its creator_key"):
+            jobs.create(site.vault, administrator, replace(new, secret=bytes(changed)))
+
+
+@pytest.mark.parametrize("which", ["account", "computer", "job", "agent_key", "creator_key"])
 def test_a_secret_for_something_else_is_refused(site: Site, owner: tuple[Identity, Agent], which: str) -> None:
     administrator, agent = owner
-    job_id = os.urandom(16)
-    ids = [agent.identity.account_id, agent.identity.identity_id, job_id]
-    fingerprint = None
-    if which == "agent_key":
-        fingerprint = os.urandom(20)
-    else:
-        ids[["account", "computer", "job"].index(which)] = os.urandom(16)
-    new = new_job(agent, job_id=job_id, ids=tuple(ids), fingerprint=fingerprint)
+    new = new_job(agent)
+    bound = {
+        "account": agent.identity.account_id,
+        "computer": agent.identity.identity_id,
+        "job": new.job_id,
+        "agent_key": agent_fingerprint(agent.spki, agent.sealing_key),
+    }
+    if which in bound:
+        bound[which] = os.urandom(len(bound[which]))
+    *ids, fingerprint = bound.values()
+    secret = job_secret(tuple(ids), fingerprint, Creator() if which == "creator_key" else CREATOR)
     with pytest.raises(BadRequest, match=f"secret: {which} "):
-        jobs.create(site.vault, administrator, new)
+        jobs.create(site.vault, administrator, replace(new, secret=secret))
 
 
 def test_names_and_ids_are_used_once(site: Site, owner: tuple[Identity, Agent]) -> None:
@@ -135,8 +164,9 @@ def test_the_same_request_again_is_answered_again(site: Site, owner: tuple[Ident
     assert jobs.create(site.vault, administrator, new) == first
     assert len(jobs.list_all(site.vault, administrator, "laptop")) == 1
     other_secret = new_job(agent, job_id=new.job_id)
-    other_schedule = replace(new, definition=msgspec.structs.replace(DEFINITION, schedule=""))
-    for changed in (other_secret, other_schedule, replace(new, name="other")):
+    other_schedule = msgspec.structs.replace(DEFINITION, schedule="")
+    others = [new_job(agent, definition=other_schedule, job_id=new.job_id), new_job(agent, "other", job_id=new.job_id)]
+    for changed in (other_secret, *(replace(other, secret=new.secret) for other in others)):
         with pytest.raises(Conflict):
             jobs.create(site.vault, administrator, changed)
 

@@ -7,6 +7,7 @@ import pytest
 from tests.vaultd.operations.small_site import Site
 from vaultd.errors import BadRequest, Conflict, NotFound
 from vaultd.operations import computers, jobs, offer, runs
+from vaultd.operations.vault import write_checkpoint
 from vaultd.records import Figures
 
 
@@ -80,6 +81,20 @@ def test_a_sealed_key_is_durable_before_the_answer_and_once(site: Site) -> None:
     site.crash()
     assert runs.add_key(site.vault, identity, sealer.run_id, other)
     assert site.vault.store.position.number == number + 1
+
+
+def test_a_run_key_never_lies_as_it_was_sent(site: Site) -> None:
+    """Journal, catalog and checkpoint hold the row of the key, and no file of the vault a part of the key."""
+    backed_up = site.ready()
+    write_checkpoint(site.vault)
+    rows_in, keys_in = set(), []
+    for path in site.config.directory.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            rows_in |= {path.parent.name} if backed_up.sealer.key_id in content else set()
+            keys_in += [path for at in (62, 590, 1198) if backed_up.sealer.sealed_key[at : at + 32] in content]
+    assert rows_in >= {"journal", "catalog", "checkpoints"}
+    assert keys_in == []
 
 
 def test_a_run_has_a_bounded_number_of_keys(site: Site) -> None:

@@ -62,11 +62,34 @@ def test_a_catalog_of_another_journal_is_refused(site: Site, tmp_path: Path) -> 
 def test_a_catalog_that_is_ahead_of_the_journal_is_refused(site: Site, ahead: int) -> None:
     close_vault(site.vault)
     catalog = Catalog.open(site.config.directory / "catalog")
-    catalog.apply([], Position(1, catalog.position().number + ahead, b"x" * 32))
+    number = catalog.position().number + ahead
+    catalog.apply([], Position(1, number, b"x" * 32))
     catalog.close()
-    with pytest.raises(Damaged, match="journal ends at entry"):
+    journals = sorted(site.config.directory.glob("disk-*/journal/*"))
+    before = [path.read_bytes() for path in journals]
+    with pytest.raises(Internal, match=rf"entry {number} was acknowledged \(the catalog has applied it\)"):
         open_vault(site.config, site.clock, SystemDoor())
+    assert [path.read_bytes() for path in journals] == before
     shutil.rmtree(site.config.directory / "catalog")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
+def test_a_lost_index_cuts_nothing_that_the_catalog_has_applied(site: Site) -> None:
+    close_vault(site.vault)
+    shutil.rmtree(site.config.directory / "index")
+    journals = sorted(site.config.directory.glob("disk-*/journal/*"))
+    for path in journals:
+        data = bytearray(path.read_bytes())
+        data[-20] ^= 1
+        path.write_bytes(data)
+    before = [path.read_bytes() for path in journals]
+    with pytest.raises(Internal, match="the catalog has applied it"):
+        open_vault(site.config, site.clock, SystemDoor())
+    assert [path.read_bytes() for path in journals] == before
+    for path in journals:
+        data = bytearray(path.read_bytes())
+        data[-20] ^= 1
+        path.write_bytes(data)
     site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 

@@ -1,5 +1,6 @@
 """chunk.upload over fakes: what is answered as durable, and how many frames wait in memory."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,9 +24,9 @@ RUN_ID = b"r" * 16
 RECORD = b"x" * 100
 
 
-def batch(number: int, record: bytes = RECORD) -> Frame:
+def batch(number: int, record: bytes | bytearray = RECORD) -> Frame:
     message = UploadBatch(run_id=RUN_ID, number=number, lengths=[len(record)], cids=bytes(32))
-    return Frame(MESSAGE, encode(message), record)
+    return Frame(MESSAGE, encode(message), memoryview(record))
 
 
 class FakeExchange:
@@ -35,6 +36,10 @@ class FakeExchange:
         self.frames = frames
         self.taken = 0
         self.sent: list[UploadDurable] = []
+        self.let_go_frames: list[Frame] = []
+
+    def let_go(self, frame: Frame) -> None:
+        self.let_go_frames.append(frame)
 
     async def receive_frame(self) -> Frame | None:
         await trio.lowlevel.checkpoint()
@@ -55,19 +60,19 @@ class FakeOperation:
         self.appended: list[bytes] = []
         self.durable: list[int] = []
 
-    UploadBatch = staticmethod(lambda lengths, cids, records: bytes(records))
-    VerifiedBatch = bytes
+    UploadBatch = staticmethod(lambda lengths, cids, records: records)
+    VerifiedBatch = memoryview
 
     def facts(self, _vault: object, _identity: Identity, run_id: bytes) -> bytes:
         return run_id
 
-    def verify(self, _facts: bytes, records: bytes) -> bytes:
-        if records.startswith(b"!"):
+    def verify(self, _facts: bytes, records: memoryview) -> memoryview:
+        if records[:1] == b"!":
             raise BadRequest("record 0 of the batch: cid is not the hash of the record")
         return records
 
-    def append(self, _vault: object, records: bytes, _identity: Identity) -> Appended:
-        self.appended.append(records)
+    def append(self, _vault: object, records: memoryview, _identity: Identity) -> Appended:
+        self.appended.append(bytes(records))
         return Appended(1, len(records))
 
     def commit(self) -> None:
@@ -158,9 +163,38 @@ async def test_a_store_that_stands_still_holds_few_frames(
     nursery.start_soon(stage.upload, exchange)
     await wait_all_tasks_blocked()
     assert exchange.taken == 3
+    assert exchange.let_go_frames == []
     stage.may_write.set()
     await trio.sleep(1)
     assert len(exchange.sent) == 50
+    assert exchange.let_go_frames == exchange.frames
+
+
+async def test_a_frame_is_let_go_when_the_store_has_copied_it_and_nothing_keeps_it(
+    stage: Stage, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """The upload goes on and waits for its next frame: the last one is not kept till then."""
+
+    class Waiting(FakeExchange):
+        async def receive_frame(self) -> Frame | None:
+            if not self.frames:
+                await trio.sleep_forever()
+            return self.frames.pop(0)
+
+        def let_go(self, frame: Frame) -> None:
+            assert stage.operation.appended
+
+    class Content(bytearray):
+        """Counted by whoever refers to it."""
+
+    content = Content(RECORD)
+    stage.may_write.set()
+    nursery.start_soon(stage.upload, Waiting([batch(0, content)]))
+    await trio.sleep(1)
+    assert stage.operation.durable == [1]
+    gone = weakref.ref(content)
+    del content
+    assert gone() is None
 
 
 async def test_a_bad_batch_ends_the_upload_with_its_sentence(stage: Stage, autojump_clock: MockClock) -> None:

@@ -1,7 +1,9 @@
 """The two plain pages, read with curl."""
 
+import shutil
 from functools import partial
 
+import pytest
 import trio
 
 from tests.vaultd.server.conftest import HOST, Running
@@ -52,3 +54,15 @@ async def test_there_are_no_other_pages(running: Running) -> None:
 async def test_a_stopped_store_is_not_healthy(running: Running) -> None:
     running.service.stop_after_disk_error()
     assert (await curl(running, "/healthz"))[0] == 503
+
+
+@pytest.mark.skipif(shutil.which("nghttp") is None, reason="nghttp is not installed")
+async def test_nghttp_reads_the_pages_through_a_small_window(running: Running) -> None:
+    token = running.created.operator_token.hex()
+    command = ["nghttp", "--window-bits=10", f"--header=authorization: Bearer {token}"]
+    address = f"https://127.0.0.1:{running.port}"
+    with trio.fail_after(20):
+        health = await trio.run_process([*command, f"{address}/healthz"], capture_stdout=True, capture_stderr=True)
+        metrics = await trio.run_process([*command, f"{address}/metrics"], capture_stdout=True, capture_stderr=True)
+    assert health.stdout == b"ok\n"
+    assert b"\nvaultd_connections 1.0\n" in metrics.stdout

@@ -172,6 +172,34 @@ def test_no_room_is_refused_before_anything_is_written(tmp_path):
     assert read(store, 1) == make_record(1)
 
 
+@pytest.mark.parametrize("full", ["disk0", "disk1"])
+def test_a_disk_with_the_journal_keeps_its_reserve(tmp_path, full):
+    """The records go to a disk with room, but the journal cannot: nothing is written, and reads go on."""
+    door = NarrowDoor()
+    door.free = dict.fromkeys(("disk0", "disk1", "disk2"), 1 << 30)
+    store = create(make_settings(tmp_path, disks=3, reserve_bytes=10_000), door)
+    store.append(2, records(1))
+    store.commit()
+    store.append(2, records(2))
+    files = {path: path.read_bytes() for path in tmp_path.rglob("disk*/*/*") if path.is_file()}
+    door.free[full] = 9_999
+    with pytest.raises(NoSpace, match=full):
+        store.append(2, records(3))
+    door.free[full] = 4_999
+    with pytest.raises(NoSpace, match=full):
+        store.commit([CATALOG])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("disk*/*/*") if path.is_file()} == files
+    assert not store.is_broken
+    assert read(store, 1) == make_record(1)
+    door.free[full] = 5_500
+    store.commit([CATALOG])
+    assert read(store, 2) == make_record(2)
+    door.free[full] = 10_000
+    store.append(2, records(3))
+    store.commit()
+    assert [read(store, seed) for seed in (1, 2, 3)] == [make_record(seed) for seed in (1, 2, 3)]
+
+
 def test_a_full_home_disk_spills_to_the_roomiest(tmp_path):
     door = NarrowDoor()
     store = create(make_settings(tmp_path, disks=3), door)

@@ -266,8 +266,8 @@ def test_damaged_parts_of_a_sealed_container_are_named(tmp_path, name):
 
 def test_a_container_is_sealed_when_it_has_so_many_rows(tmp_path, monkeypatch):
     """Its directory is held in memory, so tiny records must not make it endless."""
-    assert open_containers.ROWS_MAX == 65_536
-    monkeypatch.setattr(open_containers, "ROWS_MAX", 8)
+    assert open_containers.RECORDS_MAX == 65_536
+    monkeypatch.setattr(open_containers, "RECORDS_MAX", 8)
     settings = make_settings(tmp_path)
     store = create(settings)
     store.append(0, records(*range(5), size=8))

@@ -17,7 +17,7 @@ def row(seed, keyring=KEYRING, container=1):
 
 
 def location(seed, container=1):
-    return Location(container, 4096 + seed, 100 + seed, 1, 1, bytes([seed % 256]) * 16)
+    return Location(1, container, 4096 + seed, 100 + seed, 1, False, 1, bytes([seed % 256]) * 16)
 
 
 def raw(path, table):
@@ -42,8 +42,10 @@ def test_the_tables_byte_by_byte(tmp_path):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
     other = b"2" * 16
-    index.apply(IndexBatch([row(3)], [ContainerRow(258, b"D" * 16, 8192, 4096, True)], POSITION))
-    index.apply(IndexBatch([row(4, keyring=other)]))
+    index.apply(
+        IndexBatch(records=[row(3)], containers=[ContainerRow(258, b"D" * 16, 8192, 4096, 7, True)], position=POSITION)
+    )
+    index.apply(IndexBatch(records=[row(4, keyring=other)]))
     index.close()
     assert raw(path, b"keyrings") == {KEYRING: closed(KEYRING, b"\0\0\0\1"), other: closed(other, b"\0\0\0\2")}
     assert raw(path, b"keys") == {KEY: closed(KEY, b"\0\0\0\1")}
@@ -51,7 +53,7 @@ def test_the_tables_byte_by_byte(tmp_path):
     body = struct.pack("<QIIBBHI", 1, 4099, 103, 1, 0, 0, 1) + b"\3" * 16
     assert raw(path, b"records")[key] == body + short_hash(key + body)
     number = b"\0\0\0\0\0\0\1\2"
-    assert raw(path, b"containers") == {number: closed(number, b"D" * 16 + struct.pack("<QQB", 8192, 4096, 1))}
+    assert raw(path, b"containers") == {number: closed(number, b"D" * 16 + struct.pack("<QQQB", 8192, 4096, 7, 1))}
     assert raw(path, b"meta") == {
         b"format": b"\1\0\0\0",
         b"vault": VAULT,
@@ -61,7 +63,7 @@ def test_the_tables_byte_by_byte(tmp_path):
 
 def test_lookup_keeps_the_order_asked(tmp_path):
     index = Index.open(tmp_path / "index", VAULT)
-    index.apply(IndexBatch([row(seed) for seed in range(100)]))
+    index.apply(IndexBatch(records=[row(seed) for seed in range(100)]))
     wanted = [make_id(seed) for seed in (50, 200, 3, 50)]
     assert index.lookup(KEYRING, wanted) == [location(50), None, location(3), location(50)]
     assert index.lookup(b"x" * 16, wanted) == [None] * 4
@@ -74,7 +76,7 @@ def test_lookup_keeps_the_order_asked(tmp_path):
 def test_every_flipped_byte_of_a_row_is_noticed(tmp_path, at):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
-    index.apply(IndexBatch([row(1)]))
+    index.apply(IndexBatch(records=[row(1)]))
     index.close()
     ((key, value),) = raw(path, b"records").items()
     overwrite(path, b"records", key, value[:at] + bytes([value[at] ^ 4]) + value[at + 1 :])
@@ -89,14 +91,16 @@ def test_every_flipped_byte_of_a_row_is_noticed(tmp_path, at):
 def test_a_flipped_bit_in_a_small_table_is_refused(tmp_path, table):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
-    index.apply(IndexBatch([row(1)], [ContainerRow(1, b"D" * 16, 8192, 8192, False)], POSITION))
+    index.apply(
+        IndexBatch(records=[row(1)], containers=[ContainerRow(1, b"D" * 16, 8192, 8192, 1, False)], position=POSITION)
+    )
     index.close()
     key, value = max(raw(path, table).items() if table != b"meta" else [(b"position", raw(path, table)[b"position"])])
     overwrite(path, table, key, bytes([value[0] ^ 1]) + value[1:])
     index = Index.open(path, VAULT)
     uses = {
         b"keyrings": lambda: index.present(KEYRING, [make_id(1)]),
-        b"keys": lambda: index.apply(IndexBatch([row(2)])),
+        b"keys": lambda: index.apply(IndexBatch(records=[row(2)])),
         b"containers": index.containers,
         b"meta": index.position,
     }
@@ -107,7 +111,7 @@ def test_a_flipped_bit_in_a_small_table_is_refused(tmp_path, table):
 def test_a_row_of_another_id_is_noticed(tmp_path):
     path = tmp_path / "index"
     index = Index.open(path, VAULT)
-    index.apply(IndexBatch([row(1), row(2)]))
+    index.apply(IndexBatch(records=[row(1), row(2)]))
     index.close()
     values = raw(path, b"records")
     overwrite(path, b"records", b"\0\0\0\1" + make_id(1), values[b"\0\0\0\1" + make_id(2)])
@@ -119,7 +123,9 @@ def test_the_map_grows_by_itself(tmp_path):
     index = Index.open(tmp_path / "index", VAULT, map_bytes=1 << 17)
     for first in range(0, 20_000, 5000):
         index.apply(
-            IndexBatch([row(seed) for seed in range(first, first + 5000)], position=Position(1, first, bytes(32)))
+            IndexBatch(
+                records=[row(seed) for seed in range(first, first + 5000)], position=Position(1, first, bytes(32))
+            )
         )
     assert index.record_count() == 20_000
     assert index.position() == (1, 15_000, bytes(32))
@@ -128,7 +134,7 @@ def test_the_map_grows_by_itself(tmp_path):
 
 def test_growing_waits_for_readers_and_readers_for_growing(tmp_path):
     index = Index.open(tmp_path / "index", VAULT, map_bytes=1 << 17)
-    index.apply(IndexBatch([row(0)]))
+    index.apply(IndexBatch(records=[row(0)]))
     stop = threading.Event()
     failures = []
 
@@ -142,7 +148,7 @@ def test_growing_waits_for_readers_and_readers_for_growing(tmp_path):
         thread.start()
     try:
         for first in range(1, 12_000, 3000):
-            index.apply(IndexBatch([row(seed) for seed in range(first, first + 3000)]))
+            index.apply(IndexBatch(records=[row(seed) for seed in range(first, first + 3000)]))
     finally:
         stop.set()
         for thread in threads:
@@ -152,10 +158,10 @@ def test_growing_waits_for_readers_and_readers_for_growing(tmp_path):
 
 def test_first_wins_only_where_it_is_asked_for(tmp_path):
     index = Index.open(tmp_path / "index", VAULT)
-    index.apply(IndexBatch([row(1)]))
-    index.apply(IndexBatch([row(1, container=2)], first_wins=True))
+    index.apply(IndexBatch(records=[row(1)]))
+    index.apply(IndexBatch(records=[row(1, container=2)], first_wins=True))
     assert index.lookup(KEYRING, [make_id(1)]) == [location(1)]
-    index.apply(IndexBatch([row(1, container=2)]))
+    index.apply(IndexBatch(records=[row(1, container=2)]))
     assert index.lookup(KEYRING, [make_id(1)]) == [location(1, container=2)]
 
 

@@ -10,6 +10,7 @@ from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError, StoreError
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import EntryKind, JournalEntry, Position, encode_payload
+from vaultd.store.journal_recovery import Applied
 
 START = Position(1, 0, bytes(32))
 
@@ -36,7 +37,7 @@ def texts(journal, number=1):
 
 
 def reopen(how, applied=START):
-    return Journal.open(SystemDoor(), how, applied)
+    return Journal.open(SystemDoor(), how, Applied(applied))
 
 
 def first_segment(how, copy=0):
@@ -159,7 +160,7 @@ def test_a_copy_that_cannot_be_synced_at_opening_is_made_anew(tmp_path):
     how = settings(tmp_path)
     position = write(Journal.create(SystemDoor(), how), "one")
     before = first_segment(how).stat().st_ino
-    journal = Journal.open(NoSync(), how, position)
+    journal = Journal.open(NoSync(), how, Applied(position))
     assert texts(journal) == ["one"]
     assert [(finding.place, "could not be synced" in finding.sentence) for finding in journal.findings] == [
         (str(first_segment(how)), True)
@@ -233,11 +234,11 @@ def test_an_empty_directory_is_refused(tmp_path):
 
 def test_an_unknown_kind_is_refused(tmp_path):
     how = settings(tmp_path)
-    data = expected_segment(1, bytes(32), [(9, msgpack.packb({"changes": [], "details": {}}))])
+    data = expected_segment(1, bytes(32), [(10, msgpack.packb({"changes": [], "details": {}}))])
     for copy in (0, 1):
         first_segment(how, copy).write_bytes(data)
     (raw,) = reopen(how).read_from(1)
-    with pytest.raises(FormatError, match="kind 9"):
+    with pytest.raises(FormatError, match="kind 10"):
         raw.decode()
 
 

@@ -4,7 +4,9 @@ import errno
 
 import pytest
 
-from tests.vaultd.store.fakes import create, make_record, make_settings, read, records, reopen
+from tests.vaultd.store.fakes import NOW_NS, VAULT, create, make_record, make_settings, read, records, reopen
+from vaultd.store.check import check_store
+from vaultd.store.checkpoint import CheckpointHeader, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.disks import open_disks
 from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
@@ -20,6 +22,60 @@ class BadSector(SystemDoor):
         if self.part in str(handle.path):
             raise OSError(errno.EIO, "told to fail")
         return super().read(handle, offset, length)
+
+
+class DeadFile(BadSector):
+    """Nothing of the file can be had, not even its size, nor the names in a directory."""
+
+    def open_read(self, path):
+        self._refuse(path)
+        return super().open_read(path)
+
+    def size(self, path):
+        self._refuse(path)
+        return super().size(path)
+
+    def listdir(self, path):
+        self._refuse(path)
+        return super().listdir(path)
+
+    def _refuse(self, path):
+        if self.part in str(path):
+            raise OSError(errno.EIO, "told to fail", str(path))
+
+
+@pytest.mark.parametrize("door", [BadSector, DeadFile])
+@pytest.mark.parametrize("read_data", [True, False])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "disk0/journal/",
+        "disk1/journal/",
+        "disk0/journal",
+        "disk1/checkpoints/",
+        "disk0/checkpoints",
+        "disk0/containers/0000/000000000001",
+        "disk0/containers/0000/000000000002",
+        "disk0/containers/0000",
+        "disk0/erase-keys/",
+        "disk1/erase-keys",
+        "disk1/disk.id",
+    ],
+)
+def test_the_check_names_what_the_disk_refuses_and_goes_on(tmp_path, part, read_data, door):
+    settings = make_settings(tmp_path, disks=2)
+    store = create(settings)
+    store.append(0, records(1, 2, 3, 4, size=20_000))
+    position = store.commit()
+    header = CheckpointHeader(VAULT, position, NOW_NS)
+    write_checkpoint(SystemDoor(), store.disks.copy_directories("checkpoints"), header, [])
+    EraseKeys(SystemDoor(), store.disks.copy_directories("erase-keys")).create(JOB)
+    store.close()
+    report = check_store(settings, door(part), read_data=read_data)
+    assert any(part.removesuffix("/disk.id") in finding.place for finding in report.findings)
+    assert report.counts.index_rows == 4
+    whole = check_store(settings, SystemDoor(), read_data=read_data)
+    assert whole.findings == []
 
 
 @pytest.mark.parametrize("disk", [0, 1])

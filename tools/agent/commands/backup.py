@@ -16,7 +16,7 @@ from tools.client.output import Output
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
 from tools.client.session import VaultSession
-from tools.client.units import count_text, duration_text, size_text
+from tools.client.units import count_text, elapsed_text, files_text, size_text
 
 
 @click.command("backup", cls=Command)
@@ -42,7 +42,7 @@ def command(ctx: click.Context, job: str) -> int:
     with lock_state(state):
         try:
             ask_vault(state, identity, talk)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             # How the connection ends does not matter to a safeset that was countersigned.
             if not finished:
                 raise
@@ -79,6 +79,6 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
     })  # fmt: skip
     if not output.json:
         click.echo(
-            f"Safeset {done.safeset}: {count_text(scanned.files)} files, {size_text(scanned.protected_bytes)},"
-            f" {size_text(sent.record_bytes)} uploaded in {duration_text(seconds)}."
+            f"Safeset {done.safeset}: {files_text(scanned.files)}, {size_text(scanned.protected_bytes)},"
+            f" {size_text(sent.record_bytes)} uploaded in {elapsed_text(seconds)}."
         )

@@ -1,6 +1,9 @@
 """What every command of the agent begins with: its output, its state directory, its identity, secrets for a restore."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +16,8 @@ from tools.client.recovery_code import RecoveryCodeError, parse_recovery_code
 
 _CODE_FILE_BYTES_MAX = 4096
 
+Callback = Callable[..., Any]
+
 
 def output_of(ctx: click.Context) -> Output:
     output: Output = ctx.find_root().obj
@@ -20,7 +25,9 @@ def output_of(ctx: click.Context) -> Output:
 
 
 def state_path(ctx: click.Context) -> Path:
-    path: Path = ctx.find_root().params["state"]
+    path: Path | None = ctx.find_root().params["state"]
+    if path is None:
+        raise Failure("usage", "no state directory was given", "vault-agent --state DIR …, or set $VAULT_AGENT_STATE")
     return path
 
 
@@ -37,16 +44,40 @@ def sequence_of(text: str) -> int:
     return int(text)
 
 
+def safeset_options(command: Callback) -> Callback:
+    """Which safeset, and the secret that opens it: the same for every command that looks into one."""
+    for option in reversed((
+        click.option("--safeset", default="latest", show_default=True, metavar="N", help="A number, or latest."),
+        click.option("--password-file", metavar="FILE", help="File with the job password; - is standard input."),
+        click.option("--password-command", metavar="COMMAND", help="A program that prints the job password."),
+        click.option(
+            "--recovery-code-file", metavar="FILE", help="File with the recovery code instead; - is standard input."
+        ),
+        click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str) -> Secret:
     if recovery_code_file is None:
         return read_password(source, f"job {job}")
     if source.file is not None or source.command is not None:
         raise Failure("usage", "a password and a recovery code exclude each other", "give one of them")
     try:
-        text = Path(recovery_code_file).read_bytes()[:_CODE_FILE_BYTES_MAX].decode("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure("usage", f"{recovery_code_file} cannot be read as a recovery code: {error}", "") from None
-    try:
-        return parse_recovery_code(text)
+        return parse_recovery_code(_code_text(recovery_code_file))
     except RecoveryCodeError as error:
         raise Failure("wrong_password", str(error), "compare with what was shown when the job was created") from None
+
+
+def _code_text(file: str) -> str:
+    name = "standard input" if file == "-" else file
+    try:
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as handle:
+            text = handle.read(_CODE_FILE_BYTES_MAX).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise Failure("usage", f"{name} cannot be read as a recovery code: {why}", "") from None
+    if not text:
+        raise Failure("usage", f"there is no recovery code in {name}", "it has 8 groups of 5 characters")
+    return text

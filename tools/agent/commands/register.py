@@ -25,7 +25,8 @@ from tools.client.session import Endpoint, connect, fetch_authority
 def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str | None) -> None:
     """Makes this computer known to the vault at URL and keeps its identity in the state directory.
 
-    Shows the fingerprint of the agent's key: whoever creates a job for this computer compares it.
+    Shows the fingerprint of the agent's key: whoever creates a job for this computer compares it. The code must come
+    from that person: this agent takes no job that another key than the one in the code signed.
     """
     invite = parse_invite_code(code)
     computer = name or socket.gethostname()
@@ -38,9 +39,13 @@ def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str 
         answer, authority_pem = run_loop(lambda: _register(url, invite, computer, key, ca_pem))
         state.save_keys(key.tls_private_pem, key.sealing_private)
         agent_key = fingerprint_text(key.fingerprint)
-        state.save_identity(_identity(url, answer, authority_pem, agent_key))
-    document = {"computer": answer.name, "agent_key": agent_key}
-    output_of(ctx).show(document, lambda: f"Registered as {answer.name}.\nAgent key: {agent_key}")
+        creator = fingerprint_text(invite.creator_fingerprint)
+        state.save_identity(_identity(url, answer, authority_pem, agent_key, creator))
+    document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
+    output_of(ctx).show(
+        document,
+        lambda: f"Registered as {answer.name}.\nAgent key: {agent_key}\nTakes jobs signed by: {creator}",
+    )
 
 
 async def _register(
@@ -53,7 +58,7 @@ async def _register(
     return answer, authority_pem
 
 
-def _identity(url: str, answer: RegisterAnswer, authority_pem: str, agent_key: str) -> Identity:
+def _identity(url: str, answer: RegisterAnswer, authority_pem: str, agent_key: str, creator: str) -> Identity:
     """The authority is the one that the connection was checked against, not the one that the answer names."""
     return Identity(
         url=url,
@@ -66,6 +71,7 @@ def _identity(url: str, answer: RegisterAnswer, authority_pem: str, agent_key: s
         authority_pem=authority_pem,
         certificate_pem=answer.certificate_pem,
         agent_key=agent_key,
+        creator=creator,
     )
 
 

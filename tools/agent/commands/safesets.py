@@ -12,10 +12,10 @@ from tools.client.session import VaultSession
 
 @click.command("safesets", cls=Command)
 @click.argument("job")
-@click.option("--computer", metavar="NAME", help="Another computer of the account whose job it is.")
+@click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's.")
 @click.pass_context
 def command(ctx: click.Context, job: str, computer: str | None) -> None:
-    """Lists the safesets of JOB."""
+    """Lists the safesets (restore points) of JOB, oldest first."""
     state = state_of(ctx)
     identity = state.load_identity()
     request = SafesetListRequest(computer or identity.computer, job)

@@ -5,6 +5,7 @@ import click
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault
+from tools.agent.job_trust import check_signature
 from tools.agent.state import Identity
 from tools.client.failure import EXIT_OK, Failure, describe
 from tools.client.program import Command
@@ -47,33 +48,46 @@ def _document(identity: Identity, jobs: list[AgentJob] | None) -> dict[str, obje
         "computer": identity.computer,
         "kind": identity.kind,
         "agent_key": identity.agent_key,
+        "creator": identity.creator,
         "url": identity.url,
         "vault_id": identity.vault_id,
         "account_id": identity.account_id,
-        "jobs": None if jobs is None else [_job_document(job) for job in jobs],
+        "jobs": None if jobs is None else [_job_document(identity, job) for job in jobs],
     }
 
 
-def _job_document(job: AgentJob) -> dict[str, object]:
+def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
     return {
         "job": job.name,
         "keyring_ready": job.keyring_id is not None,
         "safeset": job.head_sequence,
         "run_requested": job.run_requested,
+        "signed": _is_signed(identity, job),
     }
 
 
 def _text(identity: Identity, jobs: list[AgentJob] | None) -> str:
     fields = fields_text([
-        ("Computer", identity.computer), ("Agent key", identity.agent_key), ("Vault", identity.url),
+        ("Computer", identity.computer), ("Agent key", identity.agent_key), ("Takes jobs of", identity.creator),
+        ("Vault", identity.url),
     ])  # fmt: skip
     if jobs is None:
         return fields
-    rows = [(job.name, str(job.head_sequence), _state(job)) for job in jobs]
+    rows = [(job.name, str(job.head_sequence), _state(identity, job)) for job in jobs]
     return fields + "\n\n" + table_text(_COLUMNS, rows, "This computer has no job yet.")
 
 
-def _state(job: AgentJob) -> str:
+def _state(identity: Identity, job: AgentJob) -> str:
+    if not _is_signed(identity, job):
+        return "will not run: not as this agent's creator signed it"
     if job.run_requested:
         return "a run is asked for"
     return "ready" if job.keyring_id is not None else "waits for its first backup"
+
+
+def _is_signed(identity: Identity, job: AgentJob) -> bool:
+    try:
+        check_signature(identity, job)
+    except Failure:
+        return False
+    return True

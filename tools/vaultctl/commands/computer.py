@@ -1,17 +1,22 @@
 """`vaultctl computer`: the computers of an account."""
 
 from functools import partial
+from pathlib import Path
 
 import click
 
 from protocol.messages.fields import ComputerKind
 from tools.client import calls
+from tools.client.agent_key import fingerprint_text
+from tools.client.context import Context
 from tools.client.documents import document_of
+from tools.client.failure import Failure
+from tools.client.invite_code import InviteCode, authority_fingerprint, format_invite_code
 from tools.client.program import Group
+from tools.client.signing_file import ensure_creator_key, load_creator_key, signing_file
 from tools.client.tables import fields_text
-from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
-from tools.vaultctl.identity import ask_vault, output_of
+from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.listing import computers_text, jobs_text
 
 
@@ -24,14 +29,36 @@ def command() -> None:
 @click.option("--kind", type=click.Choice(["pc", "server"]), default="pc", show_default=True, help="What it is.")
 @click.pass_context
 def invite(ctx: click.Context, kind: ComputerKind) -> None:
-    """Makes the code with which one computer registers."""
+    """Makes the code with which one computer registers.
+
+    The computer will take only jobs that this context's signing key signed. The first code makes that key, in a file of
+    its own beside the context: keep a copy of it, and take none from anybody else.
+    """
+    path, context = context_file(ctx), context_of(ctx)
+    _refuse_planted_pins(path, context)
     answer = ask_vault(ctx, partial(calls.invite_computer, kind=kind))
+    creator = ensure_creator_key(path)
+    authority = authority_fingerprint(context.ca)
+    code = format_invite_code(InviteCode(answer.secret, authority, creator.fingerprint))
+    creator_text = fingerprint_text(creator.fingerprint)
     output = output_of(ctx)
-    output.show({"code": answer.code, "expires": time_json(answer.expires_ns)}, lambda: escape_text(answer.code))
+    output.show({"code": code, "expires": time_json(answer.expires_ns), "creator": creator_text}, lambda: code)
     output.note(
         f"It registers one computer until {time_text(answer.expires_ns)} UTC:",
-        f"  vault-agent --state DIR register URL --code {answer.code}",
+        f"  vault-agent --state DIR register URL --code {code}",
+        f"The computer will take jobs of this context only, by its key {creator_text}",
     )
+
+
+def _refuse_planted_pins(path: Path, context: Context) -> None:
+    """Before the first code no agent is known: a pin would be of whoever wrote the context, and get the passwords."""
+    if context.agent_keys and load_creator_key(path) is None:
+        raise Failure(
+            "conflict",
+            f"{path} has agent keys of {', '.join(context.agent_keys)}, but no {signing_file(path).name} beside it",
+            "if you have a copy of that file, bring it back; else remove `agent_keys` from the context, for the agents"
+            " must be registered anew",
+        )
 
 
 @command.command("list")

@@ -12,13 +12,16 @@ from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.messages.job import JobCreateAnswer, JobCreateRequest, JobDefinition
 from tools.client import calls
 from tools.client.context import Context
+from tools.client.creator_key import CreatorKey
 from tools.client.failure import Failure, describe, first_cause
-from tools.client.job_secret import JobSecret, SecretAddress, seal_job_secret
+from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
+from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
 from tools.client.program import Command
 from tools.client.recovery_code import format_recovery_code, generate_recovery_code
 from tools.client.session import VaultSession
+from tools.client.signing_file import load_creator_key, signing_file
 from tools.client.tables import frame_text
 from tools.client.terminal_text import escape_text
 from tools.vaultctl.agent_trust import AgentKeys, Trust, check_trust, trusted_fingerprint
@@ -42,13 +45,13 @@ _REFUSALS = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class _Agent:
-    """The agent that a job is for, its key confirmed."""
+    """The agent that a job is for, its key confirmed, and the key that it knows its creator by."""
 
     computer: str
     account_id: bytes
     computer_id: bytes
-    sealing_key: bytes
-    fingerprint: bytes
+    recipient: Recipient
+    creator: CreatorKey
 
 
 @dataclass(slots=True)
@@ -117,11 +120,12 @@ def _definition(options: dict[str, Any]) -> JobDefinition:
 
 def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
     path, context = context_file(ctx), context_of(ctx)
-    account_id = _account_id(path, context)
+    account_id, creator = _account_id(path, context), _creator_key(path)
     answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
     keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
     fingerprint = trusted_fingerprint(keys, trust, path, context)
-    return _Agent(computer, account_id, answer.computer.computer_id, answer.sealing_key, fingerprint)
+    recipient = Recipient(answer.sealing_key, fingerprint)
+    return _Agent(computer, account_id, answer.computer.computer_id, recipient, creator)
 
 
 def _account_id(path: Path, context: Context) -> bytes:
@@ -134,11 +138,28 @@ def _account_id(path: Path, context: Context) -> bytes:
     return bytes.fromhex(context.account_id)
 
 
+def _creator_key(context_file: Path) -> CreatorKey:
+    """Not made here: an agent takes the jobs of the key in its invite code, and no code has one made now."""
+    creator = load_creator_key(context_file)
+    if creator is None:
+        raise Failure(
+            "not_allowed",
+            f"there is no {signing_file(context_file)}: no computer was invited with this context, so no agent takes"
+            " its jobs",
+            "use the context that invited the computer, with its signing key beside it; or `vaultctl computer invite`"
+            " and register the agent anew",
+        )
+    return creator
+
+
 def _request(agent: _Agent, job: str, definition: JobDefinition, secret: JobSecret) -> JobCreateRequest:
     job_id = os.urandom(_ID_BYTES)
-    address = SecretAddress(agent.account_id, agent.computer_id, job_id)
-    sealed = seal_job_secret(secret, address, agent.sealing_key, agent.fingerprint)
-    return JobCreateRequest(job_id, agent.computer, job, definition, sealed)
+    address, creator = JobAddress(agent.account_id, agent.computer_id, job_id), agent.creator
+    sealed = seal_job_secret(secret, address, agent.recipient, creator)
+    signature = sign_definition(RevisedJob(address, FIRST_REVISION, job, definition), creator)
+    return JobCreateRequest(
+        job_id, agent.computer, job, definition, FIRST_REVISION, creator.public_key, signature, sealed
+    )
 
 
 def _send(ctx: click.Context, request: JobCreateRequest, sending: _Sending) -> None:

@@ -7,14 +7,13 @@ import trio
 from protocol import messages as m
 from protocol.codec import decode
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.limits import FETCH_IDS_MAX
+from protocol.limits import FETCH_IDS_MAX, ID_BYTES
 from protocol.transport import Exchange
 from vaultd import metrics, offload
 from vaultd.operations import restore
 from vaultd.server.service import Service
 from vaultd.server.session import Session
 
-ID_BYTES = 32
 BATCH_BYTES = 8 * 1024 * 1024
 
 

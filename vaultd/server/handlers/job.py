@@ -17,6 +17,9 @@ async def create(request: Request) -> m.JobCreateAnswer:
         computer=message.computer,
         name=message.name,
         definition=msgspec.convert(message.definition, JobDefinition, from_attributes=True),
+        revision=message.revision,
+        creator_key=message.creator_key,
+        signature=message.signature,
         secret=message.secret,
     )
     job = await offload.write(jobs.create, request.vault, request.identity, new)

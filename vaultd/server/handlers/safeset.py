@@ -1,13 +1,13 @@
-"""Safesets: commit, find again, list."""
+"""Safesets: commit, find again, the chain of roots, list."""
 
 from protocol import messages as m
+from protocol.limits import ROOT_BYTES, ROOTS_MAX
 from vaultd import metrics, offload
 from vaultd.errors import BadRequest
 from vaultd.operations import safesets
+from vaultd.operations.safeset_roots import roots_after
 from vaultd.server import answers
-from vaultd.server.request import Request
-
-ROOT_BYTES = 360
+from vaultd.server.request import Reply, Request
 
 
 async def commit(request: Request) -> m.SafesetCommitAnswer:
@@ -30,6 +30,12 @@ async def find(request: Request) -> m.SafesetFindAnswer:
     message: m.SafesetFindRequest = request.message
     found = await offload.read(safesets.find, request.vault, request.identity, message.job_id, message.root_hash)
     return answers.answer(found, m.SafesetFindAnswer)
+
+
+async def roots(request: Request) -> Reply:
+    message: m.SafesetRootsRequest = request.message
+    found = await offload.read(roots_after, request.vault, request.identity, message.job_id, message.after, ROOTS_MAX)
+    return Reply(m.SafesetRootsAnswer(), found)
 
 
 async def list_all(request: Request) -> m.SafesetListAnswer:

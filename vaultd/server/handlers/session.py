@@ -27,6 +27,12 @@ async def hello(service: Service, session: Session, exchange: Exchange, message:
             "Upgrade the older of the two programs.",
         )
     identity = await _identify(service, exchange, message.token)
+    if identity is not None and service.count_sessions(signed_in=True) >= service.vault.config.connections_max:
+        raise RemoteProtocolError(
+            ErrorCode.unavailable,
+            "The vault has as many connections as it takes.",
+            "Try again later; the operator may raise connections_max.",
+        )
     session.greet(identity)
     if identity is not None:
         exchange.connection.signed_in(identity.account_id)
@@ -53,8 +59,11 @@ async def register(request: Request) -> m.RegisterAnswer:
         certificate_request=message.certificate_request,
         sealing_key=message.sealing_key,
     )
-    await offload.read(computers.check_code, request.vault, asked.secret)
-    registered = await offload.write(computers.register, request.vault, asked)
+    address = request.session.address
+    request.service.guesses.begin(address)
+    checked = await offload.compute(computers.check_request, request.vault, asked)
+    request.service.guesses.was_right(address)
+    registered = await offload.write(computers.register, request.vault, checked)
     return answers.answer(registered, m.RegisterAnswer)
 
 
@@ -62,14 +71,23 @@ async def _identify(service: Service, exchange: Exchange, token: bytes | None) -
     """A token is a person, a certificate an agent, neither nobody. Who shows something that nobody holds is refused."""
     certificate = exchange.peer.certificate
     if token is not None:
-        identity = await offload.read(sign_in.sign_in_token, service.vault, token)
+        identity = await find_person(service, exchange.peer.address, token)
         refusal = NotSignedIn("this token is not known", "use the context that the vault or its operator made")
     elif certificate is not None:
-        identity = await offload.read(sign_in.sign_in_certificate, service.vault, certificate)
+        identity = await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
         refusal = NotSignedIn("this agent's key is not known", "register the computer with a new code")
     else:
         return None
     if identity is None:
         metrics.SIGN_IN_FAILURES.inc()
         raise refusal
+    return identity
+
+
+async def find_person(service: Service, address: str, token: bytes) -> Identity | None:
+    """Who holds this token; Throttled for an address that guesses."""
+    service.guesses.begin(address)
+    identity = await offload.sign_in(sign_in.sign_in_token, service.vault, token)
+    if identity is not None:
+        service.guesses.was_right(address)
     return identity

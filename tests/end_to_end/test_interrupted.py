@@ -1,0 +1,118 @@
+"""SIGINT and SIGTERM in the middle of work: one sentence, exit 130, the run is over and no half file is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT, Site, environment
+from tests.support.trees import write_tree
+
+SOON_SECONDS = 30
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture
+def busy(site: Site) -> Site:
+    site.create_account("acme")
+    site.register("acme", "pc")
+    return site
+
+
+def create_long(site: Site) -> None:
+    """A job whose backup takes minutes and no disk."""
+    (site.directory / "long").mkdir()
+    with (site.directory / "long" / "zeros").open("wb") as zeros:
+        zeros.truncate(100_000_000_000)
+    site.create_job("acme", "pc", "long", site.directory / "long")
+
+
+def start(site: Site, *words: object) -> subprocess.Popen[str]:
+    """The agent, in the middle of its work: it has told how far it is."""
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), *map(str, words), "--json"],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert agent.stdout is not None
+    assert '"type": "status"' in agent.stdout.readline()
+    return agent
+
+
+def end(agent: subprocess.Popen[str], number: signal.Signals) -> None:
+    begin = time.monotonic()
+    agent.send_signal(number)
+    _, error = agent.communicate(timeout=SOON_SECONDS)
+    assert (agent.returncode, error) == (130, "error: interrupted\n"), time.monotonic() - begin
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupted_backup_ends_its_run(busy: Site, number: signal.Signals) -> None:
+    create_long(busy)
+    end(start(busy, "backup", "long"), number)
+    shown = busy.run_administrator("acme", "job", "show", "pc", "long").last
+    assert [run["outcome"] for run in shown["runs"]] == ["aborted"]
+
+
+def test_an_interrupted_backup_does_not_wait_for_a_vault_that_hangs(busy: Site) -> None:
+    create_long(busy)
+    agent = start(busy, "backup", "long")
+    assert busy.daemon is not None
+    busy.daemon.send_signal(signal.SIGSTOP)
+    try:
+        end(agent, signal.SIGTERM)
+    finally:
+        busy.daemon.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupted_restore_leaves_no_half_file(busy: Site, tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short" / "random").write_bytes(os.urandom(128 << 20))
+    busy.create_job("acme", "pc", "short", tmp_path / "short")
+    busy.backup("pc", "short")
+    target = tmp_path / "back"
+    agent = start(busy, "restore", "short", "--target", target, "--password-file", busy.password("short"))
+    end(agent, number)
+    assert [path for path in target.rglob("*") if path.is_file()] == []
+
+
+def test_an_agent_that_still_connects_is_interrupted_at_once(busy: Site) -> None:
+    """The vault is gone; in its place somebody accepts and says nothing."""
+    create_long(busy)
+    busy.stop()
+    host, port = urlsplit(busy.url).netloc.rsplit(":", 1)
+    with socket.create_server((host, int(port))) as listener:
+        agent = subprocess.Popen(
+            [sys.executable, "-m", "tools.agent", "--state", str(busy.state("pc")), "backup", "long"],
+            cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        connection, _ = listener.accept()
+        end(agent, signal.SIGTERM)
+        connection.close()
+
+
+def test_a_reader_that_has_enough_ends_a_listing_quietly(busy: Site, tmp_path: Path) -> None:
+    busy.create_job("acme", "pc", "short", write_tree(tmp_path / "short", small_files=2_000))
+    busy.backup("pc", "short")
+    listing = subprocess.Popen(
+        [
+            sys.executable, "-m", "tools.agent", "--state", str(busy.state("pc")), "ls", "short",
+            "--password-file", str(busy.password("short")),
+        ],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.readline()
+        listing.stdout.close()
+        assert listing.stderr.read() == ""
+    assert listing.returncode == 1

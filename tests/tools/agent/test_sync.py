@@ -1,0 +1,27 @@
+"""Waiting for the disks: an error of the kernel is never lost."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.agent.sync import sync_file_system
+
+
+def test_what_was_written_is_synced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        sync_file_system(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def test_an_error_of_the_kernel_is_told(tmp_path: Path) -> None:
+    """The error that needs no broken disk: syncfs refuses a descriptor that is not open."""
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    os.close(descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        sync_file_system(descriptor)
+    assert caught.value.errno == errno.EBADF

@@ -1,0 +1,59 @@
+"""Trees that are changed while they are walked: nothing is listed under a path where it is not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.agent import walk as walk_module
+from tools.agent.selection import make_selection
+from tools.agent.walk import Found, TreeWalk
+
+Missed = list[tuple[bytes, str]]
+
+
+def walked(root: Path, missed: Missed, at: Path, change: Callable[[], object]) -> Iterator[Found]:
+    """What the walk finds below root; the change is made as soon as it has found `at`."""
+    walk = TreeWalk(
+        make_selection([bytes(root)], [], False, None), root.parent, lambda path, code: missed.append((path, code))
+    )
+    for found in walk:
+        yield found
+        if found.path == bytes(at)[1:]:
+            change()
+
+
+@pytest.mark.parametrize("name", [".", "directory"])
+def test_a_directory_that_became_a_link_is_not_entered(tmp_path: Path, name: str) -> None:
+    root, outside, missed = tmp_path / "tree", tmp_path / "outside", Missed()
+    (root / "directory").mkdir(parents=True)
+    (outside / "directory").mkdir(parents=True)
+    (outside / "directory" / "secret").touch()
+    victim = root / name
+
+    def swap() -> None:
+        victim.rename(tmp_path / "away")
+        victim.symlink_to(outside / name)
+
+    paths = [found.path for found in walked(root, missed, victim, swap)]
+    assert paths[-1] == bytes(victim)[1:]
+    assert missed == [(bytes(victim)[1:], "unreadable")]
+
+
+def test_a_directory_that_moved_is_not_gone_on_with_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one directory is kept open, so the way up leads through the one that moved meanwhile."""
+    monkeypatch.setattr(walk_module, "OPEN_DIRECTORIES_MAX", 1)
+    root, outside, missed = tmp_path / "tree", tmp_path / "outside", Missed()
+    (root / "a" / "d" / "e").mkdir(parents=True)
+    outside.mkdir()
+    for directory in (root / "a", outside):
+        (directory / "z").write_text(str(directory))
+    elsewhere = (outside / "z").stat().st_ino
+    move = (root / "a" / "d").rename
+    inodes = {
+        found.path: found.status.st_ino
+        for found in walked(root, missed, root / "a" / "d" / "e", lambda: move(outside / "d"))
+    }
+    assert elsewhere not in inodes.values()
+    assert bytes(root / "a" / "z")[1:] not in inodes
+    assert (bytes(root / "a")[1:], "moved during the scan") in missed

@@ -1,0 +1,151 @@
+"""A record that is known to be damaged is missing, and one that is sent again takes its place, also in a new index."""
+
+import errno
+import shutil
+
+import pytest
+from blake3 import blake3
+
+from tests.vaultd.store.fakes import (
+    KEYRING,
+    create,
+    flip,
+    make_id,
+    make_record,
+    make_settings,
+    now_ns,
+    read,
+    records,
+    reopen,
+    stored,
+)
+from vaultd.store.check import check_store
+from vaultd.store.chunk_store import ChunkStore
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import RecordDamaged
+from vaultd.store.journal_format import EntryKind
+
+AGAIN = make_record(2, 300)  # another record of the same id, as after a second seal
+
+
+@pytest.fixture
+def settings(tmp_path):
+    made = make_settings(tmp_path)
+    store = create(made)
+    store.append(0, records(1, 2, 3))
+    store.commit()
+    store.close()
+    return made
+
+
+def damage(settings):
+    (path,) = (settings.disk_paths[0] / "containers/0000").iterdir()
+    flip(path, path.read_bytes().index(make_record(2)[:84]) + 120)
+    return path
+
+
+def state(store):
+    return store.missing(KEYRING, [make_id(seed) for seed in (1, 2, 3)])
+
+
+def note(settings, tmp_path):
+    """The store, with the damage met by a reader and noted. A copy of the index from before is kept."""
+    shutil.copytree(settings.index_path, tmp_path / "old")
+    store = reopen(settings)
+    damage(settings)
+    with pytest.raises(RecordDamaged):
+        read(store, 2)
+    assert store.has_damage
+    store.commit()
+    return store
+
+
+def test_a_record_that_a_read_finds_damaged_is_missing_after_the_next_commit(settings, tmp_path):
+    store = note(settings, tmp_path)
+    assert state(store) == [False, True, False]
+    with pytest.raises(RecordDamaged):
+        read(store, 2)
+    store.close()
+    assert state(ChunkStore.open(settings, SystemDoor(), now_ns)) == [False, True, False]
+
+
+def test_one_that_the_disk_refuses_to_read_is_missing_too(settings):
+    class BadSector(SystemDoor):
+        bad = False
+
+        def read(self, handle, offset, length):
+            if self.bad and handle.path.suffix == ".container":
+                raise OSError(errno.EIO, "told to fail")
+            return super().read(handle, offset, length)
+
+    door = BadSector()
+    store = reopen(settings, door)
+    door.bad = True
+    with pytest.raises(RecordDamaged):
+        read(store, 2)
+    store.commit()
+    assert state(store) == [False, True, False]
+
+
+@pytest.mark.parametrize("index", ["whole", "behind", "lost"])
+def test_one_that_is_sent_again_supersedes(settings, tmp_path, index):
+    store = note(settings, tmp_path)
+    assert store.append(0, [stored(AGAIN), *records(1, 3)]).records == 1
+    store.commit()
+    entry = [item for _, _, item in store.replay(0) if item.kind == EntryKind.supersede]
+    (location,) = store.locate(KEYRING, [make_id(2)])
+    assert [item.details for item in entry] == [
+        {"keyring": KEYRING, "id": make_id(2), "container": location.container, "offset": location.offset}
+    ]
+    store.close()
+    if index != "whole":
+        shutil.rmtree(settings.index_path)
+    if index == "behind":
+        shutil.copytree(tmp_path / "old", settings.index_path)
+    store = reopen(settings)
+    assert [read(store, seed) for seed in (1, 2, 3)] == [make_record(1), AGAIN, make_record(3)]
+    assert state(store) == [False, False, False]
+    assert store.append(0, records(2)).records == 0
+
+
+@pytest.mark.parametrize("is_later_damaged", [True, False])
+def test_a_new_index_prefers_the_later_record_and_falls_back(settings, tmp_path, is_later_damaged):
+    """Both records may be whole: the damage of the first was the disk's for a while."""
+    store = note(settings, tmp_path)
+    store.append(0, [stored(AGAIN)])
+    store.commit()
+    store.close()
+    path = damage(settings)  # the same bit again: whole
+    if is_later_damaged:
+        flip(path, path.read_bytes().index(AGAIN) + 200)
+    shutil.rmtree(settings.index_path)
+    store = reopen(settings)
+    assert read(store, 2) == (make_record(2) if is_later_damaged else AGAIN)
+
+
+def test_recovery_marks_what_it_finds_in_an_open_container(settings):
+    path = damage(settings)
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    (finding,) = store.recover(lambda key: True).findings
+    assert blake3(make_record(2)).hexdigest() in finding.sentence
+    assert finding.place == str(path)
+    assert state(store) == [False, True, False]
+    assert store.append(0, records(2)).records == 1
+
+
+def test_a_note_that_comes_late_does_not_hit_the_new_place(settings, tmp_path):
+    store = note(settings, tmp_path)
+    (old,) = store.locate(KEYRING, [make_id(2)])
+    store.append(0, [stored(AGAIN)])
+    store.commit()
+    with pytest.raises(RecordDamaged):
+        store.read(old._replace(is_damaged=False), make_id(2))
+    store.commit()
+    assert state(store) == [False, False, False]
+    assert read(store, 2) == AGAIN
+
+
+def test_the_check_names_what_waits_to_be_sent_again(settings, tmp_path):
+    note(settings, tmp_path).close()
+    found = check_store(settings, SystemDoor(), read_data=False).findings
+    assert any(make_id(2).hex() in finding.sentence and "sends it again" in finding.sentence for finding in found)

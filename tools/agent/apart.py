@@ -1,0 +1,47 @@
+"""Calls a function in a short-lived process of its own: what it handles never enters this one's memory.
+
+Python cannot wipe bytes, so secrets that must not stay are handled where the whole memory goes away. The call and its
+answer travel over pipes; the child belongs to no terminal, so Ctrl-C reaches only the caller, which waits for it.
+"""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, TypeVarTuple
+
+from tools.client.failure import Failure, describe
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+
+def call_apart(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """For a worker thread. The function is one of a module's; its errors come back as a Failure."""
+    done = subprocess.run(
+        [sys.executable, "-m", __name__], input=pickle.dumps((function, arguments)), stdout=subprocess.PIPE,
+        start_new_session=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise Failure("internal", f"a child process ended with exit code {done.returncode}", "please report this")
+    failed, answer = pickle.loads(done.stdout)
+    if failed is not None:
+        raise Failure(*failed)
+    result: Result = answer
+    return result
+
+
+def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[object, object]:
+    try:
+        return None, function(*arguments)
+    except Exception as error:
+        failure = describe(error)
+        return (failure.code, failure.message, failure.hint, failure.details), None
+
+
+def main() -> None:
+    sys.stdout.buffer.write(pickle.dumps(_answer(*pickle.load(sys.stdin.buffer))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Follows the safesets of a job, root by root, from the one that this agent knows to the vault's newest.
+
+The job's key signed every root, and every root names the one before: a vault can neither make one up nor leave one out.
+Without a known head (a new state, or one that a person gave up) the chain is followed from the first safeset.
+"""
+
+from dataclasses import dataclass
+
+from protocol.messages import SafesetRootsAnswer, SafesetRootsRequest
+from tools.agent.head import ToldHead, check_head, rolled_back
+from tools.agent.state import JobState, KnownHead
+from tools.client.keyring import Unattended, signing_public_key
+from tools.client.offload import compute
+from tools.client.record_format import IntegrityError
+from tools.client.root import ROOT_BYTES, open_root, root_hash
+from tools.client.session import VaultSession
+
+_BEFORE_THE_FIRST = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Of one job, of this computer, under the keyring of this state."""
+
+    session: VaultSession
+    state: JobState
+    keys: Unattended
+    job_id: bytes
+    computer_id: bytes
+
+    async def follow(self, known: KnownHead | None, told: ToldHead) -> KnownHead:
+        """The head that the vault tells, once every safeset up to it is seen; Failure when it is another history."""
+        head = known or KnownHead(timeline=told.timeline, sequence=0, root_hash=_BEFORE_THE_FIRST.hex())
+        check_head(head, told, self.state.head_path)
+        while head.sequence < told.head_sequence:
+            request = SafesetRootsRequest(self.job_id, head.sequence)
+            _, raw = await self.session.ask("safeset.roots", request, SafesetRootsAnswer)
+            roots = bytes(raw[: (told.head_sequence - head.sequence) * ROOT_BYTES])
+            head = await compute(self._after, head, roots)
+        check_head(head, told, self.state.head_path)
+        return head
+
+    def _after(self, head: KnownHead, roots: bytes) -> KnownHead:
+        """The last of the roots, each of which follows the one before. Worker threads."""
+        if not roots:
+            raise rolled_back(f"it has nothing after safeset {head.sequence}", self.state.head_path)
+        signing_key = signing_public_key(self.keys.signing_seed)
+        for start in range(0, len(roots), ROOT_BYTES):
+            try:
+                head = self._next(head, roots[start : start + ROOT_BYTES], signing_key)
+            except IntegrityError as error:
+                message = f"what it has after safeset {head.sequence} is not this agent's: {error}"
+                raise rolled_back(message, self.state.head_path) from None
+        return head
+
+    def _next(self, head: KnownHead, encoded: bytes, signing_key: bytes) -> KnownHead:
+        root = open_root(encoded, signing_key)
+        if (root.keyring_id, root.job_id, root.computer_id) != (self.keys.keyring_id, self.job_id, self.computer_id):
+            raise IntegrityError("it is of another keyring, job or computer")
+        if (root.timeline, root.sequence) != (head.timeline, head.sequence + 1):
+            raise IntegrityError(f"it is safeset {root.sequence} of timeline {root.timeline}")
+        if root.previous.hex() != head.root_hash:
+            raise IntegrityError("it follows another safeset")
+        return KnownHead(timeline=root.timeline, sequence=root.sequence, root_hash=root_hash(encoded).hex())

@@ -1,0 +1,66 @@
+"""What the journal says about containers: how long each is, whether it is sealed, and which records it holds, group by
+group.
+
+Invariant: a container's row knows the first entry that may name it, so the groups of one container are read without
+the journal before it. One container's cids are in memory at a time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from vaultd.store.container_format import BLOCK_BYTES
+from vaultd.store.index import ContainerRow, Index
+from vaultd.store.journal_format import EntryKind, RawEntry
+
+CID_BYTES = 32
+
+EntriesAfter = Callable[[int], Iterator[RawEntry]]
+
+
+class Group(Struct, frozen=True):
+    """What one group commit appended to one container: the bytes from `start` to `end`, and the cids in file order."""
+
+    start: int
+    end: int
+    cids: bytes
+
+    def names(self) -> list[bytes]:
+        return [self.cids[at : at + CID_BYTES] for at in range(0, len(self.cids), CID_BYTES)]
+
+
+def acknowledged_containers(index: Index, entries_after: EntriesAfter) -> dict[int, ContainerRow]:
+    """The index's table, brought up to the end of the journal. `indexed_length` stays what the index has."""
+    found = index.containers()
+    position = index.position()
+    for entry in entries_after(position.number if position else 0):
+        acknowledge_entry(found, entry)
+    return found
+
+
+def acknowledge_entry(found: dict[int, ContainerRow], entry: RawEntry) -> None:
+    """Takes what one journal entry says about containers; entries of other kinds are only checked."""
+    details = entry.decode().details
+    if entry.kind == EntryKind.group:
+        for number, disk_id, length, _ in details["containers"]:
+            row = found.get(number) or ContainerRow(number, disk_id, 0, 0, entry.position.number, False)
+            found[number] = msgspec.structs.replace(row, acknowledged_length=length)
+    elif entry.kind == EntryKind.container_sealed:
+        number, length = details["number"], details["length"]
+        row = found.get(number) or ContainerRow(number, details["disk"], 0, 0, entry.position.number, False)
+        found[number] = msgspec.structs.replace(row, acknowledged_length=length, is_sealed=True)
+
+
+def read_groups(entries: Iterable[RawEntry], number: int) -> list[Group]:
+    """All groups of one container, in order; `entries` begin no later than its first."""
+    groups: list[Group] = []
+    end = BLOCK_BYTES
+    for entry in entries:
+        if entry.kind != EntryKind.group:
+            continue
+        for held, _, length, cids in entry.decode().details["containers"]:
+            if held == number:
+                groups.append(Group(end, length, cids))
+                end = length
+    return groups

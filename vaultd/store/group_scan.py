@@ -1,0 +1,57 @@
+"""Holds one group of a container against the journal: which of its records are there, and which are not.
+
+A record counts only where the journal names its cid; nothing else vouches for bytes without a directory. So a bit that
+flipped anywhere in a record is a loss that is named, and what only looks like a record is not believed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from vaultd.store.acknowledged import Group
+from vaultd.store.container_reader import Gap, ScannedRecord, Stretch, scan
+from vaultd.store.disk_door import Door
+
+_LOSSES_MAX = 100  # of one group are named one by one
+
+
+class Loss(Struct, frozen=True):
+    """Something acknowledged that is not there; `record` is what lies there instead, where its header holds."""
+
+    sentence: str
+    record: ScannedRecord | None = None
+
+
+def scan_group(door: Door, path: Path, group: Group) -> Iterator[ScannedRecord | Loss]:
+    """The records that the journal names, as they lie, then every loss. A shorter file loses what it lacks."""
+    missing = dict.fromkeys(group.names())
+    gaps: list[tuple[Gap, ScannedRecord | None]] = []
+    stretch = Stretch(group.start, min(group.end, door.size(path)))
+    for item in scan(door, path, stretch, vouches=missing.__contains__):
+        if isinstance(item, Gap):
+            gaps.append((item, None))
+        elif item.cid in missing:
+            del missing[item.cid]
+            yield item
+        else:
+            sentence = f"record {item.header.id.hex()} has another cid"
+            gaps.append((Gap(item.offset, item.header.record_length, sentence), item))
+    yield from _losses(list(missing), gaps, group)
+
+
+def _losses(missing: list[bytes], gaps: list[tuple[Gap, ScannedRecord | None]], group: Group) -> Iterator[Loss]:
+    """Where there are as many gaps as losses they belong together, one by one."""
+    if len(missing) != len(gaps):
+        for gap, record in gaps[:_LOSSES_MAX]:
+            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
+        for name in missing[:_LOSSES_MAX]:
+            place = f"between offset {group.start} and {group.end}"
+            yield Loss(f"the record with cid {name.hex()}, which the journal names {place}, is damaged or gone")
+    else:
+        for name, (gap, record) in zip(missing[:_LOSSES_MAX], gaps, strict=False):
+            place = f"at offset {gap.offset}: {gap.sentence}"
+            yield Loss(f"the record with cid {name.hex()}, which the journal names, is damaged {place}", record)
+    more = max(len(missing), len(gaps)) - _LOSSES_MAX
+    if more > 0:
+        yield Loss(f"{more} more records between offset {group.start} and {group.end} are damaged or gone")

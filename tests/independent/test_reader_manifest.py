@@ -94,14 +94,14 @@ def continuing(*parts: tuple[list[int], object], kind: int = 1) -> manifest.Entr
 
 
 def test_manifest_joins_extras_that_go_on() -> None:
-    first = {1: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {"s": [1, b"k" * 32]}}}
-    second, third = {4: {b"user.b": b"2"}, 5: [10, 5, 20, 1]}, {7: {3: {"t": [2, b"k" * 32]}}}
+    first = {1: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {b"s": [1, b"k" * 32]}}}
+    second, third = {4: {b"user.b": b"2"}, 5: [10, 5, 20, 1]}, {7: {3: {b"t": [2, b"k" * 32]}}}
     entry = continuing(([], first), ([], second), ([0, 0, 3], third), ([0, 3, 4], None))
     assert entry.extras == {
         1: b"x", 4: {b"user.a": b"1", b"user.b": b"2"}, 5: [0, 10, 10, 5, 20, 1],
-        7: {2: 32, 3: {"s": [1, b"k" * 32], "t": [2, b"k" * 32]}},
+        7: {2: 32, 3: {b"s": [1, b"k" * 32], b"t": [2, b"k" * 32]}},
     }  # fmt: skip
-    assert list(entry.extras[7][3]) == ["s", "t"]
+    assert list(entry.extras[7][3]) == [b"s", b"t"]
     assert [extent.offset for extent in entry.extents] == [0, 3]
     assert continuing(([], {4: {b"a": b""}}), ([], {4: {b"b": b""}}), kind=2).extras[4] == {b"a": b"", b"b": b""}
 
@@ -111,7 +111,7 @@ def test_manifest_joins_extras_that_go_on() -> None:
     [
         [([], None), ([], None)],
         [([], {4: {b"a": b"1"}}), ([], {4: {b"a": b"1"}})],
-        [([], {7: {3: {"s": [1, b"k" * 32]}}}), ([], {7: {3: {"s": [1, b"k" * 32]}}})],
+        [([], {7: {3: {b"s": [1, b"k" * 32]}}}), ([], {7: {3: {b"s": [1, b"k" * 32]}}})],
         [([], {7: {3: {}}}), ([], {7: {2: 1}})],
         [([], {5: [10, 5]}), ([], {5: [12, 5]})],
         [([], None), ([], {1: b"x"})],
@@ -126,7 +126,7 @@ def test_manifest_refuses_entries_that_do_not_continue(parts: list[tuple[list[in
 
 
 def test_manifest_leaves_out_what_a_later_version_wrote() -> None:
-    later = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 3], {1: b"x", 8: 6, 9: [1], 7: {2: 32, 6: b"y"}})
+    later = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 3], {1: b"x", 8: 10, 9: [1], 7: {2: 32, 6: b"y"}})
     unknown = [b"b", 9, *made.file_entry(b"b", 0, None, [])[2:]]
     body = made.companion_body(0, [b"\1" * 32], [])
     block = msgpack.packb([1, 0, made.h(body), b"\1" * 32, [later, unknown]])
@@ -136,16 +136,51 @@ def test_manifest_leaves_out_what_a_later_version_wrote() -> None:
     assert entry.extras == {1: b"x", 7: {2: 32}, 8: 2}
     assert warnings == [
         "b'a' comes without its unknown extra 9", "b'a' comes without its unknown extra 7.6",
-        "b'a' comes without its unknown extra 8 bits 4",
+        "b'a' comes without its unknown extra 8 bits 8",
         "b'b' is left out, its kind 9 is unknown",
     ]  # fmt: skip
 
 
 def test_content_ends_before_the_alternate_streams() -> None:
     chunks = {b"\1" * 32: b"own and stream"}
-    row = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 14], {7: {3: {"s": [11, b"k" * 32]}}})
+    row = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 14], {7: {3: {b"s": [11, b"k" * 32]}}})
     (entry,) = one_leaf([row], [b"\1" * 32], [b"\1" * 32])
     assert manifest.content(entry, chunks.__getitem__) == b"own"
+
+
+def test_content_ends_before_large_attributes_and_streams_follow_them() -> None:
+    chunks = {b"\1" * 32: b"own", b"\2" * 32: b"large stream"}
+    extras = {4: {b"a": b"small", b"b": [5, b"k" * 32]}, 7: {3: {b"\xed\xa0\x80": [7, b"l" * 32]}}}
+    row = made.file_entry(b"a", 3, b"h" * 32, [0, 0, 3, 1, 0, 12], extras)
+    (entry,) = one_leaf([row], sorted(chunks), sorted(chunks))
+    assert manifest.content(entry, chunks.__getitem__) == b"own"
+    assert manifest.apart(entry, b"own" + b"large stream") == [(5, b"k" * 32), (7, b"l" * 32)]
+    with pytest.raises(Damage, match="fewer bytes"):
+        manifest.apart(entry, b"own")
+
+
+@pytest.mark.parametrize(
+    ("kind", "extras"),
+    [
+        (1, {2: b"a/b"}), (1, {2: bytes(15)}), (2, {2: bytes(16)}), (1, {8: 4}), (1, {4: {b"a": 1}}),
+        (1, {4: {b"a": [1]}}), (1, {4: {b"a": [-1, bytes(32)]}}), (1, {7: {3: {"s": [1, bytes(32)]}}}),
+    ],
+)  # fmt: skip
+def test_manifest_refuses_extras_that_do_not_fit(kind: int, extras: dict[int, object]) -> None:
+    row = made.file_entry(b"a", 0, None, [], extras)
+    row[1] = kind
+    with pytest.raises(Damage):
+        one_leaf([row], [], [])
+
+
+def test_names_are_one_file_when_link_set_hash_size_and_metadata_agree() -> None:
+    rows = [made.file_entry(path, 3, b"h" * 32, [0, 0, 3], {2: bytes(16)}) for path in (b"a", b"b", b"c", b"d", b"e")]
+    rows[2][9], rows[3][2] = b"H" * 32, 0o600
+    rows[4][11] = {2: b"\1" * 16}
+    first, *others = one_leaf(rows, [b"\1" * 32], [b"\1" * 32])
+    assert [manifest.is_same_file(first, other) for other in others] == [True, False, False, False]
+    (alone,) = one_leaf([made.file_entry(b"a", 0, None, [])], [], [])
+    assert not manifest.is_same_file(alone, alone)
 
 
 def test_holes_are_filled_with_zero_bytes() -> None:

@@ -267,7 +267,7 @@ def name_of_group(gid: int) -> str | None:
         return None
 
 
-def test_hard_links_share_their_first_name(real_store: Any, opened: Opened, newest: Root) -> None:
+def test_names_of_one_file_have_the_same_link_set(real_store: Any, opened: Opened, newest: Root) -> None:
     entries = entries_of_source(opened, newest, real_store.source)
     sets: dict[tuple[int, int], list[bytes]] = {}
     for name, path in source_paths(real_store.source).items():
@@ -275,9 +275,7 @@ def test_hard_links_share_their_first_name(real_store: Any, opened: Opened, newe
         if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
             sets.setdefault((found.st_dev, found.st_ino), []).append(name)
     for names in sets.values():
-        first, *others = sorted(names, key=manifest.sort_key)
-        for other in others:
-            assert entries[other].extras[manifest.HARD_LINK] == first
+        assert len({entries[name].extras.get(manifest.LINK_SET) for name in names}) == 1
 
 
 def test_every_file_is_restored_byte_for_byte(real_store: Any, opened: Opened, newest: Root) -> None:
@@ -296,8 +294,8 @@ def test_counters_of_the_root_count_the_entries(opened: Opened, newest: Root) ->
     files = sum(entry.kind == manifest.FILE for entry in entries)
     directories = sum(entry.kind == manifest.DIRECTORY for entry in entries)
     assert (newest.files, newest.directories, newest.others) == (files, directories, len(entries) - files - directories)
-    once = [e for e in entries if e.kind == manifest.FILE and e.extras.get(manifest.HARD_LINK, e.path) == e.path]
-    assert newest.protected_bytes == sum(entry.size for entry in once)
+    once = {e.extras.get(manifest.LINK_SET, e.path): e.size for e in entries if e.kind == manifest.FILE}
+    assert newest.protected_bytes == sum(once.values())
 
 
 def test_large_files_are_cut_where_the_page_says(real_store: Any, opened: Opened, newest: Root) -> None:

@@ -72,9 +72,9 @@ async def test_a_store_that_stands_still_under_32_uploads_bounds_what_is_held(si
                 nursery.start_soon(upload, client, totals)
             with trio.CancelScope() as one:
                 nursery.start_soon(upload, client, totals)
-                await trio.testing.wait_all_tasks_blocked(0.1)
-                assert len(standing.begun) == UPLOADS
-                assert standing.holds_bytes >= 2 * FRAME_BYTES
+                while len(standing.begun) < UPLOADS or standing.holds_bytes < 2 * FRAME_BYTES:
+                    await trio.testing.wait_all_tasks_blocked(0.05)
+                await trio.testing.wait_all_tasks_blocked(0.2)
                 assert standing.kept_bytes <= BUDGET_BYTES + UPLOADS * LEAST_BYTES
                 # Everything else answers, on the same connection too, and so does an upload that is given up.
                 assert await client.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
@@ -143,7 +143,11 @@ async def test_a_frame_that_is_sent_slowly_keeps_the_others_waiting_for_a_time_o
             for _ in range(2):
                 mock_clock.jump(limits.SILENCE_SECONDS)
                 await trio.testing.wait_all_tasks_blocked(0.05)
+            for _ in range(40):  # else the upload waits for ever
+                if not totals:
+                    await trio.testing.wait_all_tasks_blocked(0.05)
+            nursery.cancel_scope.cancel()
+        assert totals == [3 * FRAME_BYTES]
         frame = await channel.take_frame()
         assert decode(frame.header, m.ErrorMessage).code == "throttled"
         channel.close()
-    assert totals == [3 * FRAME_BYTES]

@@ -55,8 +55,9 @@ class Chain:
 
     def _next(self, head: KnownHead, encoded: bytes, signing_key: bytes) -> KnownHead:
         root = open_root(encoded, signing_key)
-        if (root.keyring_id, root.job_id, root.computer_id) != (self.keys.keyring_id, self.job_id, self.computer_id):
-            raise IntegrityError("it is of another keyring, job or computer")
+        mine = (self.keys.keyring_id, self.keys.generation, self.job_id, self.computer_id)
+        if (root.keyring_id, root.generation, root.job_id, root.computer_id) != mine:
+            raise IntegrityError("it is of another keyring, generation, job or computer")
         if (root.timeline, root.sequence) != (head.timeline, head.sequence + 1):
             raise IntegrityError(f"it is safeset {root.sequence} of timeline {root.timeline}")
         if root.previous.hex() != head.root_hash:

@@ -57,6 +57,8 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
                 f"the keyring of job {job.name!r} was made by another state directory than this one",
                 "use the state directory of that agent, or create the job anew",
             )
+        if not job_state.has_made_keyring:
+            job_state.mark_used(job.keyring_id)  # the answer to keyring.create was lost, and the message's id with it
         return unattended
     if job.secret is None:
         raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")

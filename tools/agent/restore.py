@@ -30,7 +30,7 @@ _WINDOWS_AHEAD = 16
 _RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
 _WARNINGS = {Decision.exists: "exists", Decision.in_the_way: "in the way"}
 _EXTRAS_NOT_RESTORED = {
-    Extra.HARD_LINK: "hard link restored as a file of its own",
+    Extra.LINK_SET: "hard link restored as a file of its own",
     Extra.ATTRIBUTES: "extended attributes not restored yet",
 }
 

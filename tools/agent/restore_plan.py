@@ -46,7 +46,7 @@ class Planner:
         return self._taken()
 
     def _own_extents(self, entry: Entry) -> Iterator[Extent]:
-        """Without the contents of alternate streams, which follow the entry's own."""
+        """Without large attributes and alternate streams, which follow the entry's own content."""
         for id, offset, length in entry.extents:
             if self._own_bytes_left is not None:
                 length = min(length, self._own_bytes_left)

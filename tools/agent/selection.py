@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from protocol.limits import DEFINITION_BYTES_MAX
 from tools.client.failure import Failure
 
 Matcher = Callable[[bytes, bool], bool]
@@ -49,11 +50,23 @@ def make_selection(
         status = os.stat(state_directory)
         kept_out = (status.st_dev, status.st_ino)
     include, patterns = tuple(include), tuple(exclude)
+    _check_size(include, patterns)
     roots = merge_includes(include)
     inner = frozenset(map(plain_path, include)).difference(roots)
     leading = frozenset(above for path in inner for above in parents(path) if _is_below_any(above, roots)) - inner
     _spec(patterns)
     return Selection(roots, inner, leading, patterns, one_file_system, kept_out)
+
+
+def _check_size(include: tuple[bytes, ...], patterns: tuple[str, ...]) -> None:
+    """Told before anything is read: the payload of the safeset would have no room for them."""
+    size_bytes = sum(map(len, include)) + sum(len(pattern.encode()) for pattern in patterns)
+    if size_bytes > DEFINITION_BYTES_MAX:
+        raise Failure(
+            "bad_request",
+            f"the job's includes and excludes have {size_bytes} bytes together, more than {DEFINITION_BYTES_MAX}",
+            "create the job anew: name directories instead of the files in them, or make two jobs",
+        )
 
 
 def merge_includes(include: Iterable[bytes]) -> tuple[bytes, ...]:

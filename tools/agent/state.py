@@ -22,6 +22,7 @@ STATE_VERSION = 1
 T = TypeVar("T", bound=msgspec.Struct)
 
 _FILE_BYTES_MAX = 1 << 20
+_UNFINISHED = ".new-"
 
 _Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -183,6 +184,11 @@ class StateDirectory:
             raise Failure("damaged", f"{self.path} has no file sealing.key", "register the agent anew")
         return data
 
+    def load_keys(self) -> tuple[bytes, bytes] | None:
+        """Both private keys; None unless both were saved."""
+        tls_private_pem, sealing_private = _read(self.key_path), _read(self.path / "sealing.key")
+        return None if tls_private_pem is None or sealing_private is None else (tls_private_pem, sealing_private)
+
     def save_keys(self, tls_private_pem: bytes, sealing_private: bytes) -> None:
         _replace(self.key_path, tls_private_pem)
         _replace(self.path / "sealing.key", sealing_private)
@@ -220,9 +226,17 @@ def lock_state(state: StateDirectory) -> Iterator[None]:
             raise Failure(
                 "conflict", f"another vault-agent works with {state.path}", "wait for it to end, or use another --state"
             ) from None
+        _remove_unfinished(state.path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _remove_unfinished(path: Path) -> None:
+    """What a killed process left of files that it was about to replace: there may be private keys in them."""
+    for pattern in (f"{_UNFINISHED}*", f"jobs/{_UNFINISHED}*", f"jobs/*/{_UNFINISHED}*"):
+        for file in path.glob(pattern):
+            file.unlink()
 
 
 def _read(path: Path) -> bytes | None:
@@ -249,7 +263,7 @@ def _json(value: msgspec.Struct) -> bytes:
 
 def _replace(path: Path, data: bytes) -> None:
     """Old or new content, never a part: temporary file, sync, rename, sync of the directory."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(data)

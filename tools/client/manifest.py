@@ -38,7 +38,7 @@ class Extra(IntEnum):
     """The numbers in an entry's map of extras."""
 
     LINK_TARGET = 1
-    HARD_LINK = 2
+    LINK_SET = 2
     DEVICE = 3
     ATTRIBUTES = 4
     HOLES = 5
@@ -53,13 +53,14 @@ class Windows(IntEnum):
     SECURITY_DESCRIPTOR = 1
     ATTRIBUTES = 2
     ALTERNATE_STREAMS = 3
-    NAME = 4
+    SHORT_NAME = 4
     REPARSE_DATA = 5
 
 
 FLAG_CHANGED_WHILE_READ = 1
 FLAG_PARTLY_UNREADABLE = 2
-FLAGS_KNOWN = FLAG_CHANGED_WHILE_READ | FLAG_PARTLY_UNREADABLE
+FLAG_BELOW_UNKNOWN = 4
+FLAGS_KNOWN = FLAG_CHANGED_WHILE_READ | FLAG_PARTLY_UNREADABLE | FLAG_BELOW_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,15 @@ def pack_extras(entry: Entry) -> bytes | None:
 
 
 def has_streams(entry: Entry) -> bool:
-    """Whether contents of alternate streams follow the entry's own `size` bytes in its extents."""
+    """Whether contents of alternate streams follow the entry's own bytes in its extents."""
     return bool(entry.extras and entry.extras.get(Extra.WINDOWS, {}).get(Windows.ALTERNATE_STREAMS))
 
 
 def own_content_bytes(entry: Entry) -> int | None:
     """How many of the bytes of its extents are the entry's own, None: all of them."""
-    if not has_streams(entry):
+    extras = entry.extras or {}
+    large = [value for value in extras.get(Extra.ATTRIBUTES, {}).values() if type(value) is not bytes]
+    if not large and not has_streams(entry):
         return None
-    holes = (entry.extras or {}).get(Extra.HOLES, [])
+    holes = extras.get(Extra.HOLES, [])
     return max(0, entry.size - sum(holes[1::2]))

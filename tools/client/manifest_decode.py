@@ -97,7 +97,7 @@ def _decode_entry(raw: Any, chunks: tuple[bytes, ...]) -> Entry:
         raise IntegrityError(f"user or group of {path!r} is neither text nor nil")
     if hash is not None:
         sized(hash, 32, "hash")
-    extras, has_unknown = decode_extras(raw[11], size) if len(raw) == 12 else (None, False)
+    extras, has_unknown = decode_extras(raw[11], kind, size) if len(raw) == 12 else (None, False)
     return Entry(
         path, kind, mode, uid, gid, user, group, mtime_ns, size, hash, _decode_extents(extents, chunks), extras,
         has_unknown,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tools.client.manifest import FLAGS_KNOWN, Extra, Windows, check_path
+from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAGS_KNOWN, Extra, Kind, Windows
 from tools.client.record_format import IntegrityError
 from tools.client.strict_msgpack import counted, elements, sized, typed
 
@@ -11,10 +11,12 @@ _U32_MAX = 2**32 - 1
 _U64_MAX = 2**64 - 1
 _TIME_MAX = 2**63 - 1
 
+_KINDS_WITHOUT_ENTRIES = frozenset(Kind) - {Kind.DIRECTORY}
+
 _Check = Callable[[Any, str], object]
 
 
-def decode_extras(raw: Any, size: int) -> tuple[dict[int, Any], bool]:
+def decode_extras(raw: Any, kind: int, size: int) -> tuple[dict[int, Any], bool]:
     """The extras that this program knows, and whether there are others; IntegrityError where a known one is wrong."""
     extras, has_unknown = _known(raw, _CHECKS, "extra ")
     windows = extras.get(Extra.WINDOWS)
@@ -22,6 +24,10 @@ def decode_extras(raw: Any, size: int) -> tuple[dict[int, Any], bool]:
         extras[Extra.WINDOWS], has_unknown_below = _known(windows, _WINDOWS_CHECKS, f"extra {Extra.WINDOWS:d}.")
         has_unknown = has_unknown or has_unknown_below
     flags = extras.get(Extra.FLAGS, 0)
+    if kind == Kind.DIRECTORY and Extra.LINK_SET in extras:
+        raise IntegrityError(f"extra {Extra.LINK_SET:d} is on a directory, which has one name only")
+    if kind in _KINDS_WITHOUT_ENTRIES and flags & FLAG_BELOW_UNKNOWN:
+        raise IntegrityError(f"extra {Extra.FLAGS:d} says of something else than a directory that it holds entries")
     if flags & ~FLAGS_KNOWN:
         extras[Extra.FLAGS], has_unknown = flags & FLAGS_KNOWN, True
     holes = extras.get(Extra.HOLES)
@@ -56,11 +62,8 @@ def _check_time(value: Any, field: str) -> None:
     counted(value, -_TIME_MAX - 1, _TIME_MAX, field)
 
 
-def _check_path(value: Any, field: str) -> None:
-    try:
-        check_path(typed(value, bytes, field))
-    except ValueError as error:
-        raise IntegrityError(f"{field}: {error}") from None
+def _check_link_set(value: Any, field: str) -> None:
+    sized(value, 16, field)
 
 
 def _check_device(value: Any, field: str) -> None:
@@ -71,7 +74,10 @@ def _check_device(value: Any, field: str) -> None:
 def _check_attributes(value: Any, field: str) -> None:
     for name, content in typed(value, dict, field).items():
         typed(name, bytes, f"a name in {field}")
-        typed(content, bytes, f"a value in {field}")
+        if type(content) is list:
+            _check_apart(content, f"value {name!r} of {field}")
+        else:
+            typed(content, bytes, f"a value in {field}")
 
 
 def _check_holes(value: Any, field: str) -> None:
@@ -83,17 +89,22 @@ def _check_holes(value: Any, field: str) -> None:
         end = offset + counted(value[i + 1], 1, _TIME_MAX - offset, f"a length in {field}")
 
 
+def _check_apart(value: Any, field: str) -> None:
+    """Something whose bytes are in the extents, after the entry's own content."""
+    size, hash = elements(value, 2, field)
+    counted(size, 0, _TIME_MAX, f"the size of {field}")
+    sized(hash, 32, f"the hash of {field}")
+
+
 def _check_streams(value: Any, field: str) -> None:
     for name, stream in typed(value, dict, field).items():
-        typed(name, str, f"a name in {field}")
-        size, hash = elements(stream, 2, f"alternate stream {name!r}")
-        counted(size, 0, _TIME_MAX, f"the size of alternate stream {name!r}")
-        sized(hash, 32, f"the hash of alternate stream {name!r}")
+        typed(name, bytes, f"a name in {field}")
+        _check_apart(stream, f"alternate stream {name!r}")
 
 
 _CHECKS: dict[int, _Check] = {
     Extra.LINK_TARGET: _check_bytes,
-    Extra.HARD_LINK: _check_path,
+    Extra.LINK_SET: _check_link_set,
     Extra.DEVICE: _check_device,
     Extra.ATTRIBUTES: _check_attributes,
     Extra.HOLES: _check_holes,
@@ -106,6 +117,6 @@ _WINDOWS_CHECKS: dict[int, _Check] = {
     Windows.SECURITY_DESCRIPTOR: _check_bytes,
     Windows.ATTRIBUTES: _check_number,
     Windows.ALTERNATE_STREAMS: _check_streams,
-    Windows.NAME: _check_bytes,
+    Windows.SHORT_NAME: _check_bytes,
     Windows.REPARSE_DATA: _check_bytes,
 }

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from protocol.messages.job import JobDefinition
+from protocol.messages.job import JobDefinition, JobSummary
 from tools.client.documents import document_of, path_text
 from tools.client.failure import Failure
 
@@ -21,7 +21,11 @@ def cipher_name(suite: int) -> str:
     return next((name for name, number in SUITES.items() if number == suite), f"suite {suite}")
 
 
-def definition_document(definition: JobDefinition) -> dict[str, Any]:
+def job_document(job: JobSummary) -> dict[str, Any]:
+    return {**document_of(job), "definition": _definition_document(job.definition)}
+
+
+def _definition_document(definition: JobDefinition) -> dict[str, Any]:
     return {
         **document_of(definition),
         "include": [path_text(path) for path in definition.include],
@@ -54,7 +58,8 @@ def exclude_patterns(words: Iterable[str]) -> list[str]:
             pattern.encode("utf-8")
         except UnicodeEncodeError:
             raise Failure("usage", "an --exclude pattern is not UTF-8 text", "use `*` for such bytes") from None
-    return patterns
+    # A file of patterns has comments; on a command line `#recycle` is a name.
+    return [f"\\{pattern}" if pattern.startswith("#") else pattern for pattern in patterns]
 
 
 def checked_schedule(text: str) -> str:

@@ -12,6 +12,8 @@ from vaultd.records import Job, JobDefinition
 PATTERNS_MAX = 1000
 PATTERN_CHARACTERS_MAX = 1024
 PATH_BYTES_MAX = 4096
+# Every safeset of the job has its includes and excludes in its payload, whose plaintext has at most 256 KiB.
+DEFINITION_BYTES_MAX = 192 * 1024
 SCHEDULE_CHARACTERS_MAX = 100
 SUITES = (1, 2)
 COMPRESSION_MAX = 9
@@ -29,6 +31,12 @@ def check_definition(definition: JobDefinition) -> None:
     for pattern in definition.exclude:
         if not 1 <= len(pattern) <= PATTERN_CHARACTERS_MAX or "\0" in pattern:
             raise BadRequest(f"exclude: a pattern must have 1 to {PATTERN_CHARACTERS_MAX} characters and no zero byte")
+    size_bytes = sum(map(len, definition.include)) + sum(len(pattern.encode()) for pattern in definition.exclude)
+    if size_bytes > DEFINITION_BYTES_MAX:
+        raise BadRequest(
+            f"include and exclude have {size_bytes} bytes together, more than {DEFINITION_BYTES_MAX}",
+            "name directories instead of the files in them, or make two jobs",
+        )
     if definition.schedule and (
         len(definition.schedule) > SCHEDULE_CHARACTERS_MAX or not _SCHEDULE.fullmatch(definition.schedule)
     ):

@@ -69,7 +69,7 @@ class ContainerCheck:
             self._check_records(path, row, self._check_directory(path, row), index)
         else:
             for group in journal.groups(row):
-                self._check_group(path, group)
+                self._check_group(path, row.number, group, index)
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
@@ -107,14 +107,16 @@ class ContainerCheck:
         for offset in sorted(unseen):
             self._report(Severity.damage, path, f"the record that the directory names at offset {offset} is not there")
 
-    def _check_group(self, path: Path, group: Group) -> None:
+    def _check_group(self, path: Path, number: int, group: Group, index: Index | None) -> None:
         """Without `read_data` only how many records there are can be held against the journal."""
         if self._read_data:
             for item in scan_group(self._door, path, group):
                 if isinstance(item, Loss):
                     self._report(Severity.damage, path, item.sentence)
-                else:
-                    self._count(item)
+                    continue
+                self._count(item)
+                if index:
+                    self._check_against_index(path, number, item, index)
             return
         held = 0
         for found in scan(self._door, path, Stretch(group.start, min(group.end, self._door.size(path)), False)):

@@ -12,6 +12,7 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_copies import JournalCopies
 from vaultd.store.journal_format import START, Position, Segment
+from vaultd.store.journal_recovery import is_forked, is_other_history
 
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 
@@ -33,6 +34,9 @@ class JournalCheck:
         if not firsts:
             self._report(Severity.damage, self._directories[0], "there is no journal")
         self.first = min(firsts, default=1)
+        if is_forked(self._door, self._directories):
+            sentence = "a copy with another history is kept here, in a file *.forked.*"
+            self._report(Severity.warning, self._directories[0], sentence)
         for first in firsts:
             self._check_segment(first, is_last=first == firsts[-1])
 
@@ -84,6 +88,8 @@ class JournalCheck:
             data = self._copies.read(path)
             if path in self._copies.unsure:
                 self._report(Severity.warning, path, "the disk refuses to read this copy; the other one holds")
+            elif is_other_history(data, segment):
+                self._report(Severity.damage, path, "this copy is of another history than the other one")
             elif data[:length] != segment.data:
                 self._report(Severity.warning, path, "this copy is missing, shorter or damaged; the other one holds")
             elif len(data) > length:

@@ -10,10 +10,10 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
+from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
@@ -22,14 +22,13 @@ from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
-from vaultd.store.journal_format import START, EntryKind, JournalEntry, Position, encode_payload
+from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_recovery import Applied, is_forked
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
-_GROUP_CIDS_BYTES_MAX = 8 * 1024 * 1024  # as many as one container can have; an entry holds twice that
 
 
 class StoreSettings(Struct, frozen=True):
@@ -207,7 +206,7 @@ class ChunkStore:
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
-            for entry in (*_container_entries(touched), *map(_supersede_entry, self._superseding)):
+            for entry in (*container_entries(touched), *map(supersede_entry, self._superseding)):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
@@ -341,29 +340,6 @@ class _Opened(Struct, frozen=True):
     disks: Disks
     journal: Journal
     index: Index
-
-
-def _container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
-    """Seals come first: where a torn journal ends between the two, a directory vouches instead of the group."""
-    for item in touched:
-        if item.is_sealed:
-            details = {"number": item.number, "disk": item.disk_id, "length": item.length}
-            yield JournalEntry(EntryKind.container_sealed, details)
-    rows: list[list[Any]] = []
-    size = 0
-    for item in touched:
-        if rows and size + len(item.cids) > _GROUP_CIDS_BYTES_MAX:
-            yield JournalEntry(EntryKind.group, {"containers": rows})
-            rows, size = [], 0
-        rows.append([item.number, item.disk_id, item.length, item.cids])
-        size += len(item.cids)
-    if rows:
-        yield JournalEntry(EntryKind.group, {"containers": rows})
-
-
-def _supersede_entry(row: IndexRecord) -> JournalEntry:
-    details = {"keyring": row.keyring_id, "id": row.id, "container": row.container, "offset": row.offset}
-    return JournalEntry(EntryKind.supersede, details)
 
 
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:

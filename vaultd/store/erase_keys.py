@@ -51,30 +51,42 @@ class EraseKeys:
         self._directories = tuple(directories)
 
     def create(self, owner: Owner) -> None:
-        """Durable in both copies when it returns. A repeat keeps the key and completes its copies."""
-        data = next(self._find(owner), None) or encode_key(owner, os.urandom(_KEY_BYTES))
+        """Durable in both copies when it returns. A repeat keeps the key and completes its copies.
+
+        Where only damaged copies are here a new key would hide what was wrapped under the old one.
+        """
+        found = next(self._find(owner), None)
+        if found is None and any(self._door.exists(path) for path in self._files(owner.id.hex())):
+            name = f"{owner.kind.name} {owner.id.hex()}"
+            raise StoreError(
+                f"every copy of the erase key of {name} that is here is damaged: bring the other disk back"
+            )
+        data = found or encode_key(owner, os.urandom(_KEY_BYTES))
         for path in self._places(owner.id.hex()):
             if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
 
     def mend(self) -> list[Finding]:
         """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
-        names = {
-            name.partition(".")[0]
-            for directory in self._directories
-            for name in self._door.listdir(directory)
-            if name.endswith(_SUFFIXES)
-        }
-        return [finding for name in sorted(names) for finding in self._mend_key(name)]
+        findings = []
+        names: set[str] = set()
+        for directory in self._directories:
+            try:
+                files = [name for name in self._door.listdir(directory) if name.endswith(_SUFFIXES)]
+            except OSError as error:
+                findings.append(Finding(Severity.damage, str(directory), f"the disk cannot be read: {error}"))
+                continue
+            names |= {name.partition(".")[0] for name in files}
+        return findings + [finding for name in sorted(names) for finding in self._mend_key(name)]
 
     def _mend_key(self, name: str) -> list[Finding]:
-        files = [directory / (name + suffix) for directory in self._directories for suffix in _SUFFIXES]
-        copies = {path: self._read_good(path, name) for path in files}
+        copies = {path: self._read_good(path, name) for path in self._files(name)}
         different = {data for data in copies.values() if data is not None}
+        place = str(self._directories[0] / name)
         if not different:
-            return [Finding(Severity.damage, str(self._directories[0] / name), "no copy of this erase key holds")]
+            return [Finding(Severity.damage, place, "no copy of this erase key holds")]
         if len(different) > 1:
-            return [Finding(Severity.damage, str(self._directories[0] / name), COPIES_DIFFER)]
+            return [Finding(Severity.damage, place, COPIES_DIFFER)]
         (good,) = different
         findings = []
         for path in self._places(name):
@@ -116,6 +128,10 @@ class EraseKeys:
                 return AESGCM(key).decrypt(nonce, body, head + purpose.encode() + item_id)
         raise RecordDamaged(f"the {name} is damaged")
 
+    def _files(self, name: str) -> list[Path]:
+        """Wherever a copy may lie."""
+        return [directory / (name + suffix) for directory in self._directories for suffix in _SUFFIXES]
+
     def _places(self, name: str) -> list[Path]:
         """Where the two copies go: on two disks, or side by side on a single one."""
         if len(self._directories) == 1:
@@ -132,13 +148,11 @@ class EraseKeys:
 
     def _find(self, owner: Owner) -> Iterator[bytes]:
         """Every good copy."""
-        for directory in self._directories:
-            for suffix in _SUFFIXES:
-                path = directory / (owner.id.hex() + suffix)
-                if self._door.exists(path):
-                    data = self._read(path, owner)
-                    if data is not None:
-                        yield data
+        for path in self._files(owner.id.hex()):
+            if self._door.exists(path):
+                data = self._read(path, owner)
+                if data is not None:
+                    yield data
 
     def _read(self, path: Path, owner: Owner) -> bytes | None:
         """None for a copy that is damaged, also where the disk refuses to read it."""

@@ -189,7 +189,7 @@ class _Recovery:
     def _has_entry_behind(self, segment: Segment) -> bool:
         """In the copies that are not of another history."""
         copies = map(self._copies.read, self._copies.paths(segment.header.first))
-        return has_entry_after([copy for copy in copies if not _is_forked(copy, segment)], len(segment.data))
+        return has_entry_after([copy for copy in copies if not is_other_history(copy, segment)], len(segment.data))
 
     def _complete_older(self, start: int) -> None:
         """Segments that the index has long applied: only a missing, shortened or forked copy is noticed here."""
@@ -241,7 +241,7 @@ class _Recovery:
             if data == segment.data and path not in self._copies.unsure:
                 continue
             severity = Severity.warning
-            if _is_forked(data, segment):
+            if is_other_history(data, segment):
                 severity = Severity.damage
                 sentence = f"this copy of the journal is of another history: it was kept as {self._set_aside(path)}"
                 write_file(self._door, path, segment.data)
@@ -293,7 +293,7 @@ class _Recovery:
         return max(self._applied.index.number, self._applied.catalog.number) >= first
 
 
-def _is_forked(data: bytes, segment: Segment) -> bool:
+def is_other_history(data: bytes, segment: Segment) -> bool:
     """Whether a copy follows another entry, or holds another one in the place of one that the segment has."""
     if data == segment.data:
         return False

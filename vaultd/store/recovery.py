@@ -100,6 +100,9 @@ class _Recovery:
     def run(self) -> Recovered:
         index = self._parts.index
         rebuilding = index.position() is None
+        if self._parts.is_forked:
+            sentence = "a copy with another history is kept beside; until it is moved away nothing is cut or removed"
+            self._report(Severity.warning, "journal", sentence)
         containers = acknowledged_containers(index, self._parts.entries_after)
         end = index.position()
         for entry in self._parts.entries_after(end.number if end else 0):
@@ -107,7 +110,7 @@ class _Recovery:
             if entry.kind == EntryKind.supersede:
                 details = entry.decode().details
                 self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
-        rows = {number: self._recover_container(container) for number, container in sorted(containers.items())}
+        rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
         self._flush()
         index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
         known = self._remove_unacknowledged(rows, rebuilding=rebuilding)
@@ -116,9 +119,15 @@ class _Recovery:
         index.apply(IndexBatch(containers=changed, position=end))
         return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, known + 1)
 
-    def _recover_container(self, row: ContainerRow) -> ContainerRow:
-        if row.is_sealed and row.indexed_length == row.acknowledged_length:
+    def _recover_readable(self, row: ContainerRow) -> ContainerRow:
+        """A container that the disk refuses does not keep the vault from starting; the next start tries it again."""
+        try:
+            return self._recover_container(row)
+        except OSError as error:
+            self._report(Severity.damage, f"container {row.number:012x}", f"the disk refuses it: {error}")
             return row
+
+    def _recover_container(self, row: ContainerRow) -> ContainerRow:
         disk = self._parts.disks.find_id(row.disk_id)
         if disk is None:
             self._report(Severity.warning, f"container {row.number:012x}", f"its disk {row.disk_id.hex()} is offline")
@@ -126,6 +135,8 @@ class _Recovery:
         path = container_path(disk.path, row.number)
         if not self._parts.door.exists(path):
             self._report(Severity.damage, str(path), "the container is gone")
+            return row
+        if row.is_sealed and row.indexed_length == row.acknowledged_length:
             return row
         damaged = len(self._findings)
         if row.is_sealed:
@@ -140,6 +151,8 @@ class _Recovery:
             rows = self._index_groups(path, row, groups)
             if len(self._findings) == damaged:
                 self._resumed[disk.number] = ResumedContainer(row.number, row.acknowledged_length, bytes(rows))
+        if len(self._findings) > damaged:
+            return row  # not all of it is indexed: the next start looks again, the disk may read by then
         return msgspec.structs.replace(row, indexed_length=row.acknowledged_length)
 
     def _believe_journal(self, path: Path, row: ContainerRow, groups: list[Group]) -> ContainerRow:

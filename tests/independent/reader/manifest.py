@@ -14,8 +14,10 @@ from .damage import require
 from .hashing import unpack
 
 FILE, DIRECTORY, SYMBOLIC_LINK, FIFO, SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE, REPARSE_POINT = range(1, 9)
-LINK_TARGET, HARD_LINK, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS = range(1, 9)
+LINK_TARGET, LINK_SET, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS = range(1, 9)
 STREAMS = 3
+BELOW_UNKNOWN = 4
+KNOWN_FLAGS = 7
 KNOWN_WINDOWS = range(1, 6)
 EXTRAS_BYTES_MAX = 16_777_216
 
@@ -179,6 +181,7 @@ def parse_entry(row: list[Any], chunks: tuple[bytes, ...]) -> Entry:
     require(FILE <= kind <= 255, f"{path!r} has kind {kind}")
     require(row[2] == row[2] & 0o7777, f"{path!r} has mode {row[2]:o}")
     extras, left_out = parse_extras(row[11] if len(row) == 12 else {}, path)
+    require_fitting(kind, extras, path)
     fields = [*row[:10], parse_extents(flat, chunks, path), extras, left_out]
     return Entry(*fields)
 
@@ -193,11 +196,34 @@ def parse_extras(raw: dict[Any, Any], path: bytes) -> tuple[dict[int, Any], tupl
         require(all(isinstance(n, int) and n > 0 for n in whole), f"extra 7 of {path!r} has a key that is no number")
         extras[WINDOWS] = {number: value for number, value in whole.items() if number in KNOWN_WINDOWS}
         left_out += [f"7.{number}" for number in whole if number not in KNOWN_WINDOWS]
-    if extras.get(FLAGS, 0) > 3:
-        left_out.append(f"8 bits {extras[FLAGS] & ~3:x}")
-        extras[FLAGS] &= 3
+    if extras.get(FLAGS, 0) > KNOWN_FLAGS:
+        left_out.append(f"8 bits {extras[FLAGS] & ~KNOWN_FLAGS:x}")
+        extras[FLAGS] &= KNOWN_FLAGS
     require_holes(extras.get(HOLES, []), path)
     return extras, tuple(left_out)
+
+
+def require_fitting(kind: int, extras: dict[int, Any], path: bytes) -> None:
+    """What the page says about extras and kinds, and about what lies apart in the extents."""
+    if LINK_SET in extras:
+        link_set = extras[LINK_SET]
+        require(kind != DIRECTORY, f"the directory {path!r} is in a set of hard links")
+        require(isinstance(link_set, bytes) and len(link_set) == 16, f"the link set of {path!r} is not 16 bytes")
+    if extras.get(FLAGS, 0) & BELOW_UNKNOWN and kind <= REPARSE_POINT:
+        require(kind == DIRECTORY, f"{path!r} is no directory whose entries could be unknown")
+    values = [value for value in extras.get(ATTRIBUTES, {}).values() if not isinstance(value, bytes)]
+    streams = extras.get(WINDOWS, {}).get(STREAMS, {})
+    require(all(isinstance(name, bytes) for name in streams), f"a stream of {path!r} has a name that is not bytes")
+    for apart in [*values, *streams.values()]:
+        require(isinstance(apart, list) and len(apart) == 2, f"something apart of {path!r} is not a size and a hash")
+        require(apart[0] >= 0 and len(apart[1]) == 32, f"something apart of {path!r} has a wrong size or hash")
+
+
+def is_same_file(one: Entry, other: Entry) -> bool:
+    """Whether two entries are names of one file and may be restored as one."""
+    if LINK_SET not in one.extras or one.extras[LINK_SET] != other.extras.get(LINK_SET):
+        return False
+    return repeated(one) == repeated(other) and one.extras == other.extras
 
 
 def parse_extents(flat: list[int], chunks: tuple[bytes, ...], path: bytes) -> tuple[Extent, ...]:
@@ -211,17 +237,23 @@ def parse_extents(flat: list[int], chunks: tuple[bytes, ...], path: bytes) -> tu
 
 
 def content(entry: Entry, chunk: Callable[[bytes], bytes]) -> bytes:
-    """What the file holds outside its holes: the concatenation of the extents, without the alternate streams."""
+    """What the file holds outside its holes: the extents one after another, without large attributes and streams."""
     parts = []
     for extent in entry.extents:
         part = chunk(extent.chunk)[extent.offset : extent.offset + extent.length]
         require(len(part) == extent.length, f"an extent of {entry.path!r} passes the end of its chunk")
         parts.append(part)
     data = b"".join(parts)
-    streams = entry.extras.get(WINDOWS, {}).get(STREAMS, {})
-    own = len(data) - sum(size for size, _ in streams.values())
-    require(own >= 0, f"{entry.path!r} has fewer bytes than its streams")
-    return data[:own]
+    return data[: len(data) - sum(size for size, _ in apart(entry, data))]
+
+
+def apart(entry: Entry, data: bytes) -> list[tuple[int, bytes]]:
+    """Size and hash of what follows the content: large attributes, then streams, each in the order of its map."""
+    attributes = entry.extras.get(ATTRIBUTES, {}).values()
+    streams = entry.extras.get(WINDOWS, {}).get(STREAMS, {}).values()
+    found = [(value[0], value[1]) for value in [*attributes, *streams] if not isinstance(value, bytes)]
+    require(sum(size for size, _ in found) <= len(data), f"{entry.path!r} has fewer bytes than what lies apart")
+    return found
 
 
 def file_bytes(entry: Entry, data: bytes) -> bytes:

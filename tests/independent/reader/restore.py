@@ -81,11 +81,8 @@ class Opened:
         return self.file_of(root, entries[path])
 
     def file_of(self, root: Root, entry: manifest.Entry) -> bytes:
-        """The bytes of an entry whose hash fits; a later name of a hard link may keep them at its first name."""
+        """The bytes of an entry whose hash fits."""
         require(entry.kind == manifest.FILE, f"{entry.path!r} is not a file")
-        first_name = entry.extras.get(manifest.HARD_LINK, entry.path)
-        if not entry.extents and first_name != entry.path:
-            return self.file(root, first_name)
         data = manifest.content(entry, self.chunk)
         whole = manifest.file_bytes(entry, data)
         if entry.hash is not None:

@@ -5,8 +5,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.tools.agent.conftest import Site
 from tools.client.keyring import Unattended
 
-KEYRING, JOB, COMPUTER, TIMELINE, SEQUENCE, PREVIOUS, PAYLOAD_HASH, TOP_BLOCK, TOP_COMPANION, LEVEL = (
-    8, 28, 44, 76, 80, 88, 128, 160, 192, 224,
+KEYRING, GENERATION, JOB, COMPUTER, TIMELINE, SEQUENCE, PREVIOUS, PAYLOAD_HASH, TOP_BLOCK, TOP_COMPANION, LEVEL = (
+    8, 24, 28, 44, 76, 80, 88, 128, 160, 192, 224,
 )  # fmt: skip
 SIGNED_BYTES = 296
 

@@ -90,5 +90,5 @@ class Planter:
             self.site.vault.current_job().head_hash, 3, sealed.cid, block, companion, level,
             Figures(0, 0, 0, 0, 0, 0, 0, 0),
         )  # fmt: skip
-        signed = sign_root(self.change_root(replace(root)), self.keys.signing_seed)
+        signed = sign_root(self.change_root(replace(root)), self.keys.signing_seed, self.keys.minimum_suite)
         self.site.vault.roots.append((signed, bytes(sealed.record)))

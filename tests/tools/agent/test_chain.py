@@ -10,7 +10,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol import messages as m
 from tests.tools.agent.conftest import Site
-from tests.tools.agent.forging import COMPUTER, JOB, KEYRING, PREVIOUS, SEQUENCE, TIMELINE, agents_own, forged
+from tests.tools.agent.forging import (
+    COMPUTER,
+    GENERATION,
+    JOB,
+    KEYRING,
+    PREVIOUS,
+    SEQUENCE,
+    TIMELINE,
+    agents_own,
+    forged,
+)
 from tools.agent.state import JobState, KnownHead
 from tools.client.failure import Failure
 
@@ -63,9 +73,10 @@ async def test_a_head_with_nothing_before_it_is_refused(five: Site, monkeypatch:
 
 
 FORGERIES = {
-    "another keyring": (KEYRING, b"K" * 16, "it is of another keyring, job or computer"),
-    "another job": (JOB, b"J" * 16, "it is of another keyring, job or computer"),
-    "another computer": (COMPUTER, b"C" * 16, "it is of another keyring, job or computer"),
+    "another keyring": (KEYRING, b"K" * 16, "it is of another keyring, generation, job or computer"),
+    "another generation": (GENERATION, struct.pack("<I", 2), "it is of another keyring, generation, job or computer"),
+    "another job": (JOB, b"J" * 16, "it is of another keyring, generation, job or computer"),
+    "another computer": (COMPUTER, b"C" * 16, "it is of another keyring, generation, job or computer"),
     "another timeline": (TIMELINE, struct.pack("<I", 2), "it is safeset 4 of timeline 2"),
     "a gap": (SEQUENCE, struct.pack("<Q", 5), "it is safeset 5 of timeline 1"),
     "another safeset before it": (PREVIOUS, b"P" * 32, "it follows another safeset"),

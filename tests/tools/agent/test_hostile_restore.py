@@ -64,7 +64,7 @@ async def test_what_a_later_version_wrote_is_left_out_with_a_warning(planter: Pl
 
 async def test_what_is_known_and_not_restored_is_told(planter: Planter) -> None:
     rows = [
-        file(planter, b"a", extras={4: {b"user.a": b""}, 2: b"x"}),
+        file(planter, b"a", extras={4: {b"user.a": b""}, 2: bytes(16)}),
         file(planter, b"b", size=len(CONTENT) + 5, extras={5: [0, 5]}),
         entry(b"c", kind=4),
     ]  # fmt: skip

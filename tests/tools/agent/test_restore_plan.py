@@ -7,7 +7,7 @@ from tools.agent.window import Begin, End, Part
 from tools.client.manifest import Entry, Kind
 
 A, B, C = b"a" * 32, b"b" * 32, b"c" * 32
-STREAMS = {7: {3: {"Zone.Identifier": [30, b"h" * 32]}}}
+STREAMS = {7: {3: {b"Zone.Identifier": [30, b"h" * 32]}}}
 
 
 def parts(*entries: Entry) -> list[tuple[int, int]]:

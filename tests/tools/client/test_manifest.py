@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgpack
 import pytest
 
@@ -12,6 +14,7 @@ from tools.client.manifest import (
     Row,
     check_path,
     has_streams,
+    own_content_bytes,
     pack_extras,
     pack_prefix,
     sort_key,
@@ -31,8 +34,12 @@ ENTRIES = (
     ),
     Entry(b"a/l", Kind.SYMBOLIC_LINK, 0o777, 0, 0, "root", "root", 6, 0, None, (), {Extra.LINK_TARGET: b"../x"}),
     Entry(
-        b"a.txt", Kind.FILE, 0o4755, 0, 0, "root", "root", 7, 29, H2, ((CHUNKS[1], 4_000_000, 9),),
-        {Extra.ATTRIBUTES: {b"user.k": b"v"}, Extra.HOLES: [9, 20], Extra.FLAGS: 1},
+        b"a.txt", Kind.FILE, 0o4755, 0, 0, "root", "root", 7, 29, H2,
+        ((CHUNKS[1], 4_000_000, 9), (CHUNKS[2], 100, 70_000)),
+        {
+            Extra.LINK_SET: V["link_set"], Extra.ATTRIBUTES: {b"user.k": b"v", b"user.large": [70_000, H1]},
+            Extra.HOLES: [9, 20], Extra.FLAGS: 1,
+        },
     ),
 )  # fmt: skip
 LEAF = V["leaf"]
@@ -41,6 +48,23 @@ LEAF = V["leaf"]
 def test_the_frozen_leaf_holds():
     assert second.chunk_id(V["id_key"], 2, LEAF) == V["block_id"]
     assert decode_block(LEAF) == Leaf(V["companion_id"], tuple(sorted(CHUNKS)), ENTRIES)
+
+
+def test_the_frozen_link_set_is_that_of_the_page():
+    key = second.b3(b"safeset link set v1", V["id_key"])
+    device_and_inode = V["device"].to_bytes(8, "little") + V["inode"].to_bytes(8, "little")
+    assert second.b3(device_and_inode, key)[:16] == V["link_set"]
+
+
+def test_a_large_attribute_is_not_the_entrys_own_content():
+    assert own_content_bytes(ENTRIES[4]) == 9
+    assert own_content_bytes(replace(ENTRIES[4], extras={Extra.ATTRIBUTES: {b"user.k": b"v"}})) is None
+    directory = replace(ENTRIES[1], extras={Extra.ATTRIBUTES: {b"user.large": [70_000, H1]}})
+    assert own_content_bytes(directory) == 0
+
+
+def test_a_directory_that_could_not_be_listed_says_so():
+    assert decode_block(changed(LEAF, 4, 1, [*RAW[1], {8: 4}])).entries[1].extras == {8: 4}
 
 
 def test_paths_are_sorted_component_by_component():
@@ -134,7 +158,13 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (changed(LEAF, 4, 3, 11, []), "extras"),
         (changed(LEAF, 4, 3, 11, {0: 1}), "number of an extra"),
         (changed(LEAF, 4, 3, 11, {"1": b"x"}), "number of an extra"),
-        (changed(LEAF, 4, 3, 11, {2: b"/etc"}), "extra 2"),
+        (changed(LEAF, 4, 3, 11, {2: b"a/b"}), "extra 2"),
+        (changed(LEAF, 4, 3, 11, {2: "x" * 16}), "extra 2"),
+        (changed(LEAF, 4, 1, [*RAW[1], {2: bytes(16)}]), "extra 2 is on a directory"),
+        (changed(LEAF, 4, 3, 11, {8: 4}), "extra 8"),
+        (changed(LEAF, 4, 3, 11, {4: {b"user.a": [1]}}), "value b'user.a' of extra 4"),
+        (changed(LEAF, 4, 3, 11, {4: {b"user.a": [-1, bytes(32)]}}), "size of value b'user.a'"),
+        (changed(LEAF, 4, 3, 11, {4: {b"user.a": [1, bytes(31)]}}), "hash of value b'user.a'"),
         (changed(LEAF, 4, 3, 11, {3: [1]}), "extra 3"),
         (changed(LEAF, 4, 3, 11, {4: {"user.a": b""}}), "extra 4"),
         (changed(LEAF, 4, 3, 11, {4: {b"user.a": 1}}), "extra 4"),
@@ -149,11 +179,11 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (changed(LEAF, 4, 3, 11, {1: "text"}), "extra 1"),
         (changed(LEAF, 4, 3, 11, {3: [-1, 2]}), "extra 3"),
         (changed(LEAF, 4, 3, 11, {5: [b"x"]}), "extra 5"),
-        (changed(LEAF, 4, 3, 11, {7: {3: [["stream", 1, bytes(32)]]}}), "extra 7"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [0, 0, 1]}}}), "alternate stream"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [1, bytes(32)]}}}), "a name in extra 7"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [-1, bytes(32)]}}}), "size of alternate stream"),
-        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [1, None]}}}), "hash of alternate stream"),
+        (changed(LEAF, 4, 3, 11, {7: {3: [[b"stream", 1, bytes(32)]]}}), "extra 7"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [0, 0, 1]}}}), "alternate stream"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {"stream": [1, bytes(32)]}}}), "a name in extra 7"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [-1, bytes(32)]}}}), "size of alternate stream"),
+        (changed(LEAF, 4, 3, 11, {7: {3: {b"stream": [1, None]}}}), "hash of alternate stream"),
         (LEAF + b"\0", "well-formed"),
         (LEAF[:-1], "well-formed"),
         (b"", "well-formed"),
@@ -166,7 +196,7 @@ def test_a_leaf_that_no_writer_makes_is_refused(block, sentence):
 
 
 def test_alternate_streams_have_a_size_and_a_hash_each():
-    extras = {7: {2: 32, 3: {"Zone.Identifier": [26, H2], "empty": [0, H1]}}}
+    extras = {7: {2: 32, 3: {b"Zone.Identifier": [26, H2], b"\xed\xa0\x80": [0, H1]}}}
     entry = decode_block(changed(LEAF, 4, 2, [*RAW[2], extras])).entries[2]
     assert entry.extras == extras
     assert has_streams(entry)
@@ -180,7 +210,7 @@ def test_alternate_streams_have_a_size_and_a_hash_each():
         ({1: b"../x", 200: b""}, {1: b"../x"}),
         ({7: {2: 32, 6: b"of a later version"}}, {7: {2: 32}}),
         ({2**63: 1}, {}),
-        ({8: 5}, {8: 1}),
+        ({8: 9}, {8: 1}),
     ],
 )
 def test_extras_of_a_later_version_are_left_out_and_the_entry_says_so(extras, known):

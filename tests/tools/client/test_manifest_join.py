@@ -33,15 +33,15 @@ def test_extents_go_on_one_entry_after_the_other():
 
 
 def test_extras_go_on_before_extents_and_come_together():
-    first = {2: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {"s": [1, HASH]}}}
-    untouched = {2: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {"s": [1, HASH]}}}
-    parts = [part(first), part({5: [10, 5, 20, 1]}), part({4: {b"user.b": b"2"}, 7: {3: {"a": [2, HASH]}}}, extents=1)]
+    first = {2: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {b"s": [1, HASH]}}}
+    untouched = {2: b"x", 4: {b"user.a": b"1"}, 5: [0, 10], 7: {2: 32, 3: {b"s": [1, HASH]}}}
+    parts = [part(first), part({5: [10, 5, 20, 1]}), part({4: {b"user.b": b"2"}, 7: {3: {b"a": [2, HASH]}}}, extents=1)]
     whole, more = joined(*parts, part(extents=2, first=1))
     assert whole.extras == {
         2: b"x", 4: {b"user.a": b"1", b"user.b": b"2"}, 5: [0, 10, 10, 5, 20, 1],
-        7: {2: 32, 3: {"s": [1, HASH], "a": [2, HASH]}},
+        7: {2: 32, 3: {b"s": [1, HASH], b"a": [2, HASH]}},
     }  # fmt: skip
-    assert list(whole.extras[7][3]) == ["s", "a"]
+    assert list(whole.extras[7][3]) == [b"s", b"a"]
     assert (whole.extents, whole.is_continuation) == (((CHUNK, 0, 1),), False)
     assert (more.extents, more.is_continuation, more.extras) == (((CHUNK, 1, 1), (CHUNK, 2, 1)), True, None)
     assert first == untouched
@@ -69,7 +69,7 @@ def test_what_was_left_out_of_any_part_is_remembered():
         ([part(extents=1), part(of=replace(FILE, hash=CHUNK), extents=1)], "two different entries"),
         ([part(extents=1), part(of=replace(FILE, mtime_ns=6), extents=1)], "two different entries"),
         ([part({4: {b"x": b"1"}}), part({4: {b"x": b"1"}})], "b'x' is twice"),
-        ([part({7: {3: {"s": [1, HASH]}}}), part({7: {3: {"s": [1, HASH]}}})], "'s' is twice"),
+        ([part({7: {3: {b"s": [1, HASH]}}}), part({7: {3: {b"s": [1, HASH]}}})], "b's' is twice"),
         ([part({5: [10, 5]}), part({5: [12, 5]})], "holes"),
         ([part(), part({1: b"x"})], "extra 1"),
         ([part(), part({8: 1})], "extra 8"),

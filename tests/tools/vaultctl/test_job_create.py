@@ -109,12 +109,12 @@ def test_defaults_of_the_definition(vault: FakeVault, administrator: Path, run: 
 
 
 def test_every_option_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
-    more = ["--include", "/srv//data/./", "--include", "/home/", "--exclude", "*.tmp", "--exclude", "/home/x"]
+    more = ["--include", "/srv//data/./", "--include", "/home/", "--exclude", "*.tmp", "--exclude", "#recycle"]
     more += ["--one-file-system", "--schedule", " 30  21 * * 1-5 ", "--retention", "daily", "--cipher", "aes-256-gcm"]
     more += ["--compression", "0", "--both-sites"]
     assert run(administrator, *words, "--trust-agent-key", *more).exit_code == 0
     assert vault.requests("job.create")[0].definition == m.JobDefinition(
-        [b"/home", b"/srv/data"], ["*.tmp", "/home/x"], True, "30 21 * * 1-5", "daily", 2, 0, True
+        [b"/home", b"/srv/data"], ["*.tmp", "\\#recycle"], True, "30 21 * * 1-5", "daily", 2, 0, True
     )
 
 

@@ -78,6 +78,7 @@ def test_the_secret_is_nowhere_on_disk_as_it_was_sent(site: Site, owner: tuple[I
         ({"include": (b"home",)}, "each path must be absolute"),
         ({"include": (b"/a\0b",)}, "without a zero byte"),
         ({"exclude": ("",)}, "exclude: a pattern must have 1"),
+        ({"exclude": ("é" * 1024,) * 96 + ("x",)}, "include and exclude have 196614 bytes together, more than 196608"),
         ({"schedule": "daily"}, "schedule must be empty or the five fields"),
         ({"schedule": "* * * *"}, "schedule must be empty or the five fields"),
         ({"suite": 3}, "suite 3 is unknown"),

@@ -100,11 +100,12 @@ async def test_memory_is_bounded_and_status_and_cancel_answer(
                 await upload(connections[2], durable)
 
         uploads.start_soon(upload_until_given_up)
-        await trio.testing.wait_all_tasks_blocked(0.2)
-        assert len(exchanges) == UPLOADS
+        while len(exchanges) < UPLOADS or kept_bytes(exchanges) < 20 * MIB:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.testing.wait_all_tasks_blocked(0.5)
         budget_bytes = running.service.vault.config.receive_budget_bytes
-        assert 20 * MIB <= kept_bytes(exchanges) <= budget_bytes + UPLOADS * LEAST_BYTES
-        with trio.fail_after(5):
+        assert kept_bytes(exchanges) <= budget_bytes + UPLOADS * LEAST_BYTES
+        with trio.fail_after(30):
             await operator.ask("vault.status", m.VaultStatusRequest(), m.VaultStatus)
             given_up.cancel()
             await connections[2].ask("authority", m.AuthorityRequest(), m.AuthorityAnswer)

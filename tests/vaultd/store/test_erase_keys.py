@@ -58,6 +58,46 @@ def test_one_good_copy_is_enough_and_create_completes_the_other(directories):
         assert path.read_bytes() == whole
 
 
+def test_no_new_key_is_made_where_only_damaged_copies_are_here(directories):
+    """The other disk is away, and everything is wrapped under what is on it."""
+    key = keys(directories).load(JOB)
+    path = directories[0] / f"{NAME}.key"
+    flip(path, 30)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="bring the other disk back"):
+        EraseKeys(SystemDoor(), directories[:1]).create(JOB)
+    assert [found.read_bytes() for found in directories[0].iterdir()] == [before]
+    whole = EraseKeys(SystemDoor(), directories)
+    (finding,) = whole.mend()
+    assert finding.place == str(path)
+    flip(directories[1] / f"{NAME}.key", 30)
+    assert whole.load(JOB) == key
+
+
+def test_two_different_good_copies_are_left_alone(directories):
+    made = keys(directories[:1])
+    EraseKeys(SystemDoor(), directories[1:]).create(JOB)
+    both = EraseKeys(SystemDoor(), directories)
+    before = {path: path.read_bytes() for directory in directories for path in directory.iterdir()}
+    (finding,) = both.mend()
+    assert "differ" in finding.sentence
+    assert {path: path.read_bytes() for directory in directories for path in directory.iterdir()} == before
+    assert both.load(JOB) == made.load(JOB)
+
+
+def test_a_directory_that_cannot_be_listed_is_a_finding(directories):
+    class NoNames(SystemDoor):
+        def listdir(self, path):
+            if path == directories[0]:
+                raise OSError(5, "told to fail", str(path))
+            return super().listdir(path)
+
+    key = keys(directories).load(JOB)
+    made = EraseKeys(NoNames(), directories)
+    assert [finding.place for finding in made.mend()] == [str(directories[0])]
+    assert made.load(JOB) == key
+
+
 def test_without_a_key_nothing_opens(directories):
     made = keys(directories)
     wrapped = made.wrap(JOB, "slot", b"s" * 16, b"secret")

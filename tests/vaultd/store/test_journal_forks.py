@@ -17,6 +17,7 @@ from tests.vaultd.store.fakes import (
     records,
     reopen,
 )
+from vaultd.store.check import check_store
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import StoreError
@@ -184,10 +185,13 @@ def test_what_the_other_history_acknowledged_in_containers_is_not_cut(tmp_path):
             store.commit()
         store.close()
         (tmp_path / "away").rename(tmp_path / f"disk{1 - number}")
+    sentences = " ".join(found.sentence for found in check_store(how, SystemDoor(), read_data=False).findings)
+    assert "of another history than the other one" in sentences
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.container")}
     for _ in range(2):
         store = ChunkStore.open(how, SystemDoor(), now_ns)
-        store.recover(lambda key: True)
+        sentences = " ".join(found.sentence for found in store.recover(lambda key: True).findings)
+        assert "until it is moved away nothing is cut" in sentences
         assert [read(store, seed) for seed in (1, 2)] == [make_record(1), make_record(2)]
         held = b"".join(path.read_bytes() for path in tmp_path.rglob("*.container*"))
         assert all(data in held for data in before.values())

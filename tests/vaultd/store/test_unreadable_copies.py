@@ -1,12 +1,14 @@
 """A copy that the disk refuses to read is a damaged copy: the other one serves."""
 
 import errno
+import shutil
 
 import pytest
 
-from tests.vaultd.store.fakes import NOW_NS, VAULT, create, make_record, make_settings, read, records, reopen
+from tests.vaultd.store.fakes import NOW_NS, VAULT, create, make_record, make_settings, now_ns, read, records, reopen
 from vaultd.store.check import check_store
 from vaultd.store.checkpoint import CheckpointHeader, write_checkpoint
+from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.disks import open_disks
 from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
@@ -94,3 +96,38 @@ def test_one_unreadable_copy_of_each_kind(tmp_path, disk):
     store = reopen(settings, BadSector(f"disk{disk}/journal"))
     assert read(store, 1) == make_record(1)
     store.close()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("index", ["whole", "lost"])
+@pytest.mark.parametrize("door", [BadSector, DeadFile])
+def test_a_container_that_the_disk_refuses_does_not_keep_the_vault_from_starting(tmp_path, number, index, door):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1, 2, 3, 4, size=20_000))  # three in the first container, which is sealed
+    store.commit()
+    store.close()
+    if index == "lost":
+        shutil.rmtree(settings.index_path)
+    store = reopen(settings, door(f"{number:012x}.container"))
+    hit, whole = ((1, 2, 3), (4,)) if number == 1 else ((4,), (1, 2, 3))
+    assert all(read(store, seed) == make_record(seed, 20_000) for seed in whole)
+    store.append(0, records(9))
+    store.commit()
+    store.close()
+    store = reopen(settings)
+    assert all(read(store, seed) == make_record(seed, 20_000) for seed in (*hit, *whole))
+    assert read(store, 9) == make_record(9)
+
+
+def test_a_lost_sealed_container_is_named_at_the_start(tmp_path):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1, 2, 3, 4, size=20_000))
+    store.commit()
+    store.close()
+    path = tmp_path / "disk0/containers/0000/000000000001.container"
+    path.unlink()
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    (finding,) = store.recover(lambda key: True).findings
+    assert (finding.place, finding.sentence) == (str(path), "the container is gone")

@@ -1,5 +1,6 @@
 """`vault-agent ls`: the files of a safeset."""
 
+import base64
 import os
 from typing import Any
 
@@ -32,8 +33,9 @@ _KIND_LETTERS = {Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l"}
 def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> int:
     """Lists everything in a safeset of JOB, or what is at and below PATH.
 
-    With --json in lines: one for each entry, the last one is the summary or the error. Exit code 3: a later version of
-    this program wrote something that is left out, or the safeset is provisional.
+    With --json in lines: one for each entry, the last one is the summary or the error; `path_base64` is for paths that
+    are not UTF-8 text. Exit code 3: a later version of this program wrote something that is left out, or the safeset is
+    provisional.
     """
     output, state = output_of(ctx), state_of(ctx)
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
@@ -96,6 +98,7 @@ def _document(entry: Entry) -> dict[str, object]:
     return {
         "type": "entry",
         "path": "/" + path_text(entry.path),
+        "path_base64": base64.b64encode(b"/" + entry.path).decode(),
         "kind": _KIND_WORDS[Kind(entry.kind)],
         "size": entry.size,
         "mode": f"{entry.mode:04o}",

@@ -8,7 +8,7 @@ import click
 from protocol.messages import RegisterAnswer, RegisterRequest
 from tools.agent.commands.context import output_of, state_path
 from tools.agent.connection import PROGRAM, run_loop
-from tools.agent.state import Identity, create_state, lock_state
+from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
 from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, parse_invite_code
@@ -35,9 +35,8 @@ def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str 
     with lock_state(state):
         if state.is_registered():
             raise Failure("conflict", f"{state.path} belongs to an agent that is registered", "use another --state")
-        key = create_agent_key()
+        key = _agent_key(state)
         answer, authority_pem = run_loop(lambda: _register(url, invite, computer, key, ca_pem))
-        state.save_keys(key.tls_private_pem, key.sealing_private)
         agent_key = fingerprint_text(key.fingerprint)
         creator = fingerprint_text(invite.creator_fingerprint)
         state.save_identity(_identity(url, answer, authority_pem, agent_key, creator))
@@ -46,6 +45,16 @@ def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str 
         document,
         lambda: f"Registered as {answer.name}.\nAgent key: {agent_key}\nTakes jobs signed by: {creator}",
     )
+
+
+def _agent_key(state: StateDirectory) -> AgentKey:
+    """In the state before the vault hears of it: where the answer is lost, the same command again gets it."""
+    saved = state.load_keys()
+    if saved is not None:
+        return AgentKey(*saved)
+    key = create_agent_key()
+    state.save_keys(key.tls_private_pem, key.sealing_private)
+    return key
 
 
 async def _register(

@@ -16,6 +16,7 @@ from tools.client.program import Group
 from tools.client.signing_file import ensure_creator_key, load_creator_key, signing_file
 from tools.client.tables import fields_text
 from tools.client.units import time_json, time_text
+from tools.vaultctl.definition import job_document
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.listing import computers_text, jobs_text
 
@@ -84,6 +85,6 @@ def show(ctx: click.Context, computer: str) -> None:
         ("agent key", found.agent_key),
     ]
     output_of(ctx).show(
-        {**document_of(found), "jobs": [document_of(job) for job in answer.jobs]},
+        {**document_of(found), "jobs": [job_document(job) for job in answer.jobs]},
         lambda: f"{fields_text(fields)}\n\n{jobs_text(answer.jobs)}",
     )

@@ -12,7 +12,7 @@ from tools.client.tables import fields_text
 from tools.client.units import time_text
 from tools.vaultctl.commands.job_create import create
 from tools.vaultctl.commands.job_run import run
-from tools.vaultctl.definition import cipher_name, definition_document
+from tools.vaultctl.definition import cipher_name, job_document
 from tools.vaultctl.identity import ask_vault, output_of
 from tools.vaultctl.listing import job_state, jobs_text, runs_text
 
@@ -31,7 +31,7 @@ command.add_command(create)
 def list_jobs(ctx: click.Context, computer: str) -> None:
     """Lists the jobs of a computer."""
     jobs = ask_vault(ctx, partial(calls.list_jobs, computer=computer)).jobs
-    output_of(ctx).show([_document(job) for job in jobs], lambda: jobs_text(jobs))
+    output_of(ctx).show([job_document(job) for job in jobs], lambda: jobs_text(jobs))
 
 
 @command.command("show")
@@ -42,16 +42,12 @@ def show(ctx: click.Context, computer: str, job: str) -> None:
     """Shows one job and its latest runs."""
     answer = ask_vault(ctx, partial(calls.show_job, computer=computer, job=job))
     output_of(ctx).show(
-        {**_document(answer.job), "runs": [document_of(run) for run in answer.runs]},
+        {**job_document(answer.job), "runs": [document_of(run) for run in answer.runs]},
         lambda: f"{fields_text(_fields(answer.job))}\n\n{runs_text(answer.runs)}",
     )
 
 
 command.add_command(run)
-
-
-def _document(job: JobSummary) -> dict[str, object]:
-    return {**document_of(job), "definition": definition_document(job.definition)}
 
 
 def _fields(job: JobSummary) -> list[tuple[str, str]]:

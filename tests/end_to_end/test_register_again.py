@@ -1,0 +1,33 @@
+"""A registration that the vault has taken and the agent has not: the same command goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+
+from tests.end_to_end.conftest import Site
+
+
+def test_a_registration_whose_answer_was_lost_is_taken_up_again(site: Site) -> None:
+    """The vault knows the computer; the agent was killed before it had written down who it is."""
+    site.create_account("acme")
+    code = site.run_administrator("acme", "computer", "invite", "--json").last["code"]
+    words = ("register", site.url, "--code", code, "--name", "pc", "--json")
+    first = site.run_agent("pc", *words)
+    identity = site.state("pc") / "identity.json"
+    before = json.loads(identity.read_text())
+    identity.unlink()
+    (site.state("pc") / "agent.crt").unlink()
+    again = site.run_agent("pc", *words)
+    assert (again.exit_code, again.last) == (0, first.last)
+    assert json.loads(identity.read_text()) == before
+    assert site.run_agent("pc", "status", "--json").exit_code == 0
+    assert len(site.run_administrator("acme", "computer", "list", "--json").last) == 1
+
+
+def test_the_code_works_once_for_another_agent(site: Site) -> None:
+    site.create_account("acme")
+    code = site.run_administrator("acme", "computer", "invite", "--json").last["code"]
+    words = ("register", site.url, "--code", code, "--name", "pc", "--json")
+    assert site.run_agent("pc", *words).exit_code == 0
+    other = site.run_agent("other", *words)
+    assert (other.exit_code, other.last["code"]) == (5, "not_allowed")

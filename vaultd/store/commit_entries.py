@@ -1,0 +1,33 @@
+"""What a commit of the store says in the journal, before the entries of its caller."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vaultd.store.index import IndexRecord
+from vaultd.store.journal_format import EntryKind, JournalEntry
+from vaultd.store.open_containers import Touched
+
+_GROUP_CIDS_BYTES_MAX = 8 * 1024 * 1024  # as many as one container can have; an entry holds twice that
+
+
+def container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
+    """Seals come first: where a torn journal ends between the two, a directory vouches instead of the group."""
+    for item in touched:
+        if item.is_sealed:
+            details = {"number": item.number, "disk": item.disk_id, "length": item.length}
+            yield JournalEntry(EntryKind.container_sealed, details)
+    rows: list[list[Any]] = []
+    size = 0
+    for item in touched:
+        if rows and size + len(item.cids) > _GROUP_CIDS_BYTES_MAX:
+            yield JournalEntry(EntryKind.group, {"containers": rows})
+            rows, size = [], 0
+        rows.append([item.number, item.disk_id, item.length, item.cids])
+        size += len(item.cids)
+    if rows:
+        yield JournalEntry(EntryKind.group, {"containers": rows})
+
+
+def supersede_entry(row: IndexRecord) -> JournalEntry:
+    details = {"keyring": row.keyring_id, "id": row.id, "container": row.container, "offset": row.offset}
+    return JournalEntry(EntryKind.supersede, details)

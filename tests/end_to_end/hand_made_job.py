@@ -15,8 +15,8 @@ from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import DATA, Sealer, agent_fingerprint, job_secret, slot
 from tools.client.session import VaultSession
 
-DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
 CREATOR = Creator()
+DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ async def agent_facts(people: VaultSession, state: Path, computer: str) -> Agent
 
 
 def create_request(facts: AgentFacts, computer: str, name: str, job_id: bytes) -> m.JobCreateRequest:
-    """As its creator signs it."""
     ids = (facts.account_id, facts.computer_id, job_id)
     signature = CREATOR.sign_definition(ids, 1, name, DEFINITION)
     secret = job_secret(ids, facts.fingerprint, CREATOR)

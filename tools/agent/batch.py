@@ -11,6 +11,10 @@ BATCH_BYTES = 8 * 1024 * 1024
 BATCH_ROWS = 4096
 
 
+Extents = Sequence[Extent | tuple[bytes, int, int]]
+"""Parts of chunks of this run, or of chunks of the base by their ids."""
+
+
 class ScanRow(NamedTuple):
     """A path that is new or changed.
 
@@ -19,7 +23,7 @@ class ScanRow(NamedTuple):
 
     path: bytes
     prefix: bytes
-    extents: Sequence[Extent | tuple[bytes, int, int]]
+    extents: Extents
     extras: bytes | None
     content_bytes: int
     fingerprint: Fingerprint

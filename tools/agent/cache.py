@@ -12,7 +12,7 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +23,11 @@ from tools.client.record_format import kdf
 _SCHEMA_VERSION = 2
 _READ_ROWS = 1024
 _CACHE_KIB = 8192
+# A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
+_PAGE_BYTES = 16_384
 _EXTENT = struct.Struct("<32sII")
 _HASH_BYTES = 32
+_HASH_NUMBER = struct.Struct("<q")
 _MARK_LABEL = b"safeset agent cache v1"
 _MARK_BYTES = 16
 
@@ -40,6 +43,10 @@ CREATE TABLE rows (
 """
 _CONTENTS = "CREATE INDEX IF NOT EXISTS contents ON rows (hash) WHERE hash IS NOT NULL"
 _COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, extras, checksum"
+_INSERT = f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES "
+_PLACES = "(?,?,?,?,?,?,?,?,?,?)"
+# Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
+_WRITTEN_ROWS = 64
 
 
 class CachedRow(NamedTuple):
@@ -111,6 +118,7 @@ class Cache:
     def _connect(self) -> None:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         self._writer = self._connection()
+        self._writer.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         self._writer.execute("PRAGMA journal_mode = WAL")
         if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             self._writer.executescript(_SCHEMA)
@@ -162,7 +170,7 @@ class Cache:
         """The extents of a file of the base with this content; none when there is no such file."""
         if self.base is None:
             return []
-        for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash),)):
+        for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash, 0),)):
             row = CachedRow._make(found)
             if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
                 return unpack_extents(row.extents)
@@ -184,13 +192,16 @@ class Cache:
             # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
             self._writer.execute("DROP INDEX IF EXISTS contents")
 
-    def change(self, rows: Iterable[CachedRow], gone: Iterable[bytes]) -> None:
+    def change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
         """Keeps new rows and removes keys that are no more, inside the run's transaction."""
         self._writer.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in gone))
-        self._writer.executemany(
-            f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES (?,?,?,?,?,?,?,?,?,?)",
-            ((*row, _hash_number(row.prefix[-_HASH_BYTES:]) if row.extents else None) for row in rows),
-        )
+        for start in range(0, len(rows), _WRITTEN_ROWS):
+            part = rows[start : start + _WRITTEN_ROWS]
+            values: list[object] = []
+            for row in part:
+                values += row
+                values.append(_hash_number(row.prefix, len(row.prefix) - _HASH_BYTES) if row.extents else None)
+            self._writer.execute(_INSERT + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
         """The cache belongs to this safeset from now on."""
@@ -209,12 +220,13 @@ def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None
 
 
 def pack_extents(extents: Iterable[tuple[bytes, int, int]]) -> bytes:
-    return b"".join(_EXTENT.pack(*extent) for extent in extents)
+    return b"".join([_EXTENT.pack(*extent) for extent in extents])
 
 
 def unpack_extents(packed: bytes) -> list[tuple[bytes, int, int]]:
     return list(_EXTENT.iter_unpack(packed))
 
 
-def _hash_number(hash: bytes) -> int:
-    return int.from_bytes(hash[:8], "little", signed=True)
+def _hash_number(packed: bytes, offset: int) -> int:
+    number: int = _HASH_NUMBER.unpack_from(packed, offset)[0]
+    return number

@@ -38,7 +38,7 @@ class Feed:
             if isinstance(row, bytes):
                 self._write_known(self._base_row(row))
                 continue
-            extents = [_with_id(extent) for extent in row.extents]
+            extents = [(c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in row.extents]
             if self._write(row.path, row.prefix, extents, row.extras, row.content_bytes):
                 changed.append(_cached(row, extents))
             else:
@@ -100,11 +100,6 @@ class Feed:
     def _taken(self) -> list[Outgoing]:
         taken, self._emitted = self._emitted, []
         return taken
-
-
-def _with_id(extent: tuple[PendingChunk | bytes, int, int]) -> tuple[bytes, int, int]:
-    chunk, offset, length = extent
-    return (chunk.id if isinstance(chunk, PendingChunk) else chunk), offset, length
 
 
 def _cached(row: ScanRow, extents: list[tuple[bytes, int, int]]) -> CachedRow:

@@ -11,6 +11,7 @@ import trio
 
 from protocol.errors import RemoteProtocolError
 from protocol.messages import AgentJobsAnswer, AgentJobsRequest
+from tools.agent.allocator import reuse_freed_memory
 from tools.agent.batch import Batch
 from tools.agent.budget import ByteBudget
 from tools.agent.feed import Feed
@@ -22,7 +23,7 @@ from tools.client.manifest_writer import WrittenManifest
 from tools.client.offload import compute, read
 from tools.client.session import VaultSession
 
-MEMORY_BUDGET_BYTES = 96 * 1024 * 1024
+MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 # Well below the time after which the vault ends an idle connection.
 KEEP_ALIVE_SECONDS = 60.0
 # Batches between scan and manifest: each holds at most some thousand rows beside contents that the budget counts.
@@ -68,6 +69,7 @@ class Pipeline:
         self._budget = ByteBudget(memory_budget_bytes)
 
     async def run(self) -> Sent:
+        reuse_freed_memory()
         async with trio.open_nursery() as nursery:
             upload = Upload(self._session, self._run_id, self._budget, nursery)
             sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget)

@@ -9,12 +9,13 @@ import os
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
-from tools.agent.batch import BATCH_ROWS, Batch, ScanRow
+from tools.agent.batch import BATCH_ROWS, Batch, Extents, ScanRow
 from tools.agent.bundle import Bundler
 from tools.agent.cache import Cache
 from tools.agent.chunk import Extent, PendingChunk
@@ -29,23 +30,19 @@ from tools.agent.content import (
     read_sizeless,
     read_small,
 )
-from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of
+from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
-from tools.agent.owners import group_name, user_name
+from tools.agent.row_maker import KINDS, RowMaker
 from tools.agent.walk import Found, TreeWalk
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
-from tools.client.manifest import FLAG_CHANGED_WHILE_READ, Entry, Extra, Kind, pack_extras, pack_prefix
+from tools.client.manifest import FLAG_CHANGED_WHILE_READ, Extra, Kind
 
 WAITING_ROWS_MAX = 16_384
 # Contents of this run that a later file may share; a duplicate farther away is found as a chunk at the latest.
 _SHARED_CONTENTS_MAX = 16_384
 # Where a computer enforces them, every file has one from the system; a restore leaves that to the system again.
 _SYSTEM_ATTRIBUTES = frozenset({"security.selinux"})
-
-_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMBOLIC_LINK}
-
-Extents = list[Extent] | list[tuple[bytes, int, int]]
 
 
 @dataclass(slots=True)
@@ -67,8 +64,7 @@ class ScanKeys:
     chunker_seed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(NamedTuple):
     hash: bytes
     extents: Extents
     status: os.stat_result
@@ -84,6 +80,7 @@ class Scanner:
         self._hash_key = keys.hash_key
         self._cutter = FileCutter(keys.chunker_seed)
         self._missed = missed
+        self._rows = RowMaker()
         self._bundler = Bundler()
         self._shared: OrderedDict[bytes, Extents] = OrderedDict()
         self._linked = CountedOnce()
@@ -138,7 +135,7 @@ class Scanner:
 
     def _take_new(self, found: Found, begin_ns: int) -> Generator[bool, None, bool]:
         """Whether it has a row now; where not, what the base says of the path must not be said again."""
-        kind = _KINDS.get(stat.S_IFMT(found.status.st_mode))
+        kind = KINDS.get(stat.S_IFMT(found.status.st_mode))
         if kind is None:
             self._missed.add(found.path, "kind not stored yet")
             return False
@@ -156,28 +153,31 @@ class Scanner:
         extras = None
         if kind is Kind.SYMBOLIC_LINK:
             extras = {int(Extra.LINK_TARGET): os.fsencode(os.readlink(found.name, dir_fd=found.directory))}
-        self._add_entry(found, _entry(found, kind, 0, None, extras), (), fingerprint_of(found.status, begin_ns))
+        self._add_row(self._rows.other(found.path, found.status, fingerprint_of(found.status, begin_ns), extras))
         self._note_attributes(b"/" + found.path)
         self._count(found.status, 0)
 
-    def _take_file(self, found: Found, begin_ns: int) -> Iterator[bool]:
+    def _take_file(self, found: Found, begin_ns: int) -> Generator[bool, None, None]:
         descriptor, status = open_found(found)
         try:
-            content = yield from self._read(descriptor, status)
+            if 0 < status.st_size < CUT_FROM_BYTES:
+                content = self._bundled(*read_small(descriptor, status))
+            else:
+                content = yield from self._read(descriptor, status)
             self._note_attributes(descriptor)
         finally:
             os.close(descriptor)
-        found = found._replace(status=content.status)
+        hash, extents, status, size_bytes, is_changed = content
         extras = None
-        if content.is_changed:
+        if is_changed:
             self._missed.add(found.path, "changed while it was read")
             extras = {int(Extra.FLAGS): FLAG_CHANGED_WHILE_READ}
         # The status of a sizeless file says nothing of its content.
-        is_certain = not content.is_changed and content.size_bytes == content.status.st_size
-        fingerprint = fingerprint_of(content.status, begin_ns) if is_certain else NEVER_THE_SAME
-        entry = _entry(found, Kind.FILE, content.size_bytes, content.hash if content.size_bytes else None, extras)
-        self._add_entry(found, entry, content.extents, fingerprint)
-        self._count(content.status, content.size_bytes)
+        is_certain = not is_changed and size_bytes == status.st_size
+        fingerprint = fingerprint_of(status, begin_ns) if is_certain else NEVER_THE_SAME
+        hash_if_any = hash if size_bytes else None
+        self._add_row(self._rows.file(found.path, status, size_bytes, hash_if_any, extents, fingerprint, extras))
+        self._count(status, size_bytes)
 
     def _read(self, descriptor: int, status: os.stat_result) -> Generator[bool, None, _Content]:
         if status.st_size == 0 and os.read(descriptor, 1):
@@ -199,7 +199,7 @@ class Scanner:
     def _bundled(self, content: bytes, status: os.stat_result, is_changed: bool) -> _Content:
         self.figures.bytes_read += len(content)
         hash = blake3(content, key=self._hash_key).digest()
-        extents: Extents = []
+        extents: Extents = ()
         if content:
             extents = self._shared.get(hash) or self._cache.find_content(hash)
             if not extents:
@@ -209,27 +209,41 @@ class Scanner:
                 self._finish_bundles(ended)
         return _Content(hash, extents, status, len(content), is_changed)
 
-    def _read_large(self, descriptor: int, sizeless_bytes_max: int | None = None) -> Generator[bool, None, _Content]:
-        for attempt in range(ATTEMPTS_MAX):
-            large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max)
-            extents: list[Extent] = []
-            for chunk in large:
-                extents.append(Extent(chunk, 0, chunk.size_bytes))
-                self._batch.add_chunks([chunk])
-                if self._batch.is_full:
-                    yield True
-            self.figures.bytes_read += large.size_bytes
-            if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
-                break
+    def _read_large(
+        self, descriptor: int, sizeless_bytes_max: int | None = None
+    ) -> Generator[bool, None, _Content]:
+        before_bytes = self.figures.protected_bytes
+        try:
+            for attempt in range(ATTEMPTS_MAX):
+                large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max)
+                extents = yield from self._hand_over(large, before_bytes)
+                self.figures.bytes_read += large.size_bytes
+                if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
+                    break
+        finally:
+            self.figures.protected_bytes = before_bytes
         return _Content(large.hash, extents, large.status, large.size_bytes, large.is_changed)
+
+    def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, list[Extent]]:
+        """What was read counts as protected until the file itself does, so that whoever waits sees it move; not where
+        other names of the file may have counted already."""
+        figures = self.figures
+        extents: list[Extent] = []
+        handed_bytes = 0
+        for chunk in large:
+            extents.append(Extent(chunk, 0, chunk.size_bytes))
+            self._batch.add_chunks([chunk])
+            handed_bytes += chunk.size_bytes
+            if large.status.st_nlink == 1:
+                figures.protected_bytes = max(figures.protected_bytes, before_bytes + handed_bytes)
+            if self._batch.is_full:
+                yield True
+        return extents
 
     def _share(self, hash: bytes, extents: Extents) -> None:
         self._shared[hash] = extents
         if len(self._shared) > _SHARED_CONTENTS_MAX:
             self._shared.popitem(last=False)
-
-    def _add_entry(self, found: Found, entry: Entry, extents: Extents | tuple[()], fingerprint: Fingerprint) -> None:
-        self._add_row(ScanRow(found.path, pack_prefix(entry), extents, pack_extras(entry), entry.size, fingerprint))
 
     def _note_attributes(self, place: int | bytes) -> None:
         """By descriptor, or by a path whose last component is not followed."""
@@ -247,8 +261,9 @@ class Scanner:
             rows.append(row)
             return len(rows) >= BATCH_ROWS
         self._waiting.append(row)
-        if len(self._waiting) >= WAITING_ROWS_MAX:
-            self._end_bundle()
+        if len(self._waiting) < WAITING_ROWS_MAX:
+            return False
+        self._end_bundle()
         return self._batch.is_full
 
     def _finish_bundles(self, ended: list[PendingChunk]) -> None:
@@ -291,14 +306,3 @@ def _code_of(error: OSError | ValueError) -> str:
         case TooLong():
             return "too long without a size"
     return "unreadable"
-
-
-def _entry(
-    found: Found, kind: Kind, size: int, hash: bytes | None, extras: Mapping[int, object] | None = None
-) -> Entry:
-    status = found.status
-    uid, gid = status.st_uid, status.st_gid
-    return Entry(
-        found.path, kind, stat.S_IMODE(status.st_mode), uid, gid, user_name(uid), group_name(gid),
-        status.st_mtime_ns, size, hash, (), dict(extras) if extras else None,
-    )  # fmt: skip

@@ -149,7 +149,7 @@ class ManifestWriter:
         extras: bytes | None = None,
         content_bytes: int = 0,
     ) -> None:
-        """One path, with pack_prefix's and pack_extras's bytes; `content_bytes` is its size, for the rows above.
+        """One path, with the bytes of an EntryPacker; `content_bytes` is its size, for the rows above.
 
         ValueError when it is out of order, EntryTooLarge when no block can hold it; the writer is as before then.
         """
@@ -195,7 +195,9 @@ class ManifestWriter:
         named = [extent[0] for extent in extents]
         tails = [pack(offset) + pack(length) for _, offset, length in extents]
         lead = (_ELEVEN if extras is None else _TWELVE) + prefix + self._packer.pack_array_header(3 * len(named))
-        fixed_bytes = len(lead) + sum(map(len, tails)) + len(extras or b"")
+        fixed_bytes = len(lead) + len(extras or b"")
+        for tail in tails:
+            fixed_bytes += len(tail)
         leaf = self._leaf
         if not leaf.has_room_for(fixed_bytes, named):
             if fixed_bytes + 3 * len(named) > LEAF_BYTES_MAX:

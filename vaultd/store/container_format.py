@@ -20,7 +20,7 @@ PADDING_HEADER_BYTES = 16
 DIRECTORY_MAGIC = b"SSD1"
 DIRECTORY_ROW_BYTES = 112
 SUFFIX = ".container"
-# In one container: its directory is held in memory whatever the size of the records, and an entry names them all.
+# In one container: a directory is built and read in memory, 7 MiB of rows, and a journal entry can name them all.
 RECORDS_MAX = 65_536
 _CONTAINERS_PER_DIRECTORY = 1024
 _HEADER_MAGIC = b"SSH1"

@@ -1,12 +1,15 @@
 """Batches: order, what waits for a bundle, what a second scan finds."""
 
 import os
+import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tools.agent import batch as batch_module
+from tools.agent import content as content_module
 from tools.agent import scan as scan_module
 from tools.agent.batch import Batch, ScanRow
 from tools.agent.cache import Belonging, Cache
@@ -57,6 +60,39 @@ def test_chunks_come_no_later_than_the_rows_that_name_them(tmp_path: Path, monke
     assert paths == sorted(paths, key=lambda path: path.split(b"/"))
     expected = {bytes(path)[1:]: path.read_bytes() for path in root.iterdir()}
     assert {path: content for path, content in contents.items() if path in expected} == expected
+
+
+def test_protected_bytes_grow_while_a_large_file_is_read(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "a").write_bytes(b"12345")
+    (root / "large").write_bytes(random.Random(1).randbytes(40 << 20))
+    scanning = scanner(root, tmp_path)
+    seen = []
+    while scanning.next_batch() is not None:
+        seen.append(scanning.figures.protected_bytes)
+    assert len(seen) >= 4
+    assert all(before < after for before, after in pairwise(seen[:4]))
+    assert seen[-1] == scanning.figures.protected_bytes == 5 + (40 << 20)
+
+
+def test_a_large_file_that_fails_midway_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "large").write_bytes(random.Random(1).randbytes(20 << 20))
+    readings = [0]
+    real = os.readv
+
+    def readv(*arguments: Any) -> int:
+        readings[0] += 1
+        if readings[0] > 2:
+            raise OSError(5, "Input/output error")
+        return real(*arguments)
+
+    monkeypatch.setattr(content_module.os, "readv", readv)
+    scanning = scanner(root, tmp_path)
+    batches(scanning)
+    assert (scanning.figures.files, scanning.figures.protected_bytes) == (0, 0)
 
 
 def test_protected_bytes_count_hard_links_once(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """The engine's face: records in, commits, look-ups and reads.
 
 Invariants: a commit syncs containers, then the journal, then the index, and only then returns; after any failed write
-the store refuses all others until it was opened anew. The caller sees to it that a record's sealed run key is in the
-catalog before it appends. Threads: `append`, `commit`, `recover`, `replay` and `close` in the writer thread; the rest
-in any.
+the store refuses all others until it was opened anew. The caller holds the locks of `lock_vault` before it opens, and
+sees to it that a record's sealed run key is in the catalog before it appends. Threads: `append`, `commit`, `recover`,
+`replay` and `close` in the writer thread; the rest in any.
 """
 
 import errno

@@ -1,9 +1,9 @@
 """The engine's face: records in, commits, look-ups and reads.
 
 Invariants: a commit syncs containers, then the journal, then the index, and only then returns; after any failed write
-the store refuses all others until it was opened anew. The caller sees to it that a record's sealed run key is in the
-catalog before it appends. Threads: `append`, `commit`, `recover`, `replay` and `close` in the writer thread; the rest
-in any.
+the store refuses all others until it was opened anew. The caller holds the locks of `lock_vault` before it opens, and
+sees to it that a record's sealed run key is in the catalog before it appends. Threads: `append`, `commit`, `recover`,
+`replay` and `close` in the writer thread; the rest in any.
 """
 
 import errno
@@ -28,6 +28,7 @@ from vaultd.store.open_containers import ContainerSettings, OpenContainers, Stor
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
+_DAMAGED_MAX = 10_000  # notes between two commits; one that is dropped is made again by the next read
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
 
 
@@ -213,7 +214,7 @@ class ChunkStore:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-            damaged = list(self._damaged.items())
+            damaged = list(self._damaged.copy().items())
             if touched or payloads or damaged:
                 self._apply(touched, first_entry, damaged)
         return self._journal.position
@@ -247,8 +248,9 @@ class ChunkStore:
 
     def _note_damage(self, id_: bytes, location: Location) -> None:
         if not location.is_damaged and id_ not in self._damaged:
-            self._damaged[id_] = location
-            self._damage_met += 1
+            if len(self._damaged) < _DAMAGED_MAX:
+                self._damaged[id_] = location
+            self._damage_met += 1  # after the note: who sees the count sees the note
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""

@@ -52,10 +52,9 @@ def test_a_marked_directory_takes_its_place_and_gets_the_copies(site: Site) -> N
         assert held[0] == held[1] != {}
     serve._tell_recovery(site.vault, 0.0)
     assert gauge() == 0
+    site.reopen()
+    site.administrator("later")
     close_vault(site.vault)
     assert sorted(path.name for path in lost.iterdir()) == sorted(path.name for path in first.iterdir())
-    (newest,) = (lost / "checkpoints").iterdir()
-    assert newest.read_bytes() == (first / "checkpoints" / newest.name).read_bytes()
-    findings = check_vault(site.config, SystemDoor(), read_data=True).findings
-    assert [one.sentence for one in findings] == ["this copy of the checkpoint is missing"]  # of the older one
+    assert check_vault(site.config, SystemDoor(), read_data=True).findings == []
     site.vault = open_vault(site.config, site.clock, SystemDoor())

@@ -22,7 +22,7 @@ from protocol.messages import (
 from protocol.messages.fields import Outcome
 from tools.agent.cache import Base, Cache, belonging_of
 from tools.agent.chain import Chain
-from tools.agent.commit import Committer
+from tools.agent.commit import Committer, RootRefused
 from tools.agent.feed import Feed
 from tools.agent.job_keys import load_job_keys
 from tools.agent.job_trust import check_job
@@ -79,11 +79,23 @@ class _Run:
 
 
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
-    """Runs the job once; the caller holds the lock of the state directory."""
+    """Runs the job; the caller holds the lock of the state directory.
+
+    Where the vault refuses the root, it does not hold what the cache says: one more run offers everything.
+    """
     check_job(agent.state, agent.identity, job)
-    job_state = agent.state.job(job.job_id)
-    await Committer(agent.session, agent.identity, job_state, job.job_id).settle()
+    await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
+    try:
+        return await _run_once(agent, job, keys, tell)
+    except RootRefused as refused:
+        done = await _run_once(agent, job, keys, tell)
+        done.notes.append(f"everything was read and offered again, because the vault said: {refused.message}")
+        return done
+
+
+async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -> Done:
+    job_state = agent.state.job(job.job_id)
     chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
     head = await chain.follow(job_state.load_head(), job)
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,6 +107,8 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
             return await _run(agent, run, cache, tell)
         except BaseException as error:
             await _end_failed(agent, run, error)
+            if isinstance(error, RootRefused):
+                cache.drop()
             if isinstance(first_cause(error), sqlite3.Error):
                 raise _cache_failed(cache, error) from error
             raise

@@ -9,6 +9,10 @@ FINE_MARGIN_NS = 50_000_000
 COARSE_MARGIN_NS = 3_000_000_000
 
 
+# What the manifest and the cache hold of a number: 64 bits with a sign.
+_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
+
+
 class Fingerprint(NamedTuple):
     """What must be the same for a path to count as unchanged. An inode of 0 is never the same: read it next time."""
 
@@ -22,7 +26,8 @@ NEVER_THE_SAME = Fingerprint(0, 0, 0, 0)
 
 
 def fingerprint_of(status: os.stat_result, begin_ns: int) -> Fingerprint:
-    """Of what was looked at and read from `begin_ns` on; one that is never the same where the times are too young.
+    """Of what was looked at and read from `begin_ns` on; one that is never the same where the times are too young, or
+    too far away to be kept.
 
     Only the modification time may lie in the future for long: anybody may set it.
     """
@@ -31,4 +36,16 @@ def fingerprint_of(status: os.stat_result, begin_ns: int) -> Fingerprint:
     margin_ns = FINE_MARGIN_NS if is_fine else COARSE_MARGIN_NS
     if ctime_ns >= begin_ns - margin_ns or abs(mtime_ns - begin_ns) <= margin_ns:
         return NEVER_THE_SAME
-    return Fingerprint(status.st_size, mtime_ns, ctime_ns, status.st_ino)
+    if mtime_ns != held_time(mtime_ns) or ctime_ns != held_time(ctime_ns):
+        return NEVER_THE_SAME
+    return Fingerprint(status.st_size, mtime_ns, ctime_ns, signed_inode(status.st_ino))
+
+
+def held_time(time_ns: int) -> int:
+    """The nearest time that a manifest holds; file systems know years far away from 1677 to 2262."""
+    return min(max(time_ns, _I64_MIN), _I64_MAX)
+
+
+def signed_inode(inode: int) -> int:
+    """The same 64 bits as the cache keeps them; network file systems use the highest too."""
+    return inode if inode <= _I64_MAX else inode - 2**64

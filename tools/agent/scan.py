@@ -30,7 +30,7 @@ from tools.agent.content import (
     read_sizeless,
     read_small,
 )
-from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of
+from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of, held_time, signed_inode
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
 from tools.agent.row_maker import KINDS, RowMaker
@@ -115,7 +115,8 @@ class Scanner:
             if known is not None and known[0] == key:
                 is_known = True
                 status = found[1]
-                is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                inode = signed_inode(status.st_ino)
+                is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
                 known = next(all_known, None)
                 if is_unchanged:
                     self._count(status, status.st_size)
@@ -155,7 +156,12 @@ class Scanner:
             extras = {int(Extra.LINK_TARGET): os.fsencode(os.readlink(found.name, dir_fd=found.directory))}
         self._add_row(self._rows.other(found.path, found.status, fingerprint_of(found.status, begin_ns), extras))
         self._note_attributes(b"/" + found.path)
+        self._tell_far_time(found.path, found.status)
         self._count(found.status, 0)
+
+    def _tell_far_time(self, path: bytes, status: os.stat_result) -> None:
+        if held_time(status.st_mtime_ns) != status.st_mtime_ns:
+            self._missed.add(path, "time out of range")
 
     def _take_file(self, found: Found, begin_ns: int) -> Generator[bool, None, None]:
         descriptor, status = open_found(found)
@@ -177,6 +183,7 @@ class Scanner:
         fingerprint = fingerprint_of(status, begin_ns) if is_certain else NEVER_THE_SAME
         hash_if_any = hash if size_bytes else None
         self._add_row(self._rows.file(found.path, status, size_bytes, hash_if_any, extents, fingerprint, extras))
+        self._tell_far_time(found.path, status)
         self._count(status, size_bytes)
 
     def _read(self, descriptor: int, status: os.stat_result) -> Generator[bool, None, _Content]:
@@ -209,9 +216,7 @@ class Scanner:
                 self._finish_bundles(ended)
         return _Content(hash, extents, status, len(content), is_changed)
 
-    def _read_large(
-        self, descriptor: int, sizeless_bytes_max: int | None = None
-    ) -> Generator[bool, None, _Content]:
+    def _read_large(self, descriptor: int, sizeless_bytes_max: int | None = None) -> Generator[bool, None, _Content]:
         before_bytes = self.figures.protected_bytes
         try:
             for attempt in range(ATTEMPTS_MAX):

@@ -24,6 +24,7 @@ from tools.agent.cache import Base, Cache, belonging_of
 from tools.agent.chain import Chain
 from tools.agent.commit import Committer
 from tools.agent.feed import Feed
+from tools.agent.included import Included
 from tools.agent.job_keys import load_job_keys
 from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
@@ -141,7 +142,7 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     selection = make_selection(
         definition.include, definition.exclude, definition.one_file_system, agent.state.path
     )  # fmt: skip
-    walk = TreeWalk(selection, agent.state.path, missed.add)
+    walk = TreeWalk(selection, agent.state.path, missed.add, Included(selection, cache.holds))
     return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
 
 

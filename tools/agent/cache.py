@@ -4,8 +4,9 @@ Only a help: it belongs to one safeset (keyring, generation, id key, job, timeli
 belongs to another, is damaged, or the vault does not know its safeset. Every row carries a checksum, because its
 extents go into a manifest as they are.
 
-Threads: the scanning thread reads `known_paths` and `find_content`; the thread that feeds the manifest reads `rows` and
-writes. The writes of a run are one transaction of their own connection; readers see the base until it is committed.
+Threads: the scanning thread reads `known_paths`, `find_content` and `holds`; the thread that feeds the manifest reads
+`rows` and writes. The writes of a run are one transaction of their own connection; readers see the base until it is
+committed.
 """
 
 import os
@@ -175,6 +176,17 @@ class Cache:
             if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
                 return unpack_extents(row.extents)
         return []
+
+    def holds(self, path: bytes, is_below_only: bool) -> bool:
+        """Whether the base has something below a path or, unless only that is asked for, the path itself."""
+        if self.base is None:
+            return False
+        key = path.replace(b"/", b"\0")
+        below = "key > ?" if not key else "key > ? AND key < ?"
+        bounds = (key,) if not key else (key + b"\0", key + b"\1")
+        if self._finder.execute(f"SELECT 1 FROM rows WHERE {below} LIMIT 1", bounds).fetchone():
+            return True
+        return not is_below_only and bool(self._finder.execute("SELECT 1 FROM rows WHERE key = ?", (key,)).fetchone())
 
     # The thread that feeds the manifest.
 

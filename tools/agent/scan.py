@@ -146,7 +146,9 @@ class Scanner:
             else:
                 self._take_other(found, kind, begin_ns)
         except (OSError, ValueError) as error:
-            self._missed.add(found.path, _code_of(error))
+            code = _code_of(error)
+            self._walk.included.check_missed(found.path, code)
+            self._missed.add(found.path, code)
             return False
         return True
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.agent.included import Included
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
 
@@ -42,9 +43,10 @@ class _Scope(NamedTuple):
 
 
 class _Level:
-    """One directory on the way down. Its descriptor is closed while too many below it are open."""
+    """One directory on the way down. Its descriptor is closed while too many below it are open. `is_empty`: nothing of
+    it was taken so far."""
 
-    __slots__ = ("descriptor", "device", "inode", "names", "prefix", "scope")
+    __slots__ = ("descriptor", "device", "inode", "is_empty", "names", "prefix", "scope")
 
     def __init__(self, descriptor: int, prefix: bytes, names: Iterator[bytes], scope: _Scope) -> None:
         status = os.fstat(descriptor)
@@ -54,6 +56,7 @@ class _Level:
         self.prefix = prefix
         self.names = names
         self.scope = scope
+        self.is_empty = True
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -63,11 +66,13 @@ class _Level:
 
 class TreeWalk:
     def __init__(
-        self, selection: Selection, spool: Path, warn: Warn, names_in_memory_max: int = NAMES_IN_MEMORY_MAX
-    ) -> None:
+        self, selection: Selection, spool: Path, warn: Warn, included: Included | None = None,
+        names_in_memory_max: int = NAMES_IN_MEMORY_MAX,
+    ) -> None:  # fmt: skip
         self._selection = selection
         self._spool = spool
         self._warn = warn
+        self.included = included or Included(selection)
         self._names_in_memory_max = names_in_memory_max
         self._forced = selection.inner | selection.leading
         self._inner_left = set(selection.inner)
@@ -98,24 +103,25 @@ class TreeWalk:
         try:
             directory = open_directory(os.path.dirname(root))
         except OSError as error:
-            self._warn(root, _include_code(error))
+            self._miss(root, _include_code(error))
             return
         name = os.path.basename(root)
-        try:
-            status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
-        except OSError as error:
-            self._warn(root, _include_code(error))
-            os.close(directory)
-            return
-        self.roots_found += 1
-        self._warn_of_link(root, status)
         top = None
         try:
+            status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
+            self._warn_of_link(root, status)
             yield Found(root, status, directory, name)
             if stat.S_ISDIR(status.st_mode):
                 top = self._open(root, name or b".", directory, self._scope_of_include(root, status))
+            else:
+                self.included.check_empty(root)
+        except OSError as error:
+            self._miss(root, _include_code(error))
+            return
         finally:
             os.close(directory)
+        if not self.included.is_missed(root):
+            self.roots_found += 1
         if top is not None:
             yield from self._tree(top)
 
@@ -126,11 +132,15 @@ class TreeWalk:
         if stat.S_ISLNK(status.st_mode):
             self._warn(include, "include is a link")
 
+    def _miss(self, path: bytes, code: str) -> None:
+        self.included.check_missed(path, code)
+        self._warn(path, code)
+
     def _tell_not_reached(self, root: bytes) -> None:
         lost = sorted((path for path in self._inner_left if is_inside(path, root)), key=scan_key)
         self._inner_left.difference_update(lost)
         for path in lost:
-            self._warn(path, "include not reached")
+            self._miss(path, "include not reached")
 
     def _tree(self, top: _Level) -> Iterator[Found]:
         levels = [top]
@@ -141,14 +151,15 @@ class TreeWalk:
                 for found in self._entries(level):
                     yield found
                     if stat.S_ISDIR(found.status.st_mode):
+                        level.is_empty = False
+                        self._descend(found, levels)
                         break
-                    found = None
-                if found is None:
+                else:
+                    if found is None and level.is_empty:
+                        self.included.check_empty(level.prefix[:-1])
                     levels.pop()
                     self._reopen(level, levels)
                     level.close()
-                else:
-                    self._descend(found, levels)
         finally:
             for level in levels:
                 level.close()
@@ -168,7 +179,7 @@ class TreeWalk:
             try:
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             except OSError as error:
-                self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
+                self._miss(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
                 continue
             if is_excluded is not None and not is_forced and is_excluded(path, stat.S_ISDIR(status.st_mode)):
                 continue
@@ -177,6 +188,8 @@ class TreeWalk:
             if is_forced and path in self._inner_left:
                 self._inner_left.remove(path)
                 self._warn_of_link(path, status)
+                if not stat.S_ISDIR(status.st_mode):
+                    self.included.check_empty(path)
             yield Found(path, status, descriptor, name)
 
     def _descend(self, found: Found, levels: list[_Level]) -> None:
@@ -209,7 +222,7 @@ class TreeWalk:
         except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
-            self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
+            self._miss(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
             return None
         return _Level(descriptor, path + b"/" if path else b"", names, scope)
 

@@ -1,12 +1,20 @@
-"""What of a path's status says that it is as it was, and when that can be trusted."""
+"""What of a path's status says that it is as it was, and when that can be trusted.
+
+The number of the device is no part of it: LVM, NFS, btrfs and loop devices get another one at a reboot or a mount, and
+everything would be read again. Another file system under the same path has other inodes and change times.
+"""
 
 import os
+import stat
 from typing import NamedTuple
 
 # What was written this shortly before it was read may change again without its times changing. Where a file system
 # keeps whole seconds only (or two of them), all nanoseconds are zero.
 FINE_MARGIN_NS = 50_000_000
 COARSE_MARGIN_NS = 3_000_000_000
+# A write through a memory map moves the times when it makes a clean page dirty, and not again until the kernel has
+# written that page, which it does after 30 seconds and a few more. So a file changed this lately may change unseen.
+WRITE_BACK_NS = 60_000_000_000
 
 
 # What the manifest and the cache hold of a number: 64 bits with a sign.
@@ -34,7 +42,9 @@ def fingerprint_of(status: os.stat_result, begin_ns: int) -> Fingerprint:
     mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
     is_fine = mtime_ns % 1_000_000_000 or ctime_ns % 1_000_000_000
     margin_ns = FINE_MARGIN_NS if is_fine else COARSE_MARGIN_NS
-    if ctime_ns >= begin_ns - margin_ns or abs(mtime_ns - begin_ns) <= margin_ns:
+    is_mappable = stat.S_ISREG(status.st_mode) and status.st_size
+    mtime_margin_ns = WRITE_BACK_NS if is_mappable else margin_ns
+    if ctime_ns >= begin_ns - margin_ns or abs(mtime_ns - begin_ns) <= mtime_margin_ns:
         return NEVER_THE_SAME
     if mtime_ns != held_time(mtime_ns) or ctime_ns != held_time(ctime_ns):
         return NEVER_THE_SAME

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from tests.support.trees import make_old
 from tests.tools.agent.conftest import Site, differences
 from tools.agent.cache import Base, Belonging, Cache, CachedRow, belonging_of, pack_extents, row_checksum
 from tools.client.failure import Failure
@@ -103,6 +104,7 @@ def test_the_checksum_is_over_everything_that_goes_into_a_manifest() -> None:
 async def test_a_damaged_row_never_reaches_a_manifest(site: Site) -> None:
     for name in ("one", "two"):
         (site.source / name).write_bytes(name.encode())
+    make_old(site.source)
     await site.back_up()
     database = next(site.state.path.rglob("cache.sqlite"))
     key = bytes(site.source / "one")[1:].replace(b"/", b"\0")

@@ -153,9 +153,9 @@ def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path, monkeypatch
     root.mkdir()
     (root / "file").write_bytes(b"1")
     now = (root / "file").stat().st_ctime_ns
-    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 1_000_000)
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 59_000_000_000)
     (young,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
-    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 1_000_000_000)
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 61_000_000_000)
     (old,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
     assert isinstance(young, ScanRow)
     assert isinstance(old, ScanRow)

@@ -47,7 +47,8 @@ _SYSTEM_ATTRIBUTES = frozenset({"security.selinux"})
 
 @dataclass(slots=True)
 class ScanFigures:
-    """`extended_attributes` counts new and changed paths that have any, `hard_links` the further names of files."""
+    """`extended_attributes` counts new and changed paths that have any, `hard_links` the further names of files,
+    `kernel_mounts` the file systems of the kernel that were not entered."""
 
     files: int = 0
     directories: int = 0
@@ -56,6 +57,7 @@ class ScanFigures:
     bytes_read: int = 0
     extended_attributes: int = 0
     hard_links: int = 0
+    kernel_mounts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Scanner:
             if self._batch.is_full:
                 yield True
         self._end_bundle()
+        self.figures.kernel_mounts = self._walk.kernel_mounts_left
 
     def _take_new(self, found: Found, begin_ns: int) -> Generator[bool, None, bool]:
         """Whether it has a row now; where not, what the base says of the path must not be said again."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.agent.included import Included
+from tools.agent.kernel_mounts import kernel_devices
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
 
@@ -76,7 +77,9 @@ class TreeWalk:
         self._names_in_memory_max = names_in_memory_max
         self._forced = selection.inner | selection.leading
         self._inner_left = set(selection.inner)
+        self._kernel_devices = kernel_devices()
         self.roots_found = 0
+        self.kernel_mounts_left = 0
         raise_descriptor_limit()
 
     def __iter__(self) -> Iterator[Found]:
@@ -169,6 +172,7 @@ class TreeWalk:
         kept_out, forced = self._selection.kept_out, self._forced
         is_excluded, leads_only = level.scope.is_excluded, level.scope.leads_only
         prefix, descriptor = level.prefix, level.descriptor
+        device, scope_device = level.device, level.scope.device
         if descriptor < 0:
             return
         for name in level.names:
@@ -185,12 +189,24 @@ class TreeWalk:
                 continue
             if kept_out is not None and status.st_ino == kept_out[1] and status.st_dev == kept_out[0]:
                 continue
+            if status.st_dev != device and not is_forced and self._leave_kernel_file(status, scope_device):
+                continue
             if is_forced and path in self._inner_left:
                 self._inner_left.remove(path)
                 self._warn_of_link(path, status)
                 if not stat.S_ISDIR(status.st_mode):
                     self.included.check_empty(path)
             yield Found(path, status, descriptor, name)
+
+    def _is_kernels(self, device: int, scope_device: int) -> bool:
+        return device != scope_device and device in self._kernel_devices
+
+    def _leave_kernel_file(self, status: os.stat_result, scope_device: int) -> bool:
+        """Whether something is mounted over a file, as namespaces are; directories are stored, and not entered."""
+        if stat.S_ISDIR(status.st_mode) or not self._is_kernels(status.st_dev, scope_device):
+            return False
+        self.kernel_mounts_left += 1
+        return True
 
     def _descend(self, found: Found, levels: list[_Level]) -> None:
         scope = self._scope_below(found, levels[-1].scope)
@@ -209,6 +225,9 @@ class TreeWalk:
         if path in self._selection.inner:
             return self._scope_of_include(path, found.status)
         is_foreign = self._selection.one_file_system and device != above.device
+        if not is_foreign and self._is_kernels(device, above.device):
+            is_foreign = True
+            self.kernel_mounts_left += path not in self._selection.leading
         if path not in self._selection.leading:
             return None if is_foreign else above
         is_excluded = above.is_excluded is not None and above.is_excluded(path, True)

@@ -4,6 +4,10 @@ Only a help: it belongs to one safeset (keyring, generation, id key, job, timeli
 belongs to another, is damaged, or the vault does not know its safeset. Every row carries a checksum, because its
 extents go into a manifest as they are.
 
+Where it cannot be written, on a full disk for example, a run goes on without: `failure` says why, what the run has
+written is given back to the disk, and the base stays as it is. An error of reading a base ends the run, because the
+manifest is made from it; then the cache is dropped and the next run reads everything.
+
 Threads: the scanning thread reads `known_paths`, `find_content` and `holds`; the thread that feeds the manifest reads
 `rows` and writes. The writes of a run are one transaction of their own connection; readers see the base until it is
 committed.
@@ -14,6 +18,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -107,13 +112,14 @@ class Cache:
         self._path = path
         self._belonging = belonging
         self.base: Base | None = None
+        self.failure: Exception | None = None
         self._open()
 
     def _open(self) -> None:
         try:
             self._connect()
             self.base = self._load_base()
-        except sqlite3.DatabaseError:
+        except (sqlite3.Error, OSError):
             self.drop()
 
     def _connect(self) -> None:
@@ -144,12 +150,16 @@ class Cache:
         return None
 
     def drop(self) -> None:
-        """Begins with an empty one."""
+        """Begins with an empty one, or goes on without."""
         self.close()
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self.base = None
-        self._connect()
+        self.base = self.failure = None
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._connect()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            self.failure = error
 
     def close(self) -> None:
         for name in ("_replayer", "_finder", "_reader", "_writer"):
@@ -199,13 +209,21 @@ class Cache:
             yield from map(CachedRow._make, batch)
 
     def begin(self) -> None:
-        self._writer.execute("BEGIN IMMEDIATE")
-        if self.base is None:
-            # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
-            self._writer.execute("DROP INDEX IF EXISTS contents")
+        if self.failure is not None:
+            return
+        with self._until_it_fails():
+            self._writer.execute("BEGIN IMMEDIATE")
+            if self.base is None:
+                # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
+                self._writer.execute("DROP INDEX IF EXISTS contents")
 
     def change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
         """Keeps new rows and removes keys that are no more, inside the run's transaction."""
+        if self.failure is None:
+            with self._until_it_fails():
+                self._change(rows, gone)
+
+    def _change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
         self._writer.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in gone))
         for start in range(0, len(rows), _WRITTEN_ROWS):
             part = rows[start : start + _WRITTEN_ROWS]
@@ -216,13 +234,32 @@ class Cache:
             self._writer.execute(_INSERT + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
-        """The cache belongs to this safeset from now on."""
+        """The cache belongs to this safeset from now on, unless `failure` says something else."""
+        if self.failure is not None:
+            return
         belongs = (*self._belonging.columns(), *base, base.checksum())
-        self._writer.execute("DELETE FROM belongs")
-        self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
-        self._writer.execute(_CONTENTS)
-        self._writer.execute("COMMIT")
-        self.base = base
+        with self._until_it_fails():
+            self._writer.execute("DELETE FROM belongs")
+            self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
+            self._writer.execute(_CONTENTS)
+            self._writer.execute("COMMIT")
+            self.base = base
+
+    @contextmanager
+    def _until_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self.failure = error
+            with suppress(sqlite3.Error, OSError):
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it failed for another reason than its disk, so that the next run would fare no better with it."""
+        return self.failure is not None and not isinstance(self.failure, sqlite3.OperationalError | OSError)
 
 
 def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None) -> int:

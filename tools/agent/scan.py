@@ -36,7 +36,7 @@ from tools.agent.missed import Missed
 from tools.agent.row_maker import KINDS, RowMaker
 from tools.agent.walk import Found, TreeWalk
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
-from tools.client.manifest import FLAG_CHANGED_WHILE_READ, Extra, Kind
+from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAG_CHANGED_WHILE_READ, Extra, Kind
 
 WAITING_ROWS_MAX = 16_384
 # Contents of this run that a later file may share; a duplicate farther away is found as a chunk at the latest.
@@ -120,7 +120,7 @@ class Scanner:
                 inode = signed_inode(status.st_ino)
                 is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
                 known = next(all_known, None)
-                if is_unchanged:
+                if is_unchanged and not found[4]:
                     self._count(status, status.st_size)
                     if self._add_row(key):
                         yield True
@@ -156,10 +156,13 @@ class Scanner:
         return True
 
     def _take_other(self, found: Found, kind: Kind, begin_ns: int) -> None:
-        extras = None
+        extras: dict[int, object] | None = None
+        fingerprint = fingerprint_of(found.status, begin_ns)
         if kind is Kind.SYMBOLIC_LINK:
             extras = {int(Extra.LINK_TARGET): os.fsencode(os.readlink(found.name, dir_fd=found.directory))}
-        self._add_row(self._rows.other(found.path, found.status, fingerprint_of(found.status, begin_ns), extras))
+        elif found.is_unlisted:
+            extras, fingerprint = {int(Extra.FLAGS): FLAG_BELOW_UNKNOWN}, NEVER_THE_SAME
+        self._add_row(self._rows.other(found.path, found.status, fingerprint, extras))
         self._note_attributes(b"/" + found.path)
         self._tell_far_time(found.path, found.status)
         self._count(found.status, 0)

@@ -26,12 +26,14 @@ Warn = Callable[[bytes, str], None]
 
 
 class Found(NamedTuple):
-    """One thing of a tree. `directory` is a descriptor of where it is, good until the next one is asked for."""
+    """One thing of a tree. `directory` is a descriptor of where it is, good until the next one is asked for;
+    `is_unlisted`: a directory that could not be listed, what is below it is unknown."""
 
     path: bytes
     status: os.stat_result
     directory: int
     name: bytes
+    is_unlisted: bool = False
 
 
 class _Scope(NamedTuple):
@@ -113,20 +115,23 @@ class TreeWalk:
         try:
             status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
             self._warn_of_link(root, status)
-            yield Found(root, status, directory, name)
             if stat.S_ISDIR(status.st_mode):
                 top = self._open(root, name or b".", directory, self._scope_of_include(root, status))
+                if top is None:
+                    return
             else:
                 self.included.check_empty(root)
+            yield Found(root, status, directory, name)
+            if not self.included.is_missed(root):
+                self.roots_found += 1
+            if top is not None:
+                yield from self._tree(top)
         except OSError as error:
             self._miss(root, _include_code(error))
-            return
         finally:
             os.close(directory)
-        if not self.included.is_missed(root):
-            self.roots_found += 1
-        if top is not None:
-            yield from self._tree(top)
+            if top is not None:
+                top.close()
 
     def _scope_of_include(self, path: bytes, status: os.stat_result) -> _Scope:
         return _Scope(status.st_dev, self._selection.matcher_below(path), False)
@@ -152,11 +157,15 @@ class TreeWalk:
                 level = levels[-1]
                 found = None
                 for found in self._entries(level):
-                    yield found
                     if stat.S_ISDIR(found.status.st_mode):
                         level.is_empty = False
-                        self._descend(found, levels)
+                        # Opened before it is told, because its entry says whether what is below it is known.
+                        is_listed = self._descend(found, levels)
+                        yield found if is_listed else found._replace(is_unlisted=True)
+                        if len(levels) > OPEN_DIRECTORIES_MAX:
+                            levels[-OPEN_DIRECTORIES_MAX - 1].close()
                         break
+                    yield found
                 else:
                     if found is None and level.is_empty:
                         self.included.check_empty(level.prefix[:-1])
@@ -208,16 +217,16 @@ class TreeWalk:
         self.kernel_mounts_left += 1
         return True
 
-    def _descend(self, found: Found, levels: list[_Level]) -> None:
+    def _descend(self, found: Found, levels: list[_Level]) -> bool:
+        """Whether what is below the directory is known: also where nothing of it is wanted."""
         scope = self._scope_below(found, levels[-1].scope)
         if scope is None:
-            return
+            return True
         level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
-            return
+            return False
         levels.append(level)
-        if len(levels) > OPEN_DIRECTORIES_MAX:
-            levels[-OPEN_DIRECTORIES_MAX - 1].close()
+        return True
 
     def _scope_below(self, found: Found, above: _Scope) -> _Scope | None:
         """None when nothing of the directory is taken."""

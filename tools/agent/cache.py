@@ -23,15 +23,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.agent.extent_list import IdentifiedExtent, PackedExtents
 from tools.client.keyring import Unattended
 from tools.client.record_format import kdf
 
 _SCHEMA_VERSION = 2
 _READ_ROWS = 1024
+# With their extents, of which a large file has many.
+_REPLAYED_ROWS = 64
+# SQLite takes no value of 1,000,000,000 bytes; a longer list of extents, of a file of 12 TB, is not kept.
+EXTENTS_BYTES_MAX = 500_000_000
 _CACHE_KIB = 8192
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
-_EXTENT = struct.Struct("<32sII")
 _HASH_BYTES = 32
 _HASH_NUMBER = struct.Struct("<q")
 _MARK_LABEL = b"safeset agent cache v1"
@@ -177,14 +181,14 @@ class Cache:
         while batch := cursor.fetchmany(_READ_ROWS):
             yield from batch
 
-    def find_content(self, hash: bytes) -> list[tuple[bytes, int, int]]:
+    def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         """The extents of a file of the base with this content; none when there is no such file."""
         if self.base is None:
             return []
         for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash, 0),)):
             row = CachedRow._make(found)
             if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
-                return unpack_extents(row.extents)
+                return PackedExtents(row.extents)
         return []
 
     def holds(self, path: bytes, is_below_only: bool) -> bool:
@@ -205,7 +209,7 @@ class Cache:
         if self.base is None:
             return
         cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
-        while batch := cursor.fetchmany(_READ_ROWS):
+        while batch := cursor.fetchmany(_REPLAYED_ROWS):
             yield from map(CachedRow._make, batch)
 
     def begin(self) -> None:
@@ -266,14 +270,6 @@ def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None
     crc32 = zlib.crc32
     checksum = crc32(extents, crc32(prefix, crc32(key)))
     return checksum if extras is None else crc32(extras, checksum)
-
-
-def pack_extents(extents: Iterable[tuple[bytes, int, int]]) -> bytes:
-    return b"".join([_EXTENT.pack(*extent) for extent in extents])
-
-
-def unpack_extents(packed: bytes) -> list[tuple[bytes, int, int]]:
-    return list(_EXTENT.iter_unpack(packed))
 
 
 def _hash_number(packed: bytes, offset: int) -> int:

@@ -18,7 +18,7 @@ from blake3 import blake3
 from tools.agent.batch import BATCH_ROWS, Batch, Extents, ScanRow
 from tools.agent.bundle import Bundler
 from tools.agent.cache import Cache
-from tools.agent.chunk import Extent, PendingChunk
+from tools.agent.chunk import PendingChunk
 from tools.agent.content import (
     ATTEMPTS_MAX,
     SIZELESS_BYTES_MAX,
@@ -30,6 +30,7 @@ from tools.agent.content import (
     read_sizeless,
     read_small,
 )
+from tools.agent.extent_list import ChunkList
 from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of, held_time, signed_inode
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
@@ -237,14 +238,14 @@ class Scanner:
             self.figures.protected_bytes = before_bytes
         return _Content(large.hash, extents, large.status, large.size_bytes, large.is_changed)
 
-    def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, list[Extent]]:
+    def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, ChunkList]:
         """What was read counts as protected until the file itself does, so that whoever waits sees it move; not where
         other names of the file may have counted already."""
         figures = self.figures
-        extents: list[Extent] = []
+        extents = ChunkList()
         handed_bytes = 0
         for chunk in large:
-            extents.append(Extent(chunk, 0, chunk.size_bytes))
+            extents.add(chunk)
             self._batch.add_chunks([chunk])
             handed_bytes += chunk.size_bytes
             if large.status.st_nlink == 1:

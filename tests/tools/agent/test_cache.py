@@ -11,7 +11,8 @@ from blake3 import blake3
 
 from tests.support.trees import make_old
 from tests.tools.agent.conftest import Site, differences
-from tools.agent.cache import Base, Belonging, Cache, CachedRow, belonging_of, pack_extents, row_checksum
+from tools.agent.cache import Base, Belonging, Cache, CachedRow, belonging_of, row_checksum
+from tools.agent.extent_list import pack_extents
 from tools.client.failure import Failure
 from tools.client.keyring import Unattended, create_keyring
 
@@ -93,7 +94,7 @@ def test_a_file_that_is_no_database_begins_anew(tmp_path: Path) -> None:
 
 def test_contents_are_found_by_their_whole_hash(tmp_path: Path) -> None:
     cache = filled(tmp_path / "cache")
-    assert cache.find_content(b"h" * 32) == [(b"i" * 32, 1, 2)]
+    assert list(cache.find_content(b"h" * 32)) == [(b"i" * 32, 1, 2)]
     assert cache.find_content(b"h" * 8 + b"H" * 24) == []
 
 

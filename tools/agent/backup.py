@@ -5,7 +5,6 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -24,6 +23,7 @@ from tools.agent.cache import Base, Cache, belonging_of
 from tools.agent.chain import Chain
 from tools.agent.commit import Committer, RootRefused
 from tools.agent.feed import Feed
+from tools.agent.included import Included
 from tools.agent.job_keys import load_job_keys
 from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
@@ -43,6 +43,7 @@ from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
 
 _END_SECONDS = 5.0
+_CACHE_HINT = "check the disk of the state directory and its room"
 
 Tell = Callable[[str, ScanFigures], None]
 
@@ -155,7 +156,7 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     selection = make_selection(
         definition.include, definition.exclude, definition.one_file_system, agent.state.path
     )  # fmt: skip
-    walk = TreeWalk(selection, agent.state.path, missed.add)
+    walk = TreeWalk(selection, agent.state.path, missed.add, Included(selection, cache.holds))
     return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
 
 
@@ -176,11 +177,10 @@ async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, don
 
 async def _commit_cache(cache: Cache, hash: bytes, done: Done) -> None:
     manifest = done.sent.manifest
-    try:
-        await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
-    except (sqlite3.Error, OSError) as error:
-        done.notes.append(f"the cache was lost, the next run reads everything: {error}")
-        with suppress(sqlite3.Error, OSError):
+    await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
+    if cache.failure is not None:
+        done.notes.append(f"the cache could not be written, the next run reads more: {cache.failure}; {_CACHE_HINT}")
+        if cache.is_damaged:
             await compute(cache.drop)
 
 
@@ -244,7 +244,7 @@ def _cache_failed(cache: Cache, error: BaseException) -> Failure:
     return Failure(
         "failed",
         f"the cache in the agent's state failed: {first_cause(error)}",
-        "it was dropped; check the disk of the state directory and run the backup again",
+        f"it was dropped; {_CACHE_HINT} and run the backup again",
     )
 
 

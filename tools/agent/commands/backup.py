@@ -70,12 +70,17 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
             f"note: not stored yet: extended attributes of {count_text(scanned.extended_attributes)} new or changed"
             f" paths, {count_text(scanned.hard_links)} hard links (stored as files of their own)"
         )
+    if scanned.kernel_mounts:
+        output.note(
+            f"note: {count_text(scanned.kernel_mounts)} file systems that only show what the kernel knows (proc, sysfs"
+            " and their like) were not entered; include one by its path to take it"
+        )
     output.line({
         "type": "summary", "safeset": done.safeset, "files": scanned.files, "directories": scanned.directories,
         "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
-        "not_stored": not_stored,
+        "not_stored": not_stored, "kernel_mounts": scanned.kernel_mounts,
     })  # fmt: skip
     if not output.json:
         click.echo(

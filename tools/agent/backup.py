@@ -142,7 +142,9 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     selection = make_selection(
         definition.include, definition.exclude, definition.one_file_system, agent.state.path
     )  # fmt: skip
-    walk = TreeWalk(selection, agent.state.path, missed.add, Included(selection, cache.holds))
+    is_unsure = cache.base is None and run.begin.head_sequence > 0
+    included = Included(selection, cache.holds, is_unsure=is_unsure)
+    walk = TreeWalk(selection, agent.state.path, missed.add, included)
     return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
 
 

@@ -197,6 +197,7 @@ def test_roots_are_signed_and_follow_one_another(opened: Opened, newest: Root) -
     assert first.sequence > 1 or first.previous == bytes(32)
     for before, after in zip(chain, chain[1:], strict=False):
         assert after.sequence == before.sequence + 1
+        assert after.generation >= before.generation
         assert after.previous == before.hash
 
 

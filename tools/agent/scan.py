@@ -49,7 +49,7 @@ _SYSTEM_ATTRIBUTES = frozenset({"security.selinux"})
 @dataclass(slots=True)
 class ScanFigures:
     """`extended_attributes` counts new and changed paths that have any, `hard_links` the further names of files,
-    `kernel_mounts` the file systems of the kernel that were not entered."""
+    `kernel_mounts` the file systems of the kernel that were not entered; `bytes_total` an estimate, if any."""
 
     files: int = 0
     directories: int = 0
@@ -59,6 +59,7 @@ class ScanFigures:
     extended_attributes: int = 0
     hard_links: int = 0
     kernel_mounts: int = 0
+    bytes_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

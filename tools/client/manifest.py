@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from tools.client.strict_msgpack import pack
-
 VERSION = 1
 LEVEL_MAX = 255
 ENTRY_EXTENTS_MAX = 8_192
@@ -128,18 +126,6 @@ def check_path(path: bytes) -> None:
     framed = b"/" + path + b"/"
     if path and (b"//" in framed or b"/./" in framed or b"/../" in framed or b"\0" in path):
         raise ValueError(f"path {path!r} has a component that is empty, `.`, `..` or has a zero byte")
-
-
-def pack_prefix(entry: Entry) -> bytes:
-    """The msgpack of the ten elements before `extents`, without an array header: what a manifest writer takes."""
-    e = entry
-    check_path(e.path)
-    return pack((e.path, int(e.kind), e.mode, e.uid, e.gid, e.user, e.group, e.mtime_ns, e.size, e.hash))[1:]
-
-
-def pack_extras(entry: Entry) -> bytes | None:
-    """The msgpack of the extras, or nothing where there are none."""
-    return pack(entry.extras) if entry.extras else None
 
 
 def has_streams(entry: Entry) -> bool:

@@ -1,7 +1,8 @@
 """Makes containers, journal and index agree after any stop: the same code after a clean one, a crash and a lost index.
 
 Invariants: only bytes above the acknowledged length of an open container are cut; damage below it is reported and
-stays; only a container that was never acknowledged is removed. A crash in here is survived by running it again.
+stays; only a container that was never acknowledged is removed. Where the journal may be older than the containers both
+are kept beside. A crash in here is survived by running it again.
 Threads: the writer thread only.
 """
 
@@ -34,10 +35,10 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal_format import EntryKind
+from vaultd.store.leftovers import UNACKNOWLEDGED_SUFFIX, is_sealed, keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
-_UNACKNOWLEDGED_SUFFIX = ".unacknowledged"
 
 KnownKey = Callable[[bytes], bool]
 
@@ -96,6 +97,7 @@ class _Recovery:
         self._superseding: dict[tuple[bytes, bytes], IndexRecord] = {}  # those found there
         self._damaged: list[tuple[bytes, Location]] = []
         self._resumed: dict[int, ResumedContainer] = {}
+        self._keeps_leftovers = False  # where nothing vouches for the journal's end
 
     def run(self) -> Recovered:
         index = self._parts.index
@@ -110,14 +112,18 @@ class _Recovery:
             if entry.kind == EntryKind.supersede:
                 details = entry.decode().details
                 self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
+        unknown = self._find_unknown(containers)
+        self._keeps_leftovers = self._is_journal_old(unknown) or rebuilding or self._parts.is_forked
         rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
         self._flush()
         index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
-        known = self._remove_unacknowledged(rows, rebuilding=rebuilding)
+        for path in unknown:
+            self._remove_unacknowledged(path)
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
-        return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, known + 1)
+        next_number = max(rows, default=0) + 1
+        return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, next_number)
 
     def _recover_readable(self, row: ContainerRow) -> ContainerRow:
         """A container that the disk refuses does not keep the vault from starting; the next start tries it again."""
@@ -177,6 +183,10 @@ class _Recovery:
             sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones were left"
             self._report(Severity.warning, str(path), f"{sentence}: another history of the journal may know them")
         elif size > row.acknowledged_length:
+            if self._keeps_leftovers:
+                beside = keep_tail(self._parts.door, path, row.acknowledged_length)
+                sentence = f"what the journal does not acknowledge was moved to {beside.name}"
+                self._report(Severity.warning, str(path), sentence)
             handle = self._parts.door.open_write(path)
             try:
                 self._parts.door.truncate(handle, row.acknowledged_length)
@@ -268,27 +278,38 @@ class _Recovery:
             self._known[key_id] = self._known_key(key_id)
         return self._known[key_id]
 
-    def _remove_unacknowledged(self, rows: dict[int, ContainerRow], *, rebuilding: bool) -> int:
-        """Removes containers that a crash left before their first acknowledgement; the highest number in use."""
+    def _find_unknown(self, rows: dict[int, ContainerRow]) -> list[Path]:
+        """Containers that index and journal do not know and whose number is free: a crash left them, as a rule."""
         known = max(rows, default=0)
-        door = self._parts.door
+        unknown = []
         for disk in self._parts.disks.online:
-            for number, path in list(list_containers(door, disk)):
+            for number, path in list(list_containers(self._parts.door, disk)):
                 row = rows.get(number)
                 if row and row.disk_id == disk.disk_id:
                     continue
                 if row or number <= known:
                     sentence = "journal and index do not know this container; it was left"
                     self._report(Severity.warning, str(path), sentence)
-                    continue
-                if rebuilding or self._parts.is_forked:
-                    # Nothing vouches for the journal's end: keep the bytes out of the way.
-                    door.rename(path, path.with_name(path.name + _UNACKNOWLEDGED_SUFFIX))
-                    self._report(Severity.warning, str(path), "it was never acknowledged and was renamed")
                 else:
-                    door.unlink(path)
-                door.fsync_directory(path.parent)
-        return known
+                    unknown.append(path)
+        return unknown
+
+    def _is_journal_old(self, unknown: Sequence[Path]) -> bool:
+        """A sealed container that it does not know: its disks came back from an older copy, as far as can be told."""
+        sealed = [path for path in unknown if is_sealed(self._parts.door, path)]
+        for path in sealed:
+            sentence = "a sealed container that the journal does not know: its disks may have come from an older copy"
+            self._report(Severity.damage, str(path), sentence)
+        return bool(sealed)
+
+    def _remove_unacknowledged(self, path: Path) -> None:
+        door = self._parts.door
+        if self._keeps_leftovers:
+            door.rename(path, path.with_name(path.name + UNACKNOWLEDGED_SUFFIX))
+            self._report(Severity.warning, str(path), "the journal does not know it; it was renamed")
+        else:
+            door.unlink(path)
+        door.fsync_directory(path.parent)
 
     def _report(self, severity: Severity, place: str, sentence: str) -> None:
         self._findings.append(Finding(severity, place, sentence))

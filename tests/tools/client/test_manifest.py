@@ -15,8 +15,6 @@ from tools.client.manifest import (
     check_path,
     has_streams,
     own_content_bytes,
-    pack_extras,
-    pack_prefix,
     sort_key,
 )
 from tools.client.manifest_decode import decode_block
@@ -84,20 +82,6 @@ def test_raw_paths_are_taken(path):
 def test_paths_that_could_lead_elsewhere_are_refused(path):
     with pytest.raises(ValueError, match="path"):
         check_path(path)
-    with pytest.raises(ValueError, match="path"):
-        pack_prefix(Entry(path, 1, 0, 0, 0, None, None, 0, 0, None))
-
-
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.path.decode())
-def test_an_entry_packs_as_its_ten_first_elements(entry):
-    e = entry
-    fields = [e.path, int(e.kind), e.mode, e.uid, e.gid, e.user, e.group, e.mtime_ns, e.size, e.hash]
-    prefix, extras = pack_prefix(entry), pack_extras(entry)
-    assert msgpack.unpackb(b"\x9a" + prefix) == fields
-    if e.extras is None:
-        assert extras is None
-    else:
-        assert msgpack.unpackb(extras, strict_map_key=False) == e.extras
 
 
 def changed(packed, *path_and_value):

@@ -35,9 +35,10 @@ def command(ctx: click.Context, job: str) -> int:
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
-                progress.update(Figures(phase, figures.files, figures.protected_bytes))
+                progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
-            finished.append(await back_up(Agent(state, identity, session), await _find(session, job), tell))
+            agent = Agent(state, identity, session, is_watched=progress.is_shown)
+            finished.append(await back_up(agent, await _find(session, job), tell))
 
     with lock_state(state):
         try:

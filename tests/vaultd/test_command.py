@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +44,43 @@ def test_init_verifies_with_openssl(tmp_path: Path) -> None:
         cwd=tmp_path / "v", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert verified.stdout == "server.pem: OK\n"
+
+
+def holds_for(directory: Path, *wanted: str) -> bool:
+    done = subprocess.run(
+        ["openssl", "verify", "-CAfile", "authority.pem", *wanted, "-purpose", "sslserver", "server.pem"],
+        cwd=directory, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout == "server.pem: OK\n"
+
+
+def test_init_takes_the_names_by_which_others_reach_it(tmp_path: Path) -> None:
+    hosts = ("--host", "vault.example", "--host", "192.0.2.10", "--host", "2001:db8::7")
+    done = vaultd("init", tmp_path / "v", "--listen", "0.0.0.0:8443", *hosts, "--json")
+    assert json.loads(done.stdout)["url"] == "https://vault.example:8443"
+    assert holds_for(tmp_path / "v", "-verify_hostname", "vault.example")
+    assert holds_for(tmp_path / "v", "-verify_ip", "192.0.2.10")
+    assert holds_for(tmp_path / "v", "-verify_ip", "2001:db8::7")
+    assert not holds_for(tmp_path / "v", "-verify_hostname", "other.example")
+    assert "vault.example, 192.0.2.10, 2001:db8::7" in done.stderr
+
+
+def test_init_on_every_address_takes_those_of_the_machine(tmp_path: Path) -> None:
+    done = vaultd("init", tmp_path / "v", "--listen", "0.0.0.0:8443", "--json")
+    own = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
+    host = urlsplit(json.loads(done.stdout)["url"]).hostname
+    for address in own[:1]:
+        assert host in own
+        assert holds_for(tmp_path / "v", "-verify_ip", str(host)), address
+    assert holds_for(tmp_path / "v", "-verify_hostname", socket.gethostname())
+    assert "note: its certificate is for " in done.stderr
+
+
+def test_init_refuses_a_host_that_is_none(tmp_path: Path) -> None:
+    done = vaultd("init", tmp_path / "v", "--host", "https://vault.example")
+    assert done.returncode == 2
+    assert "--host: 'https://vault.example' is neither a host name nor an address" in done.stderr
+    assert not (tmp_path / "v").exists()
 
 
 def test_init_refuses_a_directory_that_is_not_empty(tmp_path: Path) -> None:
@@ -103,6 +142,15 @@ def test_help_does_not_wait_for_the_heavy_parts() -> None:
         "import sys, vaultd.__main__; sys.exit(any(m in sys.modules for m in ('trio', 'cryptography', 'h2', 'lmdb')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_program_tells_its_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for module, name in (("vaultd", "vaultd"), ("tools.vaultctl", "vaultctl"), ("tools.agent", "vault-agent")):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--version"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.stdout == f"{name} {project['version']}\n"
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

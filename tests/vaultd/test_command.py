@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -67,11 +68,12 @@ def test_init_takes_the_names_by_which_others_reach_it(tmp_path: Path) -> None:
 
 def test_init_on_every_address_takes_those_of_the_machine(tmp_path: Path) -> None:
     done = vaultd("init", tmp_path / "v", "--listen", "0.0.0.0:8443", "--json")
-    own = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
-    host = urlsplit(json.loads(done.stdout)["url"]).hostname
-    for address in own[:1]:
+    local = re.findall(r"\|-- ([0-9.]+)\n +/32 host LOCAL", Path("/proc/net/fib_trie").read_text())
+    own = [address for address in local if not address.startswith("127.")]
+    host = str(urlsplit(json.loads(done.stdout)["url"]).hostname)
+    if own:
         assert host in own
-        assert holds_for(tmp_path / "v", "-verify_ip", str(host)), address
+        assert holds_for(tmp_path / "v", "-verify_ip", host)
     assert holds_for(tmp_path / "v", "-verify_hostname", socket.gethostname())
     assert "note: its certificate is for " in done.stderr
 

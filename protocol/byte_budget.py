@@ -4,8 +4,8 @@ One half is promised ahead, as windows: by account, then by the account's stream
 larger than their stream's window: such a frame waits until it is admitted whole; the account that has least goes first.
 
 Invariants: the windows of all streams stay within the first half, or the least window each where that is more. What
-admitted frames need above the least window stays within the second half, or is one frame. So what arrived and was not
-let go stays within the budget, and one least window for each stream beyond.
+admitted frames need above the least window stays within the second half, which the settings make no smaller than the
+largest frame. So what arrived and was not let go stays within the budget, and one least window for each stream beyond.
 """
 
 from collections import Counter

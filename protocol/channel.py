@@ -147,16 +147,21 @@ class Channel:
             self.link.wake()
 
     async def drain(self) -> None:
-        """Until nothing of this stream is queued; the connection ends when it makes no progress at all."""
-        http2 = self.link.http2
+        """Until nothing of this stream is queued; the connection ends when this stream makes no progress at all,
+        whatever else is written meanwhile.
+        """
+        http2, link = self.link.http2, self.link
         queued = http2.unsent(self.stream_id)
+        deadline = link.now_seconds() + link.write_seconds
         self.waits_to_send = True
         try:
             while queued and not self.is_gone:
-                in_time = await self._pulse.wait(self.link.write_seconds)
+                await self._pulse.wait(max(0.0, deadline - link.now_seconds()))
                 before, queued = queued, http2.unsent(self.stream_id)
-                if not in_time and queued == before:
-                    self.link.abort(ConnectionLost("The other side takes no more of an answer."))
+                if queued != before:
+                    deadline = link.now_seconds() + link.write_seconds
+                elif link.now_seconds() >= deadline:
+                    link.abort(ConnectionLost("The other side takes no more of an answer."))
         finally:
             self.waits_to_send = False
 

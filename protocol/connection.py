@@ -32,6 +32,9 @@ class Connection:
         self._liveness = Liveness(driver.now_seconds(), server=not client)
         self._channels: dict[int, Channel] = {}
 
+    def now_seconds(self) -> float:
+        return self._driver.now_seconds()
+
     def wake(self) -> None:
         self._driver.wake()
 

@@ -74,6 +74,11 @@ class Exchange:
             )
         await self._send(200, encode_frame(MESSAGE, header, raw))
 
+    async def wait_sent(self) -> None:
+        """Until what was sent is on its way: nothing here holds it any more. Raises when the peer is gone."""
+        await self._channel.drain()
+        self._channel.check_sendable()
+
     async def send_error(self, code: ErrorCode | str, message: str, hint: str = "") -> None:
         """The last frame of an answer."""
         code = ErrorCode(code)

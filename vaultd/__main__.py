@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that help and mistakes in the 
 
 import importlib
 import json
+import resource
 import sys
 import traceback
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class Program(click.Group):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("standalone_mode", True):
             return super().main(*arguments, **settings)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and proofs reach no core file
         sys.exit(self.run())
 
     def run(self, arguments: Sequence[str] | None = None) -> int:

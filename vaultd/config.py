@@ -60,7 +60,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "receive_budget_bytes", int, 64 * MIB, "bytes", "memory for data that is arriving, all connections together",
-        16 * MIB, 16 * GIB,
+        32 * MIB, 16 * GIB,  # half of it holds one frame, however large
     ),
     Setting("connections_max", int, 1000, "connections", "signed in; further ones are told so at hello", 1, 100_000),
     Setting(

@@ -1,12 +1,14 @@
 """How a connection over TLS begins and ends: the wrong server, silence, resets, and a side that goes away."""
 
+from contextlib import suppress
+
 import pytest
 import trio
 import trio.testing
 
 from protocol import limits
 from protocol import messages as m
-from protocol.errors import ConnectionLost
+from protocol.errors import ConnectionLost, RemoteProtocolError
 from protocol.exchange import Exchange
 from protocol.transport import client_tls_context, open_connection
 from tests.protocol.support.certificates import Site, make_site
@@ -176,4 +178,33 @@ async def test_a_client_that_reads_nothing_ends_its_connection(site: Site, mock_
             await trio.testing.wait_all_tasks_blocked(0.05)
             mock_clock.jump(limits.WRITE_SECONDS + 1)
             await server.ended.wait()
+    assert "takes no more" in str(server.losses[0])
+
+
+async def test_what_else_is_written_does_not_extend_the_time_of_an_answer(site: Site, mock_clock):
+    """One answer stands still while others on the same connection come and go."""
+    answering = trio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        await exchange.receive_frame()
+        if exchange.method != "chunk.fetch":
+            return await exchange.send_error("not_found", "There is nothing.")
+        answering.set()
+        await exchange.send_message(m.FetchBatch([], []), bytes(limits.BULK_WINDOW_BYTES_MAX))
+        await exchange.wait_sent()
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        async with client.call("chunk.fetch") as call:
+            await call.send(m.ChunkFetchRequest(b"t" * 16))
+            await answering.wait()
+            for _ in range(2):
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                mock_clock.jump(limits.WRITE_SECONDS / 2 + 1)
+                with suppress(RemoteProtocolError):
+                    await client.ask("vault.status", m.VaultStatusRequest(), m.VaultStatus)
+            await trio.testing.wait_all_tasks_blocked(0.5)
+            assert server.ended.is_set()
     assert "takes no more" in str(server.losses[0])

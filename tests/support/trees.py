@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 MIB = 1 << 20
+OLD_NS = 1_600_000_000_123_456_789
 ODD_NAMES = [b"with space", "grün".encode(), b"\xff\xfe not utf-8", b"-dash", b"new\nline", b"a" * 255, b".hidden"]
 
 
@@ -32,6 +33,7 @@ def write_tree(root: Path, seed: int = 1, small_files: int = 120) -> Path:
     (root / "link to directory").symlink_to("dir-1")
     (root / "text").chmod(0o400)
     (root / "dir-2").chmod(0o750)
+    make_old(root)
     os.utime(root / "text", ns=(1, 1_234_567_890_123_456_789))
     os.utime(root / "zeros", ns=(1, -5_000_000_001))
     os.utime(root / "link", ns=(1, 987_654_321_000_000_001), follow_symlinks=False)
@@ -39,6 +41,12 @@ def write_tree(root: Path, seed: int = 1, small_files: int = 120) -> Path:
     if os.geteuid() == 0:
         os.chown(root / "dir-4", 12_345, 54_321)
     return root
+
+
+def make_old(root: Path) -> None:
+    """Files that nobody changed lately: a backup trusts their times."""
+    for path in [root, *root.rglob("*")]:
+        os.utime(path, ns=(1, OLD_NS), follow_symlinks=False)
 
 
 def change_tree(root: Path, seed: int = 2) -> None:

@@ -48,6 +48,7 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("connections_max = '7'", "connections_max must be a whole number, not '7'"),
         ("tls_minimum = '1.1'", "tls_minimum must be '1.3' or '1.2', not '1.1'"),
         ("connections_max = 0", "connections_max must be from 1 to 100000, not 0"),
+        ("receive_budget_bytes = 16777216", "must be from 33554432 to 17179869184, not 16777216"),
         ("container_bytes = 1.5", "container_bytes must be a whole number, not 1.5"),
         ("group_commit_seconds = nan", "group_commit_seconds must be from 0.001 to 5, not nan"),
         ("disks = []", "disks must be a list of at least one path"),

@@ -5,13 +5,14 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import trio
 
 from protocol.messages import (
     AgentJob,
+    JobDefinition,
     RunBeginAnswer,
     RunBeginRequest,
     RunEndAnswer,
@@ -22,15 +23,17 @@ from protocol.messages import (
 from protocol.messages.fields import Outcome
 from tools.agent.cache import Base, Cache, belonging_of
 from tools.agent.chain import Chain
-from tools.agent.commit import Committer
+from tools.agent.commit import Committer, RootRefused
+from tools.agent.count_ahead import CountAhead
 from tools.agent.feed import Feed
+from tools.agent.included import Included
 from tools.agent.job_keys import load_job_keys
 from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
 from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
 from tools.agent.scan import ScanFigures, ScanKeys, Scanner
-from tools.agent.selection import make_selection
+from tools.agent.selection import Selection, make_selection
 from tools.agent.state import Identity, StateDirectory
 from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure, describe, first_cause
@@ -43,18 +46,22 @@ from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
 
 _END_SECONDS = 5.0
+_CACHE_HINT = "check the disk of the state directory and its room"
 
 Tell = Callable[[str, ScanFigures], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Who backs up: its state, its identity, its session, and how much memory contents may take."""
+    """Who backs up: its state, its identity, its session, how much memory contents may take, and whether somebody looks
+    at the progress, for whom the whole is counted ahead.
+    """
 
     state: StateDirectory
     identity: Identity
     session: VaultSession
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES
+    is_watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +86,23 @@ class _Run:
 
 
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
-    """Runs the job once; the caller holds the lock of the state directory."""
+    """Runs the job; the caller holds the lock of the state directory.
+
+    Where the vault refuses the root, it does not hold what the cache says: one more run offers everything.
+    """
     check_job(agent.state, agent.identity, job)
-    job_state = agent.state.job(job.job_id)
-    await Committer(agent.session, agent.identity, job_state, job.job_id).settle()
+    await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
+    try:
+        return await _run_once(agent, job, keys, tell)
+    except RootRefused as refused:
+        done = await _run_once(agent, job, keys, tell)
+        done.notes.append(f"everything was read and offered again, because the vault said: {refused.message}")
+        return done
+
+
+async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -> Done:
+    job_state = agent.state.job(job.job_id)
     chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
     head = await chain.follow(job_state.load_head(), job)
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,6 +114,8 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
             return await _run(agent, run, cache, tell)
         except BaseException as error:
             await _end_failed(agent, run, error)
+            if isinstance(error, RootRefused):
+                cache.drop()
             if isinstance(first_cause(error), sqlite3.Error):
                 raise _cache_failed(cache, error) from error
             raise
@@ -124,7 +145,8 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     pipeline = Pipeline(
         agent.session, run.run_id, stages, lambda: tell("backing up", scanner.figures), agent.memory_budget_bytes
     )
-    sent = await pipeline.run()
+    async with _counting_ahead(agent, definition, scanner.figures):
+        sent = await pipeline.run()
     scanned = scanner.figures
     if not scanner.has_found_a_root:
         raise Failure(
@@ -136,12 +158,22 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     return done
 
 
+def _counting_ahead(
+    agent: Agent, definition: JobDefinition, figures: ScanFigures
+) -> AbstractAsyncContextManager[None]:
+    if not agent.is_watched:
+        return nullcontext()
+    walk = TreeWalk(_selection(agent, definition), agent.state.path, lambda path, code: None)
+    return CountAhead(walk, figures).beside()
+
+
+def _selection(agent: Agent, definition: JobDefinition) -> Selection:
+    return make_selection(definition.include, definition.exclude, definition.one_file_system, agent.state.path)
+
+
 def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
-    definition = run.job.definition
-    selection = make_selection(
-        definition.include, definition.exclude, definition.one_file_system, agent.state.path
-    )  # fmt: skip
-    walk = TreeWalk(selection, agent.state.path, missed.add)
+    selection = _selection(agent, run.job.definition)
+    walk = TreeWalk(selection, agent.state.path, missed.add, Included(selection, cache.holds))
     return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
 
 
@@ -162,11 +194,10 @@ async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, don
 
 async def _commit_cache(cache: Cache, hash: bytes, done: Done) -> None:
     manifest = done.sent.manifest
-    try:
-        await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
-    except (sqlite3.Error, OSError) as error:
-        done.notes.append(f"the cache was lost, the next run reads everything: {error}")
-        with suppress(sqlite3.Error, OSError):
+    await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
+    if cache.failure is not None:
+        done.notes.append(f"the cache could not be written, the next run reads more: {cache.failure}; {_CACHE_HINT}")
+        if cache.is_damaged:
             await compute(cache.drop)
 
 
@@ -230,7 +261,7 @@ def _cache_failed(cache: Cache, error: BaseException) -> Failure:
     return Failure(
         "failed",
         f"the cache in the agent's state failed: {first_cause(error)}",
-        "it was dropped; check the disk of the state directory and run the backup again",
+        f"it was dropped; {_CACHE_HINT} and run the backup again",
     )
 
 

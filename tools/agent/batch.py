@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tools.agent.chunk import Extent, PendingChunk
+from tools.agent.extent_list import ChunkList, IdentifiedExtent, pack_extents
 from tools.agent.fingerprint import Fingerprint
 
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_ROWS = 4096
 
 
-Extents = Sequence[Extent | tuple[bytes, int, int]]
-"""Parts of chunks of this run, or of chunks of the base by their ids."""
+Extents = Sequence[Extent | IdentifiedExtent] | ChunkList
+"""Parts of chunks of this run, or of chunks of the base by their ids; a large file has a list of whole chunks."""
 
 
 class ScanRow(NamedTuple):
@@ -27,6 +28,14 @@ class ScanRow(NamedTuple):
     extras: bytes | None
     content_bytes: int
     fingerprint: Fingerprint
+
+    def packed_extents(self) -> bytes:
+        """When all chunks have their ids."""
+        if isinstance(self.extents, ChunkList):
+            return self.extents.packed()
+        return pack_extents(
+            (c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in self.extents
+        )
 
 
 @dataclass(slots=True)

@@ -4,8 +4,13 @@ Only a help: it belongs to one safeset (keyring, generation, id key, job, timeli
 belongs to another, is damaged, or the vault does not know its safeset. Every row carries a checksum, because its
 extents go into a manifest as they are.
 
-Threads: the scanning thread reads `known_paths` and `find_content`; the thread that feeds the manifest reads `rows` and
-writes. The writes of a run are one transaction of their own connection; readers see the base until it is committed.
+Where it cannot be written, on a full disk for example, a run goes on without: `failure` says why, what the run has
+written is given back to the disk, and the base stays as it is. An error of reading a base ends the run, because the
+manifest is made from it; then the cache is dropped and the next run reads everything.
+
+Threads: the scanning thread reads `known_paths`, `find_content` and `holds`; the thread that feeds the manifest reads
+`rows` and writes. The writes of a run are one transaction of their own connection; readers see the base until it is
+committed.
 """
 
 import os
@@ -13,19 +18,24 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.agent.extent_list import IdentifiedExtent, PackedExtents
 from tools.client.keyring import Unattended
 from tools.client.record_format import kdf
 
 _SCHEMA_VERSION = 2
 _READ_ROWS = 1024
+# With their extents, of which a large file has many.
+_REPLAYED_ROWS = 64
+# SQLite takes no value of 1,000,000,000 bytes; a longer list of extents, of a file of 12 TB, is not kept.
+EXTENTS_BYTES_MAX = 500_000_000
 _CACHE_KIB = 8192
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
-_EXTENT = struct.Struct("<32sII")
 _HASH_BYTES = 32
 _HASH_NUMBER = struct.Struct("<q")
 _MARK_LABEL = b"safeset agent cache v1"
@@ -106,13 +116,14 @@ class Cache:
         self._path = path
         self._belonging = belonging
         self.base: Base | None = None
+        self.failure: Exception | None = None
         self._open()
 
     def _open(self) -> None:
         try:
             self._connect()
             self.base = self._load_base()
-        except sqlite3.DatabaseError:
+        except (sqlite3.Error, OSError):
             self.drop()
 
     def _connect(self) -> None:
@@ -143,12 +154,16 @@ class Cache:
         return None
 
     def drop(self) -> None:
-        """Begins with an empty one."""
+        """Begins with an empty one, or goes on without."""
         self.close()
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self.base = None
-        self._connect()
+        self.base = self.failure = None
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._connect()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            self.failure = error
 
     def close(self) -> None:
         for name in ("_replayer", "_finder", "_reader", "_writer"):
@@ -166,15 +181,26 @@ class Cache:
         while batch := cursor.fetchmany(_READ_ROWS):
             yield from batch
 
-    def find_content(self, hash: bytes) -> list[tuple[bytes, int, int]]:
+    def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         """The extents of a file of the base with this content; none when there is no such file."""
         if self.base is None:
             return []
         for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash, 0),)):
             row = CachedRow._make(found)
             if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
-                return unpack_extents(row.extents)
+                return PackedExtents(row.extents)
         return []
+
+    def holds(self, path: bytes, is_below_only: bool) -> bool:
+        """Whether the base has something below a path or, unless only that is asked for, the path itself."""
+        if self.base is None:
+            return False
+        key = path.replace(b"/", b"\0")
+        below = "key > ?" if not key else "key > ? AND key < ?"
+        bounds = (key,) if not key else (key + b"\0", key + b"\1")
+        if self._finder.execute(f"SELECT 1 FROM rows WHERE {below} LIMIT 1", bounds).fetchone():
+            return True
+        return not is_below_only and bool(self._finder.execute("SELECT 1 FROM rows WHERE key = ?", (key,)).fetchone())
 
     # The thread that feeds the manifest.
 
@@ -183,17 +209,25 @@ class Cache:
         if self.base is None:
             return
         cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
-        while batch := cursor.fetchmany(_READ_ROWS):
+        while batch := cursor.fetchmany(_REPLAYED_ROWS):
             yield from map(CachedRow._make, batch)
 
     def begin(self) -> None:
-        self._writer.execute("BEGIN IMMEDIATE")
-        if self.base is None:
-            # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
-            self._writer.execute("DROP INDEX IF EXISTS contents")
+        if self.failure is not None:
+            return
+        with self._until_it_fails():
+            self._writer.execute("BEGIN IMMEDIATE")
+            if self.base is None:
+                # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
+                self._writer.execute("DROP INDEX IF EXISTS contents")
 
     def change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
         """Keeps new rows and removes keys that are no more, inside the run's transaction."""
+        if self.failure is None:
+            with self._until_it_fails():
+                self._change(rows, gone)
+
+    def _change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
         self._writer.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in gone))
         for start in range(0, len(rows), _WRITTEN_ROWS):
             part = rows[start : start + _WRITTEN_ROWS]
@@ -204,27 +238,38 @@ class Cache:
             self._writer.execute(_INSERT + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
-        """The cache belongs to this safeset from now on."""
+        """The cache belongs to this safeset from now on, unless `failure` says something else."""
+        if self.failure is not None:
+            return
         belongs = (*self._belonging.columns(), *base, base.checksum())
-        self._writer.execute("DELETE FROM belongs")
-        self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
-        self._writer.execute(_CONTENTS)
-        self._writer.execute("COMMIT")
-        self.base = base
+        with self._until_it_fails():
+            self._writer.execute("DELETE FROM belongs")
+            self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
+            self._writer.execute(_CONTENTS)
+            self._writer.execute("COMMIT")
+            self.base = base
+
+    @contextmanager
+    def _until_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self.failure = error
+            with suppress(sqlite3.Error, OSError):
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it failed for another reason than its disk, so that the next run would fare no better with it."""
+        return self.failure is not None and not isinstance(self.failure, sqlite3.OperationalError | OSError)
 
 
 def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None) -> int:
     crc32 = zlib.crc32
     checksum = crc32(extents, crc32(prefix, crc32(key)))
     return checksum if extras is None else crc32(extras, checksum)
-
-
-def pack_extents(extents: Iterable[tuple[bytes, int, int]]) -> bytes:
-    return b"".join([_EXTENT.pack(*extent) for extent in extents])
-
-
-def unpack_extents(packed: bytes) -> list[tuple[bytes, int, int]]:
-    return list(_EXTENT.iter_unpack(packed))
 
 
 def _hash_number(packed: bytes, offset: int) -> int:

@@ -17,6 +17,10 @@ from tools.client.session import VaultSession
 _FIND_SECONDS = 10.0
 
 
+class RootRefused(Failure):
+    """The vault makes no safeset of a root: a record that it uses is missing or damaged, or the head moved."""
+
+
 class Committer:
     """Of one job. `notes` says what went wrong after a root had become a safeset, and so harms nothing."""
 
@@ -37,8 +41,10 @@ class Committer:
         try:
             raw = b"".join((encoded, payload_record))
             answer, _ = await self._session.ask("safeset.commit", request, SafesetCommitAnswer, raw)
-        except Exception:
+        except Exception as error:
             answer = await self._find_at_once(hash)
+            if answer is None and isinstance(error, RemoteProtocolError) and error.code == ErrorCode.conflict:
+                raise RootRefused(error.code, error.message, error.hint) from None
             if answer is None:
                 raise
         self._check(pending, answer)

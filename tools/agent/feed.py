@@ -5,13 +5,22 @@ With the first difference the rows that were passed over are taken from the cach
 """
 
 import sqlite3
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Cache, CachedRow, pack_extents, row_checksum, unpack_extents
-from tools.agent.chunk import PendingChunk
+from tools.agent.cache import EXTENTS_BYTES_MAX, Cache, CachedRow, row_checksum
+from tools.agent.extent_list import PackedExtents
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing, RecordMaker
+from tools.client.manifest import ENTRY_EXTENTS_MAX
 from tools.client.manifest_writer import EntryTooLarge, ManifestWriter, WrittenManifest
+
+# Blocks and companions that are held before they are handed over; one entry completes 2 MiB of them at most.
+_STEP_BYTES = 8 * 1024 * 1024
+
+_Result = TypeVar("_Result")
+_Steps = Generator[list[Outgoing], None, _Result]
 
 
 class Feed:
@@ -20,32 +29,37 @@ class Feed:
         self._cache = cache
         self._missed = missed
         self._emitted: list[Outgoing] = []
+        self._emitted_bytes = 0
         self._writer = ManifestWriter(cut_key, self._emit)
         self._base_rows = cache.rows()
         self._passed_key = b""
         self._passed = 0
         self._is_writing = cache.base is None
 
-    def add(self, batch: Batch) -> list[Outgoing]:
-        """The manifest blocks and companions that were completed. All chunks of the rows have their ids."""
+    def add(self, batch: Batch) -> Iterator[list[Outgoing]]:
+        """The manifest blocks and companions that were completed, some at a time: a file of terabytes, or a first
+        difference at the end of a large tree, completes many. All chunks of the rows have their ids.
+        """
         if not self._is_writing:
             if not batch.gone and all(type(row) is bytes for row in batch.rows):
                 self._pass_over(batch)
-                return []
-            self._begin_writing()
+                return
+            yield from self._begin_writing()
         changed, gone = [], list(batch.gone)
         for row in batch.rows:
             if isinstance(row, bytes):
-                self._write_known(self._base_row(row))
+                yield from self._write_known(self._base_row(row))
                 continue
-            extents = [(c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in row.extents]
-            if self._write(row.path, row.prefix, extents, row.extras, row.content_bytes):
-                changed.append(_cached(row, extents))
+            packed = row.packed_extents()
+            is_written = yield from self._write(row.path, row.prefix, packed, row.extras, row.content_bytes)
+            if is_written and len(packed) <= EXTENTS_BYTES_MAX:
+                changed.append(_cached(row, packed))
             else:
                 gone.append(row.path.replace(b"/", b"\0"))
         if changed or gone:
             self._cache.change(changed, gone)
-        return self._taken()
+        if self._emitted:
+            yield self._taken()
 
     def finish(self) -> tuple[WrittenManifest, list[Outgoing]]:
         base = self._cache.base
@@ -60,13 +74,13 @@ class Feed:
             self._passed_key = row
         self._passed += len(batch.rows)
 
-    def _begin_writing(self) -> None:
+    def _begin_writing(self) -> _Steps[None]:
         """Everything up to the last path that was passed over is still in the tree, or this had begun before it."""
         self._is_writing = True
         if not self._passed:
             return
         for row in self._base_rows:
-            self._write_known(row)
+            yield from self._write_known(row)
             if row.key == self._passed_key:
                 return
 
@@ -76,34 +90,40 @@ class Feed:
                 return row
         raise sqlite3.DatabaseError("a path that was there is missing")
 
-    def _write_known(self, row: CachedRow) -> None:
+    def _write_known(self, row: CachedRow) -> _Steps[None]:
         if not row.is_whole():
             raise sqlite3.DatabaseError("the checksum of a row is wrong")
         path = row.key.replace(b"\0", b"/")
-        self._write(path, row.prefix, unpack_extents(row.extents), row.extras, row.size if row.extents else 0)
+        yield from self._write(path, row.prefix, row.extents, row.extras, row.size if row.extents else 0)
 
-    def _write(
-        self, path: bytes, prefix: bytes, extents: list[tuple[bytes, int, int]], extras: bytes | None, size: int
-    ) -> bool:
+    def _write(self, path: bytes, prefix: bytes, packed: bytes, extras: bytes | None, size: int) -> _Steps[bool]:
+        """Whether a block could hold it."""
+        extents = PackedExtents(packed)
         try:
-            self._writer.add(path, prefix, extents, extras, size)
+            self._writer.add(path, prefix, extents[:ENTRY_EXTENTS_MAX], extras, size)
         except EntryTooLarge:
             self._missed.add(path, "metadata too large")
             return False
+        for start in range(ENTRY_EXTENTS_MAX, len(extents), ENTRY_EXTENTS_MAX):
+            self._writer.go_on(path, prefix, extents[start : start + ENTRY_EXTENTS_MAX])
+            if self._emitted_bytes >= _STEP_BYTES:
+                yield self._taken()
+        if self._emitted_bytes >= _STEP_BYTES:
+            yield self._taken()
         return True
 
     def _emit(self, plaintext: bytes, companion_body: bytes) -> bytes:
         block, companion = self._maker.block(plaintext, companion_body)
         self._emitted += (block, companion)
+        self._emitted_bytes += len(block.content) + len(companion.content)
         return block.id
 
     def _taken(self) -> list[Outgoing]:
-        taken, self._emitted = self._emitted, []
+        taken, self._emitted, self._emitted_bytes = self._emitted, [], 0
         return taken
 
 
-def _cached(row: ScanRow, extents: list[tuple[bytes, int, int]]) -> CachedRow:
+def _cached(row: ScanRow, packed: bytes) -> CachedRow:
     key = row.path.replace(b"/", b"\0")
-    packed = pack_extents(extents)
     checksum = row_checksum(key, row.prefix, packed, row.extras)
     return CachedRow(key, *row.fingerprint, row.prefix, packed, row.extras, checksum)

@@ -8,7 +8,7 @@ from functools import cache
 @cache
 def user_name(uid: int) -> str | None:
     try:
-        return pwd.getpwuid(uid).pw_name
+        return _text(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return None
 
@@ -16,7 +16,7 @@ def user_name(uid: int) -> str | None:
 @cache
 def group_name(gid: int) -> str | None:
     try:
-        return grp.getgrgid(gid).gr_name
+        return _text(grp.getgrgid(gid).gr_name)
     except KeyError:
         return None
 
@@ -35,3 +35,12 @@ def group_number(name: str) -> int | None:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         return None
+
+
+def _text(name: str) -> str | None:
+    """Without a name where its bytes are no text: the number says who it is."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return None
+    return name

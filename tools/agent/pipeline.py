@@ -28,6 +28,7 @@ MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 KEEP_ALIVE_SECONDS = 60.0
 # Batches between scan and manifest: each holds at most some thousand rows beside contents that the budget counts.
 _ORDERED_BATCHES = 4
+_NO_BLOCKS: list[Outgoing] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,11 @@ class Pipeline:
         async with from_scan:
             async for ordered in from_scan:
                 await ordered.is_identified.wait()
-                await self._send_blocks(await compute(self._stages.feed.add, ordered.batch), sender, work)
-        manifest, blocks = await compute(self._stages.feed.finish)
-        await self._send_blocks(blocks, sender, work)
+                steps = self._stages.feed.add(ordered.batch)
+                while blocks := await compute(next, steps, _NO_BLOCKS):
+                    await self._send_blocks(blocks, sender, work)
+        manifest, last_blocks = await compute(self._stages.feed.finish)
+        await self._send_blocks(last_blocks, sender, work)
         return manifest
 
     async def _send_blocks(self, blocks: list[Outgoing], sender: Sender, work: trio.Nursery) -> None:

@@ -5,7 +5,7 @@ import stat
 from typing import Any
 
 from tools.agent.batch import Extents, ScanRow
-from tools.agent.fingerprint import Fingerprint
+from tools.agent.fingerprint import Fingerprint, held_time
 from tools.agent.owners import group_name, user_name
 from tools.client.entry_packer import EntryPacker
 from tools.client.manifest import Kind
@@ -14,6 +14,8 @@ KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Ki
 
 # Kinds, modes and owners of a tree are few; one that is made to have many must not fill the memory.
 _ACCESS_MAX = 4096
+# Python says -1 for the highest number of an owner.
+_OWNER_BITS = 2**32 - 1
 
 
 class RowMaker:
@@ -25,7 +27,7 @@ class RowMaker:
         self, path: bytes, status: os.stat_result, size: int, hash: bytes | None, extents: Extents,
         fingerprint: Fingerprint, extras: dict[int, Any] | None = None,
     ) -> ScanRow:  # fmt: skip
-        prefix = self._packer.prefix(path, self._access_of(status), status.st_mtime_ns, size, hash)
+        prefix = self._packer.prefix(path, self._access_of(status), held_time(status.st_mtime_ns), size, hash)
         return ScanRow(path, prefix, extents, self._packer.extras(extras), size, fingerprint)
 
     def other(
@@ -35,7 +37,7 @@ class RowMaker:
         return self.file(path, status, 0, None, (), fingerprint, extras)
 
     def _access_of(self, status: os.stat_result) -> bytes:
-        key = mode, uid, gid = status.st_mode, status.st_uid, status.st_gid
+        key = mode, uid, gid = status.st_mode, status.st_uid & _OWNER_BITS, status.st_gid & _OWNER_BITS
         access = self._access.get(key)
         if access is None:
             if len(self._access) >= _ACCESS_MAX:

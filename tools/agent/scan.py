@@ -18,7 +18,7 @@ from blake3 import blake3
 from tools.agent.batch import BATCH_ROWS, Batch, Extents, ScanRow
 from tools.agent.bundle import Bundler
 from tools.agent.cache import Cache
-from tools.agent.chunk import Extent, PendingChunk
+from tools.agent.chunk import PendingChunk
 from tools.agent.content import (
     ATTEMPTS_MAX,
     SIZELESS_BYTES_MAX,
@@ -30,13 +30,14 @@ from tools.agent.content import (
     read_sizeless,
     read_small,
 )
-from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of
+from tools.agent.extent_list import ChunkList
+from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of, held_time, signed_inode
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
 from tools.agent.row_maker import KINDS, RowMaker
 from tools.agent.walk import Found, TreeWalk
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
-from tools.client.manifest import FLAG_CHANGED_WHILE_READ, Extra, Kind
+from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAG_CHANGED_WHILE_READ, Extra, Kind
 
 WAITING_ROWS_MAX = 16_384
 # Contents of this run that a later file may share; a duplicate farther away is found as a chunk at the latest.
@@ -47,7 +48,8 @@ _SYSTEM_ATTRIBUTES = frozenset({"security.selinux"})
 
 @dataclass(slots=True)
 class ScanFigures:
-    """`extended_attributes` counts new and changed paths that have any, `hard_links` the further names of files."""
+    """`extended_attributes` counts new and changed paths that have any, `hard_links` the further names of files,
+    `kernel_mounts` the file systems of the kernel that were not entered; `bytes_total` an estimate, if any."""
 
     files: int = 0
     directories: int = 0
@@ -56,6 +58,8 @@ class ScanFigures:
     bytes_read: int = 0
     extended_attributes: int = 0
     hard_links: int = 0
+    kernel_mounts: int = 0
+    bytes_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,10 @@ class Scanner:
             if known is not None and known[0] == key:
                 is_known = True
                 status = found[1]
-                is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                inode = signed_inode(status.st_ino)
+                is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
                 known = next(all_known, None)
-                if is_unchanged:
+                if is_unchanged and not found[4]:
                     self._count(status, status.st_size)
                     if self._add_row(key):
                         yield True
@@ -132,6 +137,7 @@ class Scanner:
             if self._batch.is_full:
                 yield True
         self._end_bundle()
+        self.figures.kernel_mounts = self._walk.kernel_mounts_left
 
     def _take_new(self, found: Found, begin_ns: int) -> Generator[bool, None, bool]:
         """Whether it has a row now; where not, what the base says of the path must not be said again."""
@@ -145,17 +151,27 @@ class Scanner:
             else:
                 self._take_other(found, kind, begin_ns)
         except (OSError, ValueError) as error:
-            self._missed.add(found.path, _code_of(error))
+            code = _code_of(error)
+            self._walk.included.check_missed(found.path, code)
+            self._missed.add(found.path, code)
             return False
         return True
 
     def _take_other(self, found: Found, kind: Kind, begin_ns: int) -> None:
-        extras = None
+        extras: dict[int, object] | None = None
+        fingerprint = fingerprint_of(found.status, begin_ns)
         if kind is Kind.SYMBOLIC_LINK:
             extras = {int(Extra.LINK_TARGET): os.fsencode(os.readlink(found.name, dir_fd=found.directory))}
-        self._add_row(self._rows.other(found.path, found.status, fingerprint_of(found.status, begin_ns), extras))
+        elif found.is_unlisted:
+            extras, fingerprint = {int(Extra.FLAGS): FLAG_BELOW_UNKNOWN}, NEVER_THE_SAME
+        self._add_row(self._rows.other(found.path, found.status, fingerprint, extras))
         self._note_attributes(b"/" + found.path)
+        self._tell_far_time(found.path, found.status)
         self._count(found.status, 0)
+
+    def _tell_far_time(self, path: bytes, status: os.stat_result) -> None:
+        if held_time(status.st_mtime_ns) != status.st_mtime_ns:
+            self._missed.add(path, "time out of range")
 
     def _take_file(self, found: Found, begin_ns: int) -> Generator[bool, None, None]:
         descriptor, status = open_found(found)
@@ -177,6 +193,7 @@ class Scanner:
         fingerprint = fingerprint_of(status, begin_ns) if is_certain else NEVER_THE_SAME
         hash_if_any = hash if size_bytes else None
         self._add_row(self._rows.file(found.path, status, size_bytes, hash_if_any, extents, fingerprint, extras))
+        self._tell_far_time(found.path, status)
         self._count(status, size_bytes)
 
     def _read(self, descriptor: int, status: os.stat_result) -> Generator[bool, None, _Content]:
@@ -209,9 +226,7 @@ class Scanner:
                 self._finish_bundles(ended)
         return _Content(hash, extents, status, len(content), is_changed)
 
-    def _read_large(
-        self, descriptor: int, sizeless_bytes_max: int | None = None
-    ) -> Generator[bool, None, _Content]:
+    def _read_large(self, descriptor: int, sizeless_bytes_max: int | None = None) -> Generator[bool, None, _Content]:
         before_bytes = self.figures.protected_bytes
         try:
             for attempt in range(ATTEMPTS_MAX):
@@ -224,14 +239,14 @@ class Scanner:
             self.figures.protected_bytes = before_bytes
         return _Content(large.hash, extents, large.status, large.size_bytes, large.is_changed)
 
-    def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, list[Extent]]:
+    def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, ChunkList]:
         """What was read counts as protected until the file itself does, so that whoever waits sees it move; not where
         other names of the file may have counted already."""
         figures = self.figures
-        extents: list[Extent] = []
+        extents = ChunkList()
         handed_bytes = 0
         for chunk in large:
-            extents.append(Extent(chunk, 0, chunk.size_bytes))
+            extents.add(chunk)
             self._batch.add_chunks([chunk])
             handed_bytes += chunk.size_bytes
             if large.status.st_nlink == 1:

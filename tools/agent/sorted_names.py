@@ -11,7 +11,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from tools.client.failure import Failure
 
 NAMES_IN_MEMORY_MAX = 16_384
 # Read from each run at a time; a directory of a million names has about 60 runs.
@@ -33,15 +36,32 @@ def sorted_names(descriptor: int, spool: Path, in_memory_max: int = NAMES_IN_MEM
 
 def _sorted_on_disk(first: list[bytes], names: Iterator[bytes], spool: Path, in_memory_max: int) -> Iterator[bytes]:
     # The file lives as long as the iterators below refer to its descriptor's owner.
-    runs_file = tempfile.TemporaryFile(dir=spool, buffering=0)  # noqa: SIM115
+    with _on(spool):
+        runs_file = tempfile.TemporaryFile(dir=spool, buffering=0)  # noqa: SIM115
     bounds = [0]
     run = first
-    while run:
-        run_bytes = _SEPARATOR.join(run) + _SEPARATOR
-        _write_all(runs_file.fileno(), run_bytes)
-        bounds.append(bounds[-1] + len(run_bytes))
-        run = sorted(itertools.islice(names, in_memory_max))
-    return _merged(runs_file, bounds)
+    try:
+        while run:
+            run_bytes = _SEPARATOR.join(run) + _SEPARATOR
+            with _on(spool):
+                _write_all(runs_file.fileno(), run_bytes)
+            bounds.append(bounds[-1] + len(run_bytes))
+            run = sorted(itertools.islice(names, in_memory_max))
+    except BaseException:
+        runs_file.close()
+        raise
+    return _merged(runs_file, bounds, spool)
+
+
+@contextmanager
+def _on(spool: Path) -> Iterator[None]:
+    """An error of the spool's disk must not be taken for one of the directory that is listed."""
+    try:
+        yield
+    except OSError as error:
+        hint = "check that disk and its room, and run the backup again"
+        message = f"{spool}: the names of a big directory could not be sorted there: {error.strerror or error}"
+        raise Failure("failed", message, hint) from error
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -50,8 +70,8 @@ def _write_all(descriptor: int, content: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _merged(runs_file: io.FileIO, bounds: list[int]) -> Iterator[bytes]:
-    with runs_file:
+def _merged(runs_file: io.FileIO, bounds: list[int], spool: Path) -> Iterator[bytes]:
+    with runs_file, _on(spool):
         runs = [_run(runs_file.fileno(), start, end) for start, end in itertools.pairwise(bounds)]
         yield from heapq.merge(*runs)
 

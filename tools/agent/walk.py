@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.agent.included import Included
+from tools.agent.kernel_mounts import kernel_devices
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
 
@@ -24,12 +26,14 @@ Warn = Callable[[bytes, str], None]
 
 
 class Found(NamedTuple):
-    """One thing of a tree. `directory` is a descriptor of where it is, good until the next one is asked for."""
+    """One thing of a tree. `directory` is a descriptor of where it is, good until the next one is asked for;
+    `is_unlisted`: a directory that could not be listed, what is below it is unknown."""
 
     path: bytes
     status: os.stat_result
     directory: int
     name: bytes
+    is_unlisted: bool = False
 
 
 class _Scope(NamedTuple):
@@ -42,9 +46,10 @@ class _Scope(NamedTuple):
 
 
 class _Level:
-    """One directory on the way down. Its descriptor is closed while too many below it are open."""
+    """One directory on the way down. Its descriptor is closed while too many below it are open. `is_empty`: nothing of
+    it was taken so far."""
 
-    __slots__ = ("descriptor", "device", "inode", "names", "prefix", "scope")
+    __slots__ = ("descriptor", "device", "inode", "is_empty", "names", "prefix", "scope")
 
     def __init__(self, descriptor: int, prefix: bytes, names: Iterator[bytes], scope: _Scope) -> None:
         status = os.fstat(descriptor)
@@ -54,6 +59,7 @@ class _Level:
         self.prefix = prefix
         self.names = names
         self.scope = scope
+        self.is_empty = True
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -63,15 +69,19 @@ class _Level:
 
 class TreeWalk:
     def __init__(
-        self, selection: Selection, spool: Path, warn: Warn, names_in_memory_max: int = NAMES_IN_MEMORY_MAX
-    ) -> None:
+        self, selection: Selection, spool: Path, warn: Warn, included: Included | None = None,
+        names_in_memory_max: int = NAMES_IN_MEMORY_MAX,
+    ) -> None:  # fmt: skip
         self._selection = selection
         self._spool = spool
         self._warn = warn
+        self.included = included or Included(selection)
         self._names_in_memory_max = names_in_memory_max
         self._forced = selection.inner | selection.leading
         self._inner_left = set(selection.inner)
+        self._kernel_devices = kernel_devices()
         self.roots_found = 0
+        self.kernel_mounts_left = 0
         raise_descriptor_limit()
 
     def __iter__(self) -> Iterator[Found]:
@@ -98,26 +108,30 @@ class TreeWalk:
         try:
             directory = open_directory(os.path.dirname(root))
         except OSError as error:
-            self._warn(root, _include_code(error))
+            self._miss(root, _include_code(error))
             return
         name = os.path.basename(root)
-        try:
-            status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
-        except OSError as error:
-            self._warn(root, _include_code(error))
-            os.close(directory)
-            return
-        self.roots_found += 1
-        self._warn_of_link(root, status)
         top = None
         try:
-            yield Found(root, status, directory, name)
+            status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
+            self._warn_of_link(root, status)
             if stat.S_ISDIR(status.st_mode):
                 top = self._open(root, name or b".", directory, self._scope_of_include(root, status))
+                if top is None:
+                    return
+            else:
+                self.included.check_empty(root)
+            yield Found(root, status, directory, name)
+            if not self.included.is_missed(root):
+                self.roots_found += 1
+            if top is not None:
+                yield from self._tree(top)
+        except OSError as error:
+            self._miss(root, _include_code(error))
         finally:
             os.close(directory)
-        if top is not None:
-            yield from self._tree(top)
+            if top is not None:
+                top.close()
 
     def _scope_of_include(self, path: bytes, status: os.stat_result) -> _Scope:
         return _Scope(status.st_dev, self._selection.matcher_below(path), False)
@@ -126,11 +140,15 @@ class TreeWalk:
         if stat.S_ISLNK(status.st_mode):
             self._warn(include, "include is a link")
 
+    def _miss(self, path: bytes, code: str) -> None:
+        self.included.check_missed(path, code)
+        self._warn(path, code)
+
     def _tell_not_reached(self, root: bytes) -> None:
         lost = sorted((path for path in self._inner_left if is_inside(path, root)), key=scan_key)
         self._inner_left.difference_update(lost)
         for path in lost:
-            self._warn(path, "include not reached")
+            self._miss(path, "include not reached")
 
     def _tree(self, top: _Level) -> Iterator[Found]:
         levels = [top]
@@ -139,16 +157,21 @@ class TreeWalk:
                 level = levels[-1]
                 found = None
                 for found in self._entries(level):
-                    yield found
                     if stat.S_ISDIR(found.status.st_mode):
+                        level.is_empty = False
+                        # Opened before it is told, because its entry says whether what is below it is known.
+                        is_listed = self._descend(found, levels)
+                        yield found if is_listed else found._replace(is_unlisted=True)
+                        if len(levels) > OPEN_DIRECTORIES_MAX:
+                            levels[-OPEN_DIRECTORIES_MAX - 1].close()
                         break
-                    found = None
-                if found is None:
+                    yield found
+                else:
+                    if found is None and level.is_empty:
+                        self.included.check_empty(level.prefix[:-1])
                     levels.pop()
                     self._reopen(level, levels)
                     level.close()
-                else:
-                    self._descend(found, levels)
         finally:
             for level in levels:
                 level.close()
@@ -158,6 +181,7 @@ class TreeWalk:
         kept_out, forced = self._selection.kept_out, self._forced
         is_excluded, leads_only = level.scope.is_excluded, level.scope.leads_only
         prefix, descriptor = level.prefix, level.descriptor
+        device, scope_device = level.device, level.scope.device
         if descriptor < 0:
             return
         for name in level.names:
@@ -168,27 +192,41 @@ class TreeWalk:
             try:
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             except OSError as error:
-                self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
+                self._miss(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
                 continue
             if is_excluded is not None and not is_forced and is_excluded(path, stat.S_ISDIR(status.st_mode)):
                 continue
             if kept_out is not None and status.st_ino == kept_out[1] and status.st_dev == kept_out[0]:
                 continue
+            if status.st_dev != device and not is_forced and self._leave_kernel_file(status, scope_device):
+                continue
             if is_forced and path in self._inner_left:
                 self._inner_left.remove(path)
                 self._warn_of_link(path, status)
+                if not stat.S_ISDIR(status.st_mode):
+                    self.included.check_empty(path)
             yield Found(path, status, descriptor, name)
 
-    def _descend(self, found: Found, levels: list[_Level]) -> None:
+    def _is_kernels(self, device: int, scope_device: int) -> bool:
+        return device != scope_device and device in self._kernel_devices
+
+    def _leave_kernel_file(self, status: os.stat_result, scope_device: int) -> bool:
+        """Whether something is mounted over a file, as namespaces are; directories are stored, and not entered."""
+        if stat.S_ISDIR(status.st_mode) or not self._is_kernels(status.st_dev, scope_device):
+            return False
+        self.kernel_mounts_left += 1
+        return True
+
+    def _descend(self, found: Found, levels: list[_Level]) -> bool:
+        """Whether what is below the directory is known: also where nothing of it is wanted."""
         scope = self._scope_below(found, levels[-1].scope)
         if scope is None:
-            return
+            return True
         level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
-            return
+            return False
         levels.append(level)
-        if len(levels) > OPEN_DIRECTORIES_MAX:
-            levels[-OPEN_DIRECTORIES_MAX - 1].close()
+        return True
 
     def _scope_below(self, found: Found, above: _Scope) -> _Scope | None:
         """None when nothing of the directory is taken."""
@@ -196,6 +234,9 @@ class TreeWalk:
         if path in self._selection.inner:
             return self._scope_of_include(path, found.status)
         is_foreign = self._selection.one_file_system and device != above.device
+        if not is_foreign and self._is_kernels(device, above.device):
+            is_foreign = True
+            self.kernel_mounts_left += path not in self._selection.leading
         if path not in self._selection.leading:
             return None if is_foreign else above
         is_excluded = above.is_excluded is not None and above.is_excluded(path, True)
@@ -209,7 +250,7 @@ class TreeWalk:
         except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
-            self._warn(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
+            self._miss(path, "vanished" if error.errno == errno.ENOENT else "unreadable")
             return None
         return _Level(descriptor, path + b"/" if path else b"", names, scope)
 

@@ -13,7 +13,6 @@ import msgpack
 
 from tools.client.companion import companion_id, encode_companion
 from tools.client.manifest import (
-    ENTRY_EXTENTS_MAX,
     INNER_ROWS_MAX,
     LEAF_CHUNKS_MAX,
     LEVEL_MAX,
@@ -149,7 +148,8 @@ class ManifestWriter:
         extras: bytes | None = None,
         content_bytes: int = 0,
     ) -> None:
-        """One path, with the bytes of an EntryPacker; `content_bytes` is its size, for the rows above.
+        """One path, with the bytes of an EntryPacker; `content_bytes` is its size, for the rows above. Of the extents
+        an entry lists so many as the format allows; the rest follows with `go_on`.
 
         ValueError when it is out of order, EntryTooLarge when no block can hold it; the writer is as before then.
         """
@@ -158,12 +158,12 @@ class ManifestWriter:
             raise ValueError(f"manifest entries must be sorted: {path!r} comes too late")
         if len(path) > PATH_BYTES_MAX:
             raise EntryTooLarge(f"a path of {len(path)} bytes is too long for a manifest")
-        extents = extents or ()
-        if len(extents) <= ENTRY_EXTENTS_MAX:
-            self._append(path, prefix, extents, extras, content_bytes)
-        else:
-            self._append_in_parts(path, prefix, extents, extras, content_bytes)
+        self._append(path, prefix, extents or (), extras, content_bytes)
         self._last_key = key
+
+    def go_on(self, path: bytes, prefix: bytes, extents: Sequence[Extent]) -> None:
+        """Further extents of the path that was added last; its extras and its size counted with the first."""
+        self._append(path, prefix, extents, None, 0)
 
     def finish(self) -> WrittenManifest:
         """Ends every level; the last block is the top. A manifest without entries is one empty leaf."""
@@ -179,14 +179,6 @@ class ManifestWriter:
                 self._end_inner(level)
             level += 1
         raise AssertionError("a manifest ends with one block at its highest level")
-
-    def _append_in_parts(
-        self, path: bytes, prefix: bytes, extents: Sequence[Extent], extras: bytes | None, content_bytes: int
-    ) -> None:
-        """An entry and those that continue it; extras and content count once, in the first."""
-        for start in range(0, len(extents), ENTRY_EXTENTS_MAX):
-            self._append(path, prefix, extents[start : start + ENTRY_EXTENTS_MAX], extras, content_bytes)
-            extras, content_bytes = None, 0
 
     def _append(
         self, path: bytes, prefix: bytes, extents: Sequence[Extent], extras: bytes | None, content_bytes: int

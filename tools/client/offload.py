@@ -12,12 +12,15 @@ import trio
 COMPUTE_THREADS = 2
 # What mostly waits for the disk has a thread of its own: it must not keep a processor idle while it waits.
 READ_THREADS = 1
+# What nobody waits for must not take the place of what somebody does.
+ASIDE_THREADS = 1
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 _compute = trio.CapacityLimiter(COMPUTE_THREADS)
 _read = trio.CapacityLimiter(READ_THREADS)
+_aside = trio.CapacityLimiter(ASIDE_THREADS)
 
 
 async def compute(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
@@ -28,3 +31,8 @@ async def compute(function: Callable[[*Arguments], Result], *arguments: *Argumen
 async def read(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """Runs it in the thread for files that are read."""
     return await trio.to_thread.run_sync(function, *arguments, limiter=_read)
+
+
+async def aside(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+    """Runs it in the thread for what is only nice to know."""
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_aside)

@@ -4,6 +4,7 @@ Groups load the module of a command when it is used, so that a program's help do
 """
 
 import importlib
+import resource
 import signal
 import sys
 import traceback
@@ -77,6 +78,7 @@ class Program(LazyGroup):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("standalone_mode", True):
             return super().main(*arguments, **settings)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and keys reach no core file
         signal.signal(signal.SIGTERM, _interrupt)
         sys.exit(self.run())
 

@@ -65,6 +65,10 @@ class Progress:
         self._shown_seconds: float | None = None
         self._speed = Speedometer()
 
+    @property
+    def is_shown(self) -> bool:
+        return self._live is not None or self._output.json
+
     def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
@@ -77,7 +81,7 @@ class Progress:
             self._live.stop()
 
     def update(self, figures: Figures) -> None:
-        if self._live is None and not self._output.json:
+        if not self.is_shown:
             return
         now = self._monotonic()
         if self._shown_seconds is not None and now - self._shown_seconds < self._every_seconds:

@@ -136,7 +136,7 @@ def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[by
     except (StoreError, VaultError, OSError) as error:
         return str(error)
     if gap.missing:
-        return f"{gap.missing} records that it uses are missing, the first is {gap.first.hex()}"
+        return f"{gap.missing} records that it uses are missing or damaged, the first is {gap.first.hex()}"
     whole |= walk.seen
     return ""
 

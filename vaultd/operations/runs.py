@@ -10,12 +10,9 @@ from vaultd.catalog.database import View
 from vaultd.catalog.jobs import update_job
 from vaultd.catalog.keyrings import read_keyring, save_run_key
 from vaultd.catalog.runs import active_run, read_run, save_run, update_run
-from vaultd.catalog.safesets import find_safeset
 from vaultd.errors import BadRequest, Conflict, Internal
 from vaultd.operations import access, ledger
-from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import parse_run_key
-from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, job_owner, wrap
 from vaultd.records import (
@@ -49,15 +46,16 @@ class Begun:
 
 
 def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: bytes | None) -> Begun:
-    """W. Aborts the job's active run, if there is another one; the same begin again is answered the same way."""
+    """W. Aborts the job's active run, if there is another one; the same begin again is answered the same way.
+
+    `base` is a safeset of the job that was seen whole (`safesets.is_whole_base`); with None everything is offered.
+    """
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
         job = access.job_with_keyring(access.own_job(view, identity, job_id))
-        base_known = base is not None and _is_base(vault, view, job, base)
-        answer = Begun(base_known, job.timeline, job.head_sequence, job.head_hash, now_ns)
         known = read_run(view, identity.account_id, run_id)
         if known is not None and known.job_id == job_id and known.outcome is Outcome.RUNNING:
-            return answer
+            return Begun(known.base != NO_HASH, job.timeline, job.head_sequence, job.head_hash, now_ns)
         if known is not None or run_id == NO_ID:
             raise Conflict(f"run_id {run_id.hex()} cannot be used", "draw a new random id")
         changes = _abort_active(view, job, now_ns)
@@ -69,14 +67,14 @@ def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: 
             keyring_id=job.keyring_id,
             number=job.runs + 1,
             begin_ns=now_ns,
-            base=base if base is not None and base_known else NO_HASH,
+            base=base or NO_HASH,
             request=request,
         )
         changes += _seen(view, identity, now_ns)
     changes += save_run(run)
     changes += update_job(msgspec.structs.replace(job, runs=run.number, requests_taken=job.request))
     ledger.record(vault, changes, EntryKind.run_begin, job=job_id, run=run_id)
-    return answer
+    return Begun(base is not None, job.timeline, job.head_sequence, job.head_hash, now_ns)
 
 
 def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) -> bytes:
@@ -125,16 +123,6 @@ def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: 
         seen = _seen(view, identity, now_ns)
     ended = msgspec.structs.replace(run, outcome=Outcome(outcome), end_ns=now_ns, figures=figures)
     ledger.record(vault, [*save_run(ended), *seen], EntryKind.run_end, job=job.job_id, run=run_id)
-
-
-def _is_base(vault: Vault, view: View, job: Job, base: bytes) -> bool:
-    """Whether a run may build on this safeset: the vault has it, and the top of its tree is where it should be."""
-    safeset = find_safeset(view, job.account_id, job.job_id, base)
-    if safeset is None or vault.trees.is_broken(job.job_id, base):
-        return False
-    root = parse_root(safeset.root)
-    with translated():
-        return not any(vault.store.missing(job.keyring_id, [root.top_block, root.top_companion]))
 
 
 def _abort_active(view: View, job: Job, now_ns: int) -> list[Change]:

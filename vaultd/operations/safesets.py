@@ -41,6 +41,7 @@ class Prepared:
     root_bytes: bytes
     root: Root
     payload: StoredRecord
+    damage_met: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
         raise BadRequest("root: signature is not that of the job's signing key")
     _check_root(parsed, run, keyring)
     _check_head(parsed, job)
+    damage_met = vault.store.damage_met
     _require_whole(vault, job, parsed, base)
-    return Prepared(run_id, bytes(root), parsed, record)
+    return Prepared(run_id, bytes(root), parsed, record, damage_met)
 
 
 def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
@@ -106,7 +108,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         *update_run(msgspec.structs.replace(run, sequence=root.sequence)),
     ]
     ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
-    vault.trees.seen_whole(job.job_id, hash_)
+    vault.trees.seen_whole(job.job_id, hash_, prepared.damage_met)
     return _committed(safeset)
 
 
@@ -134,6 +136,23 @@ def choose(view: View, job: Job, sequence: int) -> Safeset:
         what = f"safeset {sequence}" if sequence else "a safeset"
         raise NotFound(f"job {job.name!r} does not have {what}")
     return safeset
+
+
+def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) -> bool:
+    """Whether a run may build on this safeset: the vault has it, and everything that it uses."""
+    with vault.catalog.read() as view:
+        job = access.own_job(view, identity, job_id)
+        safeset = find_safeset(view, job.account_id, job.job_id, base)
+    if safeset is None:
+        return False
+    damage_met = vault.store.damage_met
+    if vault.trees.is_whole(job_id, base, damage_met):
+        return True
+    with translated():
+        if TreeWalk(vault.store, tree_of(parse_root(safeset.root))).run().missing:
+            return False
+    vault.trees.seen_whole(job_id, base, damage_met)
+    return True
 
 
 def tree_of(root: Root) -> Tree:
@@ -200,17 +219,14 @@ def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> 
     """
     with translated():
         held: set[bytes] = set()
-        if base is not None and not vault.store.has_damage and vault.trees.is_whole(job.job_id, base.root_hash):
+        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash, vault.store.damage_met):
             held = companions_of(vault.store, tree_of(parse_root(base.root)))
         gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
-    if not gap.missing:
-        return
-    if base is not None:
-        vault.trees.seen_broken(job.job_id, base.root_hash)
-    raise Conflict(
-        f"{gap.missing} records that the safeset uses are missing, the first is {gap.first.hex()}",
-        "begin a new run and offer every id",
-    )
+    if gap.missing:
+        raise Conflict(
+            f"{gap.missing} records that the safeset uses are missing or damaged, the first is {gap.first.hex()}",
+            "begin a new run and offer every id",
+        )
 
 
 def _append_payload(vault: Vault, home_disk: int, payload: StoredRecord) -> None:

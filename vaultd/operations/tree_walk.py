@@ -11,6 +11,7 @@ from typing import Protocol
 
 from vaultd.errors import BadRequest
 from vaultd.operations.companion_format import Companion, parse_companion
+from vaultd.store.errors import RecordDamaged
 from vaultd.store.index import Location
 from vaultd.store.record_format import HEADER_BYTES, parse_record
 
@@ -40,7 +41,7 @@ class Tree:
 
 @dataclass(slots=True)
 class Gap:
-    """What is missing of a tree: how much, and the first id met."""
+    """What is missing of a tree, or damaged: how much, and the first id met."""
 
     missing: int = 0
     first: bytes = b""
@@ -86,10 +87,11 @@ class TreeWalk:
     def _read(self, wanted: list[tuple[int, bytes]]) -> Iterator[Companion]:
         locations = self.records.locate(self.tree.keyring_id, [id_ for _, id_ in wanted])
         for (level, id_), location in zip(wanted, locations, strict=True):
-            if location is None or location.is_damaged:
+            record = _read_whole(self.records, location, id_)
+            if record is None:
                 self.gap.add([id_])
             else:
-                yield _parse(self.records.read(location, id_), id_, level)
+                yield _parse(record, id_, level)
 
     def _flush(self) -> None:
         self._look_up(self._waiting)
@@ -107,13 +109,24 @@ def companions_of(records: Records, tree: Tree) -> set[bytes]:
     while stack:
         level, id_ = stack.pop()
         (location,) = records.locate(tree.keyring_id, [id_])
-        if location is None or location.is_damaged:
+        record = _read_whole(records, location, id_)
+        if record is None:
             return set()
-        children = dict.fromkeys(_parse(records.read(location, id_), id_, level).children)
+        children = dict.fromkeys(_parse(record, id_, level).children)
         if level > 1:
             stack.extend((level - 1, child) for child in children if child not in found)
         found.update(children)
     return found
+
+
+def _read_whole(records: Records, location: Location | None, id_: bytes) -> bytes | None:
+    """None where the record is missing, or damaged: then a run sends it again."""
+    if location is None or location.is_damaged:
+        return None
+    try:
+        return records.read(location, id_)
+    except RecordDamaged:
+        return None
 
 
 def _parse(record: bytes, id_: bytes, level: int) -> Companion:

@@ -108,9 +108,10 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
 
 
 def close_vault(vault: Vault) -> None:
-    """With a checkpoint, unless the store stopped: then the next start recovers first."""
+    """With a checkpoint and what readers noted, unless the store stopped: then the next start recovers first."""
     try:
         if not vault.store.is_broken:
+            vault.store.commit()
             write_checkpoint(vault)
     finally:
         vault.catalog.close()

@@ -7,6 +7,7 @@ import trio
 from vaultd import metrics, offload
 from vaultd.errors import Internal, NoSpace, Unavailable
 from vaultd.operations.vault import Vault
+from vaultd.server.fetch_budget import FetchBudget
 from vaultd.server.group_commit import GroupCommit
 from vaultd.server.guesses import Guesses
 from vaultd.server.session import Session
@@ -16,6 +17,7 @@ from vaultd.server.session import Session
 class Service:
     vault: Vault
     group: GroupCommit
+    fetches: FetchBudget = field(default_factory=FetchBudget)
     sessions: set[Session] = field(default_factory=set)
     # Set once: the daemon then stops in order.
     stop: trio.Event = field(default_factory=trio.Event)

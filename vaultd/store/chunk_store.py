@@ -7,7 +7,6 @@ sees to it that a record's sealed run key is in the catalog before it appends. T
 """
 
 import errno
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories
+from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
@@ -87,8 +86,8 @@ class ChunkStore:
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
         self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
-        self._damaged: deque[tuple[bytes, Location]] = deque(maxlen=_DAMAGED_MAX)  # ids, noted by readers
-        self._has_damage = False
+        self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
+        self._damage_met = 0
         self._broken = ""
 
     @classmethod
@@ -115,6 +114,7 @@ class ChunkStore:
         `catalog` is what the catalog has applied: the journal must hold it too, and is not cut where it does not.
         """
         _check_settings(settings)
+        take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns())
         disks = open_disks(door, settings.disk_paths, settings.vault_id)
         sync_directories(door, disks)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
@@ -137,9 +137,9 @@ class ChunkStore:
         return bool(self._broken)
 
     @property
-    def has_damage(self) -> bool:
-        """Whether a record was found damaged since the store was opened: what was seen whole may not be any more."""
-        return self._has_damage
+    def damage_met(self) -> int:
+        """Records found damaged since the store was opened: what was seen whole at another count may not be so."""
+        return self._damage_met
 
     def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
@@ -214,7 +214,7 @@ class ChunkStore:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-            damaged = [self._damaged.popleft() for _ in range(len(self._damaged))]
+            damaged = list(self._damaged.copy().items())
             if touched or payloads or damaged:
                 self._apply(touched, first_entry, damaged)
         return self._journal.position
@@ -222,7 +222,7 @@ class ChunkStore:
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
         present = self._index.present(keyring_id, set(ids))
-        return [id_ not in present for id_ in ids]
+        return [id_ not in present or id_ in self._damaged for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         return self._index.lookup(keyring_id, ids)
@@ -247,9 +247,10 @@ class ChunkStore:
             raise RecordDamaged(sentence) from error
 
     def _note_damage(self, id_: bytes, location: Location) -> None:
-        self._has_damage = True
-        if not location.is_damaged:
-            self._damaged.append((id_, location))
+        if not location.is_damaged and id_ not in self._damaged:
+            if len(self._damaged) < _DAMAGED_MAX:
+                self._damaged[id_] = location
+            self._damage_met += 1  # after the note: who sees the count sees the note
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -292,8 +293,9 @@ class ChunkStore:
         superseding: set[tuple[bytes, bytes]] = set()
         for keyring_id, by_id in wanted.items():
             held = self._index.held(keyring_id, by_id)
-            new += [record for id_, record in by_id.items() if not held.get(id_)]
-            superseding |= {(keyring_id, id_) for id_, is_whole in held.items() if not is_whole}
+            damaged = {id_ for id_, is_whole in held.items() if not is_whole or id_ in self._damaged}
+            new += [record for id_, record in by_id.items() if id_ not in held or id_ in damaged]
+            superseding |= {(keyring_id, id_) for id_ in damaged}
         return new, superseding
 
     def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:
@@ -308,6 +310,8 @@ class ChunkStore:
         self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
         self._pending.clear()
         self._superseding.clear()
+        for id_, _ in damaged:
+            self._damaged.pop(id_, None)
 
     def _writable(self) -> OpenContainers:
         if self._broken:

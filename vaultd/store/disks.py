@@ -19,6 +19,8 @@ from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
 from vaultd.store.findings import Finding, Severity
 
 IDENTITY_NAME = "disk.id"
+NEW_NAME = "disk.new"  # an operator's word that this directory is a disk: one that is not mounted is empty as well
+_OF_FILE_SYSTEMS = "lost+found"
 DIRECTORIES = ("containers", "journal", "checkpoints", "erase-keys")
 COPIES = 2  # journal, checkpoints and erase keys lie on so many disks
 _MAGIC = b"SSI1"
@@ -105,6 +107,24 @@ def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: in
     disk = Disk(number, os.urandom(16), path, now_ns)
     write_file(door, identity, encode_identity(disk, vault_id))
     return disk
+
+
+def take_new_disk(door: Door, paths: Sequence[Path], vault_id: bytes, now_ns: int) -> None:
+    """Makes the empty directory that the operator marked the disk of the vault that is lost."""
+    new = [path for path in paths if door.exists(path / NEW_NAME) and not door.exists(path / IDENTITY_NAME)]
+    if not new:
+        return
+    here = {disk.number for disk in open_disks(door, paths, vault_id).online}
+    lost = sorted(set(range(len(paths))) - here)
+    if len(lost) != 1:
+        names = ", ".join(str(path) for path in paths if not door.exists(path / IDENTITY_NAME))
+        sentence = f"{new[0]} cannot become a disk: {len(lost)} disks are not here ({names})"
+        raise StoreError(f"{sentence}; mount those that are not lost, only one can be replaced at a time")
+    (path,) = new
+    if set(door.listdir(path)) - {NEW_NAME, _OF_FILE_SYSTEMS}:
+        raise StoreError(f"{path} cannot become a disk: it has more in it than {NEW_NAME}; take an empty directory")
+    create_disk(door, path, vault_id, lost[0], now_ns)
+    door.unlink(path / NEW_NAME)
 
 
 def encode_identity(disk: Disk, vault_id: bytes) -> bytes:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from tests.support.trees import make_old
 from tests.tools.agent.conftest import Site, differences
-from tools.agent.cache import Base, Belonging, Cache, CachedRow, belonging_of, pack_extents, row_checksum
+from tools.agent.cache import Base, Belonging, Cache, CachedRow, belonging_of, row_checksum
+from tools.agent.extent_list import pack_extents
 from tools.client.failure import Failure
 from tools.client.keyring import Unattended, create_keyring
 
@@ -92,7 +94,7 @@ def test_a_file_that_is_no_database_begins_anew(tmp_path: Path) -> None:
 
 def test_contents_are_found_by_their_whole_hash(tmp_path: Path) -> None:
     cache = filled(tmp_path / "cache")
-    assert cache.find_content(b"h" * 32) == [(b"i" * 32, 1, 2)]
+    assert list(cache.find_content(b"h" * 32)) == [(b"i" * 32, 1, 2)]
     assert cache.find_content(b"h" * 8 + b"H" * 24) == []
 
 
@@ -103,6 +105,7 @@ def test_the_checksum_is_over_everything_that_goes_into_a_manifest() -> None:
 async def test_a_damaged_row_never_reaches_a_manifest(site: Site) -> None:
     for name in ("one", "two"):
         (site.source / name).write_bytes(name.encode())
+    make_old(site.source)
     await site.back_up()
     database = next(site.state.path.rglob("cache.sqlite"))
     key = bytes(site.source / "one")[1:].replace(b"/", b"\0")

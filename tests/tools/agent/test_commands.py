@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -224,3 +225,12 @@ def test_what_is_listed_is_safe_for_a_terminal(site: Site, capsys: pytest.Captur
     said = capsys.readouterr()
     assert (said.out + said.err).replace("\n", "").isprintable()
     assert said.out.count("\n") == 1
+
+
+def test_a_backup_that_is_watched_tells_the_total(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.source / "large").write_bytes(os.urandom(1 << 22) * 16)
+    code, lines = run(site, capsys, "backup", "job")
+    assert code == 0
+    status = [line for line in lines if line["type"] == "status"]
+    assert {line["bytes_total"] for line in status} <= {None, 1 << 26}
+    assert lines[-1]["protected_bytes"] == 1 << 26

@@ -1,13 +1,12 @@
 """What becomes of a root whose answer was lost, and that nothing fails a run whose safeset is there."""
 
-import sqlite3
 from typing import Any
 
 import pytest
 
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.tools.agent.conftest import Site, differences
-from tools.agent.cache import Cache
+from tools.agent import cache as cache_module
 from tools.agent.state import JobState, PendingRoot
 from tools.client.failure import Failure, first_cause
 
@@ -84,16 +83,42 @@ async def test_a_root_that_never_arrived_is_forgotten(site: Site) -> None:
     assert job_state(site).load_pending() is None
 
 
-async def test_a_root_that_is_refused_fails_the_run(site: Site, monkeypatch: Patch) -> None:
+async def test_a_root_that_is_refused_twice_fails_the_run(site: Site, monkeypatch: Patch) -> None:
     def refuse(request: Any, raw: bytes) -> Any:
         raise RemoteProtocolError(ErrorCode.conflict, "The head moved.", "")
 
     (site.source / "file").write_bytes(b"1")
     with monkeypatch.context() as patch:
         patch.setattr(site.vault, "_safeset_commit", refuse)
-        with pytest.raises(RemoteProtocolError, match="The head moved"):
+        with pytest.raises(Failure, match="The head moved") as caught:
             await site.back_up()
+    assert caught.value.exit_code == 6
+    assert [ended.outcome for ended in site.vault.ended] == ["failed", "failed"]
     assert (await site.back_up()).safeset == 1
+
+
+async def test_where_the_vault_lacks_a_record_of_the_base_everything_is_offered_once_more(
+    site: Site, monkeypatch: Patch
+) -> None:
+    """The vault finds out in the middle of the run: the base was whole when it began."""
+    (site.source / "file").write_bytes(b"1")
+    await site.back_up()
+    real = site.vault._safeset_commit
+    (chunk,) = site.vault.ids_of_type(1)
+    del site.vault.records[chunk]
+
+    def commit(request: Any, raw: bytes) -> Any:
+        if chunk not in site.vault.records:
+            raise RemoteProtocolError(ErrorCode.conflict, "A record is missing.", "")
+        return real(request, raw)
+
+    monkeypatch.setattr(site.vault, "_safeset_commit", commit)
+    done = await site.back_up()
+    assert done.safeset == 2
+    assert chunk in site.vault.records
+    assert done.notes == ["everything was read and offered again, because the vault said: A record is missing."]
+    await site.restore()
+    assert differences(site.source, site.restored_source) == ""
 
 
 async def test_a_countersignature_of_somebody_else_is_never_kept(site: Site, monkeypatch: Patch) -> None:
@@ -111,15 +136,11 @@ async def test_a_countersignature_of_somebody_else_is_never_kept(site: Site, mon
 
 async def test_a_cache_that_cannot_be_kept_is_a_note(site: Site, monkeypatch: Patch) -> None:
     (site.source / "file").write_bytes(b"1")
-
-    def fail(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Cache, "commit", fail)
+        patch.setattr(cache_module, "_CONTENTS", "CREATE INDEX contents ON elsewhere (hash)")
         done = await site.back_up()
     assert done.safeset == 1
-    assert "disk is full" in done.notes[0]
+    assert "no such table" in done.notes[0]
     assert site.vault.ended[-1].outcome == "done"
     assert (await site.back_up()).scanned.bytes_read == 1
     await site.restore()

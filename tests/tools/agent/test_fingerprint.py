@@ -11,27 +11,36 @@ MS = 1_000_000
 S = 1_000 * MS
 
 
-def status(mtime_ns: int, ctime_ns: int) -> os.stat_result:
-    fields = [0o100644, 77, 1, 1, 0, 0, 5, 0, mtime_ns // S, ctime_ns // S]
+def status(mtime_ns: int, ctime_ns: int, mode: int = 0o100644, size: int = 5) -> os.stat_result:
+    fields = [mode, 77, 1, 1, 0, 0, size, 0, mtime_ns // S, ctime_ns // S]
     return os.stat_result(fields, {"st_mtime_ns": mtime_ns, "st_ctime_ns": ctime_ns})
 
 
 @pytest.mark.parametrize(
     ("mtime_age_ns", "ctime_age_ns", "is_trusted"),
     [
-        (S + 1, S + 1, True),
-        (51 * MS, 51 * MS, True),
-        (S, 49 * MS, False),
-        (49 * MS, S + 1, False),
-        (S, -(S + 1), False),  # changed after the reading began, or a clock that is ahead
-        (-(S + 1), S, True),  # a modification time in the future, which anybody may set
-        (2 * S, 2 * S, False),  # whole seconds: a coarse file system
-        (4 * S, 4 * S, True),
-        (4 * S, 3 * S, False),
-        (4 * S, 2 * S + 1, True),
+        (61 * S, S + 1, True),
+        (61 * S + 1, 51 * MS, True),
+        (61 * S, 49 * MS, False),
+        (60 * S, S + 1, False),  # what is mapped may change until the kernel has written it
+        (-60 * S, S + 1, False),
+        (61 * S, -(S + 1), False),  # changed after the reading began, or a clock that is ahead
+        (-(61 * S + 1), S, True),  # a modification time in the future, which anybody may set
+        (61 * S, 2 * S, False),  # whole seconds: a coarse file system
+        (61 * S, 4 * S, True),
+        (61 * S, 3 * S, False),
+        (61 * S, 2 * S + 1, True),
     ],
 )
 def test_trust(mtime_age_ns: int, ctime_age_ns: int, is_trusted: bool) -> None:
     mtime_ns, ctime_ns = BEGIN_NS - mtime_age_ns, BEGIN_NS - ctime_age_ns
     expected = Fingerprint(5, mtime_ns, ctime_ns, 77) if is_trusted else NEVER_THE_SAME
     assert fingerprint_of(status(mtime_ns, ctime_ns), BEGIN_NS) == expected
+
+
+@pytest.mark.parametrize(("mode", "size"), [(0o040755, 5), (0o120777, 5), (0o100644, 0)])
+@pytest.mark.parametrize(("age_ns", "is_trusted"), [(51 * MS, True), (49 * MS, False)])
+def test_what_nobody_can_map_is_trusted_sooner(mode: int, size: int, age_ns: int, is_trusted: bool) -> None:
+    time_ns = BEGIN_NS - age_ns
+    expected = Fingerprint(size, time_ns, time_ns, 77) if is_trusted else NEVER_THE_SAME
+    assert fingerprint_of(status(time_ns, time_ns, mode, size), BEGIN_NS) == expected

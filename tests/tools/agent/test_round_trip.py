@@ -1,6 +1,7 @@
 """Backups and restores against a fake vault, compared with rsync."""
 
 import itertools
+import mmap
 import os
 import shutil
 import sqlite3
@@ -55,6 +56,24 @@ async def test_an_unchanged_tree_moves_nothing_and_reads_nothing(site: Site, mon
     assert (len(site.vault.offered), site.vault.uploads) == (offered, uploads)
     first, last = site.vault.roots[1][0], site.vault.roots[2][0]
     assert first[160:225] == last[160:225]
+
+
+async def test_what_is_written_through_a_map_is_not_missed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second write finds its page dirty already, so no time of the file moves."""
+    path = site.source / "mapped"
+    path.write_bytes(bytes(8192))
+    now_ns = path.stat().st_ctime_ns + 2_000_000_000
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now_ns)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0:5] = b"first"
+        await site.back_up()
+        before = path.stat()
+        mapped[0:6] = b"second"
+        after = path.stat()
+        assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+        await site.back_up()
+    await site.restore()
+    assert (site.restored_source / "mapped").read_bytes()[:6] == b"second"
 
 
 async def test_every_earlier_state_stays_restorable(site: Site) -> None:

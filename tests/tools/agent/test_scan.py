@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from tools.agent import content as content_module
 from tools.agent import scan as scan_module
 from tools.agent.batch import Batch, ScanRow
 from tools.agent.cache import Belonging, Cache
-from tools.agent.chunk import PendingChunk
 from tools.agent.missed import Missed
 from tools.agent.scan import ScanKeys, Scanner
 from tools.agent.selection import make_selection
@@ -43,18 +43,20 @@ def test_chunks_come_no_later_than_the_rows_that_name_them(tmp_path: Path, monke
     for number in range(200):
         (root / f"{number:03}").write_bytes(b"%d" % number * (number % 50))
     (root / "100a-large").write_bytes(bytes(range(256)) * 20_000)
-    delivered: set[int] = set()
+    delivered: dict[bytes, bytes] = {}
     paths, contents = [], {}
     for batch in batches(scanner(root, tmp_path)):
-        delivered |= {id(chunk) for chunk in batch.chunks}
+        for chunk in batch.chunks:
+            chunk.id = os.urandom(32)
+            delivered[chunk.id] = chunk.content
         assert len(batch.rows) <= 7 + 10 + 1
         for row in batch.rows:
             assert isinstance(row, ScanRow)
             pieces = []
-            for chunk, offset, length in row.extents:
-                assert isinstance(chunk, PendingChunk)
-                assert id(chunk) in delivered
-                pieces.append(chunk.content[offset : offset + length])
+            packed = row.packed_extents()
+            for start in range(0, len(packed), 40):
+                offset, length = struct.unpack("<II", packed[start + 32 : start + 40])
+                pieces.append(delivered[packed[start : start + 32]][offset : offset + length])
             paths.append(row.path)
             contents[row.path] = b"".join(pieces)
     assert paths == sorted(paths, key=lambda path: path.split(b"/"))
@@ -153,9 +155,9 @@ def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path, monkeypatch
     root.mkdir()
     (root / "file").write_bytes(b"1")
     now = (root / "file").stat().st_ctime_ns
-    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 1_000_000)
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 59_000_000_000)
     (young,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
-    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 1_000_000_000)
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: now + 61_000_000_000)
     (old,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
     assert isinstance(young, ScanRow)
     assert isinstance(old, ScanRow)

@@ -1,43 +1,59 @@
 """Trees that are changed while they are walked: nothing is listed under a path where it is not."""
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tools.agent import walk as walk_module
 from tools.agent.selection import make_selection
 from tools.agent.walk import Found, TreeWalk
+from tools.client.failure import Failure
 
 Missed = list[tuple[bytes, str]]
 
 
-def walked(root: Path, missed: Missed, at: Path, change: Callable[[], object]) -> Iterator[Found]:
+def walked(
+    root: Path, missed: Missed, at: Path | None = None, change: Callable[[], object] = lambda: None
+) -> Iterator[Found]:
     """What the walk finds below root; the change is made as soon as it has found `at`."""
     walk = TreeWalk(
         make_selection([bytes(root)], [], False, None), root.parent, lambda path, code: missed.append((path, code))
     )
     for found in walk:
         yield found
-        if found.path == bytes(at)[1:]:
+        if at and found.path == bytes(at)[1:]:
             change()
 
 
 @pytest.mark.parametrize("name", [".", "directory"])
-def test_a_directory_that_became_a_link_is_not_entered(tmp_path: Path, name: str) -> None:
+def test_a_directory_that_became_a_link_is_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Between the look at it and its opening."""
     root, outside, missed = tmp_path / "tree", tmp_path / "outside", Missed()
     (root / "directory").mkdir(parents=True)
     (outside / "directory").mkdir(parents=True)
     (outside / "directory" / "secret").touch()
     victim = root / name
 
-    def swap() -> None:
-        victim.rename(tmp_path / "away")
-        victim.symlink_to(outside / name)
+    real = os.open
 
-    paths = [found.path for found in walked(root, missed, victim, swap)]
-    assert paths[-1] == bytes(victim)[1:]
-    assert missed == [(bytes(victim)[1:], "unreadable")]
+    def open_late(what: Any, flags: int, **more: Any) -> int:
+        if what == os.fsencode(victim.name) and not flags & os.O_PATH:
+            victim.rename(tmp_path / "away")
+            victim.symlink_to(outside / name)
+        return real(what, flags, **more)
+
+    monkeypatch.setattr(walk_module.os, "open", open_late)
+    paths = []
+    with pytest.raises(Failure, match="tree cannot be read") if name == "." else nullcontext():
+        paths += [found.path for found in walked(root, missed)]
+        assert paths[-1] == bytes(victim)[1:]
+    assert missed == ([] if name == "." else [(bytes(victim)[1:], "unreadable")])
 
 
 def test_a_directory_that_moved_is_not_gone_on_with_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

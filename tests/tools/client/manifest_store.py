@@ -38,7 +38,9 @@ def add(writer, entry, content_bytes=0):
     flat = entry[10]
     extents = [tuple(flat[i : i + 3]) for i in range(0, len(flat), 3)]
     extras = msgpack.packb(entry[11]) if len(entry) == 12 else None
-    writer.add(entry[0], prefix, extents or None, extras, content_bytes)
+    writer.add(entry[0], prefix, extents[:8192] or None, extras, content_bytes)
+    for start in range(8192, len(extents), 8192):
+        writer.go_on(entry[0], prefix, extents[start : start + 8192])
 
 
 def chunk(number):

@@ -107,6 +107,8 @@ class Site:
         sealer.run_id = os.urandom(16)
         sealer.sealed_key = sealer.make_sealed_key()
         identity = backed_up.agent.identity
+        if base is not None and not safesets.is_whole_base(self.vault, identity, sealer.job_id, base):
+            base = None
         begun = runs.begin(self.vault, identity, sealer.job_id, sealer.run_id, base)
         runs.add_key(self.vault, identity, sealer.run_id, sealer.sealed_key)
         return begun

@@ -11,7 +11,6 @@ from vaultd.operations import status
 from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.disks import create_disk
 
 
 def lose_second_disk(site: Site) -> Path:
@@ -39,13 +38,13 @@ def test_a_disk_that_is_away_is_found_shown_counted_and_logged(site: Site) -> No
     assert gauge() == 1
 
 
-def test_an_empty_directory_takes_its_place_by_hand_and_gets_the_copies(site: Site) -> None:
+def test_a_marked_directory_takes_its_place_and_gets_the_copies(site: Site) -> None:
     """As docs/operations.md says."""
     backed_up = site.ready()
     record = backed_up.sealer.record(DATA, b"x" * 1000)
     site.upload(backed_up, record)
     lost = lose_second_disk(site)
-    create_disk(SystemDoor(), lost, site.made.vault_id, 1, site.clock.now_ns())
+    (lost / "disk.new").touch()
     site.vault = open_vault(site.config, site.clock, SystemDoor())
     first = site.config.directory / "disk-1"
     for name in ("journal", "erase-keys"):
@@ -56,5 +55,6 @@ def test_an_empty_directory_takes_its_place_by_hand_and_gets_the_copies(site: Si
     site.reopen()
     site.administrator("later")
     close_vault(site.vault)
+    assert sorted(path.name for path in lost.iterdir()) == sorted(path.name for path in first.iterdir())
     assert check_vault(site.config, SystemDoor(), read_data=True).findings == []
     site.vault = open_vault(site.config, site.clock, SystemDoor())

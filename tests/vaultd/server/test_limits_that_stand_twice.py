@@ -3,7 +3,9 @@
 import pytest
 
 from protocol import limits
+from protocol.methods import METHODS, Direction
 from tools.client import record_format as client_record_format
+from vaultd.config import SETTINGS
 from vaultd.operations import (
     job_definition,
     keyrings,
@@ -46,3 +48,10 @@ def test_both_sides_have_the_same_number(name: str, value: int) -> None:
 def test_the_others_that_must_agree() -> None:
     assert client_record_format.RECORD_BYTES_MAX == limits.RECORD_BYTES_MAX
     assert runs.CODE_CHARACTERS_MAX == limits.NAME_CHARACTERS_MAX
+
+
+def test_the_smallest_receive_budget_holds_the_largest_frame() -> None:
+    """One half is for frames that are larger than the least window, and one of them is always let in."""
+    (setting,) = [setting for setting in SETTINGS if setting.name == "receive_budget_bytes"]
+    uploads = [method.limits.frame_bytes for method in METHODS.values() if method.direction is Direction.upload]
+    assert max(uploads) - limits.BULK_WINDOW_BYTES_MIN <= setting.smallest // 2

@@ -4,7 +4,7 @@ import pytest
 
 from tests.vaultd.store.fakes import NOW_NS, VAULT, create, flip, make_settings, reopen, short_hash
 from vaultd.store.disk_door import SystemDoor, write_file
-from vaultd.store.disks import create_disk, lock_vault, open_disks
+from vaultd.store.disks import create_disk, lock_vault, open_disks, take_new_disk
 from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
 
 
@@ -40,6 +40,29 @@ def test_an_empty_mount_point_is_an_offline_disk(paths, tmp_path):
         disks.with_id(b"d" * 16)
     with pytest.raises(DiskMissing, match="journal"):
         open_disks(SystemDoor(), [paths[2], empty], VAULT)
+
+
+def test_a_directory_becomes_the_lost_disk_only_where_it_is_marked_empty_and_the_only_one(paths, tmp_path):
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "lost+found").mkdir()
+
+    def take(found):
+        take_new_disk(SystemDoor(), found, VAULT, NOW_NS)
+        return open_disks(SystemDoor(), found, VAULT)
+
+    assert take([paths[0], new, paths[2]]).offline == (new,)
+    (new / "disk.new").touch()
+    with pytest.raises(StoreError, match=f"2 disks are not here .*{tmp_path / 'gone'}.* only one can be replaced"):
+        take([paths[0], new, tmp_path / "gone"])
+    (new / "photos").touch()
+    with pytest.raises(StoreError, match="it has more in it than disk.new"):
+        take([paths[0], new, paths[2]])
+    (new / "photos").unlink()
+    assert [(disk.number, disk.path) for disk in take([paths[0], new, paths[2]]).online][1] == (1, new)
+    assert not (new / "disk.new").exists()
+    with pytest.raises(StoreError, match="twice"):
+        take([paths[0], new, paths[1]])
 
 
 def test_foreign_doubled_and_damaged_disks_are_refused(paths):

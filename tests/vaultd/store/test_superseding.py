@@ -55,7 +55,7 @@ def note(settings, tmp_path):
     damage(settings)
     with pytest.raises(RecordDamaged):
         read(store, 2)
-    assert store.has_damage
+    assert store.damage_met == 1
     store.commit()
     return store
 

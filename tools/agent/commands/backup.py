@@ -35,9 +35,10 @@ def command(ctx: click.Context, job: str) -> int:
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
-                progress.update(Figures(phase, figures.files, figures.protected_bytes))
+                progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
-            finished.append(await back_up(Agent(state, identity, session), await _find(session, job), tell))
+            agent = Agent(state, identity, session, is_watched=progress.is_shown)
+            finished.append(await back_up(agent, await _find(session, job), tell))
 
     with lock_state(state):
         try:
@@ -70,12 +71,17 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
             f"note: not stored yet: extended attributes of {count_text(scanned.extended_attributes)} new or changed"
             f" paths, {count_text(scanned.hard_links)} hard links (stored as files of their own)"
         )
+    if scanned.kernel_mounts:
+        output.note(
+            f"note: {count_text(scanned.kernel_mounts)} file systems that only show what the kernel knows (proc, sysfs"
+            " and their like) were not entered; include one by its path to take it"
+        )
     output.line({
         "type": "summary", "safeset": done.safeset, "files": scanned.files, "directories": scanned.directories,
         "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
-        "not_stored": not_stored,
+        "not_stored": not_stored, "kernel_mounts": scanned.kernel_mounts,
     })  # fmt: skip
     if not output.json:
         click.echo(

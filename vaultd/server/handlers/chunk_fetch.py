@@ -1,20 +1,24 @@
-"""chunk.fetch: records in the asked order, in frames of a few MiB; the next is read while the last one is sent."""
+"""chunk.fetch: records in the asked order, one batch after the other.
+
+Invariant: a batch is read only with room in the budget of the process for the largest record, and it has its room until
+the last of it is on its way; only then the next one is read.
+"""
 
 from collections.abc import Sequence
-
-import trio
 
 from protocol import messages as m
 from protocol.codec import decode
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.limits import FETCH_IDS_MAX, ID_BYTES
+from protocol.limits import FETCH_IDS_MAX, ID_BYTES, RECORD_BYTES_MAX
 from protocol.transport import Exchange
 from vaultd import metrics, offload
 from vaultd.operations import restore
+from vaultd.server.fetch_budget import Room
 from vaultd.server.service import Service
 from vaultd.server.session import Session
 
-BATCH_BYTES = 8 * 1024 * 1024
+# Or one record that is larger.
+BATCH_BYTES = 2 * 1024 * 1024
 
 
 async def fetch(service: Service, session: Session, exchange: Exchange) -> None:
@@ -24,28 +28,25 @@ async def fetch(service: Service, session: Session, exchange: Exchange) -> None:
     message = decode(frame.header, m.ChunkFetchRequest)
     ids = _split(bytes(frame.raw))
     stream = await offload.read(restore.open_fetch, service.vault, session.identity, message.ticket)
-    send, receive = trio.open_memory_channel[restore.Fetched](0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_read, stream, ids, send)
-        async with receive:
-            async for batch in receive:
-                await exchange.send_message(m.FetchBatch(list(map(len, batch.records)), batch.keys), batch.records)
-                metrics.RECORDS_SENT.inc(len(batch.records))
-                metrics.RECORD_BYTES_SENT.inc(sum(map(len, batch.records)))
+    at = 0
+    while at < len(ids):
+        async with service.fetches.room(session.identity.account_id, RECORD_BYTES_MAX) as room:
+            at += await _send_next(exchange, stream, ids[at:], room)
 
 
-async def _read(
-    stream: restore.FetchStream, ids: Sequence[bytes], batches: trio.MemorySendChannel[restore.Fetched]
-) -> None:
-    async with batches:
-        at = 0
-        while at < len(ids):
-            batch = await offload.read(stream.fetch, ids[at:], BATCH_BYTES)
-            at += len(batch.records)
-            await batches.send(batch)
+async def _send_next(exchange: Exchange, stream: restore.FetchStream, ids: Sequence[bytes], room: Room) -> int:
+    """How many records went out; none of them is held here afterwards."""
+    batch = await offload.read(stream.fetch, ids, BATCH_BYTES)
+    size_bytes = sum(map(len, batch.records))
+    room.shrink(size_bytes)
+    await exchange.send_message(m.FetchBatch(list(map(len, batch.records)), batch.keys), batch.records)
+    await exchange.wait_sent()
+    metrics.RECORDS_SENT.inc(len(batch.records))
+    metrics.RECORD_BYTES_SENT.inc(size_bytes)
+    return len(batch.records)
 
 
-def _split(raw: bytes) -> list[bytes]:
+def _split(raw: bytes) -> Sequence[bytes]:
     if not raw or len(raw) % ID_BYTES or len(raw) > FETCH_IDS_MAX * ID_BYTES:
         raise RemoteProtocolError(
             ErrorCode.bad_request, f"ids: {len(raw)} bytes are not 1 to {FETCH_IDS_MAX} ids of {ID_BYTES} bytes."

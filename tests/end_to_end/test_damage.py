@@ -1,0 +1,122 @@
+"""A bit flips on the vault's disk: a restore names what it costs, and the next run brings the newest safeset back."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Done, Site, differences, restored
+from tests.independent.reader.record import DATA, MANIFEST_BLOCK
+from tests.independent.reader.store import open_store
+from tests.support.trees import write_tree
+
+TYPES = {"chunk": DATA, "block": MANIFEST_BLOCK}
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A site with one safeset of a tree, and one record of it that is not what it was."""
+
+    site: Site
+    tree: Path
+    tmp_path: Path
+
+    def restore(self, name: str, *words: object) -> Done:
+        password = self.site.password("all")
+        words = ("restore", "all", "--target", self.tmp_path / name, "--password-file", password, *words)
+        return self.site.run_agent("pc", *words)
+
+    def differences(self, name: str) -> list[str]:
+        return differences(self.tree, restored(self.tmp_path / name, self.tree))
+
+    def forget_cache(self) -> None:
+        (cache,) = self.site.state("pc").rglob("cache*.sqlite")
+        cache.unlink()
+
+
+@pytest.fixture(params=["chunk", "block"])
+def damaged(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Damaged:
+    tree = write_tree(tmp_path / "tree", small_files=10)
+    many = tree / "many"
+    many.mkdir()
+    for number in range(6_000):  # so that the manifest has several blocks
+        (many / f"{number:04d} {'a name that takes some room' * 4}").write_bytes(b"%d" % number)
+    site.create_account("acme")
+    site.register("acme", "pc")
+    site.create_job("acme", "pc", "all", tree)
+    site.backup("pc", "all")
+    flip(site, TYPES[request.param])
+    return Damaged(site, tree, tmp_path)
+
+
+def flip(site: Site, kind: int) -> None:
+    """One bit in the last byte of a record. Of a manifest's blocks neither the last one, which is the top, nor the
+    first: it has the directories above the tree, in which other programs write.
+    """
+    places = [(path, place) for path, scan in open_store(site.vault).scans.items() for place in scan.places]
+    found = [(path, place) for path, place in places if place.header.type == kind]
+    assert len(found) > 2
+    path, place = random.Random(kind).choice(found[1:-1])
+    with path.open("r+b") as file:
+        file.seek(place.offset + place.header.length - 1)
+        last = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([last ^ 1]))
+
+
+def require_named(damaged: Damaged, done: Done) -> None:
+    """The damage has its exit code and its lines, and everything else is there."""
+    assert done.exit_code == 9
+    assert done.last["code"] == "damaged"
+    lost = [line for line in damaged.differences("damaged") if line[:2] == ">f"]
+    assert 0 < len(lost) < 6_000
+    assert "damage" in done.error
+
+
+@pytest.mark.parametrize("cache", ["there", "lost"])
+def test_the_next_run_heals_what_a_restore_found(damaged: Damaged, cache: str) -> None:
+    require_named(damaged, damaged.restore("damaged"))
+    if cache == "lost":
+        damaged.forget_cache()
+    assert damaged.site.backup("pc", "all")["safeset"] == 2
+    for name, words in (("new", ()), ("old", ("--safeset", "1"))):
+        assert damaged.restore(name, *words).exit_code == 0
+        assert damaged.differences(name) == []
+
+
+def test_what_is_on_the_computer_no_more_stays_damaged_and_is_named(damaged: Damaged) -> None:
+    """Later safesets are whole and build on each other again."""
+    damaged.restore("damaged")
+    site = damaged.site
+    shutil.rmtree(damaged.tree)
+    write_tree(damaged.tree, seed=7, small_files=10)
+    assert site.backup("pc", "all")["safeset"] == 2
+    assert damaged.restore("new").exit_code == 0
+    assert damaged.differences("new") == []
+    assert site.backup("pc", "all")["bytes_read"] == 0
+    assert damaged.restore("old", "--safeset", "1").exit_code == 9
+    site.stop()
+    findings = site.check(read_data=False).last["findings"]
+    named = [finding["place"].split()[-2:] for finding in findings if " safeset " in finding["place"]]
+    assert named == [["safeset", "1"]]
+
+
+def test_what_a_check_found_is_known_after_a_start_without_an_index(damaged: Damaged) -> None:
+    """As docs/operations.md says: a check changes nothing, a new index is made by reading everything."""
+    site = damaged.site
+    site.stop()
+    assert site.check(read_data=True).exit_code == 9
+    (site.vault / "index").rename(site.directory / "old index")
+    site.start()
+    assert site.backup("pc", "all")["safeset"] == 2
+    assert damaged.restore("new").exit_code == 0
+    assert damaged.differences("new") == []
+    site.stop()
+    checked = site.check(read_data=True)
+    places = [finding["place"] for finding in checked.last["findings"] if finding["severity"] == "damage"]
+    assert checked.exit_code == 9
+    assert [Path(place).suffix for place in places] == [".container"]

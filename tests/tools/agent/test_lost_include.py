@@ -1,0 +1,109 @@
+"""An included path that is not what it was: a disk that is not mounted never becomes a complete safeset."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.agent.conftest import Site
+from tools.agent import content as content_module
+from tools.agent import sorted_names as sorted_names_module
+from tools.client.failure import Failure, describe
+
+
+def make_includes(site: Site) -> tuple[Path, Path]:
+    """Two included directories with a file in each."""
+    first, second = site.directory / "first", site.directory / "second"
+    for directory in (first, second):
+        directory.mkdir()
+        (directory / "file").write_bytes(b"content")
+    site.define(include=[bytes(first), bytes(second)])
+    return first, second
+
+
+async def refused(site: Site) -> Failure:
+    """The sentence of a run that fails and leaves the safesets as they are."""
+    before = len(site.vault.roots)
+    with pytest.raises(BaseException) as caught:  # noqa: B017  (a group, or one)
+        await site.back_up()
+    assert len(site.vault.roots) == before
+    assert site.vault.ended[-1].outcome == "failed"
+    failure = describe(caught.value)
+    assert failure.exit_code == 1
+    return failure
+
+
+def take_away(path: Path, how: str) -> None:
+    path.rename(path.parent / "away")
+    if how == "emptied":
+        path.mkdir()
+    if how == "link":
+        path.symlink_to("away")
+    if how == "file":
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("is_inner", [False, True])
+@pytest.mark.parametrize("how", ["moved", "emptied", "link", "file"])
+async def test_an_include_without_its_files_makes_no_safeset(site: Site, how: str, is_inner: bool) -> None:
+    first, second = make_includes(site)
+    if is_inner:
+        site.define(include=[bytes(site.directory), bytes(first), bytes(second)])
+    await site.back_up()
+    take_away(second, how)
+    failure = await refused(site)
+    assert str(second) in failure.message
+    assert "Is its disk mounted?" in failure.hint
+    # What the hints say helps, and nothing was forgotten by the run that failed.
+    if not second.is_dir() or second.is_symlink():
+        second.unlink(missing_ok=True)
+        second.mkdir()
+    (second / "kept").mkdir()
+    assert (await site.back_up()).missed.count == 0
+
+
+@pytest.mark.parametrize("is_first_run", [True, False])
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE])
+async def test_an_include_that_cannot_be_listed_makes_no_safeset(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_first_run: bool, error: int
+) -> None:
+    _, second = make_includes(site)
+    if not is_first_run:
+        await site.back_up()
+    real, inode = os.scandir, second.stat().st_ino
+
+    def scandir(descriptor: int) -> Any:
+        if os.fstat(descriptor).st_ino == inode:
+            raise OSError(error, os.strerror(error))
+        return real(descriptor)
+
+    monkeypatch.setattr(sorted_names_module.os, "scandir", scandir)
+    assert (await refused(site)).message == f"the included path {second} cannot be read"
+
+
+async def test_an_included_file_that_cannot_be_read_makes_no_safeset(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second = make_includes(site)
+    site.define(include=[bytes(second / "file")])
+
+    def refuse(*_: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(content_module, "_open", refuse)
+    assert (await refused(site)).message == f"the included path {second}/file cannot be read"
+
+
+async def test_an_include_that_never_was_there_stays_a_warning(site: Site) -> None:
+    first, _ = make_includes(site)
+    never = site.directory / "never"
+    site.define(include=[bytes(first), bytes(never)])
+    for _ in range(2):
+        assert (await site.back_up()).missed.kept == [(bytes(never)[1:], "include not found")]
+
+
+async def test_an_include_that_always_was_empty_is_no_error(site: Site) -> None:
+    for _ in range(2):
+        assert (await site.back_up()).missed.kept == []

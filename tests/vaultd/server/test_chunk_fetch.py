@@ -1,0 +1,82 @@
+"""What fetches hold of records that were read stays within one budget of the process."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from protocol import limits
+from protocol import messages as m
+from protocol.transport import ClientTransport
+from tests.vaultd.server.conftest import Running, say_hello
+from vaultd.operations import sign_in
+from vaultd.records import Identity, Role
+from vaultd.server.handlers import chunk_fetch
+
+MIB = 1024 * 1024
+RECORD_BYTES = 2 * MIB
+STREAMS = 40
+TOKEN = b"t" * 32
+SMALL_WINDOW_BYTES = 1000
+
+
+class Held(bytes):
+    """Records that are counted as long as somebody has them."""
+
+    count = 0
+
+    def __init__(self, _size: int) -> None:
+        Held.count += 1
+
+    def __del__(self) -> None:
+        Held.count -= 1
+
+
+class Stream:
+    """Gives what it is asked for, as the vault's does: as many as fit, at least one."""
+
+    def fetch(self, ids: list[bytes], bytes_max: int) -> Any:
+        number = min(len(ids), max(1, bytes_max // RECORD_BYTES))
+        return SimpleNamespace(records=[Held(RECORD_BYTES) for _ in range(number)], keys=[])
+
+
+@pytest.fixture
+def fetching(running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """An agent signs in with TOKEN, and every ticket opens every record."""
+    identity = Identity(b"a" * 16, b"a" * 16, Role.AGENT, "pc")
+    known = sign_in.sign_in_token
+    monkeypatch.setattr(
+        sign_in, "sign_in_token", lambda vault, token: identity if token == TOKEN else known(vault, token)
+    )
+    monkeypatch.setattr(chunk_fetch.restore, "open_fetch", lambda *_: Stream())
+    return running
+
+
+async def begin(connection: ClientTransport) -> Any:
+    """A fetch that takes no more than its window."""
+    call = connection.call("chunk.fetch")
+    await call.send(m.ChunkFetchRequest(b"k" * 16), bytes(limits.ID_BYTES) * limits.FETCH_IDS_MAX)
+    await call.end()
+    return call
+
+
+async def test_many_fetches_that_take_nothing_hold_no_more_than_the_budget(
+    fetching: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BULK_WINDOW_BYTES_MAX", SMALL_WINDOW_BYTES)
+    fetches = fetching.service.fetches
+    async with fetching.connect() as connection:
+        await say_hello(connection, TOKEN)
+        for _ in range(STREAMS):
+            await begin(connection)
+        while len(fetches._rooms) + len(fetches._waiting) < STREAMS:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.testing.wait_all_tasks_blocked(0.5)
+        assert fetches.held_bytes > limits.FETCH_BUDGET_BYTES - limits.RECORD_BYTES_MAX
+        assert Held.count * RECORD_BYTES <= fetches.held_bytes <= limits.FETCH_BUDGET_BYTES
+        async with fetching.connect_operator() as operator:
+            await operator.ask("vault.status", m.VaultStatusRequest(), m.VaultStatus)
+    while Held.count or fetches.held_bytes:
+        await trio.testing.wait_all_tasks_blocked(0.05)

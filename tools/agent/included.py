@@ -1,0 +1,53 @@
+"""What must not be missing from a safeset silently: the included paths themselves.
+
+Invariant: an included path that is there and cannot be read ends the run. So does one that is missing, or of which
+nothing below was taken, where the base has something there: else a disk that is not mounted would become a complete
+safeset without its files, and in time the only one.
+"""
+
+from collections.abc import Callable
+
+from tools.agent.selection import Selection
+from tools.client.failure import Failure
+from tools.client.terminal_text import escape_path
+
+Holds = Callable[[bytes, bool], bool]
+"""Whether the base has something below a path or, unless the second says so, the path itself."""
+
+_HINT = "nothing was committed, the last safeset stays. Is its disk mounted?"
+
+
+class Included:
+    """Of one scan, for its thread."""
+
+    def __init__(self, selection: Selection, holds: Holds = lambda path, is_below_only: False) -> None:
+        self._paths = selection.inner.union(selection.roots)
+        self._holds = holds
+        self._missed: set[bytes] = set()
+
+    def is_missed(self, path: bytes) -> bool:
+        return path in self._missed
+
+    def check_missed(self, path: bytes, code: str) -> None:
+        """For any path that cannot be taken, before its warning: Failure where that must not stay a warning."""
+        if path not in self._paths:
+            return
+        self._missed.add(path)
+        if code == "unreadable":
+            hint = f"{_HINT} May this user read it? Else create a job without it"
+            raise Failure("failed", f"the included path {_shown(path)} cannot be read", hint)
+        if self._holds(path, False):
+            hint = f"{_HINT} Where it was removed on purpose, make it anew with one file in it"
+            message = f"the included path {_shown(path)} is missing ({code}), the last safeset has it"
+            raise Failure("failed", message, hint)
+
+    def check_empty(self, path: bytes) -> None:
+        """For any path below which nothing was taken."""
+        if path in self._paths and self._holds(path, True):
+            hint = f"{_HINT} Where it was emptied on purpose, put one file or directory into it"
+            message = f"nothing is in the included path {_shown(path)}, the last safeset has files below it"
+            raise Failure("failed", message, hint)
+
+
+def _shown(path: bytes) -> str:
+    return "/" + escape_path(path)

@@ -1,0 +1,27 @@
+"""File systems that hold no data but show what the kernel knows; a backup enters them only where it is told to."""
+
+import os
+from pathlib import Path
+
+KERNEL_TYPES = frozenset({
+    b"autofs", b"binfmt_misc", b"bpf", b"cgroup", b"cgroup2", b"configfs", b"debugfs", b"devpts", b"devtmpfs",
+    b"efivarfs", b"fusectl", b"hugetlbfs", b"mqueue", b"nsfs", b"proc", b"pstore", b"rpc_pipefs", b"securityfs",
+    b"selinuxfs", b"sysfs", b"tracefs",
+})  # fmt: skip
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def kernel_devices(mounts: Path = _MOUNTS) -> frozenset[int]:
+    """The device numbers of what is mounted now; none where the kernel does not say what is mounted."""
+    try:
+        lines = mounts.read_bytes().splitlines()
+    except OSError:
+        return frozenset()
+    found = set()
+    for line in lines:
+        # 36 35 98:0 /root /mount/point options - type source options
+        fields, _, ending = line.partition(b" - ")
+        if ending.split(b" ", 1)[0] in KERNEL_TYPES:
+            major, minor = fields.split(b" ")[2].split(b":")
+            found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -83,6 +84,20 @@ def test_init_refuses_a_host_that_is_none(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--host: 'https://vault.example' is neither a host name nor an address" in done.stderr
     assert not (tmp_path / "v").exists()
+
+
+def test_the_page_says_how_to_make_another_operator(tmp_path: Path) -> None:
+    directory = tmp_path / "v"
+    vaultd("init", directory, "--listen", "127.0.0.1:0")
+    lost = json.loads((directory / "operator.context").read_text())
+    (directory / "operator.context").unlink()
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (command,) = [line for line in page.splitlines() if "create_operator" in line]
+    words = shlex.split(command.removeprefix("$ "))[1:-2]
+    subprocess.run([sys.executable, *words, directory, lost["url"]], cwd=ROOT, check=True)
+    made = json.loads((directory / "operator.context").read_text())
+    assert made.pop("token") != lost.pop("token")
+    assert made == lost
 
 
 def test_init_refuses_a_directory_that_is_not_empty(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Pat
     made = init_vault(request, SystemClock(), SystemDoor())
     url = f"https://{join_address(hosts[0], split_address(settings['listen'])[1])}"
     context = directory / CONTEXT_FILE
-    _write_context(context, url, made.authority_pem, made.operator_token)
+    write_context(context, url, made.authority_pem, made.operator_token)
     return Created(settings["name"], url, str(directory / AUTHORITY_FILE), str(context), tuple(hosts))
 
 
@@ -105,7 +105,7 @@ def _free_port(host: str) -> int:
         ) from None
 
 
-def _write_context(path: Path, url: str, authority_pem: str, token: bytes) -> None:
+def write_context(path: Path, url: str, authority_pem: str, token: bytes) -> None:
     context = {
         "version": 1,
         "url": url,

@@ -71,6 +71,9 @@ def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str
 
 
 def read_code_file(file: str, what: str) -> str:
+    if file == "-" and sys.stdin.isatty():
+        typed: str = click.prompt(what.capitalize(), err=True)
+        return typed
     name = "standard input" if file == "-" else file
     try:
         with sys.stdin.buffer if file == "-" else Path(file).open("rb") as handle:

@@ -184,7 +184,7 @@ def _why(error: ConnectionLost | trio.TooSlowError) -> str:
     if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
         system = first_cause(cause.__cause__ or cause)
         return getattr(system, "strerror", None) or str(system)
-    return error.message.rstrip(".")
+    return error.message
 
 
 def _no_url(url: str) -> Failure:

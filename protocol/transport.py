@@ -5,6 +5,7 @@ TLS runs through memory buffers: trio.SSLStream hands over 16 KiB at a time and 
 A write that is cancelled or fails ends the connection, because nobody knows how much of it went out.
 """
 
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -268,7 +269,17 @@ class _Driver:
         await trio.aclose_forcefully(self._stream)
 
 
+def system_text(error: OSError) -> str:
+    """What the system says, without the number and the address that some libraries put into it."""
+    has_number = (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError)
+    return os.strerror(error.errno or 0) if has_number else str(error.strerror or error)
+
+
 def _why(error: BaseException) -> str:
+    if isinstance(error, trio.BrokenResourceError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return system_text(error)
     return (getattr(error, "verify_message", "") or str(error) or type(error).__name__).rstrip(".")
 
 

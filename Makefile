@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCE ?= /usr/share/doc
+# A directory with files of your own for the demo; without it some of the system's.
+SOURCE ?=
 WORKERS ?= 2
 
 .PHONY: demo test lint sabotage figures lock clean
@@ -15,7 +16,7 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	touch $@
 
 demo: $(VENV)/.ready
-	$(BIN)/vaultd demo --source $(SOURCE) --once
+	$(BIN)/vaultd demo $(if $(SOURCE),--source '$(subst ','\'',$(SOURCE))') --once
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

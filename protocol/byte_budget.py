@@ -47,7 +47,7 @@ class ByteBudget:
 
     def register(self, stream: Hashable, account: bytes, receiver: Receiver) -> None:
         if stream in self._streams:
-            raise ValueError(f"The stream {stream} is registered already.")
+            raise ValueError(f"the stream {stream} is registered already")
         entry = self._streams[stream] = _Stream(account, receiver)
         self._counts[account] += 1
         self._promised_bytes += entry.promised_bytes

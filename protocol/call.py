@@ -38,7 +38,7 @@ class Call:
         Raises the vault's error when it has ended the request early.
         """
         if self._closed:
-            raise LocalProtocolError(f"The call {self.method} is closed.")
+            raise LocalProtocolError(f"the call {self.method} is closed")
         header = encode(message)
         pieces = encode_frame(MESSAGE, header, raw)
         self._check_lengths(len(header), sum(memoryview(piece).nbytes for piece in pieces[1:]))
@@ -80,13 +80,13 @@ class Call:
 
     def _opened(self) -> Channel:
         if self._channel is None or self._closed:
-            raise LocalProtocolError(f"The call {self.method} is not open.")
+            raise LocalProtocolError(f"the call {self.method} is not open")
         return self._channel
 
     def _check_response(self, channel: Channel) -> None:
         response = channel.response
         if response is not None and response.headers.get("content-type") != CONTENT_TYPE:
-            raise ConnectionLost(f"The server answered {self.method} with HTTP status {response.status}: no vault?")
+            raise ConnectionLost(f"the server answered {self.method} with HTTP status {response.status}: no vault?")
 
     def _refusal(self, channel: Channel) -> RemoteProtocolError | None:
         """The error that came before the stream was closed, if there is one."""

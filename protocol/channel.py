@@ -45,7 +45,7 @@ class Channel:
             case ResponseReceived():
                 self.on_response(event)
             case StreamReset():
-                sentence = f"The other side reset the request (HTTP/2 error {event.error_code})."
+                sentence = f"the other side reset the request (HTTP/2 error {event.error_code})"
                 self.on_failure(ConnectionLost(sentence))
 
     def on_response(self, response: ResponseReceived) -> None:
@@ -125,8 +125,8 @@ class Channel:
         if self._wanted and not self._held_bytes and self._error is None:
             self._error = RemoteProtocolError(
                 ErrorCode.throttled,
-                f"A frame took longer than {FRAME_SECONDS} seconds while other uploads waited.",
-                "Send smaller frames, or later.",
+                f"a frame took longer than {FRAME_SECONDS} seconds while other uploads waited",
+                "send smaller frames, or later",
             )
             self._pulse.beat()
 
@@ -161,13 +161,13 @@ class Channel:
                 if queued != before:
                     deadline = link.now_seconds() + link.write_seconds
                 elif link.now_seconds() >= deadline:
-                    link.abort(ConnectionLost("The other side takes no more of an answer."))
+                    link.abort(ConnectionLost("the other side takes no more of an answer"))
         finally:
             self.waits_to_send = False
 
     def check_sendable(self) -> None:
         if self.is_gone or not self.is_sendable:
-            raise self._error or ConnectionLost("The other side ended this request before its end.")
+            raise self._error or ConnectionLost("the other side ended this request before its end")
 
     def close(self, error_code: int = CANCEL) -> None:
         """No more of this request, wherever it stands."""

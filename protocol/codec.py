@@ -17,6 +17,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _ENCODER = msgspec.msgpack.Encoder()
 _PLACE = re.compile(r"^(?P<what>.*) - at `\$\.?(?P<field>[^`]*)`$", re.DOTALL)
+_LENGTH = re.compile(r"^Expected `(?P<type>str|bytes|array)` of length (?P<bound>>=|<=) (?P<count>\d+)$")
+_UNITS = {"str": "character", "bytes": "byte", "array": "item"}
 _NAMED = re.compile(r"^Object (?P<what>contains unknown|missing required) field `(?P<field>.*)`$", re.DOTALL)
 
 
@@ -31,7 +33,7 @@ def decode(data: bytes | bytearray | memoryview, type: type[T]) -> T:
     try:
         return _decoder(type).decode(data)
     except msgspec.ValidationError as error:
-        raise _bad(type, _sentence(str(error))) from None
+        raise RemoteProtocolError(ErrorCode.bad_request, _sentence(type, str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(type, f"is not one whole msgpack map ({str(error).rstrip('.')})") from None
 
@@ -41,18 +43,36 @@ def _decoder(type: type[T]) -> msgspec.msgpack.Decoder[T]:
     return msgspec.msgpack.Decoder(type)
 
 
-def _sentence(text: str) -> str:
-    """'Expected `int`, got `str` - at `$.versions[0]`' becomes 'has a bad field versions[0]: expected int, got str'."""
+def _sentence(type: type[msgspec.Struct], text: str) -> str:
+    """What is wrong with a field, which stands first: people may have typed it. Else what is wrong with the message.
+
+    'Expected `int`, got `str` - at `$.versions[0]`' becomes 'versions[0]: expected int, got str'.
+    """
     place = _PLACE.match(text)
     what, outer = (place["what"], place["field"]) if place else (text, "")
     named = _NAMED.match(what)
     if named:
         field = f"{outer}.{named['field']}" if outer else named["field"]
         verb = "has an unknown" if named["what"].startswith("contains") else "lacks the"
-        return f"{verb} field {field[:100]}"
-    what = what[:1].lower() + what[1:].replace("`", "")
-    return f"has a bad field {outer[:100]}: {what[:200]}" if outer else f"is wrong: {what[:200]}"
+        return f"the message {type.__name__} {verb} field {field[:100]}"
+    if not outer:
+        return f"the message {type.__name__} is wrong: {_plain(what)}"
+    return f"{outer[:100]}: {_length(what) or _plain(what)}"
+
+
+def _plain(what: str) -> str:
+    return (what[:1].lower() + what[1:].replace("`", ""))[:200]
+
+
+def _length(what: str) -> str:
+    """For a length out of bounds; a lone lower bound reads as what is needed."""
+    found = _LENGTH.match(what)
+    if not found:
+        return ""
+    count, unit = int(found["count"]), _UNITS[found["type"]]
+    noun = f"{unit} is" if count == 1 else f"{unit}s are"
+    return f"at least {count} {noun} needed" if found["bound"] == ">=" else f"at most {count} {noun} allowed"
 
 
 def _bad(type: type[msgspec.Struct], what: str) -> RemoteProtocolError:
-    return RemoteProtocolError(ErrorCode.bad_request, f"The message {type.__name__} {what}.")
+    return RemoteProtocolError(ErrorCode.bad_request, f"the message {type.__name__} {what}")

@@ -80,7 +80,7 @@ class Connection:
     def _on_event(self, event: Event) -> None:
         match event:
             case ConnectionEnded():
-                raise ConnectionClosed("The other side closed the connection.")
+                raise ConnectionClosed("the other side closed the connection")
             case SettingsReceived():
                 self._liveness.on_settings()
                 self._on_settings()
@@ -94,7 +94,7 @@ class Connection:
     def _on_settings(self) -> None: ...
 
     def _on_request(self, request: RequestReceived) -> None:
-        raise ConnectionLost("The server sent a request.")
+        raise ConnectionLost("the server sent a request")
 
 
 class ServerConnection(Connection):
@@ -112,7 +112,7 @@ class ServerConnection(Connection):
     def signed_in(self, account: bytes) -> None:
         """Requests from now on get large frames and windows; `account` shares the byte budget (b"" = the operator)."""
         if self._account is not None:
-            raise LocalProtocolError("This connection is signed in already.")
+            raise LocalProtocolError("this connection is signed in already")
         self._account = account
         self.http2.widen()
         self.wake()
@@ -170,7 +170,7 @@ class ClientConnection(Connection):
             await call.end()
             answer = await call.receive(answer_type)
         if answer is None:
-            raise ConnectionLost(f"The vault ended {method} without an answer.")
+            raise ConnectionLost(f"the vault ended {method} without an answer")
         return answer
 
     def abort(self, error: ConnectionLost) -> None:

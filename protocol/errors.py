@@ -74,7 +74,7 @@ class RemoteProtocolError(ProtocolError):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
     @property
     def exit_code(self) -> int:

@@ -57,7 +57,7 @@ class Exchange:
         """The next frame of the request, None at its end. One of an upload counts until it was given to `let_go`."""
         frame = await self._channel.take_frame()
         if frame is not None and frame.kind != MESSAGE:
-            raise RemoteProtocolError(ErrorCode.bad_request, "A request holds a frame of kind 2 (error).")
+            raise RemoteProtocolError(ErrorCode.bad_request, "a request holds a frame of kind 2 (error)")
         return frame
 
     def let_go(self, frame: Frame) -> None:
@@ -70,7 +70,7 @@ class Exchange:
         if len(header) > limits.ANSWER_HEADER_BYTES_MAX:
             raise RemoteProtocolError(
                 ErrorCode.too_large,
-                f"The answer has {len(header)} bytes; the limit is {limits.ANSWER_HEADER_BYTES_MAX}.",
+                f"the answer has {len(header)} bytes; the limit is {limits.ANSWER_HEADER_BYTES_MAX}",
             )
         await self._send(200, encode_frame(MESSAGE, header, raw))
 
@@ -97,7 +97,7 @@ class Exchange:
     async def finish(self) -> None:
         """Ends the answer and waits until it is on its way; what the peer still sends is thrown away."""
         if not self._answered:
-            await self.send_error(ErrorCode.internal, "The vault gave no answer.")
+            await self.send_error(ErrorCode.internal, "the vault gave no answer")
         if not self._finished:
             self._channel.end()
             self._finished = True
@@ -115,7 +115,7 @@ class Exchange:
         except RemoteProtocolError as error:
             await self._end_with(error)
         except Exception:
-            await self._end_with(RemoteProtocolError(ErrorCode.internal, "The vault failed."))
+            await self._end_with(RemoteProtocolError(ErrorCode.internal, "the vault failed"))
             raise
 
     async def _end_with(self, error: RemoteProtocolError) -> None:
@@ -126,7 +126,7 @@ class Exchange:
 
     async def _send(self, status: int, pieces: list[BytesLike]) -> None:
         if self._finished:
-            raise LocalProtocolError(f"The answer to {self.path} is finished already.")
+            raise LocalProtocolError(f"the answer to {self.path} is finished already")
         self._respond(status, CONTENT_TYPE)
         await self._channel.send(pieces)
 

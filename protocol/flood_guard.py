@@ -27,15 +27,15 @@ class FloodGuard:
             self.reset(now_seconds)
         cost = _data_cost(flags, length) if kind == DATA else _COSTS.get(kind, _COST_OF_OTHERS + length // 1_024)
         if cost and not self._control.take(cost, now_seconds):
-            raise Flood("The peer floods this side with control frames, empty frames or unknown ones.")
+            raise Flood("the peer floods this side with control frames, empty frames or unknown ones")
 
     def reset(self, now_seconds: float) -> None:
         if not self._resets.take(1, now_seconds):
-            raise Flood("Too many streams of this connection were reset.")
+            raise Flood("too many streams of this connection were reset")
 
     def waiting_output(self, size_bytes: int) -> None:
         if size_bytes > limits.CONTROL_OUTPUT_BYTES_MAX:
-            raise Flood("The peer does not read the answers to its control frames.")
+            raise Flood("the peer does not read the answers to its control frames")
 
 
 def _data_cost(flags: int, length: int) -> int:

@@ -49,7 +49,7 @@ class FrameLimits:
 
     def _check(self, field: str, length: int, limit: int) -> None:
         if length > limit:
-            raise _bad(ErrorCode.too_large, f"A frame has {field} {length}; the limit of {self.of} is {limit} bytes.")
+            raise _bad(ErrorCode.too_large, f"a frame has {field} {length}; the limit of {self.of} is {limit} bytes")
 
 
 ANSWER_LIMITS = FrameLimits(ANSWER_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX, "an answer")
@@ -93,7 +93,7 @@ class FrameReader:
         if self._prefix:
             missing = self._header_length + self._raw_length - len(self._header) - len(self._raw)
             where = "its 12 byte prefix" if len(self._prefix) < PREFIX.size else f"the last {missing} bytes of its body"
-            raise _bad(ErrorCode.bad_request, f"The stream ended inside a frame, before {where}.")
+            raise _bad(ErrorCode.bad_request, f"the stream ended inside a frame, before {where}")
 
     @property
     def partial_bytes(self) -> int:
@@ -123,9 +123,9 @@ class FrameReader:
     def _check_prefix(self) -> None:
         self._kind, reserved, self._header_length, self._raw_length = PREFIX.unpack(self._prefix)
         if self._kind not in (MESSAGE, ERROR):
-            raise _bad(ErrorCode.bad_request, f"A frame has the kind {self._kind}; 1 and 2 are known.")
+            raise _bad(ErrorCode.bad_request, f"a frame has the kind {self._kind}; 1 and 2 are known")
         if reserved != b"\0\0\0":
-            raise _bad(ErrorCode.bad_request, "The reserved bytes of a frame are not zero.")
+            raise _bad(ErrorCode.bad_request, "the reserved bytes of a frame are not zero")
         self._limits.check(self._header_length, self._raw_length)
 
     def _take_body(self, view: memoryview) -> memoryview:

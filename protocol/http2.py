@@ -217,8 +217,8 @@ class Http2Connection:
         if header.length > self._h2.max_inbound_frame_size:
             self._h2.end_with(ErrorCodes.FRAME_SIZE_ERROR)
             raise ConnectionLost(
-                f"The peer announced an HTTP/2 frame of {header.length} bytes; "
-                f"the limit is {self._h2.max_inbound_frame_size}."
+                f"the peer announced an HTTP/2 frame of {header.length} bytes; "
+                f"the limit is {self._h2.max_inbound_frame_size}"
             )
         self._guard.received(header.kind, header.flags, header.length, self._clock())
         if header.kind != DATA or not header.length or header.flags & _PADDED:
@@ -349,7 +349,7 @@ class Http2Connection:
 
     def _check_sendable(self, stream_id: int) -> None:
         if not self.is_sendable(stream_id):
-            raise LocalProtocolError(f"The stream {stream_id} is closed for sending.")
+            raise LocalProtocolError(f"the stream {stream_id} is closed for sending")
 
     def lost_by(self, error: Exception) -> ConnectionLost:
         """What `error` means for the connection; the GOAWAY is queued."""
@@ -359,7 +359,7 @@ class Http2Connection:
         elif isinstance(error, ConnectionLost):
             message = error.message
         else:
-            message = f"The peer broke HTTP/2: {error or type(error).__name__}."
+            message = f"the peer broke HTTP/2: {error or type(error).__name__}"
             if not self._h2.has_ended:
                 self._h2.end_with(getattr(error, "error_code", ErrorCodes.PROTOCOL_ERROR))
         self._control += self._h2.data_to_send()

@@ -47,7 +47,7 @@ class Liveness:
         if not self._busy:
             raise self._end_of_phase()
         if self._pinged:
-            raise ConnectionLost(f"The other side was silent for {2 * limits.SILENCE_SECONDS} seconds.")
+            raise ConnectionLost(f"the other side was silent for {2 * limits.SILENCE_SECONDS} seconds")
         self._pinged = True
         self._heard_seconds = now_seconds
         return True
@@ -63,7 +63,7 @@ class Liveness:
 
     def _end_of_phase(self) -> ConnectionLost:
         if not self._has_settings:
-            return ConnectionLost(f"The peer did not begin HTTP/2 within {limits.PREFACE_SECONDS} seconds.")
+            return ConnectionLost(f"the peer did not begin HTTP/2 within {limits.PREFACE_SECONDS} seconds")
         if not self._has_request:
-            return ConnectionLost(f"The peer sent no request within {limits.FIRST_REQUEST_SECONDS} seconds.")
-        return ConnectionClosed(f"The connection was idle for {limits.IDLE_SECONDS} seconds.")
+            return ConnectionLost(f"the peer sent no request within {limits.FIRST_REQUEST_SECONDS} seconds")
+        return ConnectionClosed(f"the connection was idle for {limits.IDLE_SECONDS} seconds")

@@ -43,16 +43,16 @@ TRANSITIONS: dict[tuple[SessionState, SessionInput], SessionState] = {
 }
 
 _REFUSALS: dict[tuple[SessionState, SessionInput], tuple[ErrorCode, str, str]] = {
-    (_S.connected, _I.open_request): (ErrorCode.not_signed_in, "The first request must be hello.", ""),
-    (_S.connected, _I.request): (ErrorCode.not_signed_in, "The first request must be hello.", ""),
+    (_S.connected, _I.open_request): (ErrorCode.not_signed_in, "the first request must be hello", ""),
+    (_S.connected, _I.request): (ErrorCode.not_signed_in, "the first request must be hello", ""),
     (_S.greeted, _I.request): (
         ErrorCode.not_signed_in,
-        "This connection is not signed in.",
-        "Say hello with a token, or connect with an agent's certificate.",
+        "this connection is not signed in",
+        "say hello with a token, or connect with an agent's certificate",
     ),
 }
-_AGAIN = (ErrorCode.conflict, "This connection has said hello already.", "Open another connection.")
-_CLOSING = (ErrorCode.unavailable, "The vault is closing this connection.", "Connect again in a moment.")
+_AGAIN = (ErrorCode.conflict, "this connection has said hello already", "open another connection")
+_CLOSING = (ErrorCode.unavailable, "the vault is closing this connection", "connect again in a moment")
 
 
 class SessionStateMachine:

@@ -5,6 +5,7 @@ TLS runs through memory buffers: trio.SSLStream hands over 16 KiB at a time and 
 A write that is cancelled or fails ends the connection, because nobody knows how much of it went out.
 """
 
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -118,7 +119,7 @@ class _Tls:
     async def fill(self) -> None:
         data = await self._stream.receive_some(limits.READ_BYTES)
         if not data:
-            raise ConnectionClosed("The other side closed the connection.")
+            raise ConnectionClosed("the other side closed the connection")
         self._incoming.write(data)
 
     def read(self) -> memoryview:
@@ -134,7 +135,7 @@ class _Tls:
                 count = 0
             if not count:
                 if not length:
-                    raise ConnectionClosed("The other side closed the connection.")
+                    raise ConnectionClosed("the other side closed the connection")
                 break
             length += count
         return plain[:length]
@@ -207,7 +208,7 @@ class _Driver:
                 await self.tls.handshake()
         except (*_ENDINGS, trio.TooSlowError, ConnectionClosed) as error:
             await trio.aclose_forcefully(self._stream)
-            raise ConnectionLost(f"The TLS handshake failed: {_why(error)}.", _hint(error)) from error
+            raise ConnectionLost(f"the TLS handshake failed: {_why(error)}", _hint(error)) from error
         except BaseException:
             await trio.aclose_forcefully(self._stream)
             raise
@@ -221,7 +222,7 @@ class _Driver:
                     nursery.start_soon(self._guarded, connection, self._write)
                     await self._guarded(connection, self._read)
         finally:
-            connection.abort(ConnectionClosed("The connection was closed."))
+            connection.abort(ConnectionClosed("the connection was closed"))
             await self._close(connection)
 
     async def _guarded(self, connection: Connection, work: Callable[[Connection], Awaitable[None]]) -> None:
@@ -230,9 +231,9 @@ class _Driver:
         except ConnectionLost as lost:
             connection.abort(lost)
         except trio.TooSlowError:
-            connection.abort(ConnectionLost(f"The other side read nothing for {limits.WRITE_SECONDS} seconds."))
+            connection.abort(ConnectionLost(f"the other side read nothing for {limits.WRITE_SECONDS} seconds"))
         except _ENDINGS as error:
-            connection.abort(ConnectionLost(f"The connection ended: {_why(error)}."))
+            connection.abort(ConnectionLost(f"the connection ended: {_why(error)}"))
 
     async def _read(self, connection: Connection) -> None:
         while True:
@@ -268,13 +269,23 @@ class _Driver:
         await trio.aclose_forcefully(self._stream)
 
 
+def system_text(error: OSError) -> str:
+    """What the system says, without the number and the address that some libraries put into it."""
+    has_number = (error.errno or 0) > 0 and not isinstance(error, ssl.SSLError)
+    return os.strerror(error.errno or 0) if has_number else str(error.strerror or error)
+
+
 def _why(error: BaseException) -> str:
+    if isinstance(error, trio.BrokenResourceError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return system_text(error)
     return (getattr(error, "verify_message", "") or str(error) or type(error).__name__).rstrip(".")
 
 
 def _hint(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "The server is not the one whose authority (CA) is known here, or it has another name."
+        return "the server is not the one whose authority (CA) is known here, or it has another name"
     return ""
 
 
@@ -329,7 +340,7 @@ class ClientTransport(ClientConnection):
         await self.aclose()
 
     async def aclose(self) -> None:
-        self.abort(ConnectionClosed("The connection was closed here."))
+        self.abort(ConnectionClosed("the connection was closed here"))
 
 
 async def open_connection(host: str, port: int, context: ssl.SSLContext, nursery: trio.Nursery) -> ClientTransport:
@@ -337,8 +348,8 @@ async def open_connection(host: str, port: int, context: ssl.SSLContext, nursery
     try:
         stream = await trio.open_tcp_stream(host, port)
     except OSError as error:
-        hint = "Check the address, and that the vault is up."
-        raise ConnectionLost(f"{host} port {port} cannot be reached: {_why(error)}.", hint) from error
+        hint = "check the address, and that the vault is up"
+        raise ConnectionLost(f"{host} port {port} cannot be reached: {_why(error)}", hint) from error
     return await connect_over(stream, context, f"{host}:{port}", nursery)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from vaultd.errors import VaultError
+from vaultd.server.version import VAULTD_VERSION
 
 JSON_FLAG = "--json"
 EXIT_OK, EXIT_FAILED, EXIT_DAMAGE, EXIT_INTERRUPTED = 0, 1, 9, 130
@@ -62,6 +63,7 @@ class Program(click.Group):
 
 
 @click.group(cls=Program, name="vaultd")
+@click.version_option(version=VAULTD_VERSION, message="%(prog)s %(version)s")
 def main() -> None:
     """The vault daemon: keeps sealed backups of many computers on its disks."""
 
@@ -71,19 +73,27 @@ def main() -> None:
 @click.option("--name", default="vault", metavar="NAME", help="What people call this vault.")
 @click.option("--place", default="", metavar="TEXT", help="Where it stands.")
 @click.option("--listen", default="127.0.0.1:8443", metavar="HOST:PORT", help="Port 0 chooses a free one now.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME",
+    help="Name or address by which others reach this machine; may be repeated. The first one is the url's.",
+)  # fmt: skip
 @click.option("--disk", "disks", multiple=True, type=DIRECTORY, metavar="DIR", help="A data disk; may be repeated.")
 @click.pass_obj
-def init(as_json: bool, directory: Path, name: str, place: str, listen: str, disks: tuple[Path, ...]) -> None:
+def init(as_json: bool, directory: Path, hosts: tuple[str, ...], disks: tuple[Path, ...], **settings: str) -> None:
     """Make a vault in DIR: keys, authority, settings, operator's context."""
-    settings = {"name": name, "place": place, "listen": listen}
-    created = _late("vaultd.daemon.create").create_vault(directory, settings, disks)
+    created = _late("vaultd.daemon.create").create_vault(directory, settings, disks, hosts)
+    known_as = ", ".join(created.hosts)
+    click.echo(f"note: its certificate is for {known_as} and this machine itself; --host gives other names", err=True)
     if as_json:
-        click.echo(json.dumps(created))
+        click.echo(json.dumps({"url": created.url, "ca": created.ca, "context": created.context}))
         return
-    rows = [("vault", str(directory)), ("url", created["url"]), ("context", created["context"])]
-    click.echo("\n".join(f"{label:<9}{text}" for label, text in rows))
+    rows = [("name", created.name), ("directory", directory), ("url", created.url), ("context", created.context)]
+    click.echo("\n".join(f"{label:<11}{text}" for label, text in rows))
     click.echo(
-        f"\nThe context holds the operator's token: keep it secret.\nStart with: vaultd serve {directory}", err=True
+        "\nThe context holds the operator's token: keep it secret.\n"
+        f"Start with: vaultd serve {directory}\n"
+        f"Then make an account: vaultctl --context {created.context} account create NAME",
+        err=True,
     )
 
 

@@ -117,9 +117,11 @@ def load_config(directory: Path, environment: Mapping[str, str] | None = None) -
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise NotFound(f"{path} does not exist", f"create a vault with: vaultd init {directory}") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadRequest(f"{path} cannot be read: {problem}") from None
+        raise NotFound(f"{path} does not exist", _hint_without(directory)) from None
+    except OSError as problem:
+        raise BadRequest(f"{path} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadRequest(f"{path} is not UTF-8 text") from None
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
@@ -127,6 +129,12 @@ def load_config(directory: Path, environment: Mapping[str, str] | None = None) -
     checked = {name: _check(_setting(name, str(path)), value, str(path)) for name, value in values.items()}
     checked |= _from_environment(os.environ if environment is None else environment)
     return make_config(directory, checked)
+
+
+def _hint_without(directory: Path) -> str:
+    if directory.is_dir() and any(directory.iterdir()):
+        return "name the directory that `vaultd init` made: this one holds something else"
+    return f"check the name, or make a vault there with: vaultd init {directory}"
 
 
 def make_config(directory: Path, values: Mapping[str, Any] | None = None) -> Config:

@@ -1,5 +1,7 @@
 """The demo as a person runs it."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,34 @@ def test_the_demo_restores_what_it_backed_up_and_leaves_nothing_behind(
     assert abs(int(last.split()[3]) - size) < 100_000
     assert {path.name: path.lstat().st_mtime_ns for path in source.iterdir()} == before
     assert list(scratch.iterdir()) == []
+
+
+def test_what_the_product_does_not_keep_is_counted_and_not_compared(tmp_path: Path) -> None:
+    source = tmp_path / "with a space"
+    (source / "read only").mkdir(parents=True)
+    for name in ("one", "two", "read only/three"):
+        (source / name).write_text(name)
+    os.link(source / "one", source / "one again")
+    os.mkfifo(source / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(source / "socket"))
+    os.setxattr(source / "two", "user.colour", b"blue")
+    (source / "read only").chmod(0o500)
+    done = demo("--source", source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("not copied")]
+    assert told.split(maxsplit=2)[2] == (
+        "1 hard link (is a file of its own); extended attributes or ACL of 1 path; 2 sockets, pipes or devices"
+    )
+    assert done.stdout.splitlines()[-1].endswith(" bytes: identical")
+
+
+@pytest.mark.parametrize(("name", "why"), [("absent", "is not a directory"), ("empty", "holds no file")])
+def test_a_source_without_files_is_told_before_anything_is_made(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = demo("--source", tmp_path / name)
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"error: {tmp_path / name} {why}")
 
 
 def test_a_named_directory_is_kept_and_must_be_empty(source: Path, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ async def test_a_client_that_never_asks_is_turned_away(site: Site, mock_clock):
         await trio.testing.wait_all_tasks_blocked(0.01)
         mock_clock.jump(limits.FIRST_REQUEST_SECONDS + 1)
         await server.ended.wait()
-    assert "The peer" in str(server.losses[0])
+    assert "the peer" in str(server.losses[0])
 
 
 async def test_a_client_that_reads_nothing_ends_its_connection(site: Site, mock_clock):

@@ -27,6 +27,6 @@ def test_every_code_has_its_exit_code_and_a_status():
 
 
 def test_an_error_reads_as_its_sentence_and_its_hint():
-    error = RemoteProtocolError(ErrorCode.not_found, "There is no job x.", "Look at the list.")
-    assert str(error) == "There is no job x. Look at the list."
+    error = RemoteProtocolError(ErrorCode.not_found, "there is no job x", "look at the list")
+    assert str(error) == "there is no job x; look at the list"
     assert error.exit_code == 4

@@ -97,7 +97,7 @@ def test_rapid_reset_ends_the_connection():
     def request_and_reset(number: int) -> None:
         assert client.frame(client.request(2 * number + 1), RstStreamFrame(2 * number + 1, 8)) == []
 
-    ends("Too many streams", limits.RESETS_BURST + 1, request_and_reset)
+    ends("too many streams", limits.RESETS_BURST + 1, request_and_reset)
     assert goodbye(client) == ENHANCE_YOUR_CALM
 
 
@@ -124,7 +124,7 @@ def test_resets_that_the_client_provokes_from_us_count_the_same(provocation):
         client.frame(client.request(2 * number + 1, end=True))
         client.frame(provocation(2 * number + 1))
 
-    ends("Too many streams", limits.RESETS_BURST + 1, provoke)
+    ends("too many streams", limits.RESETS_BURST + 1, provoke)
     assert goodbye(client) == ENHANCE_YOUR_CALM
 
 
@@ -252,7 +252,7 @@ def test_a_refused_request_cannot_send_more_than_it_was_promised():
     client.frame(client.request(1))
     client.server.reset(1, 0)
     client.server.forget(1)
-    ends("Too many streams", limits.RESETS_BURST + 10, lambda _: client.frame(DataFrame(1, b"x" * 16_000)))
+    ends("too many streams", limits.RESETS_BURST + 10, lambda _: client.frame(DataFrame(1, b"x" * 16_000)))
 
 
 def test_the_encoder_table_follows_no_wish_above_the_cap():

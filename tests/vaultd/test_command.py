@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
+import shlex
+import socket
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +46,58 @@ def test_init_verifies_with_openssl(tmp_path: Path) -> None:
         cwd=tmp_path / "v", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert verified.stdout == "server.pem: OK\n"
+
+
+def holds_for(directory: Path, *wanted: str) -> bool:
+    done = subprocess.run(
+        ["openssl", "verify", "-CAfile", "authority.pem", *wanted, "-purpose", "sslserver", "server.pem"],
+        cwd=directory, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout == "server.pem: OK\n"
+
+
+def test_init_takes_the_names_by_which_others_reach_it(tmp_path: Path) -> None:
+    hosts = ("--host", "vault.example", "--host", "192.0.2.10", "--host", "2001:db8::7")
+    done = vaultd("init", tmp_path / "v", "--listen", "0.0.0.0:8443", *hosts, "--json")
+    assert json.loads(done.stdout)["url"] == "https://vault.example:8443"
+    assert holds_for(tmp_path / "v", "-verify_hostname", "vault.example")
+    assert holds_for(tmp_path / "v", "-verify_ip", "192.0.2.10")
+    assert holds_for(tmp_path / "v", "-verify_ip", "2001:db8::7")
+    assert not holds_for(tmp_path / "v", "-verify_hostname", "other.example")
+    assert "vault.example, 192.0.2.10, 2001:db8::7" in done.stderr
+
+
+def test_init_on_every_address_takes_those_of_the_machine(tmp_path: Path) -> None:
+    done = vaultd("init", tmp_path / "v", "--listen", "0.0.0.0:8443", "--json")
+    local = re.findall(r"\|-- ([0-9.]+)\n +/32 host LOCAL", Path("/proc/net/fib_trie").read_text())
+    own = [address for address in local if not address.startswith("127.")]
+    host = str(urlsplit(json.loads(done.stdout)["url"]).hostname)
+    if own:
+        assert host in own
+        assert holds_for(tmp_path / "v", "-verify_ip", host)
+    assert holds_for(tmp_path / "v", "-verify_hostname", socket.gethostname())
+    assert "note: its certificate is for " in done.stderr
+
+
+def test_init_refuses_a_host_that_is_none(tmp_path: Path) -> None:
+    done = vaultd("init", tmp_path / "v", "--host", "https://vault.example")
+    assert done.returncode == 2
+    assert "--host: 'https://vault.example' is neither a host name nor an address" in done.stderr
+    assert not (tmp_path / "v").exists()
+
+
+def test_the_page_says_how_to_make_another_operator(tmp_path: Path) -> None:
+    directory = tmp_path / "v"
+    vaultd("init", directory, "--listen", "127.0.0.1:0")
+    lost = json.loads((directory / "operator.context").read_text())
+    (directory / "operator.context").unlink()
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (command,) = [line for line in page.splitlines() if "create_operator" in line]
+    words = shlex.split(command.removeprefix("$ "))[1:-2]
+    subprocess.run([sys.executable, *words, directory, lost["url"]], cwd=ROOT, check=True)
+    made = json.loads((directory / "operator.context").read_text())
+    assert made.pop("token") != lost.pop("token")
+    assert made == lost
 
 
 def test_init_refuses_a_directory_that_is_not_empty(tmp_path: Path) -> None:
@@ -103,6 +159,15 @@ def test_help_does_not_wait_for_the_heavy_parts() -> None:
         "import sys, vaultd.__main__; sys.exit(any(m in sys.modules for m in ('trio', 'cryptography', 'h2', 'lmdb')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_every_program_tells_its_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for module, name in (("vaultd", "vaultd"), ("tools.vaultctl", "vaultctl"), ("tools.agent", "vault-agent")):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--version"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.stdout == f"{name} {project['version']}\n"
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -78,7 +78,14 @@ def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path) -> 
 def test_a_directory_without_a_vault_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         load_config(tmp_path, {})
-    assert caught.value.hint == f"create a vault with: vaultd init {tmp_path}"
+    assert caught.value.hint.endswith(f"make a vault there with: vaultd init {tmp_path}")
+
+
+def test_a_directory_of_something_else_is_no_place_for_a_vault(tmp_path: Path) -> None:
+    (tmp_path / "letter").touch()
+    with pytest.raises(NotFound) as caught:
+        load_config(tmp_path, {})
+    assert "vaultd init` made" in caught.value.hint
 
 
 def test_a_written_file_reads_back(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from tools.client.program import Part, Program
+from tools.client.version import PROGRAM_VERSION
 
 _COMMANDS = "tools.agent.commands"
 _PARTS = {
@@ -18,6 +19,7 @@ _PARTS = {
 
 
 @click.group(cls=Program, name="vault-agent", parts=_PARTS)
+@click.version_option(PROGRAM_VERSION, message="%(prog)s %(version)s")
 @click.option(
     "--state",
     metavar="DIR",

@@ -194,4 +194,4 @@ def prepare_root(root: Path) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Failure("usage", f"{root} cannot be made: {error.strerror}", "name another --target") from None
+        raise Failure("usage", f"target {root} cannot be made: {error.strerror}", "name another --target") from None

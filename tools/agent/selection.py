@@ -6,6 +6,7 @@ own file system, also where it is inside another one.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,5 +124,7 @@ def _matcher(patterns: tuple[str, ...], include: bytes) -> Matcher | None:
 def _spec(patterns: tuple[str, ...]) -> GitIgnoreSpec:
     try:
         return GitIgnoreSpec.from_lines(patterns)
-    except ValueError as error:
-        raise Failure("bad_request", f"an exclude pattern of the job is not valid: {error}", "change the job") from None
+    except (ValueError, re.error) as error:
+        raise Failure(
+            "bad_request", f"an exclude pattern of the job is not valid: {error}", "create another job without it"
+        ) from None

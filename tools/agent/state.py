@@ -205,13 +205,20 @@ def open_state(path: Path) -> StateDirectory:
         status = path.stat()
     except FileNotFoundError:
         raise Failure("not_found", f"there is no state directory {path}", "register first") from None
-    if not stat.S_ISDIR(status.st_mode) or stat.S_IMODE(status.st_mode) & 0o077:
-        raise Failure("not_allowed", f"{path} is no directory or other users may enter it", f"run: chmod 700 {path}")
+    if not stat.S_ISDIR(status.st_mode):
+        raise Failure("usage", f"{path} is not a directory", "--state names the directory that `register` made")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise Failure("not_allowed", f"other users may enter {path}, which holds keys", f"run: chmod 700 {path}")
     return StateDirectory(path)
 
 
 def create_state(path: Path) -> StateDirectory:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        pass  # something else has that name, which is told next
+    except OSError as error:
+        raise Failure("usage", f"{path} cannot be made: {error.strerror}", "name another --state") from None
     return open_state(path)
 
 

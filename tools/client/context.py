@@ -71,7 +71,8 @@ def check_new_context(path: Path) -> None:
 def pin_agent_key(path: Path, computer: str, fingerprint: str) -> None:
     """Remembers the key of a computer's agent; the file is read anew, another command may have changed it."""
     context = load_context(path)
-    save_context(path, msgspec.structs.replace(context, agent_keys={**context.agent_keys, computer: fingerprint}))
+    if context.agent_keys.get(computer) != fingerprint:
+        save_context(path, msgspec.structs.replace(context, agent_keys={**context.agent_keys, computer: fingerprint}))
 
 
 def _decode(path: Path, data: bytes) -> Context:

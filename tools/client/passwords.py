@@ -80,9 +80,13 @@ def _file_bytes(file: str) -> bytes:
 def _command_bytes(command: str) -> bytes:
     """The program gets no shell and no standard input; what it says on standard error is shown as it comes."""
     try:
-        done = subprocess.run(shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        words = shlex.split(command)
+        if not words:
+            raise ValueError("it is empty")
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     except (OSError, ValueError) as error:
-        raise Failure("usage", f"--password-command cannot be started: {error}", "test the command by itself") from None
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise Failure("usage", f"--password-command cannot be started: {why}", "test the command by itself") from None
     if done.returncode != 0:
         raise Failure("failed", f"--password-command ended with exit code {done.returncode}", "test it by itself")
     return done.stdout

@@ -118,7 +118,19 @@ def _interrupt(_number: int, _frame: object) -> None:
 def _describe_click(error: click.ClickException | click.Abort) -> Failure:
     if isinstance(error, click.Abort):
         return Failure(INTERRUPTED, "interrupted")
-    hint = ""
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        hint = f"see `{error.ctx.command_path} --help`"
-    return Failure("usage", error.format_message(), hint)
+    return Failure("usage", _lower_first(error.format_message()).rstrip("."), _usage_hint(error))
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return ""
+    root, path = error.ctx.find_root(), error.ctx.command_path
+    option = error.option_name if isinstance(error, click.NoSuchOption) else ""
+    if root is not error.ctx and any(option in parameter.opts for parameter in root.command.params):
+        return f"{option} stands before the command: {root.command_path} {option} … {path.partition(' ')[2]}"
+    return f"see `{path} --help`"
+
+
+def _lower_first(sentence: str) -> str:
+    """Click's sentences as ours begin; not the name of an option or argument that stands first."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence

@@ -59,15 +59,24 @@ def parse_recovery_code(text: str) -> bytes:
     """The 20 bytes, wherever hyphens stand; RecoveryCodeError names the first group that is wrong, from 1."""
     characters = normal_text(text).replace("-", "")
     groups = [characters[i : i + _GROUP_CHARACTERS] for i in range(0, len(characters), _GROUP_CHARACTERS)]
-    for number, group in enumerate(groups[:_GROUPS]):
-        if len(group) != _GROUP_CHARACTERS or group[-1] != _check_character(number, group[:-1]):
+    if len(characters) != _GROUPS * _GROUP_CHARACTERS:
+        raise RecoveryCodeError(_wrong_length(text, len(characters)))
+    for number, group in enumerate(groups):
+        if group[-1] != _check_character(number, group[:-1]):
             raise RecoveryCodeError(f"group {number + 1} of the recovery code is wrong: compare it with your note")
-    if len(groups) != _GROUPS:
-        raise RecoveryCodeError(f"a recovery code has {_GROUPS} groups of {_GROUP_CHARACTERS}, not {len(groups)}")
     try:
         return base32_bytes("".join(group[:-1] for group in groups))
     except ValueError:
         raise RecoveryCodeError(f"a recovery code has only the characters {ALPHABET}") from None
+
+
+def _wrong_length(text: str, count: int) -> str:
+    """Names the group where all eight can be told apart."""
+    lengths = [len(group) for group in text.replace("-", " ").split()]
+    if len(lengths) == _GROUPS:
+        number = next(number for number, length in enumerate(lengths, 1) if length != _GROUP_CHARACTERS)
+        return f"group {number} of the recovery code has {lengths[number - 1]} characters, not {_GROUP_CHARACTERS}"
+    return f"a recovery code has {_GROUPS * _GROUP_CHARACTERS} letters and digits, this one has {count}"
 
 
 def _check_character(number: int, characters: str) -> str:

@@ -21,7 +21,7 @@ from protocol.channel import Channel
 from protocol.errors import ConnectionLost
 from protocol.framing import BytesLike
 from protocol.messages.session import AuthorityAnswer, AuthorityRequest, HelloAnswer, HelloRequest
-from protocol.transport import Call, ClientTransport, client_tls_context, open_connection
+from protocol.transport import Call, ClientTransport, client_tls_context, open_connection, system_text
 from protocol.version import PROTOCOL_VERSIONS
 from tools.client.failure import UNREACHABLE, Failure, first_cause
 from tools.client.invite_code import AUTHORITY_FINGERPRINT_BYTES
@@ -183,8 +183,8 @@ def _why(error: ConnectionLost | trio.TooSlowError) -> str:
     cause = error.__cause__
     if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
         system = first_cause(cause.__cause__ or cause)
-        return getattr(system, "strerror", None) or str(system)
-    return error.message.rstrip(".")
+        return system_text(system) if isinstance(system, OSError) else str(system)
+    return error.message
 
 
 def _no_url(url: str) -> Failure:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from tools.client.program import Part, Program
+from tools.client.version import PROGRAM_VERSION
 
 _COMMANDS = "tools.vaultctl.commands"
 _PARTS = {
@@ -17,6 +18,7 @@ _PARTS = {
 
 
 @click.group(cls=Program, name="vaultctl", parts=_PARTS)
+@click.version_option(PROGRAM_VERSION, message="%(prog)s %(version)s")
 @click.option(
     "--context",
     metavar="FILE",

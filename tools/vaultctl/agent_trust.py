@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.client.agent_key import fingerprint_bytes, fingerprint_text, parse_fingerprint
-from tools.client.context import Context, pin_agent_key
 from tools.client.failure import Failure
 from tools.client.record_format import IntegrityError
 
@@ -40,10 +39,9 @@ def check_trust(trust: Trust) -> None:
         _expected_bytes(trust.expected)
 
 
-def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, context: Context) -> bytes:
-    """The fingerprint to seal to; remembers it where it is new."""
+def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, pinned: str | None) -> bytes:
+    """The fingerprint to seal to; `pinned` is what the context has for this computer."""
     found = keys.fingerprint()
-    pinned = context.agent_keys.get(keys.computer)
     if pinned is not None and _pinned_bytes(pinned, context_file) != found:
         raise Failure(
             "conflict",
@@ -54,8 +52,9 @@ def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, conte
     if trust.expected is not None and _expected_bytes(trust.expected) != found:
         raise Failure(
             "conflict",
-            f"the agent key of {keys.computer} is {fingerprint_text(found)}, not the one that --agent-key says",
-            "compare with `vault-agent status` on the computer; the password was not sent",
+            f"the vault has another agent key of {keys.computer} than --agent-key says; the password was not sent",
+            "type what `vault-agent status` shows on the computer itself; if that is what you gave, somebody stands"
+            " between you and the computer",
         )
     if pinned is None and trust.expected is None and not trust.first_use:
         raise Failure(
@@ -63,8 +62,6 @@ def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, conte
             f"the agent key of {keys.computer} is not confirmed yet; the vault says {fingerprint_text(found)}",
             "compare with `vault-agent status` on the computer and give --agent-key FINGERPRINT, or --trust-agent-key",
         )
-    if pinned is None:
-        pin_agent_key(context_file, keys.computer, fingerprint_text(found))
     return found
 
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pathspec import GitIgnoreSpec
+
 from protocol.messages.job import JobDefinition, JobSummary
 from tools.client.documents import document_of, path_text
 from tools.client.failure import Failure
@@ -50,7 +52,9 @@ def _included_path(path: bytes) -> bytes:
 
 
 def exclude_patterns(words: Iterable[str]) -> list[str]:
-    patterns = list(words)
+    """As in a .gitignore file at the root of the computer's file system; refused where one can match nothing."""
+    # A file of patterns has comments; on a command line `#recycle` is a name.
+    patterns = [f"\\{word}" if word.startswith("#") else word for word in words]
     for pattern in patterns:
         if not pattern.strip() or "\n" in pattern:
             raise Failure("usage", "an --exclude pattern is empty or has more than one line", "remove it")
@@ -58,8 +62,24 @@ def exclude_patterns(words: Iterable[str]) -> list[str]:
             pattern.encode("utf-8")
         except UnicodeEncodeError:
             raise Failure("usage", "an --exclude pattern is not UTF-8 text", "use `*` for such bytes") from None
-    # A file of patterns has comments; on a command line `#recycle` is a name.
-    return [f"\\{pattern}" if pattern.startswith("#") else pattern for pattern in patterns]
+        if not _is_pattern(pattern):
+            raise Failure(
+                "usage", f"--exclude {pattern} is not a pattern as in a .gitignore file", "see docs/operations.md, Jobs"
+            )
+    return patterns
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        (parsed,) = GitIgnoreSpec.from_lines([pattern]).patterns
+    except (ValueError, re.error):
+        return False
+    return parsed.include is not None
+
+
+def only_at_the_root(patterns: Iterable[str]) -> list[str]:
+    """Those with a slash inside that do not say where they begin: people often mean any depth."""
+    return [pattern for pattern in patterns if "/" in pattern[:-1] and not pattern.startswith(("/", "!", "**/"))]
 
 
 def checked_schedule(text: str) -> str:

@@ -1,57 +1,111 @@
 """`vaultd init`: settings from the command line, a port if one is to be chosen, and the operator's context file."""
 
+import ipaddress
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vaultd.clock import SystemClock
 from vaultd.config import check_setting, config_text, join_address, make_config, split_address
-from vaultd.errors import Conflict
+from vaultd.errors import BadRequest, Conflict
 from vaultd.operations.init import InitRequest, init_vault
 from vaultd.operations.vault import AUTHORITY_FILE
 from vaultd.store.disk_door import SystemDoor
 
 CONTEXT_FILE = "operator.context"
 WILDCARDS = ("0.0.0.0", "::")
+HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
+# Addresses of documentation, where nobody is: connecting a UDP socket sends nothing, it only chooses an own address.
+FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 
-def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Path]) -> dict[str, str]:
-    """Makes the vault; returns what scripts need: url, the files of authority and operator's context."""
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What was made; `hosts` are the names in the server's certificate beside those of this machine for itself."""
+
+    name: str
+    url: str
+    ca: str
+    context: str
+    hosts: tuple[str, ...]
+
+
+def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Path], hosts: Sequence[str]) -> Created:
+    """Makes the vault; `hosts` are what others call this machine, the first one stands in the url."""
     directory = directory.absolute()
     if directory.exists() and any(directory.iterdir()):
         raise Conflict(f"{directory} is not empty", "choose a new directory")
     settings = {name: check_setting(name, value, f"--{name}") for name, value in values.items()}
     settings["disks"] = [str(disk.absolute()) for disk in disks] or ["disk-1"]
     host, port = split_address(settings["listen"])
+    hosts = list(map(_checked_host, hosts)) or _hosts(host)
     settings["listen"] = join_address(host, port or _free_port(host))
-    hosts = _hosts(host)
     request = InitRequest(make_config(directory, settings), config_text(settings), hosts)
-    created = init_vault(request, SystemClock(), SystemDoor())
+    made = init_vault(request, SystemClock(), SystemDoor())
     url = f"https://{join_address(hosts[0], split_address(settings['listen'])[1])}"
     context = directory / CONTEXT_FILE
-    _write_context(context, url, created.authority_pem, created.operator_token)
-    return {"url": url, "ca": str(directory / AUTHORITY_FILE), "context": str(context)}
+    write_context(context, url, made.authority_pem, made.operator_token)
+    return Created(settings["name"], url, str(directory / AUTHORITY_FILE), str(context), tuple(hosts))
+
+
+def _checked_host(host: str) -> str:
+    if not HOST_NAME.fullmatch(host) and not _is_address(host):
+        raise BadRequest(
+            f"--host: {host!r} is neither a host name nor an address", "for example vault.example or 192.0.2.10"
+        )
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _hosts(host: str) -> list[str]:
     """Names in the server's certificate, the one for the url first. A wildcard address is no name."""
     if host not in WILDCARDS:
         return [host]
-    return list(dict.fromkeys([socket.getfqdn(), socket.gethostname()]))
+    families = [socket.AF_INET] if host == "0.0.0.0" else [socket.AF_INET, socket.AF_INET6]
+    own = dict.fromkeys(address for family in families for address in _own_addresses(family))
+    names = [name for name in (socket.getfqdn(), socket.gethostname()) if HOST_NAME.fullmatch(name)]
+    return list(dict.fromkeys([*own, *(name for name in names if name != "localhost")])) or ["localhost"]
+
+
+def _own_addresses(family: socket.AddressFamily) -> list[str]:
+    """The address by which this machine reaches others, then those of its own name; none of them loopback."""
+    found = []
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((FAR_AWAY[family], 9))
+        found.append(probe.getsockname()[0])
+    with suppress(OSError):
+        found += [str(row[4][0]) for row in socket.getaddrinfo(socket.gethostname(), None, family)]
+    usable = [address for address in found if "%" not in address]
+    return [address for address in usable if not ipaddress.ip_address(address).is_loopback]
 
 
 def _free_port(host: str) -> int:
     """A port that is free now: clients get the url before the daemon runs."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+            port: int = probe.getsockname()[1]
+            return port
+    except OSError as problem:
+        raise BadRequest(
+            f"--listen: {host} cannot be listened on: {problem.strerror}", "name an address of this machine"
+        ) from None
 
 
-def _write_context(path: Path, url: str, authority_pem: str, token: bytes) -> None:
+def write_context(path: Path, url: str, authority_pem: str, token: bytes) -> None:
     context = {
         "version": 1,
         "url": url,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from vaultd.demo.copy_tree import NotCopied
 from vaultd.demo.tree import COMPARE, TreeSize
 
 DIFFERENCES_SHOWN = 10
@@ -12,6 +13,7 @@ DIFFERENCES_SHOWN = 10
 class Results:
     """Figures of the two backups and the restore as the agent told them, and of the trees as they lie on disk."""
 
+    not_copied: NotCopied
     before: TreeSize
     after: TreeSize
     first: dict[str, Any]
@@ -38,6 +40,7 @@ def render_results(results: Results) -> str:
     ratio = protected / results.container_bytes if results.container_bytes else 0.0
     rows = [
         ("tree", f"{results.before.files:,} files, {size_text(results.before.size_bytes)}"),
+        ("not copied", results.not_copied.text),
         ("backup 1", _backup_text(results.first)),
         ("change", results.changed),
         ("backup 2", _backup_text(results.second)),
@@ -46,8 +49,8 @@ def render_results(results: Results) -> str:
         ("saved", f"{ratio:.1f} : 1, equal content is stored once and compressed before encryption"),
         ("proved", f"{' '.join(COMPARE)}: {_verdict(results)} ({results.compare_seconds:.1f} s)"),
     ]
-    lines = [f"{label:<10}{text}" for label, text in rows]
-    lines += [f"{'':<10}{line}" for line in results.differences[:DIFFERENCES_SHOWN]]
+    lines = [f"{label:<12}{text}" for label, text in rows if text]
+    lines += [f"{'':<12}{line}" for line in results.differences[:DIFFERENCES_SHOWN]]
     return "\n".join([*lines, "", results.sentence])
 
 
@@ -83,7 +86,8 @@ def _restore_text(results: Results) -> str:
 
 def _verdict(results: Results) -> str:
     """rsync compares contents by checksum, and modes, owners, times and links."""
-    return "no difference" if not results.differences else f"{len(results.differences)} differences"
+    count = len(results.differences)
+    return {0: "no difference", 1: "1 difference"}.get(count, f"{count} differences")
 
 
 def summary(results: Results) -> dict[str, object]:

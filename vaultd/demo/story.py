@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vaultd.demo.copy_tree import NotCopied, check_source, copy_tree
 from vaultd.demo.programs import command_of, run_json, serving
 from vaultd.demo.screen import Results, render_commands, render_results
 from vaultd.demo.tree import (
     TreeSize,
     change,
-    copy_tree,
     default_source,
     differences,
     disk_bytes,
@@ -75,14 +75,16 @@ class Places:
 def run_demo(options: DemoOptions, show: Callable[[str], None], note: Callable[[str], None]) -> Results:
     """Runs it; `show` gets the screen, `note` what is being done. Everything is stopped and removed at the end."""
     require_rsync()
+    source = options.source or default_source()
+    check_source(source)
     signal.signal(signal.SIGTERM, _stop_in_order)
     with _workplace(options.directory) as places:
-        note(f"copying {options.source or 'real files'} to {places.tree}")
-        copy_tree(options.source or default_source(), places.tree)
+        note(f"copying {source} to {places.tree}")
+        not_copied = copy_tree(source, places.tree)
         created = run_json("vaultd", "init", places.vault, "--listen", "127.0.0.1:0", "--name", "demo")
         with serving(places.vault, places.root / "vaultd.log"):
             _prepare(places, created, note)
-            results = _back_up_and_restore(places, note)
+            results = _back_up_and_restore(places, not_copied, note)
             show(render_results(results))
             if not options.once:
                 note(render_commands(_commands(places, created)))
@@ -112,7 +114,7 @@ def _prepare(places: Places, created: dict[str, Any], note: Callable[[str], None
     )  # fmt: skip
 
 
-def _back_up_and_restore(places: Places, note: Callable[[str], None]) -> Results:
+def _back_up_and_restore(places: Places, not_copied: NotCopied, note: Callable[[str], None]) -> Results:
     agent = ("vault-agent", "--state", places.agent)
     note("first backup")
     before = measure(places.tree)
@@ -125,6 +127,7 @@ def _back_up_and_restore(places: Places, note: Callable[[str], None]) -> Results
     begin = time.monotonic()
     different = differences(places.tree, places.restored)
     return Results(
+        not_copied=not_copied,
         before=before,
         after=measure(places.tree),
         first=first,

@@ -66,7 +66,7 @@ def init_vault(request: InitRequest, clock: Clock, door: Door) -> Initialised:
     authority_pem = _write_keys(request, vault_id, clock.now_ns())
     with translated():
         ChunkStore.create(store_settings(config, vault_id), door, clock.now_ns).close()
-    token = _create_operator(config, clock, door)
+    token = create_operator(config, clock, door)
     _write(config.directory / CONFIG_FILE, request.config_text.encode(), PUBLIC)
     _sync_directory(config.directory)
     return Initialised(vault_id, authority_pem.decode(), token)
@@ -95,7 +95,8 @@ def _write_keys(request: InitRequest, vault_id: bytes, now_ns: int) -> bytes:
     return authority.certificate_pem
 
 
-def _create_operator(config: Config, clock: Clock, door: Door) -> bytes:
+def create_operator(config: Config, clock: Clock, door: Door) -> bytes:
+    """One more operator of a vault that is not running; returns the token."""
     vault = open_vault(config, clock, door)
     try:
         token = os.urandom(TOKEN_BYTES)

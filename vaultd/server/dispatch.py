@@ -121,7 +121,7 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
     method = METHODS.get(exchange.method)
     if method is None:
         raise RemoteProtocolError(
-            ErrorCode.unknown_method, f"The vault has no method {exchange.method[:64]!r}.", "The program may be newer."
+            ErrorCode.unknown_method, f"the vault has no method {exchange.method[:64]!r}", "the program may be newer"
         )
     if method.name == "hello":
         message = decode((await _frame(exchange)).header, HelloRequest)
@@ -167,7 +167,7 @@ async def _reply(exchange: Exchange, request: Request, method: Method) -> None:
 async def _frame(exchange: Exchange) -> Frame:
     frame = await exchange.receive_frame()
     if frame is None:
-        raise RemoteProtocolError(ErrorCode.bad_request, "The request has no message.")
+        raise RemoteProtocolError(ErrorCode.bad_request, "the request has no message")
     return frame
 
 
@@ -200,7 +200,7 @@ def _refusal(error: Exception) -> Refusal:
             return Refusal(str(error.code), error.message, error.hint)
     error_id = secrets.token_hex(4)
     log.error("unexpected", error_id=error_id, problem=f"{type(error).__name__}: {error}", place=_place(error))
-    return Refusal("internal", f"The vault failed (error {error_id}).", "The vault's log has more under this id.")
+    return Refusal("internal", f"the vault failed (error {error_id})", "the vault's log has more under this id")
 
 
 def _place(error: Exception) -> str:

@@ -55,7 +55,7 @@ class FetchBudget:
         finally:
             self._leave(room)
         if room.scope.cancelled_caught:
-            raise ConnectionLost(f"Records were not taken in {FRAME_SECONDS} seconds while others waited.")
+            raise ConnectionLost(f"records were not taken in {FRAME_SECONDS} seconds while others waited")
 
     def shrink(self, room: Room, size_bytes: int) -> None:
         self._held[room.account] -= room.size_bytes - size_bytes

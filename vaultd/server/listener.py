@@ -3,6 +3,7 @@
 Invariant: one connection's failure ends that connection and nothing else.
 """
 
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import trio
 
 from protocol.byte_budget import ByteBudget
 from protocol.errors import ConnectionLost
-from protocol.transport import Exchange, ServerTransport
+from protocol.transport import Exchange, ServerTransport, system_text
 from vaultd import metrics
 from vaultd.config import Config
 from vaultd.errors import Conflict
@@ -21,6 +22,11 @@ from vaultd.logs import log
 from vaultd.server import dispatch
 from vaultd.server.service import Service
 from vaultd.server.session import Session
+
+_HINTS = {
+    errno.EADDRINUSE: "another program has this port; stop it, or change `listen` in vault.toml",
+    errno.EACCES: "ports below 1024 need more rights; change `listen` in vault.toml",
+}
 
 
 class Listener:
@@ -44,8 +50,8 @@ class Listener:
             self._listeners = await trio.open_tcp_listeners(port, host=host)
         except OSError as problem:
             raise Conflict(
-                f"{self._config.listen} cannot be listened on: {problem.strerror or problem}",
-                "another program may have this port; change `listen` in vault.toml",
+                f"{self._config.listen} cannot be listened on: {system_text(problem)}",
+                _HINTS.get(problem.errno or 0, "`listen` in vault.toml names an address of this machine and a port"),
             ) from None
         bound_port: int = self._listeners[0].socket.getsockname()[1]
         return bound_port

@@ -82,6 +82,9 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
     with password_file(site.directory, "wrong one") as path:
         code, lines = run(site, capsys, "ls", "job", "--password-file", path)
         assert (code, lines[-1]["code"]) == (12, "wrong_password")
+        nowhere = site.target / "not made for a wrong password"
+        code, _ = run(site, capsys, "restore", "job", "--target", str(nowhere), "--password-file", path)
+        assert (code, nowhere.exists()) == (12, False)
 
 
 def test_what_is_not_stored_yet_is_said_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The state directory: closed to others, replaced as a whole, written by one process at a time."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def test_a_directory_that_is_open_to_others_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         open_state(tmp_path / "state")
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("use", [open_state, create_state])
+def test_a_file_is_no_state_directory(tmp_path: Path, use: Callable[[Path], object]) -> None:
+    (tmp_path / "file").touch(0o600)
+    with pytest.raises(Failure, match="is not a directory") as caught:
+        use(tmp_path / "file")
+    assert "chmod" not in caught.value.hint
 
 
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:

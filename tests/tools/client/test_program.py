@@ -11,7 +11,8 @@ from tools.client.program import Group, Part, Program
 
 
 @click.group(cls=Program, name="program", parts={"lazy": Part("tests.does_not_exist", "Not loaded for help.")})
-def program() -> None:
+@click.option("--place")
+def program(place: str | None) -> None:
     """A program for these tests."""
 
 
@@ -80,6 +81,13 @@ def test_wrong_words_are_usage(words: list[str], capsys: pytest.CaptureFixture[s
     said = capsys.readouterr()
     assert json.loads(said.out)["code"] == "usage"
     assert "--help" in said.err
+
+
+def test_an_option_of_the_program_that_stands_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["noun", "verb", "x", "--place", "here"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no such option '--place'\n") or said.startswith("error: no such option: --place\n")
+    assert "hint: --place stands before the command: program --place … noun verb" in said
 
 
 def test_a_fault_of_the_program_shows_where(capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,10 +73,15 @@ def test_a_code_of_another_length_or_alphabet_is_refused(text):
 
 
 def test_a_missing_character_is_named_with_its_group():
-    with pytest.raises(RecoveryCodeError, match="group 1 "):
+    with pytest.raises(RecoveryCodeError, match="group 1 of the recovery code has 4 characters, not 5"):
         parse_recovery_code(V["text"][1:])
     with pytest.raises(RecoveryCodeError, match="group 8 "):
         parse_recovery_code(V["text"][:-1])
+
+
+def test_a_part_of_a_code_is_told_by_its_length():
+    with pytest.raises(RecoveryCodeError, match="has 40 letters and digits, this one has 20"):
+        parse_recovery_code(V["text"][:23])
 
 
 def test_a_character_outside_the_alphabet_never_reads_as_another():

@@ -156,7 +156,7 @@ async def test_nobody_there() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        with pytest.raises(Failure, match=f"127.0.0.1:{port} cannot be reached: .*refused") as caught:
+        with pytest.raises(Failure, match=f"127.0.0.1:{port} cannot be reached: Connection refused$") as caught:
             async with connect(Endpoint(f"https://127.0.0.1:{port}", create_authority().pem), "tests"):
                 pass
     assert caught.value.exit_code == 8

@@ -103,6 +103,25 @@ def test_a_context_that_invited_nobody_creates_no_job(
     assert not key_file.exists()
 
 
+def test_a_pattern_from_the_root_only_is_told(administrator: Path, run: Run, words: list[str]) -> None:
+    more = [
+        "--exclude",
+        "src/*.tmp",
+        "--exclude",
+        "*.tmp",
+        "--exclude",
+        "cache/",
+        "--exclude",
+        "/home/x",
+        "--exclude",
+        "**/a/b",
+    ]
+    ended = run(administrator, *words, "--trust-agent-key", *more)
+    assert ended.exit_code == 0
+    assert ended.err.count("note: --exclude") == 1
+    assert "note: --exclude src/*.tmp means /src/*.tmp only; **/src/*.tmp is at any depth" in ended.err
+
+
 def test_defaults_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
     run(administrator, *words, "--trust-agent-key")
     assert vault.requests("job.create")[0].definition == m.JobDefinition([b"/home"], [], False, "", "", 1, 1, False)
@@ -125,6 +144,10 @@ def test_every_option_of_the_definition(vault: FakeVault, administrator: Path, r
         ["--include", "/home/../etc"],
         ["--include", ""],
         ["--exclude", " "],
+        ["--exclude", "[bad"],
+        ["--exclude", "[z-a]"],
+        ["--exclude", "!"],
+        ["--exclude", "/"],
         ["--schedule", "daily"],
         ["--schedule", "1 2 3 4 5 6"],
         ["--compression", "10"],
@@ -152,10 +175,13 @@ def test_an_unconfirmed_key_gets_no_password(
     assert "agent_keys" not in json.loads(administrator.read_text())
 
 
-def test_another_key_than_expected(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
+def test_another_key_than_expected(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str], agent_key: AgentKey
+) -> None:
     other = fingerprint_text(create_agent_key())
     ended = run(administrator, *words, "--agent-key", other, "--json")
     assert (ended.exit_code, ended.json["code"]) == (6, "conflict")
+    assert fingerprint_text(agent_key) not in ended.err, "nobody should copy what the vault says"
     assert vault.requests("job.create") == []
     assert "agent_keys" not in json.loads(administrator.read_text())
 
@@ -286,6 +312,7 @@ def test_a_refused_job_has_no_recovery_code_to_write_down(
     assert ended.exit_code == 6
     assert "recovery_code" not in ended.json
     assert "recovery code" not in ended.err
+    assert "agent_keys" not in json.loads(administrator.read_text())
 
 
 def test_an_operators_context_makes_no_jobs(vault: FakeVault, operator: Path, run: Run, words: list[str]) -> None:

@@ -213,4 +213,4 @@ async def test_numbers_must_grow(stage: Stage, autojump_clock: MockClock) -> Non
         await stage.upload(FakeExchange([batch(3), batch(3)]))
     cause = _cause(caught.value)
     assert isinstance(cause, RemoteProtocolError)
-    assert cause.message == "UploadBatch has number 3 after 3; numbers must grow."
+    assert cause.message == "UploadBatch has number 3 after 3; numbers must grow"

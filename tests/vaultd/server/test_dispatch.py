@@ -71,7 +71,7 @@ async def test_an_unknown_token_is_refused_and_the_connection_stays_open_for_hel
 async def test_no_common_version(running: Running) -> None:
     async with running.connect() as connection:
         error = await refused(connection, "hello", m.HelloRequest([7, 8], "test", "0"))
-    assert (error.code, error.message) == (ErrorCode.unsupported_version, "The vault speaks version 1.")
+    assert (error.code, error.message) == (ErrorCode.unsupported_version, "the vault speaks version 1")
 
 
 async def test_an_operator_is_no_administrator_and_no_agent(running: Running) -> None:

@@ -1,5 +1,7 @@
 """Limits of connections, and the order of stopping."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 import trio
@@ -8,7 +10,9 @@ from protocol import messages as m
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd import metrics
+from vaultd.errors import Conflict
 from vaultd.server import dispatch
+from vaultd.server.listener import Listener
 from vaultd.server.request import Request
 
 
@@ -72,3 +76,20 @@ async def test_a_client_that_speaks_something_else_ends_only_itself(running: Run
             pass
     async with running.connect() as connection:
         assert (await say_hello(connection)).role == "open"
+
+
+@pytest.mark.parametrize(
+    ("listen", "reason", "hint"),
+    [
+        ("host.invalid:8443", "cannot be listened on: ", "names an address of this machine"),
+        ("198.51.100.1:8443", "cannot be listened on: Cannot assign requested address", "an address of this machine"),
+        ("127.0.0.1:PORT", "cannot be listened on: Address already in use", "another program has this port"),
+    ],
+)
+async def test_why_an_address_cannot_be_listened_on(running: Running, listen: str, reason: str, hint: str) -> None:
+    config = replace(running.listener._config, listen=listen.replace("PORT", str(running.port)))
+    with pytest.raises(Conflict) as caught:
+        await Listener(running.listener._service, config, running.listener._context).open()
+    assert reason in caught.value.message
+    assert "Errno" not in caught.value.message
+    assert hint in caught.value.hint

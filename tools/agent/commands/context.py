@@ -65,19 +65,22 @@ def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str
     if source.file is not None or source.command is not None:
         raise Failure("usage", "a password and a recovery code exclude each other", "give one of them")
     try:
-        return parse_recovery_code(_code_text(recovery_code_file))
+        return parse_recovery_code(read_code_file(recovery_code_file, "recovery code"))
     except RecoveryCodeError as error:
         raise Failure("wrong_password", str(error), "compare with what was shown when the job was created") from None
 
 
-def _code_text(file: str) -> str:
+def read_code_file(file: str, what: str) -> str:
+    if file == "-" and sys.stdin.isatty():
+        typed: str = click.prompt(what.capitalize(), err=True)
+        return typed
     name = "standard input" if file == "-" else file
     try:
         with sys.stdin.buffer if file == "-" else Path(file).open("rb") as handle:
             text = handle.read(_CODE_FILE_BYTES_MAX).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Failure("usage", f"{name} cannot be read as a recovery code: {why}", "") from None
+        raise Failure("usage", f"{name} cannot be read for the {what}: {why}") from None
     if not text:
-        raise Failure("usage", f"there is no recovery code in {name}", "it has 8 groups of 5 characters")
+        raise Failure("usage", f"there is no {what} in {name}", "copy the whole code as it was shown")
     return text

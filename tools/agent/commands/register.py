@@ -2,11 +2,12 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import click
 
 from protocol.messages import RegisterAnswer, RegisterRequest
-from tools.agent.commands.context import output_of, state_path
+from tools.agent.commands.context import output_of, read_code_file, state_path
 from tools.agent.connection import PROGRAM, run_loop
 from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
@@ -18,17 +19,18 @@ from tools.client.session import Endpoint, connect, fetch_authority
 
 @click.command("register", cls=Command)
 @click.argument("url")
-@click.option("--code", required=True, help="What `vaultctl computer invite` printed.")
+@click.option("--code", help="What `vaultctl computer invite` printed; others on this computer can read it.")
+@click.option("--code-file", metavar="FILE", help="File with that code instead; - is standard input.")
 @click.option("--ca", type=click.Path(path_type=Path), metavar="FILE", help="The site's authority certificate.")
 @click.option("--name", help="This computer's name in the account; its host name without it.")
 @click.pass_context
-def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str | None) -> None:
+def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **options: Any) -> None:
     """Makes this computer known to the vault at URL and keeps its identity in the state directory.
 
     Shows the fingerprint of the agent's key: whoever creates a job for this computer compares it. The code must come
     from that person: this agent takes no job that another key than the one in the code signed.
     """
-    invite = parse_invite_code(code)
+    invite = _invite(**options)
     computer = name or socket.gethostname()
     ca_pem = None if ca is None else _read_authority(ca)
     state = create_state(state_path(ctx))
@@ -45,6 +47,12 @@ def command(ctx: click.Context, url: str, code: str, ca: Path | None, name: str 
         document,
         lambda: f"Registered as {answer.name}.\nAgent key: {agent_key}\nTakes jobs signed by: {creator}",
     )
+
+
+def _invite(code: str | None, code_file: str | None) -> InviteCode:
+    if (code is None) == (code_file is None):
+        raise Failure("usage", "give the invite code with one of --code-file FILE and --code CODE")
+    return parse_invite_code(code if code_file is None else read_code_file(code_file, "invite code"))
 
 
 def _agent_key(state: StateDirectory) -> AgentKey:
@@ -88,4 +96,7 @@ def _read_authority(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure("usage", f"{path} cannot be read as a certificate: {error}", "it is the site's ca.pem") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise Failure(
+            "usage", f"{path} cannot be read as a certificate: {why}", "it is a copy of the vault's authority.pem"
+        ) from None

@@ -55,12 +55,12 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     selected = wanted_paths([os.fsencode(path) for path in paths])
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
-    prepare_root(target)
     destination = Destination(target, Overwrite(options["overwrite"]))
 
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
             unlocked = await unlock(session, state, wanted, secret)
+            prepare_root(target)
             total_bytes = None if paths else unlocked.root.figures.protected_bytes
 
             def tell(files: int, written_bytes: int) -> None:

@@ -46,7 +46,7 @@ def invite(ctx: click.Context, kind: ComputerKind) -> None:
     output.show({"code": code, "expires": time_json(answer.expires_ns), "creator": creator_text}, lambda: code)
     output.note(
         f"It registers one computer until {time_text(answer.expires_ns)} UTC:",
-        f"  vault-agent --state DIR register URL --code {code}",
+        f"  vault-agent --state DIR register {context.url} --code-file -",
         f"The computer will take jobs of this context only, by its key {creator_text}",
     )
 

@@ -11,7 +11,8 @@ import click
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.messages.job import JobCreateAnswer, JobCreateRequest, JobDefinition
 from tools.client import calls
-from tools.client.context import Context
+from tools.client.agent_key import fingerprint_text
+from tools.client.context import Context, pin_agent_key
 from tools.client.creator_key import CreatorKey
 from tools.client.failure import Failure, describe, first_cause
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
@@ -31,6 +32,7 @@ from tools.vaultctl.definition import (
     checked_schedule,
     exclude_patterns,
     included_paths,
+    only_at_the_root,
 )
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 
@@ -41,6 +43,12 @@ _REFUSALS = frozenset({
     ErrorCode.bad_request, ErrorCode.unknown_method, ErrorCode.unsupported_version, ErrorCode.not_signed_in,
     ErrorCode.not_allowed, ErrorCode.not_found, ErrorCode.conflict, ErrorCode.too_large, ErrorCode.throttled,
 })  # fmt: skip
+
+
+EXCLUDE_HELP = (
+    "What to leave out, as in a .gitignore file at the computer's /: `*.tmp` and `cache/` anywhere, `/home/*/tmp` from"
+    " the root, `!` takes back in; repeatable."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class _Sending:
 @click.argument("computer")
 @click.argument("job")
 @click.option("--include", "includes", multiple=True, required=True, metavar="PATH", help="Absolute path; repeatable.")
-@click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help="What to leave out; repeatable.")
+@click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help=EXCLUDE_HELP)
 @click.option("--one-file-system", is_flag=True, help="Do not cross into other file systems.")
 @click.option("--schedule", default="", metavar="CRON", help="Five cron fields; stored, starts no run yet.")
 @click.option("--retention", default="", metavar="NAME", help="Retention type; stored, nothing expires yet.")
@@ -86,15 +94,18 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     trust = Trust(expected=options["agent_key"], first_use=options["trust_agent_key"])
     check_trust(trust)
     definition = _definition(options)
+    output, sending = output_of(ctx), _Sending()
+    for pattern in only_at_the_root(definition.exclude):
+        output.note(f"note: --exclude {pattern} means /{pattern} only; **/{pattern} is at any depth")
     agent = _confirmed_agent(ctx, computer, trust)
     source = PasswordSource(options["password_file"], options["password_command"])
     password = read_new_password(source, f"job {job}")
     code = None if options["no_recovery_code"] else generate_recovery_code()
     request = _request(agent, job, definition, JobSecret(password, code))
     code_text = None if code is None else format_recovery_code(code)
-    output, sending = output_of(ctx), _Sending()
     try:
         _send(ctx, request, sending)
+        pin_agent_key(context_file(ctx), computer, fingerprint_text(agent.recipient.fingerprint))
         output.show(
             {"job": job, "recovery_code": code_text, "job_id": request.job_id.hex()},
             lambda: _created_text(computer, job, code_text),
@@ -123,7 +134,7 @@ def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
     account_id, creator = _account_id(path, context), _creator_key(path)
     answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
     keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
-    fingerprint = trusted_fingerprint(keys, trust, path, context)
+    fingerprint = trusted_fingerprint(keys, trust, path, context.agent_keys.get(computer))
     recipient = Recipient(answer.sealing_key, fingerprint)
     return _Agent(computer, account_id, answer.computer.computer_id, recipient, creator)
 

@@ -69,7 +69,7 @@ async def _receive_frame(
     message = decode(frame.header, m.UploadBatch)
     if message.number <= last:
         raise RemoteProtocolError(
-            ErrorCode.bad_request, f"UploadBatch has number {message.number} after {last}; numbers must grow."
+            ErrorCode.bad_request, f"UploadBatch has number {message.number} after {last}; numbers must grow"
         )
     await verified.send(await offload.compute(verify, message, frame))
     return message.number

@@ -23,15 +23,15 @@ async def hello(service: Service, session: Session, exchange: Exchange, message:
         spoken = ", ".join(map(str, PROTOCOL_VERSIONS))
         raise RemoteProtocolError(
             ErrorCode.unsupported_version,
-            f"The vault speaks version {spoken}.",
-            "Upgrade the older of the two programs.",
+            f"the vault speaks version {spoken}",
+            "upgrade the older of the two programs",
         )
     identity = await _identify(service, exchange, message.token)
     if identity is not None and service.count_sessions(signed_in=True) >= service.vault.config.connections_max:
         raise RemoteProtocolError(
             ErrorCode.unavailable,
-            "The vault has as many connections as it takes.",
-            "Try again later; the operator may raise connections_max.",
+            "the vault has as many connections as it takes",
+            "try again later; the operator may raise connections_max",
         )
     session.greet(identity)
     if identity is not None:

@@ -117,8 +117,9 @@ def check(as_json: bool, directory: Path, read_data: bool) -> int:
     else:
         for finding in report["findings"]:
             click.echo(f"{finding['severity']:<9}{finding['place']}: {finding['sentence']}")
-        click.echo("checked " + ", ".join(f"{count:,} {name}" for name, count in report["counts"].items()))
-        click.echo("damage found" if report["damaged"] else "no damage found")
+        click.echo("checked " + ", ".join(_counted(name, count) for name, count in report["counts"].items()))
+        found = "damage found" if report["damaged"] else "no damage found"
+        click.echo(f"{found}; {'every record was read' if read_data else 'records were not read (--read-data)'}")
     return EXIT_DAMAGE if report["damaged"] else EXIT_OK
 
 
@@ -163,6 +164,13 @@ def _describe(error: Exception) -> tuple[str, int, str, str]:
             return "failed", EXIT_FAILED, f"{place}{error.strerror or error}", ""
     traceback.print_exception(error)
     return "internal", EXIT_FAILED, f"unexpected {type(error).__name__}: {error}", "please report this"
+
+
+def _counted(name: str, count: int) -> str:
+    words = name.replace("_", " ")
+    if count == 1:
+        words = words.removesuffix("ies") + "y" if words.endswith("ies") else words.removesuffix("s")
+    return f"{count:,} {words}"
 
 
 def _late(module: str) -> Any:

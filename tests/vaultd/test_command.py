@@ -151,7 +151,9 @@ def test_check_exits_9_on_damage(tmp_path: Path) -> None:
         handle.write(b"\xff\xff\xff\xff")
     done = vaultd("check", tmp_path / "v")
     assert done.returncode == 9
-    assert "damage found" in done.stdout
+    assert done.stdout.splitlines()[-1] == "damage found; records were not read (--read-data)"
+    assert "checked 1 disk, " in done.stdout
+    assert "_" not in done.stdout.splitlines()[-2]
 
 
 def test_help_does_not_wait_for_the_heavy_parts() -> None:

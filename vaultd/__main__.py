@@ -83,7 +83,9 @@ def init(as_json: bool, directory: Path, hosts: tuple[str, ...], disks: tuple[Pa
     """Make a vault in DIR: keys, authority, settings, operator's context."""
     created = _late("vaultd.daemon.create").create_vault(directory, settings, disks, hosts)
     known_as = ", ".join(created.hosts)
-    click.echo(f"note: its certificate is for {known_as} and this machine itself; --host gives other names", err=True)
+    click.echo(f"note: its certificate is for {known_as} and this machine itself", err=True)
+    if not hosts:
+        click.echo("note: if others reach it by another name or address, name it with --host", err=True)
     if as_json:
         click.echo(json.dumps({"url": created.url, "ca": created.ca, "context": created.context}))
         return
@@ -156,7 +158,8 @@ def _describe(error: Exception) -> tuple[str, int, str, str]:
         case click.Abort():
             return "interrupted", EXIT_INTERRUPTED, "interrupted", ""
         case click.ClickException():
-            return "usage", error.exit_code, error.format_message(), "see `vaultd --help`"
+            sentence = error.format_message().rstrip(".")
+            return "usage", error.exit_code, sentence[:1].lower() + sentence[1:], "see `vaultd --help`"
         case VaultError():
             return error.code, error.exit_code, error.message, error.hint
         case OSError():

@@ -24,6 +24,7 @@ class Damaged:
     site: Site
     tree: Path
     tmp_path: Path
+    what: str
 
     def restore(self, name: str, *words: object) -> Done:
         password = self.site.password("all")
@@ -50,17 +51,17 @@ def damaged(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Damag
     site.create_job("acme", "pc", "all", tree)
     site.backup("pc", "all")
     flip(site, TYPES[request.param])
-    return Damaged(site, tree, tmp_path)
+    return Damaged(site, tree, tmp_path, request.param)
 
 
 def flip(site: Site, kind: int) -> None:
-    """One bit in the last byte of a record. Of a manifest's blocks neither the last one, which is the top, nor the
-    first: it has the directories above the tree, in which other programs write.
-    """
-    places = [(path, place) for path, scan in open_store(site.vault).scans.items() for place in scan.places]
-    found = [(path, place) for path, place in places if place.header.type == kind]
-    assert len(found) > 2
-    path, place = random.Random(kind).choice(found[1:-1])
+    """One bit in the last byte of a record; not of the top block, without which nothing is listed."""
+    store = open_store(site.vault)
+    tops = {root.top_block for root in store.found.roots.values()}
+    places = [(path, place) for path, scan in store.scans.items() for place in scan.places]
+    found = [(path, place) for path, place in places if place.header.type == kind and place.header.id not in tops]
+    assert len(found) > 1
+    path, place = random.Random(kind).choice(found)
     with path.open("r+b") as file:
         file.seek(place.offset + place.header.length - 1)
         last = file.read(1)[0]
@@ -83,9 +84,11 @@ def test_the_next_run_heals_what_a_restore_found(damaged: Damaged, cache: str) -
     if cache == "lost":
         damaged.forget_cache()
     assert damaged.site.backup("pc", "all")["safeset"] == 2
-    for name, words in (("new", ()), ("old", ("--safeset", "1"))):
-        assert damaged.restore(name, *words).exit_code == 0
-        assert damaged.differences(name) == []
+    assert damaged.restore("new").exit_code == 0
+    assert damaged.differences("new") == []
+    if damaged.what == "chunk":  # a block may hold the times of /tmp, which cannot be had again
+        assert damaged.restore("old", "--safeset", "1").exit_code == 0
+        assert damaged.differences("old") == []
 
 
 def test_what_is_on_the_computer_no_more_stays_damaged_and_is_named(damaged: Damaged) -> None:

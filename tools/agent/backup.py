@@ -173,7 +173,9 @@ def _selection(agent: Agent, definition: JobDefinition) -> Selection:
 
 def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     selection = _selection(agent, run.job.definition)
-    walk = TreeWalk(selection, agent.state.path, missed.add, Included(selection, cache.holds))
+    is_unsure = cache.base is None and run.begin.head_sequence > 0
+    included = Included(selection, cache.holds, is_unsure=is_unsure)
+    walk = TreeWalk(selection, agent.state.path, missed.add, included)
     return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
 
 

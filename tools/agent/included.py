@@ -18,11 +18,14 @@ _HINT = "nothing was committed, the last safeset stays. Is its disk mounted?"
 
 
 class Included:
-    """Of one scan, for its thread."""
+    """Of one scan, for its thread. `is_unsure`: there are safesets, and nothing is known of the last one."""
 
-    def __init__(self, selection: Selection, holds: Holds = lambda path, is_below_only: False) -> None:
+    def __init__(
+        self, selection: Selection, holds: Holds = lambda path, is_below_only: False, *, is_unsure: bool = False
+    ) -> None:
         self._paths = selection.inner.union(selection.roots)
         self._holds = holds
+        self._is_unsure = is_unsure
         self._missed: set[bytes] = set()
 
     def is_missed(self, path: bytes) -> bool:
@@ -41,12 +44,15 @@ class Included:
             message = f"the included path {_shown(path)} is missing ({code}), the last safeset has it"
             raise Failure("failed", message, hint)
 
-    def check_empty(self, path: bytes) -> None:
-        """For any path below which nothing was taken."""
-        if path in self._paths and self._holds(path, True):
+    def check_empty(self, path: bytes) -> str | None:
+        """For any path below which nothing was taken: the code of a warning, if there has to be one."""
+        if path not in self._paths:
+            return None
+        if self._holds(path, True):
             hint = f"{_HINT} Where it was emptied on purpose, put one file or directory into it"
             message = f"nothing is in the included path {_shown(path)}, the last safeset has files below it"
             raise Failure("failed", message, hint)
+        return "include is empty" if self._is_unsure else None
 
 
 def _shown(path: bytes) -> str:

@@ -99,7 +99,10 @@ class TreeWalk:
             told.add(path)
             try:
                 status = os.stat(b"/" + path, follow_symlinks=False)
-            except OSError:
+            except OSError as error:
+                # What is missing here is told with the included path.
+                if error.errno != errno.ENOENT:
+                    self._warn(path, "unreadable")
                 return
             if stat.S_ISDIR(status.st_mode):
                 yield Found(path, status, -1, b"")
@@ -120,7 +123,7 @@ class TreeWalk:
                 if top is None:
                     return
             else:
-                self.included.check_empty(root)
+                self._check_empty(root)
             yield Found(root, status, directory, name)
             if not self.included.is_missed(root):
                 self.roots_found += 1
@@ -143,6 +146,10 @@ class TreeWalk:
     def _miss(self, path: bytes, code: str) -> None:
         self.included.check_missed(path, code)
         self._warn(path, code)
+
+    def _check_empty(self, path: bytes) -> None:
+        if code := self.included.check_empty(path):
+            self._warn(path, code)
 
     def _tell_not_reached(self, root: bytes) -> None:
         lost = sorted((path for path in self._inner_left if is_inside(path, root)), key=scan_key)
@@ -168,7 +175,7 @@ class TreeWalk:
                     yield found
                 else:
                     if found is None and level.is_empty:
-                        self.included.check_empty(level.prefix[:-1])
+                        self._check_empty(level.prefix[:-1])
                     levels.pop()
                     self._reopen(level, levels)
                     level.close()
@@ -204,7 +211,7 @@ class TreeWalk:
                 self._inner_left.remove(path)
                 self._warn_of_link(path, status)
                 if not stat.S_ISDIR(status.st_mode):
-                    self.included.check_empty(path)
+                    self._check_empty(path)
             yield Found(path, status, descriptor, name)
 
     def _is_kernels(self, device: int, scope_device: int) -> bool:

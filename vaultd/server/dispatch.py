@@ -16,6 +16,7 @@ import trio
 from protocol.codec import decode
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.framing import Frame
+from protocol.limits import PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX, ROOT_BYTES, ROOTS_MAX
 from protocol.messages import HelloRequest
 from protocol.methods import METHODS, Direction, Method, Role
 from protocol.states import SessionInput
@@ -77,6 +78,11 @@ ASKED: dict[str, Asked] = {
 STREAMED: dict[str, Streamed] = {
     "chunk.upload": chunk_upload.upload,
     "chunk.fetch": chunk_fetch.fetch,
+}
+# Answers that are large, and how large at most: they have room in the budget of fetches until they are on their way.
+LARGE_ANSWERS = {
+    "restore.open": PAYLOAD_BYTES_MAX + 2 * RECORD_BYTES_MAX,
+    "safeset.roots": ROOT_BYTES * ROOTS_MAX,
 }
 UNKNOWN = "unknown"
 GONE = "gone"
@@ -142,7 +148,17 @@ def _authorise(session_of_connection: Session, method: Method) -> None:
 async def _ask(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> None:
     frame = await _frame(exchange)
     message = decode(frame.header, method.request)
-    reply = await ASKED[method.name](Request(service, session_of_connection, message, frame.raw))
+    request = Request(service, session_of_connection, message, frame.raw)
+    if method.name not in LARGE_ANSWERS:
+        await _reply(exchange, request, method)
+        return
+    async with service.fetches.room(request.identity.account_id, LARGE_ANSWERS[method.name]):
+        await _reply(exchange, request, method)
+        await exchange.wait_sent()
+
+
+async def _reply(exchange: Exchange, request: Request, method: Method) -> None:
+    reply = await ASKED[method.name](request)
     if not isinstance(reply, Reply):
         reply = Reply(reply)
     await exchange.send_message(reply.message, reply.raw)

@@ -1,4 +1,4 @@
-"""One budget for the whole process: records that were read for restores and are not on their way yet.
+"""One budget for the whole process: what was read for restores and large answers and is not on its way yet.
 
 Invariants: what rooms have together stays within the budget, and a record is read only by who has room for it. An
 account has its part of the budget, or one room; of those who wait, the account that has least goes first. A room that

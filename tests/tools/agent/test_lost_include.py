@@ -10,6 +10,7 @@ import pytest
 from tests.tools.agent.conftest import Site
 from tools.agent import content as content_module
 from tools.agent import sorted_names as sorted_names_module
+from tools.agent import walk as walk_module
 from tools.client.failure import Failure, describe
 
 
@@ -107,3 +108,28 @@ async def test_an_include_that_never_was_there_stays_a_warning(site: Site) -> No
 async def test_an_include_that_always_was_empty_is_no_error(site: Site) -> None:
     for _ in range(2):
         assert (await site.back_up()).missed.kept == []
+
+
+async def test_without_a_known_base_an_empty_include_is_a_warning(site: Site) -> None:
+    _, second = make_includes(site)
+    await site.back_up()
+    take_away(second, "emptied")
+    site.vault.base_known = False
+    assert (await site.back_up()).missed.kept == [(bytes(second)[1:], "include is empty")]
+    assert site.vault.ended[-1].outcome == "warnings"
+
+
+async def test_a_directory_above_an_include_that_cannot_be_looked_at_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.source / "file").write_bytes(b"content")
+    above, real = bytes(site.source.parent), os.stat
+
+    def stat(what: Any, **more: Any) -> os.stat_result:
+        if what == above:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(what, **more)
+
+    monkeypatch.setattr(walk_module.os, "stat", stat)
+    done = await site.back_up()
+    assert (done.missed.kept, done.scanned.files) == ([(above[1:], "unreadable")], 1)

@@ -13,7 +13,9 @@ from protocol.transport import ClientTransport
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd.operations import sign_in
 from vaultd.records import Identity, Role
+from vaultd.server import dispatch
 from vaultd.server.handlers import chunk_fetch
+from vaultd.server.request import Reply, Request
 
 MIB = 1024 * 1024
 RECORD_BYTES = 2 * MIB
@@ -25,13 +27,13 @@ SMALL_WINDOW_BYTES = 1000
 class Held(bytes):
     """Records that are counted as long as somebody has them."""
 
-    count = 0
+    size_bytes = 0
 
     def __init__(self, _size: int) -> None:
-        Held.count += 1
+        Held.size_bytes += len(self)
 
     def __del__(self) -> None:
-        Held.count -= 1
+        Held.size_bytes -= len(self)
 
 
 class Stream:
@@ -52,6 +54,12 @@ def fetching(running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
     )
     monkeypatch.setattr(chunk_fetch.restore, "open_fetch", lambda *_: Stream())
     return running
+
+
+async def open_restore(request: Request) -> Reply:
+    """Top block and companion are as large as they may be."""
+    answer = m.RestoreOpenAnswer(bytes(16), [], bytes(360), b"", bytes(64), 0, [], [100, 100])
+    return Reply(answer, [Held(limits.RECORD_BYTES_MAX) for _ in range(2)])
 
 
 async def begin(connection: ClientTransport) -> Any:
@@ -75,8 +83,25 @@ async def test_many_fetches_that_take_nothing_hold_no_more_than_the_budget(
             await trio.testing.wait_all_tasks_blocked(0.05)
         await trio.testing.wait_all_tasks_blocked(0.5)
         assert fetches.held_bytes > limits.FETCH_BUDGET_BYTES - limits.RECORD_BYTES_MAX
-        assert Held.count * RECORD_BYTES <= fetches.held_bytes <= limits.FETCH_BUDGET_BYTES
+        assert Held.size_bytes <= fetches.held_bytes <= limits.FETCH_BUDGET_BYTES
         async with fetching.connect_operator() as operator:
             await operator.ask("vault.status", m.VaultStatusRequest(), m.VaultStatus)
-    while Held.count or fetches.held_bytes:
+    while Held.size_bytes or fetches.held_bytes:
+        await trio.testing.wait_all_tasks_blocked(0.05)
+
+
+async def test_so_do_answers_that_open_restores(fetching: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dispatch.ASKED, "restore.open", open_restore)
+    fetches = fetching.service.fetches
+    async with fetching.connect() as connection:
+        await say_hello(connection, TOKEN)
+        for _ in range(STREAMS):
+            call = connection.call("restore.open")
+            await call.send(m.RestoreOpenRequest(None, "home", bytes(16), bytes(32), 0))
+            await call.end()
+        while len(fetches._rooms) + len(fetches._waiting) < STREAMS:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.testing.wait_all_tasks_blocked(0.5)
+        assert 0 < Held.size_bytes <= fetches.held_bytes <= limits.FETCH_BUDGET_BYTES
+    while Held.size_bytes or fetches.held_bytes:
         await trio.testing.wait_all_tasks_blocked(0.05)

@@ -51,9 +51,11 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
 
 
 def _invite(code: str | None, code_file: str | None) -> InviteCode:
-    if (code is None) == (code_file is None):
-        raise Failure("usage", "give the invite code with one of --code-file FILE and --code CODE")
-    return parse_invite_code(code if code_file is None else read_code_file(code_file, "invite code"))
+    if code is not None and code_file is None:
+        return parse_invite_code(code)
+    if code is None and code_file is not None:
+        return parse_invite_code(read_code_file(code_file, "invite code"))
+    raise Failure("usage", "give the invite code with one of --code-file FILE and --code CODE")
 
 
 def _agent_key(state: StateDirectory) -> AgentKey:

@@ -83,7 +83,9 @@ def init(as_json: bool, directory: Path, hosts: tuple[str, ...], disks: tuple[Pa
     """Make a vault in DIR: keys, authority, settings, operator's context."""
     created = _late("vaultd.daemon.create").create_vault(directory, settings, disks, hosts)
     known_as = ", ".join(created.hosts)
-    click.echo(f"note: its certificate is for {known_as} and this machine itself; --host gives other names", err=True)
+    click.echo(f"note: its certificate is for {known_as} and this machine itself", err=True)
+    if not hosts:
+        click.echo("note: if others reach it by another name or address, name it with --host", err=True)
     if as_json:
         click.echo(json.dumps({"url": created.url, "ca": created.ca, "context": created.context}))
         return
@@ -117,8 +119,9 @@ def check(as_json: bool, directory: Path, read_data: bool) -> int:
     else:
         for finding in report["findings"]:
             click.echo(f"{finding['severity']:<9}{finding['place']}: {finding['sentence']}")
-        click.echo("checked " + ", ".join(f"{count:,} {name}" for name, count in report["counts"].items()))
-        click.echo("damage found" if report["damaged"] else "no damage found")
+        click.echo("checked " + ", ".join(_counted(name, count) for name, count in report["counts"].items()))
+        found = "damage found" if report["damaged"] else "no damage found"
+        click.echo(f"{found}; {'every record was read' if read_data else 'records were not read (--read-data)'}")
     return EXIT_DAMAGE if report["damaged"] else EXIT_OK
 
 
@@ -155,7 +158,8 @@ def _describe(error: Exception) -> tuple[str, int, str, str]:
         case click.Abort():
             return "interrupted", EXIT_INTERRUPTED, "interrupted", ""
         case click.ClickException():
-            return "usage", error.exit_code, error.format_message(), "see `vaultd --help`"
+            sentence = error.format_message().rstrip(".")
+            return "usage", error.exit_code, sentence[:1].lower() + sentence[1:], "see `vaultd --help`"
         case VaultError():
             return error.code, error.exit_code, error.message, error.hint
         case OSError():
@@ -163,6 +167,13 @@ def _describe(error: Exception) -> tuple[str, int, str, str]:
             return "failed", EXIT_FAILED, f"{place}{error.strerror or error}", ""
     traceback.print_exception(error)
     return "internal", EXIT_FAILED, f"unexpected {type(error).__name__}: {error}", "please report this"
+
+
+def _counted(name: str, count: int) -> str:
+    words = name.replace("_", " ")
+    if count == 1:
+        words = words.removesuffix("ies") + "y" if words.endswith("ies") else words.removesuffix("s")
+    return f"{count:,} {words}"
 
 
 def _late(module: str) -> Any:

@@ -79,6 +79,17 @@ def test_init_on_every_address_takes_those_of_the_machine(tmp_path: Path) -> Non
     assert "note: its certificate is for " in done.stderr
 
 
+def test_the_page_says_how_to_be_known_by_another_name(tmp_path: Path) -> None:
+    vaultd("init", tmp_path / "v", "--listen", "127.0.0.1:0")
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    lines = [line.removeprefix("$ ").removeprefix("cd /srv/vault && ") for line in page.splitlines()]
+    commands = [line for line in lines if line.startswith(("openssl ", "printf "))]
+    assert len(commands) == 3
+    subprocess.run(["sh", "-ec", "\n".join(commands)], cwd=tmp_path / "v", capture_output=True, check=True)
+    assert holds_for(tmp_path / "v", "-verify_hostname", "vault.example", "-x509_strict")
+    assert holds_for(tmp_path / "v", "-verify_ip", "192.0.2.10", "-x509_strict")
+
+
 def test_init_refuses_a_host_that_is_none(tmp_path: Path) -> None:
     done = vaultd("init", tmp_path / "v", "--host", "https://vault.example")
     assert done.returncode == 2
@@ -151,7 +162,9 @@ def test_check_exits_9_on_damage(tmp_path: Path) -> None:
         handle.write(b"\xff\xff\xff\xff")
     done = vaultd("check", tmp_path / "v")
     assert done.returncode == 9
-    assert "damage found" in done.stdout
+    assert done.stdout.splitlines()[-1] == "damage found; records were not read (--read-data)"
+    assert "checked 1 disk, " in done.stdout
+    assert "_" not in done.stdout.splitlines()[-2]
 
 
 def test_help_does_not_wait_for_the_heavy_parts() -> None:

@@ -12,7 +12,7 @@ _PARTS = {
     "register": Part(f"{_COMMANDS}.register", "Makes this computer known to a vault."),
     "backup": Part(f"{_COMMANDS}.backup", "Runs a job of this computer now: makes a safeset."),
     "restore": Part(f"{_COMMANDS}.restore", "Brings files of a safeset back."),
-    "safesets": Part(f"{_COMMANDS}.safesets", "Lists the restore points of a job."),
+    "safesets": Part(f"{_COMMANDS}.safesets", "Lists the safesets of a job: what can be restored."),
     "ls": Part(f"{_COMMANDS}.ls", "Lists the files of a safeset."),
     "status": Part(f"{_COMMANDS}.status", "Shows who this agent is, its key and its jobs."),
 }

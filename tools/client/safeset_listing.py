@@ -8,7 +8,7 @@ from tools.client.tables import Column, table_text
 from tools.client.units import count_text, size_text, time_json, time_text
 
 _COLUMNS = (
-    Column("NUMBER", right=True),
+    Column("SAFESET", right=True),
     Column("TIME (UTC)"),
     Column("FILES", right=True),
     Column("PROTECTED", right=True),
@@ -39,6 +39,7 @@ def safeset_document(safeset: SafesetSummary) -> dict[str, Any]:
 
 
 def safesets_text(safesets: Sequence[SafesetSummary]) -> str:
+    """Newest first, as runs are shown."""
     rows = (
         (
             str(safeset.number),
@@ -52,7 +53,7 @@ def safesets_text(safesets: Sequence[SafesetSummary]) -> str:
             time_text(safeset.restore_tested_at_ns),
             _state(safeset),
         )
-        for safeset in safesets
+        for safeset in reversed(safesets)
     )
     return table_text(_COLUMNS, rows, "There is no safeset yet: the job's first run makes one.")
 

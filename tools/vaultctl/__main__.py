@@ -13,7 +13,7 @@ _PARTS = {
     "status": Part(f"{_COMMANDS}.status", "What the vault holds and how it is (operator)."),
     "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
     "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),
-    "safeset": Part(f"{_COMMANDS}.safeset", "Restore points of a job (administrator)."),
+    "safeset": Part(f"{_COMMANDS}.safeset", "Safesets of a job: what can be restored (administrator)."),
 }
 
 

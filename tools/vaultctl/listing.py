@@ -18,7 +18,7 @@ _COMPUTER_COLUMNS = (
 _JOB_COLUMNS = (
     Column("COMPUTER"),
     Column("JOB"),
-    Column("NEWEST", right=True),
+    Column("NEWEST SAFESET", right=True),
     Column("LAST RUN (UTC)"),
     Column("OUTCOME"),
     Column("STATE"),

@@ -33,8 +33,9 @@ def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -
 def test_people_see_what_is_not_whole(vault: FakeVault, administrator: Path, run: Run) -> None:
     vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART]))
     lines = run(administrator, "safeset", "list", "office-1", "documents").out.splitlines()
-    assert lines[1].endswith("stored")
-    assert lines[2].endswith("provisional, damaged")
+    assert lines[0].split()[0] == "SAFESET"
+    assert lines[1].endswith("provisional, damaged"), "newest first"
+    assert lines[2].endswith("stored")
 
 
 def test_none_yet(vault: FakeVault, administrator: Path, run: Run) -> None:

@@ -67,10 +67,7 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
     output.note(*(f"note: {note}" for note in done.notes))
     not_stored = {"extended_attributes": scanned.extended_attributes, "hard_links": scanned.hard_links}
     if any(not_stored.values()):
-        output.note(
-            f"note: not stored yet: extended attributes of {count_text(scanned.extended_attributes)} new or changed"
-            f" paths, {count_text(scanned.hard_links)} hard links (stored as files of their own)"
-        )
+        output.note(f"note: not stored yet: {_not_stored_text(scanned)}")
     if scanned.kernel_mounts:
         output.note(
             f"note: {count_text(scanned.kernel_mounts)} file systems that only show what the kernel knows (proc, sysfs"
@@ -88,3 +85,15 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
             f"Safeset {done.safeset}: {files_text(scanned.files)}, {size_text(scanned.protected_bytes)},"
             f" {size_text(sent.record_bytes)} uploaded in {elapsed_text(seconds)}."
         )
+
+
+def _not_stored_text(scanned: ScanFigures) -> str:
+    parts = []
+    if attributes := scanned.extended_attributes:
+        paths = "path" if attributes == 1 else "paths"
+        parts.append(f"extended attributes of {count_text(attributes)} new or changed {paths}")
+    if scanned.hard_links == 1:
+        parts.append("1 hard link (stored as a file of its own)")
+    elif scanned.hard_links:
+        parts.append(f"{count_text(scanned.hard_links)} hard links (stored as files of their own)")
+    return ", ".join(parts)

@@ -15,6 +15,7 @@ from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, parse_invite_code
 from tools.client.program import Command
 from tools.client.session import Endpoint, connect, fetch_authority
+from tools.client.tables import fields_text
 
 
 @click.command("register", cls=Command)
@@ -45,7 +46,7 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
     document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
     output_of(ctx).show(
         document,
-        lambda: f"Registered as {answer.name}.\nAgent key: {agent_key}\nTakes jobs signed by: {creator}",
+        lambda: fields_text([("registered as", answer.name), ("agent key", agent_key), ("takes jobs of", creator)]),
     )
 
 

@@ -63,8 +63,12 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
             prepare_root(target)
             total_bytes = None if paths else unlocked.root.figures.protected_bytes
 
+            def at_least(written_bytes: int) -> int | None:
+                """Hard links are protected once and written as often as they have names."""
+                return None if total_bytes is None else max(total_bytes, written_bytes)
+
             def tell(files: int, written_bytes: int) -> None:
-                progress.update(Figures("restoring", files, written_bytes, total_bytes))
+                progress.update(Figures("restoring", files, written_bytes, at_least(written_bytes)))
 
             return await restore(unlocked, selected, destination, tell), unlocked.root.complete
 

@@ -1,4 +1,4 @@
-"""`vault-agent safesets`: the restore points of a job."""
+"""`vault-agent safesets`: the safesets of a job."""
 
 import click
 
@@ -15,7 +15,7 @@ from tools.client.session import VaultSession
 @click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's.")
 @click.pass_context
 def command(ctx: click.Context, job: str, computer: str | None) -> None:
-    """Lists the safesets (restore points) of JOB, oldest first."""
+    """Lists the safesets of JOB: what can be restored. Newest first; with --json oldest first."""
     state = state_of(ctx)
     identity = state.load_identity()
     request = SafesetListRequest(computer or identity.computer, job)

@@ -12,7 +12,7 @@ from tools.client.program import Command
 from tools.client.session import VaultSession
 from tools.client.tables import Column, fields_text, table_text
 
-_COLUMNS = (Column("JOB"), Column("SAFESETS", right=True), Column("STATE"))
+_COLUMNS = (Column("JOB"), Column("NEWEST SAFESET", right=True), Column("STATE"))
 
 
 @click.command("status", cls=Command)
@@ -34,7 +34,7 @@ def command(ctx: click.Context) -> int:
     output.show(_document(identity, jobs), lambda: _text(identity, jobs))
     if failure is None:
         return EXIT_OK
-    output.note(f"error: {failure.message}")
+    output.note(f"error: {failure.message}", *([f"hint: {failure.hint}"] if failure.hint else []))
     return failure.exit_code
 
 
@@ -68,12 +68,12 @@ def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
 
 def _text(identity: Identity, jobs: list[AgentJob] | None) -> str:
     fields = fields_text([
-        ("Computer", identity.computer), ("Agent key", identity.agent_key), ("Takes jobs of", identity.creator),
-        ("Vault", identity.url),
+        ("computer", identity.computer), ("agent key", identity.agent_key), ("takes jobs of", identity.creator),
+        ("vault", identity.url),
     ])  # fmt: skip
     if jobs is None:
         return fields
-    rows = [(job.name, str(job.head_sequence), _state(identity, job)) for job in jobs]
+    rows = [(job.name, str(job.head_sequence or "-"), _state(identity, job)) for job in jobs]
     return fields + "\n\n" + table_text(_COLUMNS, rows, "This computer has no job yet.")
 
 

@@ -1,4 +1,4 @@
-"""`vaultctl safeset`: the restore points of a job."""
+"""`vaultctl safeset`: the safesets of a job."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from tools.vaultctl.identity import ask_vault, output_of
 
 @click.group("safeset", cls=Group)
 def command() -> None:
-    """Restore points of a job (administrator)."""
+    """Safesets of a job: what can be restored (administrator)."""
 
 
 @command.command("list")
@@ -20,6 +20,6 @@ def command() -> None:
 @click.argument("job")
 @click.pass_context
 def list_safesets(ctx: click.Context, computer: str, job: str) -> None:
-    """Lists the safesets of a job."""
+    """Lists the safesets of a job, newest first; with --json oldest first."""
     safesets = ask_vault(ctx, partial(calls.list_safesets, computer=computer, job=job)).safesets
     output_of(ctx).show([safeset_document(safeset) for safeset in safesets], lambda: safesets_text(safesets))

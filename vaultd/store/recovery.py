@@ -30,7 +30,7 @@ from vaultd.store.container_reader import (
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks
-from vaultd.store.errors import FormatError, RecordDamaged
+from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
@@ -140,6 +140,8 @@ class _Recovery:
             self._index_sealed(path, row)
         else:
             groups = self._groups(row)
+            if groups is None:
+                return row
             row = self._believe_journal(path, row, groups)
             self._check_size(path, row)
             self._check_header(path, row)
@@ -183,8 +185,14 @@ class _Recovery:
             finally:
                 self._parts.door.close(handle)
 
-    def _groups(self, row: ContainerRow) -> list[Group]:
-        return read_groups(self._parts.entries_after(row.first_entry - 1), row.number)
+    def _groups(self, row: ContainerRow) -> list[Group] | None:
+        """None where the journal, which was whole when these entries were applied, cannot be read there any more."""
+        try:
+            return read_groups(self._parts.entries_after(row.first_entry - 1), row.number)
+        except StoreError as error:
+            place = f"container {row.number:012x}"
+            self._report(Severity.damage, place, f"what the journal says about it cannot be read: {error}; it was left")
+            return None
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
@@ -202,7 +210,7 @@ class _Recovery:
             directory = read_directory(self._parts.door, path, row.acknowledged_length)
         except (FormatError, OSError) as error:
             self._report(Severity.damage, str(path), f"{error}; its records are taken as the journal names them")
-            self._index_groups(path, row, self._groups(row))
+            self._index_groups(path, row, self._groups(row) or [])
             return
         for entry in directory:
             if entry.offset >= row.indexed_length:

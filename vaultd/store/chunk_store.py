@@ -166,7 +166,8 @@ class ChunkStore:
     def append(self, home_disk: int, records: Sequence[StoredRecord]) -> Appended:
         """Takes the records that are not here yet; the first of an id wins, also before it is committed.
 
-        One whose record here is known to be damaged supersedes it.
+        One whose record here is known to be damaged supersedes it. Where they fill more than one container, what fills
+        the first is committed on the way.
         """
         containers = self._writable()
         new, superseding = self._new_records(records)
@@ -178,6 +179,8 @@ class ChunkStore:
         with self._guarded():
             for record in new:
                 header = record.header
+                if containers.would_seal_unknown(disk, record):
+                    self.commit()  # a sealed container that the journal does not know tells that the journal is old
                 number, offset = containers.append(disk, record)
                 row = IndexRecord(
                     header.keyring_id,

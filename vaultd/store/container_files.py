@@ -18,9 +18,9 @@ def list_containers(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:
             yield number, path
 
 
-def kept_numbers(door: Door, disk: Disk) -> set[int]:
-    """Of the containers of which something was kept: no other gets such a number."""
-    return {number for number, path in _numbered(door, disk) if path.name.endswith(KEPT_SUFFIX)}
+def used_numbers(door: Door, disk: Disk) -> set[int]:
+    """Of its containers and of those of which something was kept: no other container gets such a number."""
+    return {number for number, path in _numbered(door, disk) if path.suffix in (SUFFIX, KEPT_SUFFIX)}
 
 
 def _numbered(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:

@@ -94,6 +94,11 @@ class OpenContainers:
         writer.append(record.view, row)
         return writer.number, offset
 
+    def would_seal_unknown(self, disk: Disk, record: StoredRecord) -> bool:
+        """Whether `append` would first seal a container of which no commit has told the journal."""
+        writer = self._writers.get(disk.number)
+        return writer is not None and not writer.acknowledged_length and self._is_full(writer, len(record.view))
+
     def sync(self) -> list[Touched]:
         """Makes everything appended durable, files and directories; what has grown since the last call."""
         touched = self._sealed
@@ -115,13 +120,16 @@ class OpenContainers:
 
     def _writer(self, disk: Disk, size_bytes: int) -> ContainerWriter:
         writer = self._writers.get(disk.number) or self._open(disk)
-        is_full = writer.length + size_bytes > self._settings.container_bytes or writer.records >= RECORDS_MAX
-        if writer.length > BLOCK_BYTES and is_full:
+        if self._is_full(writer, size_bytes):
             del self._writers[disk.number]
             length = writer.seal()
             self._sealed.append(Touched(writer.number, disk.disk_id, length, writer.take_cids(), is_sealed=True))
             writer = self._open(disk)
         return writer
+
+    def _is_full(self, writer: ContainerWriter, size_bytes: int) -> bool:
+        is_full = writer.length + size_bytes > self._settings.container_bytes or writer.records >= RECORDS_MAX
+        return writer.length > BLOCK_BYTES and is_full
 
     def _open(self, disk: Disk) -> ContainerWriter:
         if disk.number not in self._buffers:

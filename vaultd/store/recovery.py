@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
-from vaultd.store.container_files import kept_numbers, list_containers
+from vaultd.store.container_files import list_containers, used_numbers
 from vaultd.store.container_format import (
     DirectoryRow,
     container_path,
@@ -29,7 +29,7 @@ from vaultd.store.container_reader import (
 )
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks
+from vaultd.store.disks import Disk, Disks
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
@@ -101,6 +101,7 @@ class _Recovery:
                 details = entry.decode().details
                 self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
         unknown = self._find_unknown(containers)
+        unknown.sort(key=lambda path: is_sealed(self._parts.door, path))  # what tells of an older copy is renamed last
         self._keeps_leftovers = self._is_journal_old(unknown) or rebuilding or self._parts.is_forked
         rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
         self._flush()
@@ -110,8 +111,8 @@ class _Recovery:
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
-        kept = [kept_numbers(self._parts.door, disk) for disk in self._parts.disks.online]
-        next_number = 1 + max(rows.keys() | set().union(*kept), default=0)
+        used = set().union(*(self._used_numbers(disk) for disk in self._parts.disks.online))
+        next_number = 1 + max(rows.keys() | used, default=0)
         return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, next_number)
 
     def _recover_readable(self, row: ContainerRow) -> ContainerRow:
@@ -291,10 +292,15 @@ class _Recovery:
                     unknown.append(path)
         return unknown
 
-    def _is_journal_old(self, unknown: list[Path]) -> bool:
+    def _used_numbers(self, disk: Disk) -> set[int]:
+        try:
+            return used_numbers(self._parts.door, disk)
+        except OSError:
+            return set()  # nothing new is made beside what cannot be listed
+
+    def _is_journal_old(self, unknown: Sequence[Path]) -> bool:
         """A sealed container that it does not know: its disks came back from an older copy, as far as can be told."""
         sealed = [path for path in unknown if is_sealed(self._parts.door, path)]
-        unknown.sort(key=sealed.__contains__)  # the sealed ones, which tell it, are renamed last
         for path in sealed:
             sentence = "a sealed container that the journal does not know: its disks may have come from an older copy"
             self._report(Severity.damage, str(path), sentence)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from blake3 import blake3
 
-from tests.vaultd.store.fakes import Crash, create, make_settings, now_ns, records, reopen
+from tests.vaultd.store.fakes import Crash, create, make_record, make_settings, now_ns, read, records, reopen
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
@@ -121,6 +121,24 @@ def test_a_sealed_container_tells_it_until_all_others_are_kept(older, renames):
     reopen(settings).close()
     for path in list(before)[1:]:
         assert kept(path, before).read_bytes() == before[path]
+
+
+def test_a_process_that_was_killed_within_a_large_group_is_no_older_copy(tmp_path):
+    """The group fills several containers, on both disks."""
+    settings = make_settings(tmp_path, disks=2)
+    store = create(settings)
+    store.append(0, records(0, size=SIZE))
+    store.commit()
+    for disk in (0, 1):
+        store.append(disk, records(*range(10 * disk + 1, 10 * disk + 11), size=SIZE))
+    store.close()  # nothing of it was committed
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    assert store.recover(lambda key: True).findings == []
+    assert list(tmp_path.rglob("*.unacknowledged")) == []
+    assert read(store, 0) == make_record(0, SIZE)
+    store.append(0, records(*range(1, 21), size=SIZE))
+    store.commit()
+    assert [read(store, number) for number in range(21)] == [make_record(number, SIZE) for number in range(21)]
 
 
 class StoppingDoor(SystemDoor):

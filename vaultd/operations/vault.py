@@ -27,6 +27,7 @@ from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
 from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
+from vaultd.store import journal_recovery
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock, lock_vault
@@ -178,34 +179,43 @@ def _read(path: Path) -> bytes:
 
 
 def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:
-    """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing."""
-    found = checkpoints.read_newest_checkpoint(door, store.disks.copy_directories("checkpoints"), vault_id)
+    """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing.
+
+    One of another history is passed over. One that is ahead of the journal tells that entries are lost, unless another
+    history is known to be kept.
+    """
+    is_forked = journal_recovery.is_forked(door, store.disks.copy_directories("journal"))
+
+    def belongs(position: JournalPosition) -> bool:
+        if is_forked and position.number > store.position.number:
+            return False
+        return _is_in_journal(store, Position(*position), "checkpoint")
+
+    directories = store.disks.copy_directories("checkpoints")
+    found = checkpoints.read_newest_checkpoint(door, directories, vault_id, belongs)
     if found is not None:
-        position = Position(*found[0])
-        _require_in_journal(store, position, "checkpoint")
-        catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), position)
+        catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), Position(*found[0]))
 
 
 def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
     """Journal entries after the catalog's position; one that comes from another journal is refused."""
-    _require_in_journal(store, position, "catalog")
+    if not _is_in_journal(store, position, "catalog"):
+        raise Damaged(
+            f"the catalog does not belong to this journal: entry {position.number} differs",
+            "move DIR/catalog away: the catalog is made again from the journal",
+        )
     for number, hash_, entry in store.replay(position.number):
         yield Position(store.position.timeline, number, hash_), list(entry.changes)
 
 
-def _require_in_journal(store: ChunkStore, position: Position, what: str) -> None:
-    """Catalog or checkpoint must be the image of this very journal."""
+def _is_in_journal(store: ChunkStore, position: Position, what: str) -> bool:
+    """Whether catalog or checkpoint is the image of this very journal."""
     if position == START:
-        return
+        return True
     if position.number > store.position.number:
         raise Damaged(
             f"the {what} has applied entry {position.number}, but the journal ends at entry {store.position.number}",
             "bring the disk with the newer copy of the journal back",
         )
     _, hash_, _ = next(store.replay(position.number - 1))
-    if hash_ != position.hash:
-        place = {"catalog": "DIR/catalog", "checkpoint": "the checkpoints of the first two disks"}[what]
-        raise Damaged(
-            f"the {what} does not belong to this journal: entry {position.number} differs",
-            f"move {place} away: the catalog is made again from the journal",
-        )
+    return hash_ == position.hash

@@ -18,6 +18,7 @@ from vaultd.store.disk_door import Door
 from vaultd.store.errors import FormatError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow
+from vaultd.store.journal_format import Position
 
 
 class CheckpointCheck:
@@ -39,7 +40,9 @@ class CheckpointCheck:
                     self._check_copy(path, number, journal)
                 elif number in numbers[-KEPT:]:
                     self._report(Severity.warning, path, "this copy of the checkpoint is missing")
-        newest = read_newest_checkpoint(self._door, self._directories, self._vault_id)
+        newest = read_newest_checkpoint(
+            self._door, self._directories, self._vault_id, lambda position: not _foreign(position, journal)
+        )
         if newest:
             position, rows = newest
             path = self._directories[0] / checkpoint_name(position.number)
@@ -56,11 +59,8 @@ class CheckpointCheck:
             return
         if header.vault_id != self._vault_id or header.position.number != number:
             self._report(Severity.damage, path, "its header names another vault or position")
-        elif number > journal.end.number:
-            sentence = f"it is of entry {number}, but the journal ends at {journal.end.number}"
+        elif sentence := _foreign(header.position, journal):
             self._report(Severity.damage, path, sentence)
-        elif number >= journal.first - 1 and journal.hash_of(number) != header.position.hash:
-            self._report(Severity.damage, path, f"entry {number} that it was made at is not the journal's")
 
     def _hold_containers(self, path: Path, rows: Iterable[Row], containers: dict[int, ContainerRow]) -> None:
         for table, key, value in rows:
@@ -79,3 +79,13 @@ class CheckpointCheck:
 
     def _report(self, severity: Severity, place: Path, sentence: str) -> None:
         self.findings.append(Finding(severity, str(place), sentence))
+
+
+def _foreign(position: Position, journal: JournalCheck) -> str:
+    """What shows that it does not belong to the journal; empty where it does."""
+    number = position.number
+    if number > journal.end.number:
+        return f"it is of entry {number}, but the journal ends at {journal.end.number}"
+    if number >= journal.first - 1 and journal.hash_of(number) != position.hash:
+        return f"entry {number} that it was made at is not the journal's"
+    return ""

@@ -4,7 +4,7 @@
 Invariant: a checkpoint is believed only after all of it was read and checked. Threads: any, one write at a time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
@@ -115,9 +115,11 @@ def write_checkpoint(door: Door, directories: Sequence[Path], header: Checkpoint
 
 
 def read_newest_checkpoint(
-    door: Door, directories: Sequence[Path], vault_id: bytes
+    door: Door, directories: Sequence[Path], vault_id: bytes, belongs: Callable[[Position], bool] = lambda _: True
 ) -> tuple[Position, Iterator[Row]] | None:
-    """The newest one that holds, from whichever disk; None if there is none. A damaged one is passed over."""
+    """The newest one that holds, from whichever disk; None if there is none. Passed over is a damaged one, and one
+    that does not belong to the journal.
+    """
     candidates = {(number, directory) for directory in directories for number in list_checkpoints(door, directory)}
     for number, directory in sorted(candidates, reverse=True):
         path = directory / checkpoint_name(number)
@@ -125,7 +127,7 @@ def read_newest_checkpoint(
             header, _ = verify_checkpoint(door, path)
         except (FormatError, OSError):
             continue
-        if header.vault_id == vault_id and header.position.number == number:
+        if header.vault_id == vault_id and header.position.number == number and belongs(header.position):
             return header.position, read_rows(door, path)
     return None
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -88,20 +90,64 @@ def test_without_checkpoint_and_whole_journal_the_start_is_refused(long_site: Si
     long_site.vault = open_vault(long_site.config, long_site.clock, SystemDoor())
 
 
-def test_a_checkpoint_of_another_journal_is_refused(long_site: Site) -> None:
-    position = long_site.vault.store.position
-    directories = long_site.vault.store.disks.copy_directories("checkpoints")
-    foreign = journal_format.Position(1, position.number, b"x" * 32)
-    header = checkpoints.CheckpointHeader(long_site.made.vault_id, foreign, 0)
+def write_foreign(site: Site, number: int) -> None:
+    directories = site.vault.store.disks.copy_directories("checkpoints")
+    header = checkpoints.CheckpointHeader(site.made.vault_id, journal_format.Position(1, number, b"x" * 32), 0)
     checkpoints.write_checkpoint(SystemDoor(), directories, header, [("accounts", b"a", b"foreign")])
+
+
+def test_a_checkpoint_of_another_journal_is_passed_over(long_site: Site) -> None:
+    """The one before it is taken: without it the damage would end the start."""
+    write_foreign(long_site, long_site.vault.store.position.number)
     expected = rows(long_site)
     lose_catalog(long_site)
-    with pytest.raises(Damaged, match=f"checkpoint does not belong to this journal: entry {position.number} differs"):
-        open_vault(long_site.config, long_site.clock, SystemDoor())
-    for path in disk_files(long_site, f"checkpoints/{position.number:016x}.checkpoint"):
-        path.unlink()
+    damage_oldest_segments(long_site)
     long_site.vault = open_vault(long_site.config, long_site.clock, SystemDoor())
     assert rows(long_site) == expected
+
+
+def test_one_that_is_ahead_of_the_journal_tells_that_entries_are_lost(long_site: Site) -> None:
+    write_foreign(long_site, long_site.vault.store.position.number + 1)
+    lose_catalog(long_site)
+    with pytest.raises(Damaged, match="checkpoint has applied entry"):
+        open_vault(long_site.config, long_site.clock, SystemDoor())
+    for path in disk_files(long_site, "checkpoints/*.checkpoint"):
+        path.unlink()
+    long_site.vault = open_vault(long_site.config, long_site.clock, SystemDoor())
+
+
+def test_one_of_a_longer_history_that_lost_is_passed_over(site: Site) -> None:
+    """Each disk was used without the other; the catalog decided, and is lost afterwards."""
+    directory = site.config.directory
+    close_vault(site.vault)
+    with only_disk(directory, 1):
+        site.vault = open_vault(site.config, site.clock, SystemDoor())
+        for number in range(6):
+            site.administrator(f"first-{number}")
+        close_vault(site.vault)
+    for name in ("index", "catalog"):
+        shutil.rmtree(directory / name)
+    with only_disk(directory, 2):
+        site.vault = open_vault(site.config, site.clock, SystemDoor())
+        site.administrator("second")
+        close_vault(site.vault)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    expected = rows(site)
+    assert {account.name for account in accounts.list_all(site.vault)} == {"second"}
+    lose_catalog(site)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    assert rows(site) == expected
+
+
+@contextmanager
+def only_disk(directory: Path, number: int) -> Iterator[None]:
+    """The other one is away."""
+    other = directory / f"disk-{3 - number}"
+    other.rename(directory / "away")
+    other.mkdir()
+    yield
+    other.rmdir()
+    (directory / "away").rename(other)
 
 
 def test_a_load_that_was_broken_off_begins_anew(long_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

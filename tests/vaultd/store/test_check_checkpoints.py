@@ -72,8 +72,22 @@ def test_a_checkpoint_of_another_journal_is_damage(settings, tmp_path, number):
     header = CheckpointHeader(VAULT, Position(1, number, b"?" * 32), NOW_NS)
     write_checkpoint(SystemDoor(), directories, header, [ROW])
     found = findings(settings, Severity.damage)
-    assert len(found) == 2
-    assert all("journal" in finding.sentence and "checkpoints" in finding.place for finding in found)
+    assert len(found) == 3
+    assert all("journal" in finding.sentence and "checkpoints" in finding.place for finding in found[:2])
+    assert found[2].sentence == "no checkpoint is left that could be used"
+
+
+def test_containers_are_held_against_the_newest_checkpoint_of_this_journal(settings, tmp_path):
+    """One of another history says nothing about them."""
+    directories = [tmp_path / f"disk{disk}/checkpoints" for disk in (0, 1)]
+    header = CheckpointHeader(VAULT, Position(1, 50, b"?" * 32), NOW_NS)
+    row = ("containers", struct.pack(">Q", 77), msgpack.packb([b"d" * 16, 8192, True]))
+    write_checkpoint(SystemDoor(), directories, header, [row])
+    assert len(findings(settings, Severity.damage)) == 2
+    path = tmp_path / "disk0/containers/0000/000000000001.container"
+    path.unlink()
+    shutil.rmtree(settings.index_path)
+    assert any(found.place == str(path) for found in findings(settings, Severity.damage))
 
 
 def test_a_lost_container_is_noticed_by_the_checkpoint_alone(settings, tmp_path):
@@ -86,8 +100,12 @@ def test_a_lost_container_is_noticed_by_the_checkpoint_alone(settings, tmp_path)
     assert any(found.place == str(path) and "gone" in found.sentence for found in findings(settings, Severity.damage))
 
 
-@pytest.mark.parametrize("value", [msgpack.packb([b"d" * 16, 1 << 30, True]), msgpack.packb([1])])
-def test_a_row_that_cannot_be_is_damage(settings, tmp_path, value):
+@pytest.mark.parametrize("what", ["another disk", "longer", "no row"])
+def test_a_row_that_cannot_be_is_damage(settings, tmp_path, what):
+    disk_id = (tmp_path / "disk0/disk.id").read_bytes()[24:40]
+    size = (tmp_path / "disk0/containers/0000/000000000001.container").stat().st_size
+    values = {"another disk": [b"d" * 16, size, True], "longer": [disk_id, size + 4096, True], "no row": [1]}
+    value = msgpack.packb(values[what])
     directories = [tmp_path / f"disk{disk}/checkpoints" for disk in (0, 1)]
     name = next(directories[0].iterdir()).name
     raw = (directories[0] / name).read_bytes()

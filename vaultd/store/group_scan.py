@@ -17,10 +17,13 @@ _LOSSES_MAX = 100  # of one group are named one by one
 
 
 class Loss(Struct, frozen=True):
-    """Something acknowledged that is not there; `record` is what lies there instead, where its header holds."""
+    """Something acknowledged that is not there: `cids` are those of the records that it costs, and `record` is what
+    lies there instead, where its header holds.
+    """
 
     sentence: str
     record: ScannedRecord | None = None
+    cids: tuple[bytes, ...] = ()
 
 
 def scan_group(door: Door, path: Path, group: Group) -> Iterator[ScannedRecord | Loss]:
@@ -47,11 +50,15 @@ def _losses(missing: list[bytes], gaps: list[tuple[Gap, ScannedRecord | None]], 
             yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
         for name in missing[:_LOSSES_MAX]:
             place = f"between offset {group.start} and {group.end}"
-            yield Loss(f"the record with cid {name.hex()}, which the journal names {place}, is damaged or gone")
+            sentence = f"the record with cid {name.hex()}, which the journal names {place}, is damaged or gone"
+            yield Loss(sentence, cids=(name,))
     else:
         for name, (gap, record) in zip(missing[:_LOSSES_MAX], gaps, strict=False):
             place = f"at offset {gap.offset}: {gap.sentence}"
-            yield Loss(f"the record with cid {name.hex()}, which the journal names, is damaged {place}", record)
+            yield Loss(
+                f"the record with cid {name.hex()}, which the journal names, is damaged {place}", record, (name,)
+            )
     more = max(len(missing), len(gaps)) - _LOSSES_MAX
     if more > 0:
-        yield Loss(f"{more} more records between offset {group.start} and {group.end} are damaged or gone")
+        sentence = f"{more} more records between offset {group.start} and {group.end} are damaged or gone"
+        yield Loss(sentence, cids=tuple(missing[_LOSSES_MAX:]))

@@ -33,7 +33,7 @@ from vaultd.store.disks import Disk, Disks
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
-from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal_format import EntryKind
 from vaultd.store.leftovers import is_sealed, keep_container, keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
@@ -84,6 +84,7 @@ class _Recovery:
         self._superseded: dict[tuple[bytes, bytes], tuple[int, int]] = {}  # where the record of an id lies since then
         self._superseding: dict[tuple[bytes, bytes], IndexRecord] = {}  # those found there
         self._damaged: list[tuple[bytes, Location]] = []
+        self._lost: set[tuple[int, bytes]] = set()  # container and cid prefix of records whose id is not known here
         self._resumed: dict[int, ResumedContainer] = {}
         self._keeps_leftovers = False  # where nothing vouches for the journal's end
 
@@ -105,6 +106,7 @@ class _Recovery:
         self._keeps_leftovers = self._is_journal_old(unknown) or rebuilding or self._parts.is_forked
         rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
         self._flush()
+        self._find_lost()
         index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
         for path in unknown:
             self._remove_unacknowledged(path)
@@ -242,15 +244,29 @@ class _Recovery:
         return rows
 
     def _note_damage(self, number: int, loss: Loss) -> None:
-        """A record whose header still says its id is marked, so that it is asked for again."""
-        if loss.record is None:
-            return
-        header = loss.record.header
+        """What is lost is asked for again: a record whose header still says its id is marked, others are looked for."""
+        if loss.record is None or not self._is_noted(number, loss.record):
+            self._lost.update((number, name[:CID_PREFIX_BYTES]) for name in loss.cids)
+
+    def _is_noted(self, number: int, record: ScannedRecord) -> bool:
+        header = record.header
         held = self._parts.index.held(header.keyring_id, [header.id])
-        if held.get(header.id):
-            (location,) = self._parts.index.lookup(header.keyring_id, [header.id])
-            if location and (location.container, location.offset) == (number, loss.record.offset):
-                self._damaged.append((header.id, location))
+        if not held.get(header.id):
+            return header.id in held  # it is known to be damaged
+        (location,) = self._parts.index.lookup(header.keyring_id, [header.id])
+        if location is None or (location.container, location.offset) != (number, record.offset):
+            return False
+        self._damaged.append((header.id, location))
+        return True
+
+    def _find_lost(self) -> None:
+        """Only the index still knows the ids of records whose header is gone; it is read through for them."""
+        if not self._lost:
+            return
+        for row in self._parts.index.rows():
+            location = row.location
+            if location and not location.is_damaged and (location.container, location.cid_prefix) in self._lost:
+                self._damaged.append((row.id, location))
 
     def _add(self, record: IndexRecord, *, sealed: bool) -> None:
         if sealed and not self._is_known(record.key_id):

@@ -6,7 +6,17 @@ import shutil
 import pytest
 from blake3 import blake3
 
-from tests.vaultd.store.fakes import Crash, create, make_record, make_settings, now_ns, read, records, reopen
+from tests.vaultd.store.fakes import (
+    Crash,
+    PowerLossDoor,
+    create,
+    make_record,
+    make_settings,
+    now_ns,
+    read,
+    records,
+    reopen,
+)
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
@@ -112,15 +122,40 @@ def test_the_same_bytes_are_kept_once_and_a_damaged_copy_of_them_is_not_enough(o
     assert kept(last, {last: damaged}).read_bytes() == damaged
 
 
-@pytest.mark.parametrize("renames", [1, 2])
-def test_a_sealed_container_tells_it_until_all_others_are_kept(older, renames):
-    """A process that is killed between two renames: the next start must still know that the journal is old."""
+def test_a_power_cut_while_it_is_kept_costs_nothing(older, tmp_path):
+    """Also that the journal is old must be known until all is kept: the next start would remove the rest."""
     settings, before = older
-    with pytest.raises(Crash):
-        reopen(settings, StoppingDoor(renames))
+    shutil.copytree(tmp_path, tmp_path.with_name("template"))
+    first, *others = before
+    done = False
+    crash_at = 0
+    while not done:
+        crash_at += 1
+        shutil.rmtree(tmp_path)
+        shutil.copytree(tmp_path.with_name("template"), tmp_path)
+        door = PowerLossDoor(list(settings.disk_paths), crash_at)
+        try:
+            reopen(settings, door).close()
+            done = True
+        except Crash:
+            door.cut_power()
+        reopen(settings).close()
+        (tail,) = first.parent.glob(first.name + ".*.unacknowledged")
+        assert first.read_bytes() + tail.read_bytes() == before[first]
+        assert [kept(path, before).read_bytes() for path in others] == [before[path] for path in others]
+        assert list(first.parent.glob("*.tmp")) == []
+    assert crash_at > 10
+
+
+def test_beside_another_history_even_a_container_that_nothing_vouches_for_is_kept(tmp_path):
+    settings = make_settings(tmp_path)
+    create(settings).close()
+    (tmp_path / "disk0/journal/0000000000000001.journal.forked.0123").write_bytes(b"?")
+    path = tmp_path / "disk0/containers/0000/000000000001.container"
+    path.parent.mkdir()
+    path.write_bytes(b"anything")
     reopen(settings).close()
-    for path in list(before)[1:]:
-        assert kept(path, before).read_bytes() == before[path]
+    assert kept(path, {path: b"anything"}).read_bytes() == b"anything"
 
 
 def test_a_process_that_was_killed_within_a_large_group_is_no_older_copy(tmp_path):
@@ -139,16 +174,3 @@ def test_a_process_that_was_killed_within_a_large_group_is_no_older_copy(tmp_pat
     store.append(0, records(*range(1, 21), size=SIZE))
     store.commit()
     assert [read(store, number) for number in range(21)] == [make_record(number, SIZE) for number in range(21)]
-
-
-class StoppingDoor(SystemDoor):
-    """Ends the process after so many containers were renamed."""
-
-    def __init__(self, renames):
-        self.renames = renames
-
-    def rename(self, old, new):
-        super().rename(old, new)
-        self.renames -= old.name.endswith(".container")
-        if not self.renames:
-            raise Crash

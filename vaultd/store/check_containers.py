@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vaultd.store.acknowledged import Group
 from vaultd.store.check_journal import JournalCheck
+from vaultd.store.container_files import list_containers
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.container_reader import (
     Gap,
@@ -21,7 +22,6 @@ from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index
-from vaultd.store.recovery import list_containers
 
 
 class ContainerCheck:

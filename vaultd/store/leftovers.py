@@ -1,12 +1,19 @@
-"""Bytes that the journal does not acknowledge, kept beside where the journal itself may be too old to say so."""
+"""Bytes that the journal does not acknowledge, kept beside where the journal itself may be too old to say so.
+
+Invariant: what was kept is never written over or removed. A name holds the hash of the bytes, so that other bytes have
+another name.
+"""
 
 from pathlib import Path
 
+from blake3 import blake3
+
+from vaultd.store.container_files import KEPT_SUFFIX
 from vaultd.store.container_reader import read_trailer
 from vaultd.store.disk_door import Door
 from vaultd.store.errors import FormatError
 
-UNACKNOWLEDGED_SUFFIX = ".unacknowledged"
+_UNFINISHED_SUFFIX = ".tmp"
 _PIECE_BYTES = 8 * 1024 * 1024
 
 
@@ -18,12 +25,57 @@ def is_sealed(door: Door, path: Path) -> bool:
     return True
 
 
+def keep_container(door: Door, path: Path) -> Path:
+    """Renames the file; where the same bytes were kept before, they are enough."""
+    beside, is_kept = _place_beside(door, path, path.name, 0)
+    if is_kept:
+        door.unlink(path)
+    else:
+        door.rename(path, beside)
+    door.fsync_directory(path.parent)
+    return beside
+
+
 def keep_tail(door: Door, path: Path, start: int) -> Path:
     """A durable copy of everything from `start` on; its name says where it was."""
-    beside = path.with_name(f"{path.name}.{start:x}{UNACKNOWLEDGED_SUFFIX}")
-    if door.exists(beside):
-        door.unlink(beside)  # of a recovery that did not come to its end: what it copied is still here
-    source, target = door.open_read(path), door.open_new(beside)
+    beside, is_kept = _place_beside(door, path, f"{path.name}.{start:x}", start)
+    if not is_kept:
+        unfinished = path.with_name(path.name + KEPT_SUFFIX + _UNFINISHED_SUFFIX)
+        if door.exists(unfinished):
+            door.unlink(unfinished)  # of a recovery that did not come to its end: what it copied is still here
+        _copy(door, path, start, unfinished)
+        door.rename(unfinished, beside)
+    door.fsync_directory(path.parent)
+    return beside
+
+
+def _place_beside(door: Door, path: Path, stem: str, start: int) -> tuple[Path, bool]:
+    """Where the bytes from `start` on are kept, and whether they are there already: every byte was read again."""
+    digest = _hash(door, path, start)
+    beside = path.with_name(f"{stem}.{digest}{KEPT_SUFFIX}")
+    if not door.exists(beside):
+        return beside, False
+    held = _hash(door, beside, 0)
+    if held == digest:
+        return beside, True
+    door.rename(beside, path.with_name(f"{stem}.{held}{KEPT_SUFFIX}"))  # it was damaged since
+    return beside, False
+
+
+def _hash(door: Door, path: Path, start: int) -> str:
+    total = blake3()
+    handle = door.open_read(path)
+    try:
+        while piece := door.read(handle, start, _PIECE_BYTES):
+            total.update(piece)
+            start += len(piece)
+    finally:
+        door.close(handle)
+    return total.hexdigest(length=16)
+
+
+def _copy(door: Door, path: Path, start: int, new: Path) -> None:
+    source, target = door.open_read(path), door.open_new(new)
     try:
         position = start
         while piece := door.read(source, position, _PIECE_BYTES):
@@ -33,5 +85,3 @@ def keep_tail(door: Door, path: Path, start: int) -> Path:
     finally:
         door.close(source)
         door.close(target)
-    door.fsync_directory(path.parent)
-    return beside

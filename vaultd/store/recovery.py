@@ -6,15 +6,15 @@ are kept beside. A crash in here is survived by running it again.
 Threads: the writer thread only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
+from vaultd.store.container_files import kept_numbers, list_containers
 from vaultd.store.container_format import (
-    SUFFIX,
     DirectoryRow,
     container_path,
     encode_row,
@@ -29,13 +29,13 @@ from vaultd.store.container_reader import (
 )
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disk, Disks
-from vaultd.store.errors import FormatError, RecordDamaged
+from vaultd.store.disks import Disks
+from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal_format import EntryKind
-from vaultd.store.leftovers import UNACKNOWLEDGED_SUFFIX, is_sealed, keep_tail
+from vaultd.store.leftovers import is_sealed, keep_container, keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
@@ -70,18 +70,6 @@ class Recovered(Struct, frozen=True):
 def recover(parts: Parts, known_key: KnownKey) -> Recovered:
     """Run once after opening, when the catalog has caught up: `known_key` says whether a sealed run key is there."""
     return _Recovery(parts, known_key).run()
-
-
-def list_containers(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:
-    """Every container file of a disk by the number in its name."""
-    root = disk.directory("containers")
-    for name in door.listdir(root):
-        if len(name) != 4 or set(name) - set("0123456789abcdef"):
-            continue  # a stray file, or lost+found of a file system
-        for file in door.listdir(root / name):
-            stem = file.removesuffix(SUFFIX)
-            if stem != file and len(stem) == 12 and not set(stem) - set("0123456789abcdef"):
-                yield int(stem, 16), root / name / file
 
 
 class _Recovery:
@@ -122,7 +110,8 @@ class _Recovery:
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
-        next_number = max(rows, default=0) + 1
+        kept = [kept_numbers(self._parts.door, disk) for disk in self._parts.disks.online]
+        next_number = 1 + max(rows.keys() | set().union(*kept), default=0)
         return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, next_number)
 
     def _recover_readable(self, row: ContainerRow) -> ContainerRow:
@@ -151,6 +140,8 @@ class _Recovery:
             self._index_sealed(path, row)
         else:
             groups = self._groups(row)
+            if groups is None:
+                return row
             row = self._believe_journal(path, row, groups)
             self._check_size(path, row)
             self._check_header(path, row)
@@ -194,8 +185,14 @@ class _Recovery:
             finally:
                 self._parts.door.close(handle)
 
-    def _groups(self, row: ContainerRow) -> list[Group]:
-        return read_groups(self._parts.entries_after(row.first_entry - 1), row.number)
+    def _groups(self, row: ContainerRow) -> list[Group] | None:
+        """None where the journal, which was whole when these entries were applied, cannot be read there any more."""
+        try:
+            return read_groups(self._parts.entries_after(row.first_entry - 1), row.number)
+        except StoreError as error:
+            place = f"container {row.number:012x}"
+            self._report(Severity.damage, place, f"what the journal says about it cannot be read: {error}; it was left")
+            return None
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
@@ -213,7 +210,7 @@ class _Recovery:
             directory = read_directory(self._parts.door, path, row.acknowledged_length)
         except (FormatError, OSError) as error:
             self._report(Severity.damage, str(path), f"{error}; its records are taken as the journal names them")
-            self._index_groups(path, row, self._groups(row))
+            self._index_groups(path, row, self._groups(row) or [])
             return
         for entry in directory:
             if entry.offset >= row.indexed_length:
@@ -294,9 +291,10 @@ class _Recovery:
                     unknown.append(path)
         return unknown
 
-    def _is_journal_old(self, unknown: Sequence[Path]) -> bool:
+    def _is_journal_old(self, unknown: list[Path]) -> bool:
         """A sealed container that it does not know: its disks came back from an older copy, as far as can be told."""
         sealed = [path for path in unknown if is_sealed(self._parts.door, path)]
+        unknown.sort(key=sealed.__contains__)  # the sealed ones, which tell it, are renamed last
         for path in sealed:
             sentence = "a sealed container that the journal does not know: its disks may have come from an older copy"
             self._report(Severity.damage, str(path), sentence)
@@ -305,11 +303,11 @@ class _Recovery:
     def _remove_unacknowledged(self, path: Path) -> None:
         door = self._parts.door
         if self._keeps_leftovers:
-            door.rename(path, path.with_name(path.name + UNACKNOWLEDGED_SUFFIX))
-            self._report(Severity.warning, str(path), "the journal does not know it; it was renamed")
+            beside = keep_container(door, path)
+            self._report(Severity.warning, str(path), f"the journal does not know it; it was renamed to {beside.name}")
         else:
             door.unlink(path)
-        door.fsync_directory(path.parent)
+            door.fsync_directory(path.parent)
 
     def _report(self, severity: Severity, place: str, sentence: str) -> None:
         self._findings.append(Finding(severity, place, sentence))

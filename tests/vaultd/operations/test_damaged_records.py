@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+import lmdb
 import pytest
 from blake3 import blake3
 
@@ -10,6 +11,8 @@ from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
 from vaultd.errors import Conflict
 from vaultd.operations import offer, safesets
+from vaultd.operations.vault import close_vault, open_vault
+from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import RecordDamaged
 
 
@@ -33,6 +36,16 @@ class Stored:
         path.write_bytes(data)
         with pytest.raises(RecordDamaged):
             self.read()
+
+    def damage_index_row(self) -> None:
+        """Flips a bit of the row that leads to the record."""
+        close_vault(self.site.vault)
+        with lmdb.open(str(self.site.config.directory / "index"), max_dbs=8) as index:
+            rows = index.open_db(b"records")
+            with index.begin(write=True, db=rows) as transaction:
+                ((key, row),) = [item for item in transaction.cursor() if item[0].endswith(id_of(self.hit))]
+                transaction.put(key, row[:8] + bytes([row[8] ^ 1]) + row[9:])
+        self.site.vault = open_vault(self.site.config, self.site.clock, SystemDoor())
 
     def read(self) -> bytes:
         store = self.site.vault.store
@@ -81,6 +94,18 @@ def test_a_run_does_not_build_on_a_safeset_that_uses_it(stored: Stored, restarte
     elif restarted == "killed":
         stored.site.vault.store.commit()
         stored.site.crash()
+    assert not stored.begin()
+    again = stored.send_again()
+    base = stored.commit_again(stored.leaf)
+    assert stored.read() == again
+    assert stored.site.begin(stored.backed_up, base=base).base_known
+
+
+def test_a_record_whose_row_of_the_index_is_damaged_is_sent_again(stored: Stored) -> None:
+    stored.damage_index_row()
+    assert not stored.begin()
+    with pytest.raises(Conflict, match="1 records that the safeset uses are missing or damaged"):
+        stored.commit_again(stored.leaf)
     assert not stored.begin()
     again = stored.send_again()
     base = stored.commit_again(stored.leaf)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.vaultd.store.fakes import create, make_record, make_settings, now_ns, read, records
+from tests.vaultd.store.fakes import create, flip, make_record, make_settings, now_ns, read, records
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.index import Index, IndexBatch
@@ -36,3 +36,29 @@ def test_acknowledged_bytes_are_not_cut_when_the_index_forgets_them(tmp_path, en
     assert any("the index acknowledges 8192 bytes of it, the journal" in item.sentence for item in report.findings)
     assert (tmp_path / CONTAINER).read_bytes() == before
     assert read(store, 1) == make_record(1, SIZE)
+
+
+@pytest.mark.parametrize("disks", [1, 2])
+def test_a_damaged_old_segment_of_the_journal_keeps_no_vault_from_starting(tmp_path, disks):
+    """It was applied long ago; what it says about the container that is open since then is all that is lost."""
+    settings = make_settings(tmp_path, disks=disks, journal_segment_bytes=4096, container_bytes=1 << 20)
+    store = create(settings)
+    for number in range(12):
+        store.append(0, records(number))
+        store.commit([entry(number)])
+    store.close()
+    for disk in range(disks):
+        segments = sorted((tmp_path / f"disk{disk}/journal").iterdir())
+        flip(segments[1], 1500)
+    before = (tmp_path / CONTAINER).read_bytes()
+    for start in range(2):
+        store = ChunkStore.open(settings, SystemDoor(), now_ns)
+        report = store.recover(lambda key: True)
+        (finding,) = [item for item in report.findings if "container" in item.place]
+        assert "what the journal says about it cannot be read" in finding.sentence
+        assert [read(store, number) for number in range(12)] == [make_record(number) for number in range(12)]
+        store.append(0, records(100 + start))
+        store.commit()
+        assert read(store, 100 + start) == make_record(100 + start)
+        store.close()
+    assert (tmp_path / CONTAINER).read_bytes() == before

@@ -80,6 +80,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         applied = JournalPosition(*catalog.position())
         store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
         undo.callback(store.close)
+        lock.take_online(store.disks)
         if catalog.position() == START:
             _load_checkpoint(store, catalog, door, vault_id)
         catalog.catch_up(_entries_after(store, catalog.position()))

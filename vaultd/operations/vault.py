@@ -131,7 +131,8 @@ def write_checkpoint(vault: Vault) -> Position:
         position = view.position()
         header = checkpoints.CheckpointHeader(vault.vault_id, JournalPosition(*position), vault.clock.now_ns())
         rows = chain(view.rows(), checkpoints.container_rows(vault.store.containers()))
-        checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
+        directories = vault.store.disks.copy_directories("checkpoints")
+        checkpoints.write_checkpoint(vault.door, directories, header, rows, vault.store.reserve_bytes)
     return position
 
 

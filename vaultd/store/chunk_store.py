@@ -132,6 +132,10 @@ class ChunkStore:
         return self._journal.position
 
     @property
+    def reserve_bytes(self) -> int:
+        return self._settings.reserve_bytes
+
+    @property
     def is_broken(self) -> bool:
         return bool(self._broken)
 

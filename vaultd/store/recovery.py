@@ -106,7 +106,10 @@ class _Recovery:
         self._flush()
         index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
         for path in unknown:
-            self._remove_unacknowledged(path)
+            try:
+                self._remove_unacknowledged(path)
+            except OSError as error:
+                self._report(Severity.damage, str(path), f"nothing acknowledges it, but it cannot be removed: {error}")
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
@@ -280,7 +283,7 @@ class _Recovery:
         known = max(rows, default=0)
         unknown = []
         for disk in self._parts.disks.online:
-            for number, path in list(list_containers(self._parts.door, disk)):
+            for number, path in self._list_containers(disk):
                 row = rows.get(number)
                 if row and row.disk_id == disk.disk_id:
                     continue
@@ -290,6 +293,13 @@ class _Recovery:
                 else:
                     unknown.append(path)
         return unknown
+
+    def _list_containers(self, disk: Disk) -> list[tuple[int, Path]]:
+        try:
+            return list(list_containers(self._parts.door, disk))
+        except OSError as error:
+            self._report(Severity.damage, str(disk.path), f"its containers cannot be listed: {error}")
+            return []
 
     def _is_journal_old(self, unknown: list[Path]) -> bool:
         """A sealed container that it does not know: its disks came back from an older copy, as far as can be told."""

@@ -22,6 +22,9 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Going through a directory needs the permission to search it only.
 _PASS_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+# What mounts on demand has another device before it is opened.
+_AS_OPENED = -1
+
 Warn = Callable[[bytes, str], None]
 
 
@@ -58,7 +61,7 @@ class _Level:
         self.inode = status.st_ino
         self.prefix = prefix
         self.names = names
-        self.scope = scope
+        self.scope = scope if scope.device != _AS_OPENED else scope._replace(device=status.st_dev)
         self.is_empty = True
 
     def close(self) -> None:
@@ -119,7 +122,7 @@ class TreeWalk:
             status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
             self._warn_of_link(root, status)
             if stat.S_ISDIR(status.st_mode):
-                top = self._open(root, name or b".", directory, self._scope_of_include(root, status))
+                top = self._open(root, name or b".", directory, self._scope_of_include(root))
                 if top is None:
                     return
             else:
@@ -136,8 +139,8 @@ class TreeWalk:
             if top is not None:
                 top.close()
 
-    def _scope_of_include(self, path: bytes, status: os.stat_result) -> _Scope:
-        return _Scope(status.st_dev, self._selection.matcher_below(path), False)
+    def _scope_of_include(self, path: bytes) -> _Scope:
+        return _Scope(_AS_OPENED, self._selection.matcher_below(path), False)
 
     def _warn_of_link(self, include: bytes, status: os.stat_result) -> None:
         if stat.S_ISLNK(status.st_mode):
@@ -239,7 +242,7 @@ class TreeWalk:
         """None when nothing of the directory is taken."""
         path, device = found.path, found.status.st_dev
         if path in self._selection.inner:
-            return self._scope_of_include(path, found.status)
+            return self._scope_of_include(path)
         is_foreign = self._selection.one_file_system and device != above.device
         if not is_foreign and self._is_kernels(device, above.device):
             is_foreign = True

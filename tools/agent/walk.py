@@ -82,6 +82,7 @@ class TreeWalk:
         self._names_in_memory_max = names_in_memory_max
         self._forced = selection.inner | selection.leading
         self._inner_left = set(selection.inner)
+        self._unreadable: set[bytes] = set()
         self._kernel_devices = kernel_devices()
         self.roots_found = 0
         self.kernel_mounts_left = 0
@@ -148,6 +149,8 @@ class TreeWalk:
 
     def _miss(self, path: bytes, code: str) -> None:
         self.included.check_missed(path, code)
+        if code == "unreadable" and path in self._selection.leading:
+            self._unreadable.add(path)
         self._warn(path, code)
 
     def _check_empty(self, path: bytes) -> None:
@@ -158,7 +161,8 @@ class TreeWalk:
         lost = sorted((path for path in self._inner_left if is_inside(path, root)), key=scan_key)
         self._inner_left.difference_update(lost)
         for path in lost:
-            self._miss(path, "include not reached")
+            is_readable = self._unreadable.isdisjoint(parents(path))
+            self._miss(path, "include not reached" if is_readable else "unreadable")
 
     def _tree(self, top: _Level) -> Iterator[Found]:
         levels = [top]

@@ -21,7 +21,8 @@ def make_idle(patch: pytest.MonkeyPatch, directory: Path, mounts: Path) -> None:
         status = real(what, **more)
         if status.st_ino != inode:
             return status
-        return os.stat_result((*status[:2], TRIGGER_DEVICE, *status[3:]))
+        times = {"st_mtime_ns": status.st_mtime_ns, "st_ctime_ns": status.st_ctime_ns}
+        return os.stat_result((*status[:2], TRIGGER_DEVICE, *status[3:]), times)
 
     mounts.write_bytes(b"40 1 0:77 / %s rw - autofs systemd-1 rw,fd=50,direct\n" % bytes(directory))
     patch.setattr(walk_module.os, "stat", stat)

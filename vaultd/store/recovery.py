@@ -7,13 +7,14 @@ Threads: the writer thread only.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
-from vaultd.store.container_files import kept_numbers, list_containers
+from vaultd.store.container_files import list_containers, taken_numbers
 from vaultd.store.container_format import (
     DirectoryRow,
     container_path,
@@ -29,7 +30,7 @@ from vaultd.store.container_reader import (
 )
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks
+from vaultd.store.disks import Disk, Disks
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
@@ -113,8 +114,7 @@ class _Recovery:
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
-        kept = [kept_numbers(self._parts.door, disk) for disk in self._parts.disks.online]
-        next_number = 1 + max(rows.keys() | set().union(*kept), default=0)
+        next_number = 1 + max(rows.keys() | self._taken_numbers(), default=0)
         return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, next_number)
 
     def _recover_readable(self, row: ContainerRow) -> ContainerRow:
@@ -293,6 +293,13 @@ class _Recovery:
                 else:
                     unknown.append(path)
         return unknown
+
+    def _taken_numbers(self) -> set[int]:
+        taken: set[int] = set()
+        for disk in self._parts.disks.online:
+            with suppress(OSError):  # told when its containers were listed
+                taken |= taken_numbers(self._parts.door, disk)
+        return taken
 
     def _list_containers(self, disk: Disk) -> list[tuple[int, Path]]:
         try:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PROMISES = ROOT / "docs/promises.md"
 SKIPPED: list[str] = []
+OUTCOMES: dict[str, str] = {}  # of the calls, by node id
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-promises", action="store_true", help="write the results into docs/promises.md")
 
 
 def allowed_skips() -> set[str]:
@@ -18,18 +25,22 @@ def allowed_skips() -> set[str]:
 
 def promised_tests() -> list[str]:
     """Node ids of docs/promises.md, from the second column of its table."""
-    text = (ROOT / "docs/promises.md").read_text(encoding="utf-8")
+    text = PROMISES.read_text(encoding="utf-8")
     return re.findall(r"^\|[^|]+\| `(tests/[^`]+)` \|", text, re.MULTILINE)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
         SKIPPED.append(report.nodeid)
+    if report.when == "call" or report.failed:
+        OUTCOMES[report.nodeid] = report.outcome
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
+    if session.config.getoption("--write-promises"):
+        PROMISES.write_text(with_results(PROMISES.read_text(encoding="utf-8")), encoding="utf-8")
     promised = promised_tests()
     wrong = [
         name for name in SKIPPED if name not in allowed_skips() or any(name.startswith(promise) for promise in promised)
@@ -37,3 +48,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if wrong:
         session.exitstatus = 1
         print("\nskipped without leave: " + ", ".join(wrong))
+
+
+def with_results(page: str) -> str:
+    """The page with the results of this run in its last column; rows whose tests did not run stay."""
+    today = datetime.now(UTC).date()
+
+    def row(match: re.Match[str]) -> str:
+        name = match[2]
+        found = {outcome for node, outcome in OUTCOMES.items() if node == name or node.startswith(f"{name}[")}
+        if not found:
+            return match[0]
+        return f"{match[1]}{'passed' if found == {'passed'} else 'FAILED'} {today} |"
+
+    return re.sub(r"^(\|[^|]+\| `(tests/[^`]+)` \|[^|]+\| )[^|]+\|$", row, page, flags=re.MULTILINE)

@@ -47,7 +47,9 @@ GROUP_COMMIT_SECONDS = Histogram(
     registry=REGISTRY,
 )
 CHECKPOINTS = Counter("vaultd_checkpoints", "checkpoints written", registry=REGISTRY)
-CHECKPOINT_FAILURES = Counter("vaultd_checkpoint_failures", "checkpoints that failed", registry=REGISTRY)
+CHECKPOINT_FAILURES = Counter(
+    "vaultd_checkpoint_failures", "checkpoints that failed, or had no room above the reserve", registry=REGISTRY
+)
 CHECKPOINT_SECONDS = Gauge("vaultd_checkpoint_seconds", "time that the last checkpoint took", registry=REGISTRY)
 EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
     "vaultd_event_loop_lag_seconds_max", "longest wait of the event loop in the last minute", registry=REGISTRY

@@ -150,7 +150,7 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     scanned = scanner.figures
     if not scanner.has_found_a_root:
         raise Failure(
-            "not_found", "none of the job's included paths is there", "are all disks mounted? else change the job"
+            "not_found", "none of the job's included paths is there", "are all disks mounted? else create another job"
         )
     reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
     done = Done(run.begin.head_sequence + 1, scanned, sent, reused_bytes, missed)

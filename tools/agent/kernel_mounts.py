@@ -1,10 +1,13 @@
-"""File systems that hold no data but show what the kernel knows; a backup enters them only where it is told to."""
+"""File systems that hold no data but show what the kernel knows; a backup enters them only where it is told to.
+
+What mounts on demand (autofs) is none of them: it has the data of a disk as soon as its directory is opened.
+"""
 
 import os
 from pathlib import Path
 
 KERNEL_TYPES = frozenset({
-    b"autofs", b"binfmt_misc", b"bpf", b"cgroup", b"cgroup2", b"configfs", b"debugfs", b"devpts", b"devtmpfs",
+    b"binfmt_misc", b"bpf", b"cgroup", b"cgroup2", b"configfs", b"debugfs", b"devpts", b"devtmpfs",
     b"efivarfs", b"fusectl", b"hugetlbfs", b"mqueue", b"nsfs", b"proc", b"pstore", b"rpc_pipefs", b"securityfs",
     b"selinuxfs", b"sysfs", b"tracefs",
 })  # fmt: skip

@@ -22,6 +22,9 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Going through a directory needs the permission to search it only.
 _PASS_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+# What mounts on demand has another device before it is opened.
+_AS_OPENED = -1
+
 Warn = Callable[[bytes, str], None]
 
 
@@ -58,7 +61,7 @@ class _Level:
         self.inode = status.st_ino
         self.prefix = prefix
         self.names = names
-        self.scope = scope
+        self.scope = scope if scope.device != _AS_OPENED else scope._replace(device=status.st_dev)
         self.is_empty = True
 
     def close(self) -> None:
@@ -79,6 +82,7 @@ class TreeWalk:
         self._names_in_memory_max = names_in_memory_max
         self._forced = selection.inner | selection.leading
         self._inner_left = set(selection.inner)
+        self._unreadable: set[bytes] = set()
         self._kernel_devices = kernel_devices()
         self.roots_found = 0
         self.kernel_mounts_left = 0
@@ -119,7 +123,7 @@ class TreeWalk:
             status = os.stat(name or b".", dir_fd=directory, follow_symlinks=False)
             self._warn_of_link(root, status)
             if stat.S_ISDIR(status.st_mode):
-                top = self._open(root, name or b".", directory, self._scope_of_include(root, status))
+                top = self._open(root, name or b".", directory, self._scope_of_include(root))
                 if top is None:
                     return
             else:
@@ -136,8 +140,8 @@ class TreeWalk:
             if top is not None:
                 top.close()
 
-    def _scope_of_include(self, path: bytes, status: os.stat_result) -> _Scope:
-        return _Scope(status.st_dev, self._selection.matcher_below(path), False)
+    def _scope_of_include(self, path: bytes) -> _Scope:
+        return _Scope(_AS_OPENED, self._selection.matcher_below(path), False)
 
     def _warn_of_link(self, include: bytes, status: os.stat_result) -> None:
         if stat.S_ISLNK(status.st_mode):
@@ -145,6 +149,8 @@ class TreeWalk:
 
     def _miss(self, path: bytes, code: str) -> None:
         self.included.check_missed(path, code)
+        if code == "unreadable" and path in self._selection.leading:
+            self._unreadable.add(path)
         self._warn(path, code)
 
     def _check_empty(self, path: bytes) -> None:
@@ -155,7 +161,8 @@ class TreeWalk:
         lost = sorted((path for path in self._inner_left if is_inside(path, root)), key=scan_key)
         self._inner_left.difference_update(lost)
         for path in lost:
-            self._miss(path, "include not reached")
+            is_readable = self._unreadable.isdisjoint(parents(path))
+            self._miss(path, "include not reached" if is_readable else "unreadable")
 
     def _tree(self, top: _Level) -> Iterator[Found]:
         levels = [top]
@@ -239,7 +246,7 @@ class TreeWalk:
         """None when nothing of the directory is taken."""
         path, device = found.path, found.status.st_dev
         if path in self._selection.inner:
-            return self._scope_of_include(path, found.status)
+            return self._scope_of_include(path)
         is_foreign = self._selection.one_file_system and device != above.device
         if not is_foreign and self._is_kernels(device, above.device):
             is_foreign = True

@@ -51,7 +51,7 @@ def _close(vault: Vault) -> int:
     try:
         close_vault(vault)
     except Exception as error:  # whatever it is: the next start needs no checkpoint
-        log.error("no checkpoint", problem=f"{type(error).__name__}: {error}")
+        log.error("no checkpoint", problem=f"{type(error).__name__}: {error.__cause__ or error}")
         return EXIT_STORE_STOPPED
     return EXIT_OK
 

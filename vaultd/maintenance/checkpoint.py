@@ -22,7 +22,7 @@ async def checkpoint_once(vault: Vault) -> None:
         await offload.read(write_checkpoint, vault)
     except Exception as error:  # of LMDB too; the journal holds everything that it would
         metrics.CHECKPOINT_FAILURES.inc()
-        log.error("no checkpoint", problem=f"{type(error).__name__}: {error}")
+        log.error("no checkpoint", problem=f"{type(error).__name__}: {error.__cause__ or error}")
         return
     seconds = time.monotonic() - begin
     metrics.CHECKPOINTS.inc()

@@ -81,6 +81,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         applied = JournalPosition(*catalog.position())
         store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
         undo.callback(store.close)
+        lock.take_online(store.disks)
         if catalog.position() == START:
             _load_checkpoint(store, catalog, door, vault_id)
         catalog.catch_up(_entries_after(store, catalog.position()))
@@ -131,7 +132,8 @@ def write_checkpoint(vault: Vault) -> Position:
         position = view.position()
         header = checkpoints.CheckpointHeader(vault.vault_id, JournalPosition(*position), vault.clock.now_ns())
         rows = chain(view.rows(), checkpoints.container_rows(vault.store.containers()))
-        checkpoints.write_checkpoint(vault.door, vault.store.disks.copy_directories("checkpoints"), header, rows)
+        directories = vault.store.disks.copy_directories("checkpoints")
+        checkpoints.write_checkpoint(vault.door, directories, header, rows, vault.store.reserve_bytes)
     return position
 
 

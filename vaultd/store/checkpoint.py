@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, Handle, make_directory
-from vaultd.store.errors import FormatError
+from vaultd.store.errors import FormatError, NoSpace
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_format import Position
 
@@ -88,10 +88,12 @@ def parse_container_row(key: bytes, value: bytes) -> ContainerRow:
     return ContainerRow(number, disk_id, length, 0, 0, is_sealed)
 
 
-def write_checkpoint(door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row]) -> None:
+def write_checkpoint(
+    door: Door, directories: Sequence[Path], header: CheckpointHeader, rows: Iterable[Row], reserve_bytes: int = 0
+) -> None:
     """Writes the rows once to every directory, reads them back, and only then lets older checkpoints go.
 
-    One that fails leaves nothing: its disk is the journal's too, and may be full.
+    Its disk is the journal's too, and may be full: one that fails leaves nothing, and the reserve is not written into.
     """
     name = checkpoint_name(header.position.number)
     besides = [directory / (name + UNFINISHED_SUFFIX) for directory in directories]
@@ -99,7 +101,7 @@ def write_checkpoint(door: Door, directories: Sequence[Path], header: Checkpoint
         make_directory(door, directory)
         _remove_unfinished(door, directory)
     try:
-        _write_files(door, besides, _encode(header, rows))
+        _write_files(door, besides, _encode(header, rows), reserve_bytes)
         for beside in besides:
             verify_checkpoint(door, beside)
         for beside in besides:
@@ -205,7 +207,7 @@ def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield block
 
 
-def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes]) -> None:
+def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes], reserve_bytes: int) -> None:
     """The same bytes into new files; durable, but for their names."""
     handles: list[Handle] = []
     try:
@@ -214,6 +216,7 @@ def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes]) -> 
         offset = 0
         for piece in pieces:
             for handle in handles:
+                _require_room(door, handle.path.parent, len(piece) + reserve_bytes)
                 door.pwrite(handle, piece, offset)
             offset += len(piece)
         for handle in handles:
@@ -221,6 +224,13 @@ def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes]) -> 
     finally:
         for handle in handles:
             door.close(handle)
+
+
+def _require_room(door: Door, directory: Path, size_bytes: int) -> None:
+    """Asked before each piece: nobody knows how large a checkpoint becomes, and records arrive beside it."""
+    _, free = door.space(directory)
+    if free < size_bytes:
+        raise NoSpace(f"{directory} has no room for a checkpoint above the reserve ({free} bytes are free): make room")
 
 
 def _read_block(door: Door, handle: Handle, offset: int, length: int) -> tuple[bytes, bytes]:

@@ -115,8 +115,7 @@ class ChunkStore:
         """
         _check_settings(settings)
         take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns())
-        disks = open_disks(door, settings.disk_paths, settings.vault_id)
-        sync_directories(door, disks)
+        disks = sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id))
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
             applied = Applied(index.position(), catalog)
@@ -131,6 +130,10 @@ class ChunkStore:
     @property
     def position(self) -> Position:
         return self._journal.position
+
+    @property
+    def reserve_bytes(self) -> int:
+        return self._settings.reserve_bytes
 
     @property
     def is_broken(self) -> bool:

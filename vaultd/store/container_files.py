@@ -18,9 +18,9 @@ def list_containers(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:
             yield number, path
 
 
-def used_numbers(door: Door, disk: Disk) -> set[int]:
-    """Of its containers and of those of which something was kept: no other container gets such a number."""
-    return {number for number, path in _numbered(door, disk) if path.suffix in (SUFFIX, KEPT_SUFFIX)}
+def taken_numbers(door: Door, disk: Disk) -> set[int]:
+    """Of the containers of which a file is here, also one that was kept beside: no other gets such a number."""
+    return {number for number, _ in _numbered(door, disk)}
 
 
 def _numbered(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:

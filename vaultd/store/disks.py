@@ -6,7 +6,7 @@ A disk is known by its identity file and never by its path; a path without one i
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
@@ -44,6 +44,7 @@ class VaultLock:
 
     def __init__(self) -> None:
         self._descriptors: list[int] = []
+        self._disks: set[Path] = set()
 
     def take(self, path: Path, flags: int) -> None:
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
@@ -53,17 +54,33 @@ class VaultLock:
         except BlockingIOError:
             raise InUse(f"{path.parent} is in use by another vaultd: stop that one first") from None
 
+    def take_disk(self, path: Path) -> None:
+        """Once, however often it is asked for: a second descriptor would be refused like another process."""
+        path = path.resolve()
+        if path not in self._disks:
+            self.take(path / IDENTITY_NAME, os.O_RDONLY)
+            self._disks.add(path)
+
+    def take_online(self, disks: "Disks") -> None:
+        """Those that were no disk yet, or did not answer, when the lock was taken."""
+        for disk in disks.online:
+            try:
+                self.take_disk(disk.path)
+            except OSError as error:
+                raise StoreError(f"{disk.path} cannot be locked: {error}; replace the disk or unmount it") from error
+
     def close(self) -> None:
         while self._descriptors:
             os.close(self._descriptors.pop())
 
 
 class Disks:
-    """The disks that are here, by number and by id, and the paths that hold none."""
+    """The disks that are here, by number and by id, and the paths that hold none or one that fails."""
 
-    def __init__(self, online: Sequence[Disk], offline: Sequence[Path]) -> None:
+    def __init__(self, online: Sequence[Disk], offline: Mapping[Path, str]) -> None:
         self.online = tuple(sorted(online, key=lambda disk: disk.number))
         self.offline = tuple(offline)
+        self._reasons = dict(offline)
         self._by_id = {disk.disk_id: disk for disk in self.online}
         self._by_number = {disk.number: disk for disk in self.online}
 
@@ -91,10 +108,17 @@ class Disks:
     def offline_findings(self) -> list[Finding]:
         """One for each path without a disk, in the sentence that log and check show."""
         wanted = min(COPIES, len(self.online) + len(self.offline))
-        sentence = "the disk is offline: what lies on it is out of reach"
+        end = ": what lies on it is out of reach"
         if len(self.copy_directories("journal")) < wanted:
-            sentence += "; journal, checkpoints and erase keys are on one disk only"
-        return [Finding(Severity.warning, str(path), sentence) for path in self.offline]
+            end += "; journal, checkpoints and erase keys are on one disk only"
+        return [
+            Finding(Severity.warning, str(path), f"the disk is offline{reason and f' ({reason})'}{end}")
+            for path, reason in self._reasons.items()
+        ]
+
+    def without(self, failing: Mapping[Path, str]) -> "Disks":
+        online = [disk for disk in self.online if disk.path not in failing]
+        return Disks(online, self._reasons | dict(failing))
 
 
 def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: int) -> Disk:
@@ -148,16 +172,16 @@ def decode_identity(data: bytes, path: Path) -> tuple[Disk, bytes]:
 def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes) -> Disks:
     """A foreign or doubled disk is refused; a missing one is offline, unless no copy of the journal is left."""
     online: list[Disk] = []
-    offline: list[Path] = []
+    offline: dict[Path, str] = {}
     for path in paths:
         identity = path / IDENTITY_NAME
         if not door.exists(identity):
-            offline.append(path)
+            offline[path] = ""
             continue
         try:
             data = read_file(door, identity)
-        except OSError:
-            offline.append(path)
+        except OSError as error:
+            offline[path] = str(error)
             continue
         disk, owner = decode_identity(data, path)
         if owner != vault_id:
@@ -172,15 +196,22 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes) -> Disks:
     return disks
 
 
-def sync_directories(door: Door, disks: Disks) -> None:
-    """A process killed between making a name and syncing it leaves a name that is there, but not durable."""
+def sync_directories(door: Door, disks: Disks) -> Disks:
+    """A process killed between making a name and syncing it leaves a name that is there, but not durable.
+
+    Without the disks that fail here; one of the first two, which the journal is written to, is not done without.
+    """
+    failing: dict[Path, str] = {}
     for disk in disks.online:
         directories = [disk.directory(name) for name in DIRECTORIES]
-        for path in [disk.path, *filter(door.exists, directories)]:
-            try:
+        try:
+            for path in [disk.path, *filter(door.exists, directories)]:
                 door.fsync_directory(path)
-            except OSError as error:
+        except OSError as error:
+            if disk.number < COPIES:
                 raise StoreError(f"{path} cannot be synced: {error}; replace the disk or take it offline") from error
+            failing[disk.path] = f"{path} cannot be synced: {error}"
+    return disks.without(failing)
 
 
 def lock_vault(directory: Path, disk_paths: Sequence[Path]) -> VaultLock:
@@ -190,9 +221,9 @@ def lock_vault(directory: Path, disk_paths: Sequence[Path]) -> VaultLock:
     lock = VaultLock()
     try:
         lock.take(directory / "lock", os.O_RDWR | os.O_CREAT)
-        for path in dict.fromkeys(path.resolve() for path in disk_paths):
-            with suppress(FileNotFoundError, NotADirectoryError):  # an offline disk
-                lock.take(path / IDENTITY_NAME, os.O_RDONLY)
+        for path in disk_paths:
+            with suppress(OSError):  # offline, or a disk that fails: it is offline too
+                lock.take_disk(path)
     except BaseException:
         lock.close()
         raise

@@ -7,13 +7,14 @@ Threads: the writer thread only.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
-from vaultd.store.container_files import list_containers, used_numbers
+from vaultd.store.container_files import list_containers, taken_numbers
 from vaultd.store.container_format import (
     DirectoryRow,
     container_path,
@@ -109,12 +110,14 @@ class _Recovery:
         self._find_lost()
         index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
         for path in unknown:
-            self._remove_unacknowledged(path)
+            try:
+                self._remove_unacknowledged(path)
+            except OSError as error:
+                self._report(Severity.damage, str(path), f"nothing acknowledges it, but it cannot be removed: {error}")
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
         index.apply(IndexBatch(containers=changed, position=end))
-        used = set().union(*(self._used_numbers(disk) for disk in self._parts.disks.online))
-        next_number = 1 + max(rows.keys() | used, default=0)
+        next_number = 1 + max(rows.keys() | self._taken_numbers(), default=0)
         return Recovered(self._findings, self._indexed, self._without_key, rows, self._resumed, next_number)
 
     def _recover_readable(self, row: ContainerRow) -> ContainerRow:
@@ -297,7 +300,7 @@ class _Recovery:
         known = max(rows, default=0)
         unknown = []
         for disk in self._parts.disks.online:
-            for number, path in list(list_containers(self._parts.door, disk)):
+            for number, path in self._list_containers(disk):
                 row = rows.get(number)
                 if row and row.disk_id == disk.disk_id:
                     continue
@@ -308,11 +311,19 @@ class _Recovery:
                     unknown.append(path)
         return unknown
 
-    def _used_numbers(self, disk: Disk) -> set[int]:
+    def _taken_numbers(self) -> set[int]:
+        taken: set[int] = set()
+        for disk in self._parts.disks.online:
+            with suppress(OSError):  # told when its containers were listed
+                taken |= taken_numbers(self._parts.door, disk)
+        return taken
+
+    def _list_containers(self, disk: Disk) -> list[tuple[int, Path]]:
         try:
-            return used_numbers(self._parts.door, disk)
-        except OSError:
-            return set()  # nothing new is made beside what cannot be listed
+            return list(list_containers(self._parts.door, disk))
+        except OSError as error:
+            self._report(Severity.damage, str(disk.path), f"its containers cannot be listed: {error}")
+            return []
 
     def _is_journal_old(self, unknown: Sequence[Path]) -> bool:
         """A sealed container that it does not know: its disks came back from an older copy, as far as can be told."""

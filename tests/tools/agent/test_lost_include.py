@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.tools.agent.conftest import Site
+from tests.tools.agent.test_unlisted_directory import refuse_listing
 from tools.agent import content as content_module
 from tools.agent import sorted_names as sorted_names_module
 from tools.agent import walk as walk_module
@@ -95,6 +96,19 @@ async def test_an_included_file_that_cannot_be_read_makes_no_safeset(
 
     monkeypatch.setattr(content_module, "_open", refuse)
     assert (await refused(site)).message == f"the included path {second}/file cannot be read"
+
+
+@pytest.mark.parametrize("is_first_run", [True, False])
+async def test_an_include_below_a_directory_that_cannot_be_listed_makes_no_safeset(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_first_run: bool
+) -> None:
+    inner = site.source / "above" / "inner"
+    inner.mkdir(parents=True)
+    site.define(include=[bytes(site.source), bytes(inner)])
+    if not is_first_run:
+        await site.back_up()
+    refuse_listing(monkeypatch, inner.parent.stat().st_ino, 0)
+    assert (await refused(site)).message == f"the included path {inner} cannot be read"
 
 
 async def test_an_include_that_never_was_there_stays_a_warning(site: Site) -> None:

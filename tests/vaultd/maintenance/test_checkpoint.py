@@ -90,3 +90,23 @@ def test_a_full_disk_at_the_end_is_told_and_the_vault_is_closed(
     assert serve._close(site.vault) == serve.EXIT_STORE_STOPPED
     monkeypatch.undo()
     close_vault(open_vault(site.config, site.clock, SystemDoor()))
+
+
+async def test_a_checkpoint_that_would_eat_the_reserve_is_told_and_commits_go_on(tmp_path: Path) -> None:
+    """Disks with the reserve and 100 bytes: too little for the checkpoint, enough for the journal."""
+    site = make_site(tmp_path)
+    before, reserve = failures(), site.vault.store.reserve_bytes
+
+    class Small(SystemDoor):
+        def space(self, path: Path) -> tuple[int, int]:
+            return 1 << 40, reserve + 100
+
+    close_vault(site.vault)
+    held = sorted(path.name for path in (site.config.directory / "disk-1/checkpoints").iterdir())
+    site.vault = open_vault(site.config, site.clock, Small())
+    await checkpoint.checkpoint_once(site.vault)
+    assert failures() == before + 1
+    site.vault.store.commit()
+    assert not site.vault.store.is_broken
+    assert serve._close(site.vault) == serve.EXIT_STORE_STOPPED
+    assert sorted(path.name for path in (site.config.directory / "disk-1/checkpoints").iterdir()) == held

@@ -8,7 +8,7 @@ from blake3 import blake3
 from tests.vaultd.store.fakes import NOW_NS, VAULT, FailingDoor, flip, short_hash
 from vaultd.store.checkpoint import CheckpointHeader, read_newest_checkpoint, verify_checkpoint, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.errors import FormatError
+from vaultd.store.errors import FormatError, NoSpace
 from vaultd.store.journal_format import Position
 
 ROWS = [("accounts", b"a", b"1"), ("jobs", b"j", b"22")]
@@ -163,3 +163,28 @@ def test_a_checkpoint_that_does_not_read_back_lets_no_older_one_go(directories):
         write_checkpoint(Lying(), directories, header(3), ROWS)
     assert names(directories) == [["0000000000000001.checkpoint", "0000000000000002.checkpoint"]] * 2
     assert newest(directories) == (2, ROWS)
+
+
+@pytest.mark.parametrize("room", [0, 1, 500, 5_000_000])
+def test_a_checkpoint_leaves_the_reserve_to_the_journal(directories, room):
+    """Of the checkpoint's 6 MB only `room` bytes fit: the first piece, or the last, is one too many."""
+    reserve = 100_000
+    free_least = reserve + room
+
+    class Small(SystemDoor):
+        def space(self, path):
+            used = sum(one.stat().st_size for one in path.iterdir())
+            return 1 << 40, reserve + room - used
+
+        def pwrite(self, handle, view, offset):
+            nonlocal free_least
+            super().pwrite(handle, view, offset)
+            free_least = min(free_least, self.space(handle.path.parent)[1])
+
+    for directory in directories:
+        directory.mkdir()
+    rows = [("t", struct.pack(">I", number), bytes(3000)) for number in range(2000)]
+    with pytest.raises(NoSpace, match=r"c0 has no room for a checkpoint above the reserve \(\d+ bytes are free\)"):
+        write_checkpoint(Small(), directories, header(2), rows, reserve)
+    assert free_least >= reserve
+    assert names(directories) == [[], []]

@@ -71,7 +71,7 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
     if scanned.kernel_mounts:
         output.note(
             f"note: {count_text(scanned.kernel_mounts)} file systems that only show what the kernel knows (proc, sysfs"
-            " and their like) or mount on demand (autofs) were not entered; include a path in one to take it"
+            " and their like) were not entered; include a path in one to take it"
         )
     output.line({
         "type": "summary", "safeset": done.safeset, "files": scanned.files, "directories": scanned.directories,

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, make_directory, read_file, write_file
-from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, InUse, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 IDENTITY_NAME = "disk.id"
@@ -84,11 +84,18 @@ class Disks:
         self._by_id = {disk.disk_id: disk for disk in self.online}
         self._by_number = {disk.number: disk for disk in self.online}
 
-    def with_id(self, disk_id: bytes) -> Disk:
-        try:
-            return self._by_id[disk_id]
-        except KeyError:
-            raise DiskMissing(f"disk {disk_id.hex()} is offline: bring it back to reach what lies on it") from None
+    def with_id(self, disk_id: bytes, record_id: bytes) -> Disk:
+        """To read this record from."""
+        disk = self._by_id.get(disk_id)
+        if disk is not None:
+            return disk
+        if self.is_given_up(disk_id):
+            raise RecordDamaged(f"record {record_id.hex()} lay on disk {disk_id.hex()}, which another one replaced")
+        raise DiskMissing(f"record {record_id.hex()} lies on disk {disk_id.hex()}, which is offline: bring it back")
+
+    def is_given_up(self, disk_id: bytes) -> bool:
+        """Another one took its place: all are here and it is none of them."""
+        return not self.offline and disk_id not in self._by_id
 
     def find_id(self, disk_id: bytes) -> Disk | None:
         return self._by_id.get(disk_id)

@@ -37,7 +37,7 @@ def test_an_empty_mount_point_is_an_offline_disk(paths, tmp_path):
     disks = open_disks(SystemDoor(), [paths[0], empty, gone], VAULT)
     assert disks.offline == (empty, gone)
     with pytest.raises(DiskMissing, match="6464"):
-        disks.with_id(b"d" * 16)
+        disks.with_id(b"d" * 16, b"r" * 32)
     with pytest.raises(DiskMissing, match="journal"):
         open_disks(SystemDoor(), [paths[2], empty], VAULT)
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
+UNFINISHED_SUFFIX = ".tmp"
 
 
 class Handle:
@@ -158,7 +159,7 @@ def read_file(door: Door, path: Path) -> bytes:
 
 def write_file(door: Door, path: Path, data: bytes | memoryview) -> None:
     """A small file that is there whole or not at all: written beside, synced, renamed, its directory synced."""
-    beside = path.with_name(path.name + ".tmp")
+    beside = path.with_name(path.name + UNFINISHED_SUFFIX)
     if door.exists(beside):
         door.unlink(beside)
     handle = door.open_new(beside)

@@ -14,7 +14,7 @@ from struct import Struct as Layout
 from msgspec import Struct
 
 from vaultd.store.checksum import checksum
-from vaultd.store.disk_door import Door, make_directory, read_file, write_file
+from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, make_directory, read_file, write_file
 from vaultd.store.errors import DiskMissing, FormatError, InUse, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
@@ -152,10 +152,19 @@ def take_new_disk(door: Door, paths: Sequence[Path], vault_id: bytes, now_ns: in
         sentence = f"{new[0]} cannot become a disk: {len(lost)} disks are not here ({names})"
         raise StoreError(f"{sentence}; mount those that are not lost, only one can be replaced at a time")
     (path,) = new
-    if set(door.listdir(path)) - {NEW_NAME, _OF_FILE_SYSTEMS}:
-        raise StoreError(f"{path} cannot become a disk: it has more in it than {NEW_NAME}; take an empty directory")
-    create_disk(door, path, vault_id, lost[0], now_ns)
-    door.unlink(path / NEW_NAME)
+    try:
+        if not _is_empty(door, path):
+            raise StoreError(f"{path} cannot become a disk: it has more in it than {NEW_NAME}; take an empty directory")
+        create_disk(door, path, vault_id, lost[0], now_ns)
+        door.unlink(path / NEW_NAME)
+    except OSError as error:
+        raise StoreError(f"{path} cannot become a disk: {error}; take another one") from error
+
+
+def _is_empty(door: Door, path: Path) -> bool:
+    """But for what making a disk of it left before a crash: its identity comes last, so nothing was put into it yet."""
+    names = set(door.listdir(path)) - {NEW_NAME, _OF_FILE_SYSTEMS, IDENTITY_NAME + UNFINISHED_SUFFIX}
+    return names <= set(DIRECTORIES) and not any(door.listdir(path / name) for name in names)
 
 
 def encode_identity(disk: Disk, vault_id: bytes) -> bytes:

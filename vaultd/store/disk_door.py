@@ -133,9 +133,10 @@ class SystemDoor:
             os.close(descriptor)
 
     def space(self, path: Path) -> tuple[int, int]:
-        """(total, free for us) in bytes."""
+        """(total, free for us) in bytes; nothing is free where a kernel that met errors has made it read-only."""
         facts = os.statvfs(path)
-        return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize
+        is_writable = not facts.f_flag & os.ST_RDONLY
+        return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize * is_writable
 
     def _open(self, path: Path, flags: int, *, direct: bool) -> Handle:
         if direct:

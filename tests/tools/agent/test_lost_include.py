@@ -57,7 +57,12 @@ async def test_an_include_without_its_files_makes_no_safeset(site: Site, how: st
     take_away(second, how)
     failure = await refused(site)
     assert str(second) in failure.message
-    assert "Is its disk mounted?" in failure.hint
+    assert "the other paths were not backed up either" in failure.hint
+    if how == "link":
+        assert "is a link now" in failure.message
+        assert "Create a job that includes what the link points to" in failure.hint
+    else:
+        assert "Is its disk mounted?" in failure.hint
     # What the hints say helps, and nothing was forgotten by the run that failed.
     if not second.is_dir() or second.is_symlink():
         second.unlink(missing_ok=True)
@@ -117,6 +122,29 @@ async def test_an_include_that_never_was_there_stays_a_warning(site: Site) -> No
     site.define(include=[bytes(first), bytes(never)])
     for _ in range(2):
         assert (await site.back_up()).missed.kept == [(bytes(never)[1:], "include not found")]
+
+
+async def test_an_include_behind_a_link_is_told_as_such(site: Site) -> None:
+    (site.source / "above").mkdir()
+    (site.source / "above" / "file").touch()
+    site.define(include=[bytes(site.source / "above" / "file")])
+    await site.back_up()
+    (site.source / "above").rename(site.source / "moved")
+    (site.source / "above").symlink_to("moved")
+    failure = await refused(site)
+    assert "goes through a link now" in failure.message
+    assert "Create a job that includes what the link points to" in failure.hint
+
+
+async def test_an_include_with_excluded_files_only_stops_no_run(site: Site) -> None:
+    """A spool: what is to be stored was taken out of it, and what is left is excluded."""
+    _, second = make_includes(site)
+    (second / "half.tmp").touch()
+    site.define(exclude=["*.tmp"])
+    await site.back_up()
+    (second / "file").unlink()
+    done = await site.back_up()
+    assert (done.scanned.files, done.missed.kept) == (1, [])
 
 
 async def test_an_include_that_always_was_empty_is_no_error(site: Site) -> None:

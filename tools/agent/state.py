@@ -63,6 +63,16 @@ class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     root_hash: _Hash
 
 
+class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What must not be missing silently from the next safeset: included paths that were there, those of them with
+    something below, and directories on which something was mounted. Not in the cache, which may be lost at any time.
+    """
+
+    there: list[bytes]
+    filled: list[bytes]
+    mounts: list[bytes]
+
+
 class _KnownRevision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The newest revision of a job's definition that was good when this agent was about to run it."""
 
@@ -104,6 +114,12 @@ class JobState:
 
     def save_head(self, head: KnownHead) -> None:
         self._write(self.head_path.name, _json(head))
+
+    def load_expected(self) -> Expected | None:
+        return _load_json(self.directory / "expected.json", Expected)
+
+    def save_expected(self, expected: Expected) -> None:
+        self._write("expected.json", _json(expected))
 
     def load_pending(self) -> PendingRoot | None:
         return _load_json(self.directory / "pending.json", PendingRoot)

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.agent.included import GOES_THROUGH_LINK, Included
+from tools.agent.included import GOES_THROUGH_LINK, LOST_MOUNT, Included
 from tools.agent.kernel_mounts import kernel_devices
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
@@ -239,8 +239,15 @@ class TreeWalk:
         level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
             return False
+        self._check_mount(found.path, level, levels[-1])
         levels.append(level)
         return True
+
+    def _check_mount(self, path: bytes, level: _Level, above: _Level) -> None:
+        if level.device != above.device and not level.is_empty:
+            self.included.note_mount(path)
+        elif level.device == above.device and level.is_empty and self.included.is_lost_mount(path):
+            self._warn(path, LOST_MOUNT)
 
     def _scope_below(self, found: Found, above: _Scope) -> _Scope | None:
         """None when nothing of the directory is taken."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.agent.conftest import Site
+from tests.tools.agent.conftest import JOB_ID, Site
 from tests.tools.agent.test_unlisted_directory import refuse_listing
 from tools.agent import content as content_module
 from tools.agent import sorted_names as sorted_names_module
@@ -157,8 +157,22 @@ async def test_without_a_known_base_an_empty_include_is_a_warning(site: Site) ->
     await site.back_up()
     take_away(second, "emptied")
     site.vault.base_known = False
+    (site.state.job(JOB_ID).directory / "expected.json").unlink()
     assert (await site.back_up()).missed.kept == [(bytes(second)[1:], "include is empty")]
     assert site.vault.ended[-1].outcome == "warnings"
+
+
+@pytest.mark.parametrize("how", ["moved", "emptied", "link", "file"])
+@pytest.mark.parametrize("lost", ["cache", "base"])
+async def test_without_a_cache_an_include_without_its_files_makes_no_safeset(site: Site, lost: str, how: str) -> None:
+    _, second = make_includes(site)
+    await site.back_up()
+    take_away(second, how)
+    for _ in range(2):
+        site.vault.base_known = lost != "base"
+        if lost == "cache":
+            site.state.job(JOB_ID).cache_path.unlink()
+        assert str(second) in (await refused(site)).message
 
 
 async def test_a_directory_above_an_include_that_cannot_be_looked_at_is_told(

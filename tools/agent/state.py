@@ -23,6 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _FILE_BYTES_MAX = 1 << 20
 _UNFINISHED = ".new-"
+_CANDIDATE = "unattended-"
 
 _Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -104,6 +105,23 @@ class JobState:
 
     def save_unattended(self, data: bytes) -> None:
         self._write("unattended", data)
+
+    def load_candidate(self, keyring_id: bytes) -> bytes | None:
+        return _read(self._candidate_path(keyring_id))
+
+    def save_candidate(self, keyring_id: bytes, data: bytes) -> None:
+        """The unattended part of a keyring that was made and that the vault may or may not take."""
+        self._write(self._candidate_path(keyring_id).name, data)
+
+    def take_candidate(self, keyring_id: bytes) -> None:
+        """The vault took this one: it is the job's, and the others are nobody's."""
+        os.replace(self._candidate_path(keyring_id), self.directory / "unattended")
+        _sync_directory(self.directory)
+        for other in self.directory.glob(f"{_CANDIDATE}*"):
+            other.unlink()
+
+    def _candidate_path(self, keyring_id: bytes) -> Path:
+        return self.directory / f"{_CANDIDATE}{keyring_id.hex()}"
 
     @property
     def head_path(self) -> Path:
@@ -296,7 +314,11 @@ def _replace(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

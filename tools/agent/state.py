@@ -49,11 +49,12 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class KnownHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The last safeset of a job that the vault countersigned for this agent."""
+    """The last safeset of a job that the vault countersigned for this agent; no later one is of a lower generation."""
 
     timeline: int
     sequence: int
     root_hash: _Hash
+    generation: int = 0
 
 
 class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,6 +63,7 @@ class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     timeline: int
     sequence: int
     root_hash: _Hash
+    generation: int = 0
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -117,8 +119,9 @@ class JobState:
         """The vault took this one: it is the job's, and the others are nobody's."""
         os.replace(self._candidate_path(keyring_id), self.directory / "unattended")
         _sync_directory(self.directory)
-        for other in self.directory.glob(f"{_CANDIDATE}*"):
-            other.unlink()
+        for name in os.listdir(self.directory):
+            if name.startswith(_CANDIDATE):
+                (self.directory / name).unlink()
 
     def _candidate_path(self, keyring_id: bytes) -> Path:
         return self.directory / f"{_CANDIDATE}{keyring_id.hex()}"

@@ -59,8 +59,9 @@ class Chain:
         mine = (self.keys.keyring_id, self.job_id, self.computer_id)
         if (root.keyring_id, root.job_id, root.computer_id) != mine:
             raise IntegrityError("it is of another keyring, job or computer")
-        if not head.generation <= root.generation <= self.keys.generation:
-            raise IntegrityError(f"its generation {root.generation} is not in {head.generation}..{self.keys.generation}")
+        lowest, highest = head.generation, self.keys.generation
+        if not lowest <= root.generation <= highest:
+            raise IntegrityError(f"its generation {root.generation} is not in {lowest}..{highest}")
         if (root.timeline, root.sequence) != (head.timeline, head.sequence + 1):
             raise IntegrityError(f"it is safeset {root.sequence} of timeline {root.timeline}")
         if root.previous.hex() != head.root_hash:

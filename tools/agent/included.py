@@ -56,10 +56,10 @@ class Included:
 
     def note_mount(self, path: bytes) -> None:
         """For a directory on which something is mounted, with a name in it."""
-        if path not in self._mounts and len(self._mounts) < _MOUNTS_MAX:
-            if self._mounts_bytes + len(path) <= _MOUNTS_BYTES_MAX:
-                self._mounts.add(path)
-                self._mounts_bytes += len(path)
+        size_bytes = self._mounts_bytes + len(path)
+        if path not in self._mounts and len(self._mounts) < _MOUNTS_MAX and size_bytes <= _MOUNTS_BYTES_MAX:
+            self._mounts.add(path)
+            self._mounts_bytes = size_bytes
 
     def is_lost_mount(self, path: bytes) -> bool:
         """For an empty directory without a mount. It stays expected, with what was mounted below it."""

@@ -1,9 +1,10 @@
 """The agent's part of a job's keyring: from its state, or made on the first run from the job's secret.
 
 Order: the unattended part is saved before the vault hears of the keyring, the message id after it. A crash between them
-leaves the secret usable for another try, and no keyring whose keys this computer lacks: what each try made is kept until
-the vault names the keyring that it took, because a request that seemed lost may arrive after the next one. The whole keyring and the
-password exist only in a child process that makes them, so that no memory keeps them for the length of a run.
+leaves the secret usable for another try, and no keyring whose keys this computer lacks: what each try made is kept
+until the vault names the keyring that it took, because a request that seemed lost may arrive after the next one. The
+whole keyring and the password exist only in a child process that makes them, so that no memory keeps them for the
+length of a run.
 
 A job's name stands for the same job for ever: a vault must not put an earlier job of the same creator and name in the
 place of the one that is backed up.

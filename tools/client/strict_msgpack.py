@@ -16,7 +16,9 @@ def pack(value: object) -> bytes:
 def unpack_array(data: Buffer, what: str) -> list[Any]:
     """An array without trailing bytes and without extension types; `what` names the structure in the error."""
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=False, ext_hook=_refuse_extension, object_pairs_hook=_each_key_once)
+        value = msgpack.unpackb(
+            data, raw=False, strict_map_key=False, ext_hook=_refuse_extension, object_pairs_hook=_each_key_once
+        )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise IntegrityError(f"the {what} is not well-formed msgpack: {error}") from None
     if type(value) is not list:

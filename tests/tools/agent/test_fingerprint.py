@@ -41,7 +41,13 @@ def test_trust(mtime_age_ns: int, ctime_age_ns: int, is_trusted: bool) -> None:
 
 @pytest.mark.parametrize(
     ("expire", "interval", "seconds"),
-    [("3000\n", "500\n", 60), ("60000\n", "500\n", 610), ("3000\n", "60000\n", 1230), ("?", "500", 60), (None, None, 60)],
+    [
+        ("3000\n", "500\n", 60),
+        ("60000\n", "500\n", 610),
+        ("3000\n", "60000\n", 1230),
+        ("?", "500", 60),
+        (None, None, 60),
+    ],
 )
 def test_the_time_until_a_page_is_written_is_that_of_the_system(
     tmp_path: Path, expire: str | None, interval: str | None, seconds: int

@@ -29,7 +29,9 @@ def write_back_ns(settings: Path = Path("/proc/sys/vm")) -> int:
 
 
 # A write through a memory map moves the times when it makes a clean page dirty, and not again until the kernel has
-# written that page. So a file changed this lately may change unseen.
+# written that page. So a file changed this lately may change unseen. The change time has the short margin: a tree that
+# was just unpacked with its old times is not read twice, at the price of a file whose old time was set while it is
+# mapped and goes on changing.
 WRITE_BACK_NS = write_back_ns()
 
 # What the manifest and the cache hold of a number: 64 bits with a sign.

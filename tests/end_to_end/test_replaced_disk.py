@@ -37,7 +37,7 @@ def test_the_next_run_brings_back_what_lay_on_it(site: Site, tmp_path: Path) -> 
     home.mkdir()
     site.start()
     away = restore(site, tmp_path / "away")
-    assert (away.exit_code, "offline" in away.error) == (9, True)
+    assert (away.exit_code, "offline" in away.error) == (8, True)
     assert site.run_agent("pc", "backup", "all").exit_code == 8
     site.stop()
     (home / "disk.new").touch()

@@ -8,7 +8,7 @@ from blake3 import blake3
 
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
-from vaultd.errors import Conflict, Damaged
+from vaultd.errors import Conflict, Damaged, Unavailable, VaultError
 from vaultd.operations import safesets, upload
 from vaultd.operations.check import check_vault
 from vaultd.operations.restore import FetchStream
@@ -76,12 +76,14 @@ def spread(site: Site, monkeypatch: pytest.MonkeyPatch) -> Spread:
     return Spread(site, monkeypatch)
 
 
-@pytest.mark.parametrize(("replaced", "sentence"), [(False, "is offline"), (True, "another one replaced")])
+@pytest.mark.parametrize(
+    ("replaced", "error", "sentence"), [(False, Unavailable, "is on a disk"), (True, Damaged, "another one replaced")]
+)
 def test_a_restore_is_told_which_record_it_costs_and_gets_the_others(
-    spread: Spread, replaced: bool, sentence: str
+    spread: Spread, replaced: bool, error: type[VaultError], sentence: str
 ) -> None:
     spread.lose(replaced=replaced)
-    with pytest.raises(Damaged, match=f"{spread.lost_id}.*{sentence}"):
+    with pytest.raises(error, match=f"{spread.lost_id}.*{sentence}"):
         spread.fetch(spread.here, spread.there)
     assert spread.fetch(spread.here) == [spread.here]
 

@@ -1,7 +1,9 @@
 """One budget of receive memory for the whole process, shared fairly by account.
 
-One half is promised ahead, as windows: by account, then by the account's streams. The other half is for frames that are
-larger than their stream's window: such a frame waits until it is admitted whole; the account that has least goes first.
+One half is promised ahead, as windows: by account, at most half of it to one, then by the account's streams. The other half is for frames that are
+larger than their stream's window: such a frame waits until it is admitted whole. Of the accounts that are within their
+part the one that has least goes first, with its oldest; while that one does not fit, nobody is admitted, so that small
+frames never keep a large one waiting for ever. (PLACE)
 
 Invariants: the windows of all streams stay within the first half, or the least window each where that is more. What
 admitted frames need above the least window stays within the second half, which the settings make no smaller than the
@@ -71,7 +73,7 @@ class ByteBudget:
         A share that shrinks is not taken back, it is only not filled up: it counts until it was used.
         """
         entry = self._streams[stream]
-        share = self._ahead_bytes // len(self._counts) // self._counts[entry.account]
+        share = self._ahead_bytes // max(2, len(self._counts)) // self._counts[entry.account]
         room = entry.promised_bytes + self._ahead_bytes - self._promised_bytes
         window = max(BULK_WINDOW_BYTES_MIN, min(BULK_WINDOW_BYTES_MAX, share, room))
         promised = max(window, min(outstanding_bytes, entry.promised_bytes))
@@ -108,16 +110,30 @@ class ByteBudget:
             entry.is_late = True
 
     def _admit_waiting(self) -> None:
-        while fitting := [stream for stream, entry in self._waiting.items() if self._fits(entry)]:
-            entry = self._waiting.pop(min(fitting, key=lambda one: self._admitted[self._waiting[one].account]))
+        while turns := self._turns():
+            stream = min(turns, key=lambda one: self._admitted[self._waiting[one].account])
+            if not self._fits(self._waiting[stream]):
+                return
+            entry = self._waiting.pop(stream)
             entry.admitted_bytes = entry.wanted_bytes
             entry.is_late = False
             self._admitted[entry.account] += entry.admitted_bytes
             entry.receiver.refill()
 
+    def _turns(self) -> list[Hashable]:
+        """Of each account that waits the oldest, where it is within the account's part, or would be all it has."""
+        part_bytes = self._frames_bytes // max(1, len(self._counts))
+        oldest: dict[bytes, Hashable] = {}
+        for stream, entry in self._waiting.items():
+            oldest.setdefault(entry.account, stream)
+        return [
+            stream
+            for account, stream in oldest.items()
+            if not self._admitted[account]
+            or self._admitted[account] + self._waiting[stream].wanted_bytes <= part_bytes
+        ]
+
     def _fits(self, entry: _Stream) -> bool:
-        """An account has its part of the room, or one frame; one frame is always let in, however large."""
-        own, all_ = self._admitted[entry.account], self._admitted.total()
-        if all_ and all_ + entry.wanted_bytes > self._frames_bytes:
-            return False
-        return not own or own + entry.wanted_bytes <= self._frames_bytes // max(1, len(self._counts))
+        """One frame is always let in, however large."""
+        all_ = self._admitted.total()
+        return not all_ or all_ + entry.wanted_bytes <= self._frames_bytes

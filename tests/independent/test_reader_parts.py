@@ -11,6 +11,7 @@ import pytest
 from . import handmade as made
 from .reader import checkpoint, companion, container, journal, record
 from .reader.damage import Damage
+from .reader.hashing import unpack
 
 SECRETS = record.RunSecrets(made.RUN_KEY, made.ID_KEY, 1)
 
@@ -210,3 +211,8 @@ def test_checkpoint_gives_its_rows_and_refuses_damage(tmp_path: Path) -> None:
     newest = checkpoint.newest_checkpoint([tmp_path])
     assert newest is not None
     assert newest.number == 9
+
+
+def test_a_map_with_a_key_that_comes_twice_is_damage() -> None:
+    with pytest.raises(Damage, match="a key of a map comes twice"):
+        unpack(bytes.fromhex("91 82 01 02 01 03"), "a block")

@@ -64,10 +64,22 @@ def test_what_leaves_makes_room():
     budget = ByteBudget(16 * MIB)
     add(budget, 1, account=b"a")
     add(budget, 2, account=b"b")
+    add(budget, 3, account=b"c")
+    add(budget, 4, account=b"d")
+    assert budget.window(1, 0) == 2 * MIB
+    for stream in (2, 2, 3, 4):
+        budget.unregister(stream)
     assert budget.window(1, 0) == 4 * MIB
-    budget.unregister(2)
-    budget.unregister(2)
-    assert budget.window(1, 0) == 8 * MIB
+
+
+def test_an_account_is_promised_half_of_the_windows_at_most():
+    budget = ByteBudget(64 * MIB)
+    add(budget, 1, 2, account=b"silent")
+    assert [budget.window(stream, 0) for stream in (1, 2)] == [8 * MIB] * 2
+    add(budget, 3, account=b"b")
+    add(budget, 4, account=b"c")
+    assert [budget.window(stream, 16 * MIB) for stream in (1, 2)] == [16 * MIB // 3] * 2  # it keeps what it has
+    assert [budget.window(3, 0), budget.window(4, 0)] == [32 * MIB // 3, 32 * MIB - 16 * MIB - 32 * MIB // 3]
 
 
 def test_a_stream_registers_once():
@@ -90,6 +102,64 @@ def test_large_frames_wait_for_their_turn_and_the_account_with_least_goes_first(
     budget.unregister(2)
     assert admitted == [1, 4, 2, 3]
     assert budget.admit(3, 7 * MIB)
+
+
+def test_the_account_with_least_goes_first_however_late_it_comes():
+    budget, admitted = ByteBudget(32 * MIB), []
+    for stream, account in (("a1", b"a"), ("a2", b"a"), ("b1", b"b"), ("c1", b"c")):
+        budget.register(stream, account, Receiver(lambda stream=stream: admitted.append(stream)))
+    for stream, frame_bytes in (("b1", 12 * MIB), ("a1", 2 * MIB), ("a2", 3.5 * MIB), ("c1", 13 * MIB)):
+        budget.admit(stream, int(frame_bytes))
+    assert admitted == ["b1", "a1"]
+    budget.give_back("b1")
+    assert admitted == ["b1", "a1", "c1"]
+
+
+@pytest.mark.parametrize("large_mib", [2.7, 4.2, 16])
+def test_small_frames_of_many_accounts_never_keep_a_large_one_waiting_for_ever(large_mib: float):
+    """A model: whoever was served asks again at once; frames go in the order in which they were admitted."""
+    budget, admitted = ByteBudget(64 * MIB), []
+    for number in range(20):
+        budget.register(number, bytes([number]), Receiver(lambda number=number: admitted.append(number)))
+    budget.register("large", b"large", Receiver(lambda: admitted.append("large")))
+    for number in range(20):
+        budget.admit(number, 2 * MIB)
+    assert not budget.admit("large", int(large_mib * MIB))
+    served = 0
+    while "large" not in admitted:
+        served += 1
+        assert served <= 40
+        number = admitted.pop(0)
+        budget.give_back(number)
+        budget.admit(number, 2 * MIB)
+
+
+def test_an_older_frame_of_an_account_goes_before_its_younger_ones():
+    budget = ByteBudget(32 * MIB)
+    add(budget, 1, 2, 3)
+    assert budget.admit(1, 10 * MIB)
+    assert not budget.admit(2, 10 * MIB)
+    assert not budget.admit(3, MIB)
+    budget.give_back(1)
+    assert budget.admit(2, 10 * MIB)
+    assert budget.admit(3, MIB)
+
+
+def test_a_frame_is_late_by_its_own_time_not_by_that_of_the_one_before():
+    budget, slow = ByteBudget(16 * MIB), Receiver()
+    budget.register("slow", b"a", slow)
+    add(budget, "other", account=b"b")
+    assert budget.admit("slow", 8 * MIB)
+    assert not budget.admit("other", 8 * MIB)
+    budget.give_up_slow_frames(0)
+    budget.give_back("slow")
+    budget.give_back("other")
+    assert budget.admit("slow", 8 * MIB)
+    assert not budget.admit("other", 8 * MIB)
+    budget.give_up_slow_frames(60)
+    assert slow.given_up == 0
+    budget.give_up_slow_frames(120)
+    assert slow.given_up == 1
 
 
 def test_one_frame_is_let_in_however_large():

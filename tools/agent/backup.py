@@ -154,6 +154,8 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
         )
     reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
     done = Done(run.begin.head_sequence + 1, scanned, sent, reused_bytes, missed)
+    # Before the root, so that no safeset is without it: an answer may be lost.
+    agent.state.job(run.job.job_id).save_expected(scanner.seen)
     await _commit(agent, run, maker, cache, done)
     return done
 
@@ -173,8 +175,9 @@ def _selection(agent: Agent, definition: JobDefinition) -> Selection:
 
 def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     selection = _selection(agent, run.job.definition)
-    is_unsure = cache.base is None and run.begin.head_sequence > 0
-    included = Included(selection, cache.holds, is_unsure=is_unsure)
+    expected = agent.state.job(run.job.job_id).load_expected()
+    is_unsure = expected is None and cache.base is None and run.begin.head_sequence > 0
+    included = Included(selection, expected, cache.holds, is_unsure=is_unsure)
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
     return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
 

@@ -54,12 +54,19 @@ class Chain:
         return head
 
     def _next(self, head: KnownHead, encoded: bytes, signing_key: bytes) -> KnownHead:
+        # The agent keeps one signing key, the newest generation's: roots from before it changed do not open here.
         root = open_root(encoded, signing_key)
-        mine = (self.keys.keyring_id, self.keys.generation, self.job_id, self.computer_id)
-        if (root.keyring_id, root.generation, root.job_id, root.computer_id) != mine:
-            raise IntegrityError("it is of another keyring, generation, job or computer")
+        mine = (self.keys.keyring_id, self.job_id, self.computer_id)
+        if (root.keyring_id, root.job_id, root.computer_id) != mine:
+            raise IntegrityError("it is of another keyring, job or computer")
+        lowest, highest = head.generation, self.keys.generation
+        if not lowest <= root.generation <= highest:
+            raise IntegrityError(f"its generation {root.generation} is not in {lowest}..{highest}")
         if (root.timeline, root.sequence) != (head.timeline, head.sequence + 1):
             raise IntegrityError(f"it is safeset {root.sequence} of timeline {root.timeline}")
         if root.previous.hex() != head.root_hash:
             raise IntegrityError("it follows another safeset")
-        return KnownHead(timeline=root.timeline, sequence=root.sequence, root_hash=root_hash(encoded).hex())
+        return KnownHead(
+            timeline=root.timeline, sequence=root.sequence, root_hash=root_hash(encoded).hex(),
+            generation=root.generation,
+        )  # fmt: skip

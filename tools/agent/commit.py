@@ -34,7 +34,9 @@ class Committer:
     async def commit(self, root: Root, encoded: bytes, payload_record: bytes | memoryview) -> bytes:
         """Returns the root hash when the vault has countersigned it."""
         hash = root_hash(encoded)
-        pending = PendingRoot(timeline=root.timeline, sequence=root.sequence, root_hash=hash.hex())
+        pending = PendingRoot(
+            timeline=root.timeline, sequence=root.sequence, root_hash=hash.hex(), generation=root.generation
+        )
         self._state.save_pending(pending)
         request = SafesetCommitRequest(root.run_id)
         answer: SafesetCommitAnswer | SafesetFindAnswer | None
@@ -96,6 +98,9 @@ class Committer:
     def _keep(self, pending: PendingRoot) -> None:
         known = self._state.load_head()
         if known is None or (known.timeline, known.sequence) < (pending.timeline, pending.sequence):
-            head = KnownHead(timeline=pending.timeline, sequence=pending.sequence, root_hash=pending.root_hash)
+            head = KnownHead(
+                timeline=pending.timeline, sequence=pending.sequence, root_hash=pending.root_hash,
+                generation=pending.generation,
+            )  # fmt: skip
             self._state.save_head(head)
         self._state.forget_pending()

@@ -5,7 +5,14 @@ from contextlib import aclosing
 
 from tools.agent.selection import merge_includes
 from tools.agent.unlock import Unlocked
-from tools.client.manifest import KNOWN_KINDS, Entry
+from tools.client.manifest import (
+    FLAG_BELOW_UNKNOWN,
+    FLAG_CHANGED_WHILE_READ,
+    FLAG_PARTLY_UNREADABLE,
+    KNOWN_KINDS,
+    Entry,
+    Extra,
+)
 from tools.client.manifest_walk import ManifestWalk
 from tools.client.output import Output
 
@@ -15,6 +22,11 @@ Damage = dict[str, None]
 _DAMAGE_SHOWN = 100
 UNKNOWN_KIND = "left out: its kind is unknown to this program"
 UNKNOWN_EXTRAS = "metadata unknown to this program left out"
+_FLAG_CODES = {
+    FLAG_CHANGED_WHILE_READ: "changed while it was read",
+    FLAG_PARTLY_UNREADABLE: "partly unreadable when it was stored",
+    FLAG_BELOW_UNKNOWN: "what was below is unknown: it could not be listed",
+}
 
 
 def tell_damage(output: Output, damage: Damage) -> None:
@@ -22,6 +34,12 @@ def tell_damage(output: Output, damage: Damage) -> None:
         output.note(f"damage: {sentence}")
     if len(damage) > _DAMAGE_SHOWN:
         output.note(f"damage: {len(damage) - _DAMAGE_SHOWN} more")
+
+
+def flagged(entry: Entry) -> list[str]:
+    """The warnings that the run which stored the entry left in it."""
+    flags = (entry.extras or {}).get(Extra.FLAGS, 0)
+    return [code for flag, code in _FLAG_CODES.items() if flags & flag]
 
 
 def left_out(entry: Entry) -> str | None:

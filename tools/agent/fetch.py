@@ -6,6 +6,8 @@ Trio thread, but for the functions that open: those run in worker threads.
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 
+import trio
+
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import FETCH_IDS_MAX
 from protocol.messages import ChunkFetchRequest, FetchBatch, RestoreOpenAnswer
@@ -18,8 +20,15 @@ from tools.client.root import Payload, Root, check_payload, decode_payload
 from tools.client.run_key import RunKeys
 from tools.client.session import VaultSession
 
+# One restore asks for so much at once, and waits so long each time a fetch broke off with nothing new.
+FETCHES_AT_ONCE = 3
+PAUSES_SECONDS = (0.5, 2.0, 5.0, 15.0)
+
 Opened = Callable[[bytes, bytes | IntegrityError], None]
 """Called for each chunk, from any thread: its id, and its content or why there is none."""
+
+# Unavailable: the disk that it is on is offline.
+_OF_ONE_RECORD = (ErrorCode.damaged, ErrorCode.not_found, ErrorCode.unavailable)
 
 _Take = Callable[[list[bytes], FetchBatch, memoryview], Awaitable[None]]
 
@@ -33,6 +42,7 @@ class Fetcher:
         self._ticket = ticket
         self._run_keys = RunKeys(keyring)
         self._adding_keys = threading.Lock()
+        self._room = trio.Semaphore(FETCHES_AT_ONCE)
         self.opener = RecordOpener(self._run_keys)
 
     def add_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
@@ -67,21 +77,22 @@ class Fetcher:
         return await compute(self._open_blocks, references, records)
 
     async def _records(self, ids: Sequence[bytes], take: _Take) -> list[bytes]:
-        """Gives each batch to `take`; returns the ids that the vault cannot give. After each of those it asks anew."""
+        """Gives each batch to `take`; returns the ids that the vault cannot give. After each of those it asks anew, and
+        also for what is left when a fetch broke off."""
         left, lost = list(ids), []
+        pauses_seconds = iter(PAUSES_SECONDS)
         while left:
+            left_before = len(left)
             try:
-                async with self._session.call("chunk.fetch") as call:
-                    await call.send(ChunkFetchRequest(self._ticket), b"".join(left))
-                    await call.end()
-                    while (received := await call.receive(FetchBatch)) is not None:
-                        batch, raw = received
-                        part, left = left[: len(batch.lengths)], left[len(batch.lengths) :]
-                        if len(part) != len(batch.lengths) or sum(batch.lengths) != len(raw):
-                            raise RemoteProtocolError(ErrorCode.internal, "the vault sent other records than asked for")
-                        await take(part, batch, raw)
-                if left:
-                    raise ConnectionLost("the vault ended a fetch before everything came")
+                async with self._room:
+                    await self._fetch(left, take)
+            except ConnectionLost:
+                if len(left) < left_before:
+                    pauses_seconds = iter(PAUSES_SECONDS)
+                pause_seconds = next(pauses_seconds, None)
+                if pause_seconds is None:
+                    raise
+                await trio.sleep(pause_seconds)
             except RemoteProtocolError as error:
                 bad = _named(error, left)
                 if bad is None:
@@ -89,6 +100,21 @@ class Fetcher:
                 left.remove(bad)
                 lost.append(bad)
         return lost
+
+    async def _fetch(self, left: list[bytes], take: _Take) -> None:
+        """Takes out of `left` what came."""
+        async with self._session.call("chunk.fetch") as call:
+            await call.send(ChunkFetchRequest(self._ticket), b"".join(left))
+            await call.end()
+            while (received := await call.receive(FetchBatch)) is not None:
+                batch, raw = received
+                part = left[: len(batch.lengths)]
+                if len(part) != len(batch.lengths) or sum(batch.lengths) != len(raw):
+                    raise RemoteProtocolError(ErrorCode.internal, "the vault sent other records than asked for")
+                del left[: len(part)]
+                await take(part, batch, raw)
+        if left:
+            raise ConnectionLost("the vault ended a fetch before everything came")
 
     def _open_chunks(self, ids: list[bytes], batch: FetchBatch, raw: memoryview, opened: Opened) -> None:
         self.add_keys(batch.keys)
@@ -138,7 +164,7 @@ def _held(id: bytes, records: dict[bytes, memoryview]) -> memoryview | Integrity
 
 def _named(error: RemoteProtocolError, ids: Sequence[bytes]) -> bytes | None:
     """The id that an error is about; errors about anything else end the restore."""
-    if isinstance(error, ConnectionLost) or error.code not in (ErrorCode.damaged, ErrorCode.not_found):
+    if isinstance(error, ConnectionLost) or error.code not in _OF_ONE_RECORD:
         return None
     return next((id for id in ids if id.hex() in error.message), None)
 

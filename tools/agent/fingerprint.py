@@ -6,16 +6,33 @@ everything would be read again. Another file system under the same path has othe
 
 import os
 import stat
+from pathlib import Path
 from typing import NamedTuple
 
 # What was written this shortly before it was read may change again without its times changing. Where a file system
 # keeps whole seconds only (or two of them), all nanoseconds are zero.
 FINE_MARGIN_NS = 50_000_000
 COARSE_MARGIN_NS = 3_000_000_000
-# A write through a memory map moves the times when it makes a clean page dirty, and not again until the kernel has
-# written that page, which it does after 30 seconds and a few more. So a file changed this lately may change unseen.
-WRITE_BACK_NS = 60_000_000_000
+_WRITE_BACK_NS_MIN = 60_000_000_000
+_CENTISECOND_NS = 10_000_000
 
+
+def write_back_ns(settings: Path = Path("/proc/sys/vm")) -> int:
+    """How long a page may be dirty before the kernel has written it: as long as it may age, and two rounds of looking
+    for what is that old. At least a minute, which is what a system has that nobody changed, and some more.
+    """
+    try:
+        expire, interval = (int((settings / f"dirty_{name}_centisecs").read_text()) for name in ("expire", "writeback"))
+    except (OSError, ValueError):
+        return _WRITE_BACK_NS_MIN
+    return max(_WRITE_BACK_NS_MIN, (expire + 2 * interval) * _CENTISECOND_NS)
+
+
+# A write through a memory map moves the times when it makes a clean page dirty, and not again until the kernel has
+# written that page. So a file changed this lately may change unseen. The change time has the short margin: a tree that
+# was just unpacked with its old times is not read twice, at the price of a file whose old time was set while it is
+# mapped and goes on changing.
+WRITE_BACK_NS = write_back_ns()
 
 # What the manifest and the cache hold of a number: 64 bits with a sign.
 _I64_MIN, _I64_MAX = -(2**63), 2**63 - 1

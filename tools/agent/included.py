@@ -1,32 +1,74 @@
-"""What must not be missing from a safeset silently: the included paths themselves.
+"""What must not be missing from a safeset silently: the included paths themselves, and what is mounted below them.
 
-Invariant: an included path that is there and cannot be read ends the run. So does one that is missing, or of which
-nothing below was taken, where the base has something there: else a disk that is not mounted would become a complete
-safeset without its files, and in time the only one.
+Invariant: an included path that is there and cannot be read ends the run. So does one that is missing, or a directory
+without a name in it, where the base has something there: else a disk that is not mounted would become a complete
+safeset without its files, and in time the only one. A directory with excluded files only is as somebody wants it.
+What was mounted below an included path, and is an empty directory now, is a warning of each run.
 """
 
 from collections.abc import Callable
 
-from tools.agent.selection import Selection
+from tools.agent.selection import Selection, is_inside
+from tools.agent.state import Expected
 from tools.client.failure import Failure
 from tools.client.terminal_text import escape_path
+
+GOES_THROUGH_LINK = "include goes through a link"
 
 Holds = Callable[[bytes, bool], bool]
 """Whether the base has something below a path or, unless the second says so, the path itself."""
 
-_HINT = "nothing was committed, the last safeset stays. Is its disk mounted?"
+LOST_MOUNT = "nothing is mounted here any more"
+_MOUNTS_MAX = 1000
+_MOUNTS_BYTES_MAX = 192 * 1024
+
+_HINT = "nothing was committed, the other paths were not backed up either, and the last safeset stays."
+_MOUNT_HINT = f"{_HINT} Is its disk mounted?"
+_LINK_HINT = f"{_HINT} Create a job that includes what the link points to, or put the directory back in its place"
 
 
 class Included:
-    """Of one scan, for its thread. `is_unsure`: there are safesets, and nothing is known of the last one."""
+    """Of one scan, for its thread. `expected` is from the last safeset, None where nothing is kept of it; `is_unsure`:
+    there are safesets, and nothing is known of the last one."""
 
     def __init__(
-        self, selection: Selection, holds: Holds = lambda path, is_below_only: False, *, is_unsure: bool = False
-    ) -> None:
+        self, selection: Selection, expected: Expected | None = None,
+        holds: Holds = lambda path, is_below_only: False, *, is_unsure: bool = False,
+    ) -> None:  # fmt: skip
         self._paths = selection.inner.union(selection.roots)
-        self._holds = holds
+        expected = expected or Expected(there=[], filled=[], mounts=[])
+        self._there, self._filled = frozenset(expected.there), frozenset(expected.filled)
+        self._expected_mounts = frozenset(expected.mounts)
+        self._base_holds = holds
         self._is_unsure = is_unsure
         self._missed: set[bytes] = set()
+        self._empty: set[bytes] = set()
+        self._mounts: set[bytes] = set()
+        self._mounts_bytes = 0
+
+    def _holds(self, path: bytes, is_below_only: bool) -> bool:
+        return path in (self._filled if is_below_only else self._there) or self._base_holds(path, is_below_only)
+
+    def seen(self) -> Expected:
+        """At the end of the scan: what the next one expects."""
+        there = self._paths - self._missed
+        return Expected(there=sorted(there), filled=sorted(there - self._empty), mounts=sorted(self._mounts))
+
+    def note_mount(self, path: bytes) -> None:
+        """For a directory on which something is mounted, with a name in it."""
+        size_bytes = self._mounts_bytes + len(path)
+        if path not in self._mounts and len(self._mounts) < _MOUNTS_MAX and size_bytes <= _MOUNTS_BYTES_MAX:
+            self._mounts.add(path)
+            self._mounts_bytes = size_bytes
+
+    def is_lost_mount(self, path: bytes) -> bool:
+        """For an empty directory without a mount. It stays expected, with what was mounted below it."""
+        if path not in self._expected_mounts or path in self._paths:
+            return False
+        for mount in self._expected_mounts:
+            if is_inside(mount, path):
+                self.note_mount(mount)
+        return True
 
     def is_missed(self, path: bytes) -> bool:
         return path in self._missed
@@ -37,19 +79,26 @@ class Included:
             return
         self._missed.add(path)
         if code == "unreadable":
-            hint = f"{_HINT} May this user read it? Else create a job without it"
+            hint = f"{_MOUNT_HINT} May this user read it? Else create a job without it"
             raise Failure("failed", f"the included path {_shown(path)} cannot be read", hint)
+        if self._holds(path, False) and code == GOES_THROUGH_LINK:
+            message = f"the way to the included path {_shown(path)} goes through a link now, the last safeset has it"
+            raise Failure("failed", message, _LINK_HINT)
         if self._holds(path, False):
-            hint = f"{_HINT} Where it was removed on purpose, make it anew with one file in it"
+            hint = f"{_MOUNT_HINT} Where it was removed on purpose, make it anew with one file in it"
             message = f"the included path {_shown(path)} is missing ({code}), the last safeset has it"
             raise Failure("failed", message, hint)
 
-    def check_empty(self, path: bytes) -> str | None:
-        """For any path below which nothing was taken: the code of a warning, if there has to be one."""
+    def check_empty(self, path: bytes, *, is_link: bool) -> str | None:
+        """For any path below which nothing can be: the code of a warning, if there has to be one."""
         if path not in self._paths:
             return None
+        self._empty.add(path)
+        if self._holds(path, True) and is_link:
+            message = f"the included path {_shown(path)} is a link now, the last safeset has files below it"
+            raise Failure("failed", message, _LINK_HINT)
         if self._holds(path, True):
-            hint = f"{_HINT} Where it was emptied on purpose, put one file or directory into it"
+            hint = f"{_MOUNT_HINT} Where it was emptied on purpose, put one file or directory into it"
             message = f"nothing is in the included path {_shown(path)}, the last safeset has files below it"
             raise Failure("failed", message, hint)
         return "include is empty" if self._is_unsure else None

@@ -1,8 +1,10 @@
 """The agent's part of a job's keyring: from its state, or made on the first run from the job's secret.
 
 Order: the unattended part is saved before the vault hears of the keyring, the message id after it. A crash between them
-leaves the secret usable for another try, and no keyring whose keys this computer lacks. The whole keyring and the
-password exist only in a child process that makes them, so that no memory keeps them for the length of a run.
+leaves the secret usable for another try, and no keyring whose keys this computer lacks: what each try made is kept
+until the vault names the keyring that it took, because a request that seemed lost may arrive after the next one. The
+whole keyring and the password exist only in a child process that makes them, so that no memory keeps them for the
+length of a run.
 
 A job's name stands for the same job for ever: a vault must not put an earlier job of the same creator and name in the
 place of the one that is backed up.
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
 from tools.agent.apart import call_apart
 from tools.agent.job_trust import job_address
-from tools.agent.state import Identity, StateDirectory
+from tools.agent.state import Identity, JobState, StateDirectory
 from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import Failure
 from tools.client.job_secret import JobSecret, open_job_secret
@@ -48,10 +50,9 @@ async def load_job_keys(session: VaultSession, state: StateDirectory, identity: 
 
 async def _load(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
     job_state = state.job(job.job_id)
-    saved = job_state.load_unattended()
-    unattended = _decode(saved) if saved is not None else None
     if job.keyring_id is not None:
-        if unattended is None or unattended.keyring_id != job.keyring_id:
+        unattended = _saved(job_state, job.keyring_id)
+        if unattended is None:
             raise Failure(
                 "conflict",
                 f"the keyring of job {job.name!r} was made by another state directory than this one",
@@ -69,10 +70,25 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
         )
     made = await compute(call_apart, _make, state, identity, job)
-    job_state.save_unattended(made.unattended.encode())
+    job_state.save_candidate(made.unattended.keyring_id, made.unattended.encode())
     await session.ask("keyring.create", made.request, KeyringCreateAnswer)
+    job_state.take_candidate(made.unattended.keyring_id)
     job_state.mark_used(made.message_id)
     return made.unattended
+
+
+def _saved(job_state: JobState, keyring_id: bytes) -> Unattended | None:
+    """Of the keyring that the vault names, if it was made here."""
+    saved = job_state.load_unattended()
+    unattended = _decode(saved) if saved is not None else None
+    if unattended is not None and unattended.keyring_id == keyring_id:
+        return unattended
+    candidate = job_state.load_candidate(keyring_id)
+    if candidate is None:
+        return None
+    unattended = _decode(candidate)
+    job_state.take_candidate(keyring_id)
+    return unattended
 
 
 def _make(state: StateDirectory, identity: Identity, job: AgentJob) -> _MadeKeyring:

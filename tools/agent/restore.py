@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from tools.agent.budget import ByteBudget
-from tools.agent.entries import Damage, find_entry, left_out, paths_above, walk_safeset
+from tools.agent.entries import Damage, find_entry, flagged, left_out, paths_above, walk_safeset
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.survey import Decision, Overwrite, Survey
@@ -140,6 +140,8 @@ class _Restore:
         if Extra.HOLES in extras:
             self._planned.add(entry.path, "holes not restored yet")
             return False
+        for code in flagged(entry):
+            self._planned.add(entry.path, code)
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
         if decision is Decision.leave and entry.kind == Kind.FILE:

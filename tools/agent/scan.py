@@ -35,6 +35,7 @@ from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of, held_time, s
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
 from tools.agent.row_maker import KINDS, RowMaker
+from tools.agent.state import Expected
 from tools.agent.walk import Found, TreeWalk
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
 from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAG_CHANGED_WHILE_READ, Extra, Kind
@@ -102,6 +103,11 @@ class Scanner:
     def has_found_a_root(self) -> bool:
         """Whether any included path is there."""
         return self._walk.roots_found > 0
+
+    @property
+    def seen(self) -> Expected:
+        """At the end: what the next scan expects to find."""
+        return self._walk.included.seen()
 
     def _scan(self) -> Generator[bool, None, None]:
         """Yields whenever a batch is full."""

@@ -23,6 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _FILE_BYTES_MAX = 1 << 20
 _UNFINISHED = ".new-"
+_CANDIDATE = "unattended-"
 
 _Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -48,11 +49,12 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class KnownHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The last safeset of a job that the vault countersigned for this agent."""
+    """The last safeset of a job that the vault countersigned for this agent; no later one is of a lower generation."""
 
     timeline: int
     sequence: int
     root_hash: _Hash
+    generation: int = 0
 
 
 class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,6 +63,17 @@ class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     timeline: int
     sequence: int
     root_hash: _Hash
+    generation: int = 0
+
+
+class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What must not be missing silently from the next safeset: included paths that were there, those of them with
+    something below, and directories on which something was mounted. Not in the cache, which may be lost at any time.
+    """
+
+    there: list[bytes]
+    filled: list[bytes]
+    mounts: list[bytes]
 
 
 class _KnownRevision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +108,24 @@ class JobState:
     def save_unattended(self, data: bytes) -> None:
         self._write("unattended", data)
 
+    def load_candidate(self, keyring_id: bytes) -> bytes | None:
+        return _read(self._candidate_path(keyring_id))
+
+    def save_candidate(self, keyring_id: bytes, data: bytes) -> None:
+        """The unattended part of a keyring that was made and that the vault may or may not take."""
+        self._write(self._candidate_path(keyring_id).name, data)
+
+    def take_candidate(self, keyring_id: bytes) -> None:
+        """The vault took this one: it is the job's, and the others are nobody's."""
+        os.replace(self._candidate_path(keyring_id), self.directory / "unattended")
+        _sync_directory(self.directory)
+        for name in os.listdir(self.directory):
+            if name.startswith(_CANDIDATE):
+                (self.directory / name).unlink()
+
+    def _candidate_path(self, keyring_id: bytes) -> Path:
+        return self.directory / f"{_CANDIDATE}{keyring_id.hex()}"
+
     @property
     def head_path(self) -> Path:
         return self.directory / "head.json"
@@ -104,6 +135,12 @@ class JobState:
 
     def save_head(self, head: KnownHead) -> None:
         self._write(self.head_path.name, _json(head))
+
+    def load_expected(self) -> Expected | None:
+        return _load_json(self.directory / "expected.json", Expected)
+
+    def save_expected(self, expected: Expected) -> None:
+        self._write("expected.json", _json(expected))
 
     def load_pending(self) -> PendingRoot | None:
         return _load_json(self.directory / "pending.json", PendingRoot)
@@ -280,7 +317,11 @@ def _replace(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

@@ -9,10 +9,11 @@ import os
 import resource
 import stat
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.agent.included import Included
+from tools.agent.included import GOES_THROUGH_LINK, LOST_MOUNT, Included
 from tools.agent.kernel_mounts import kernel_devices
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
@@ -49,8 +50,8 @@ class _Scope(NamedTuple):
 
 
 class _Level:
-    """One directory on the way down. Its descriptor is closed while too many below it are open. `is_empty`: nothing of
-    it was taken so far."""
+    """One directory on the way down. Its descriptor is closed while too many below it are open. `is_empty`: it has no
+    names, excluded ones neither."""
 
     __slots__ = ("descriptor", "device", "inode", "is_empty", "names", "prefix", "scope")
 
@@ -60,9 +61,10 @@ class _Level:
         self.device = status.st_dev
         self.inode = status.st_ino
         self.prefix = prefix
-        self.names = names
+        first = next(names, None)
+        self.is_empty = first is None
+        self.names = names if first is None else chain((first,), names)
         self.scope = scope if scope.device != _AS_OPENED else scope._replace(device=status.st_dev)
-        self.is_empty = True
 
     def close(self) -> None:
         if self.descriptor >= 0:
@@ -127,7 +129,7 @@ class TreeWalk:
                 if top is None:
                     return
             else:
-                self._check_empty(root)
+                self._check_empty(root, is_link=stat.S_ISLNK(status.st_mode))
             yield Found(root, status, directory, name)
             if not self.included.is_missed(root):
                 self.roots_found += 1
@@ -153,8 +155,8 @@ class TreeWalk:
             self._unreadable.add(path)
         self._warn(path, code)
 
-    def _check_empty(self, path: bytes) -> None:
-        if code := self.included.check_empty(path):
+    def _check_empty(self, path: bytes, *, is_link: bool = False) -> None:
+        if code := self.included.check_empty(path, is_link=is_link):
             self._warn(path, code)
 
     def _tell_not_reached(self, root: bytes) -> None:
@@ -169,10 +171,8 @@ class TreeWalk:
         try:
             while levels:
                 level = levels[-1]
-                found = None
                 for found in self._entries(level):
                     if stat.S_ISDIR(found.status.st_mode):
-                        level.is_empty = False
                         # Opened before it is told, because its entry says whether what is below it is known.
                         is_listed = self._descend(found, levels)
                         yield found if is_listed else found._replace(is_unlisted=True)
@@ -181,7 +181,7 @@ class TreeWalk:
                         break
                     yield found
                 else:
-                    if found is None and level.is_empty:
+                    if level.is_empty:
                         self._check_empty(level.prefix[:-1])
                     levels.pop()
                     self._reopen(level, levels)
@@ -218,7 +218,7 @@ class TreeWalk:
                 self._inner_left.remove(path)
                 self._warn_of_link(path, status)
                 if not stat.S_ISDIR(status.st_mode):
-                    self._check_empty(path)
+                    self._check_empty(path, is_link=stat.S_ISLNK(status.st_mode))
             yield Found(path, status, descriptor, name)
 
     def _is_kernels(self, device: int, scope_device: int) -> bool:
@@ -239,8 +239,15 @@ class TreeWalk:
         level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
             return False
+        self._check_mount(found.path, level, levels[-1])
         levels.append(level)
         return True
+
+    def _check_mount(self, path: bytes, level: _Level, above: _Level) -> None:
+        if level.device != above.device and not level.is_empty:
+            self.included.note_mount(path)
+        elif level.device == above.device and level.is_empty and self.included.is_lost_mount(path):
+            self._warn(path, LOST_MOUNT)
 
     def _scope_below(self, found: Found, above: _Scope) -> _Scope | None:
         """None when nothing of the directory is taken."""
@@ -301,7 +308,7 @@ def open_directory(path: bytes) -> int:
 
 def _include_code(error: OSError) -> str:
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        return "include goes through a link"
+        return GOES_THROUGH_LINK
     return "include not found" if error.errno == errno.ENOENT else "unreadable"
 
 

@@ -16,7 +16,9 @@ def pack(value: object) -> bytes:
 def unpack_array(data: Buffer, what: str) -> list[Any]:
     """An array without trailing bytes and without extension types; `what` names the structure in the error."""
     try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=False, ext_hook=_refuse_extension)
+        value = msgpack.unpackb(
+            data, raw=False, strict_map_key=False, ext_hook=_refuse_extension, object_pairs_hook=_each_key_once
+        )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise IntegrityError(f"the {what} is not well-formed msgpack: {error}") from None
     if type(value) is not list:
@@ -49,6 +51,13 @@ def elements(value: Any, count: int, field: str) -> list[Any]:
     """The array when it has exactly that many elements."""
     if type(value) is not list or len(value) != count:
         raise IntegrityError(f"{field} is not an array of {count} elements")
+    return value
+
+
+def _each_key_once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key of a map comes twice")
     return value
 
 

@@ -19,6 +19,7 @@ class CheckRecords:
         self._disks = disks
         self._index = index
         self._containers = index.containers()
+        index.give_up(n for n, row in self._containers.items() if disks.is_given_up(row.disk_id))
         self._is_known_key = is_known_key
         # By the index's number of the key: one header is read for each.
         self._known: dict[int, bool] = {}
@@ -26,19 +27,21 @@ class CheckRecords:
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         present = list(self._index.present(keyring_id, ids))
         found = dict(zip(present, self._index.lookup(keyring_id, present), strict=True))
-        return [not self._is_openable(found.get(id_)) for id_ in ids]
+        return [not self._is_openable(found.get(id_), id_) for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         return self._index.lookup(keyring_id, ids)
 
     def read(self, location: Location, expected_id: bytes) -> bytes:
-        return read_record(self._door, self._place(location), ExpectedRecord(expected_id, location.cid_prefix))
+        return read_record(
+            self._door, self._place(location, expected_id), ExpectedRecord(expected_id, location.cid_prefix)
+        )
 
-    def _is_openable(self, location: Location | None) -> bool:
+    def _is_openable(self, location: Location | None, id_: bytes) -> bool:
         if location is None:
             return False
         if location.key_number not in self._known:
-            place = self._place(location)
+            place = self._place(location, id_)
             handle = self._door.open_read(place.path)
             try:
                 header = parse_header(self._door.read(handle, place.offset, HEADER_BYTES))
@@ -47,9 +50,9 @@ class CheckRecords:
             self._known[location.key_number] = self._is_known_key(header.key_id)
         return self._known[location.key_number]
 
-    def _place(self, location: Location) -> RecordPlace:
+    def _place(self, location: Location, id_: bytes) -> RecordPlace:
         row = self._containers.get(location.container)
         if row is None:
             raise RecordDamaged(f"container {location.container:012x} is not in the index")
-        path = container_path(self._disks.with_id(row.disk_id).path, location.container)
+        path = container_path(self._disks.with_id(row.disk_id, id_).path, location.container)
         return RecordPlace(path, location.offset, location.length)

@@ -12,16 +12,18 @@ from blake3 import blake3
 
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots, read_keyring, read_run_key
-from vaultd.errors import BadRequest, Damaged, Internal, NotFound, WrongPassword
+from vaultd.errors import BadRequest, Damaged, Internal, NotFound, Unavailable, WrongPassword
 from vaultd.operations import access
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import choose
 from vaultd.operations.sealed_headers import SlotHeader, parse_slot
-from vaultd.operations.store_errors import translated
+from vaultd.operations.store_errors import OFFLINE_HINT, translated
 from vaultd.operations.tickets import Ticket
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, SLOT, job_owner, slot_owner, unwrap
 from vaultd.records import NO_ID, Identity, Job, Keyring, Safeset, Slot
+from vaultd.store.errors import DiskMissing
+from vaultd.store.index import Location
 from vaultd.store.record_format import parse_header
 
 FETCH_IDS_MAX = 4096
@@ -145,9 +147,16 @@ class FetchStream:
                     raise NotFound(f"record {id_.hex()} is not here")
                 if records and size + location.length > bytes_max:
                     break
-                records.append(self._vault.store.read(location, id_))
+                records.append(self._read(location, id_))
                 size += location.length
         return Fetched(records, list(self._new_keys(records)))
+
+    def _read(self, location: Location, id_: bytes) -> bytes:
+        """A disk that is away costs what lies on it and not the whole restore: the agent goes on after this record."""
+        try:
+            return self._vault.store.read(location, id_)
+        except DiskMissing as error:
+            raise Unavailable(f"record {id_.hex()} is on a disk that is offline", OFFLINE_HINT) from error
 
     def _new_keys(self, records: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
         new = dict.fromkeys(parse_header(record).key_id for record in records)

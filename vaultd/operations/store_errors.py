@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable
 from vaultd.store import errors as store_errors
 
+OFFLINE_HINT = "the operator brings the disk back"
 NO_SPACE_HINT = "the operator makes room on a disk"
 
 
@@ -20,7 +21,7 @@ def translated() -> Iterator[None]:
             "the operator restarts vaultd, which recovers from disk",
         ) from error
     except store_errors.DiskMissing as error:
-        raise Unavailable("a disk of the vault is offline", "the operator brings the disk back") from error
+        raise Unavailable("a disk of the vault is offline", OFFLINE_HINT) from error
     except store_errors.InUse as error:
         raise Conflict(str(error), "two at once would destroy what the disks hold") from error
     except store_errors.NoSpace as error:

@@ -152,9 +152,11 @@ async def _ask(service: Service, session_of_connection: Session, exchange: Excha
     if method.name not in LARGE_ANSWERS:
         await _reply(exchange, request, method)
         return
-    async with service.fetches.room(request.identity.account_id, LARGE_ANSWERS[method.name]):
-        await _reply(exchange, request, method)
-        await exchange.wait_sent()
+    fetches, account_id = service.fetches, request.identity.account_id
+    with fetches.request(account_id):
+        async with fetches.room(account_id, LARGE_ANSWERS[method.name]):
+            await _reply(exchange, request, method)
+            await exchange.wait_sent()
 
 
 async def _reply(exchange: Exchange, request: Request, method: Method) -> None:

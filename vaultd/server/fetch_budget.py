@@ -1,13 +1,15 @@
 """One budget for the whole process: what was read for restores and large answers and is not on its way yet.
 
 Invariants: what rooms have together stays within the budget, and a record is read only by who has room for it. An
-account has its part of the budget, or one room; of those who wait, the account that has least goes first. A room that
-is as old as FRAME_SECONDS while others wait is given up: its request ends, and with it what it holds.
+account has its part of the budget, half of it at most, or one room. Of the accounts that are within their part the one
+that has least goes first, with its oldest; while that one does not fit, nobody is admitted, so that small rooms never
+keep a large one waiting for ever. A room that is as old as FRAME_SECONDS is given up, and its request ends with it,
+when its account has more than its part and another waits for its turn.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
@@ -37,14 +39,27 @@ class FetchBudget:
         self._rooms: set[Room] = set()
         self._waiting: list[Room] = []
         self._held: Counter[bytes] = Counter()  # bytes of an account's rooms
+        self._requests: Counter[bytes] = Counter()  # of an account, with a room or between two
 
     @property
     def held_bytes(self) -> int:
         return self._held.total()
 
+    @contextmanager
+    def request(self, account: bytes) -> Iterator[None]:
+        """The account keeps its part while the request goes on, between two rooms too."""
+        self._requests[account] += 1
+        try:
+            yield
+        finally:
+            self._requests[account] -= 1
+            if not self._requests[account]:
+                del self._requests[account]
+            self._admit()
+
     @asynccontextmanager
     async def room(self, account: bytes, size_bytes: int) -> AsyncIterator[Room]:
-        """Waits for its turn. Raises ConnectionLost where it was given up."""
+        """In a `request`: waits for its turn. Raises ConnectionLost where it was given up."""
         room = Room(self, account, size_bytes)
         self._waiting.append(room)
         self._admit()
@@ -66,12 +81,13 @@ class FetchBudget:
         while not room.admitted.is_set():
             with trio.move_on_after(FRAME_SECONDS) as scope:
                 await room.admitted.wait()
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and room in self._turns():
                 self._give_up_slow()
 
     def _give_up_slow(self) -> None:
         for room in self._rooms:
-            if trio.current_time() - room.since_seconds >= FRAME_SECONDS:
+            is_slow = trio.current_time() - room.since_seconds >= FRAME_SECONDS
+            if is_slow and self._held[room.account] > self._part_bytes:
                 room.scope.cancel()
 
     def _leave(self, room: Room) -> None:
@@ -85,17 +101,27 @@ class FetchBudget:
         self._admit()
 
     def _admit(self) -> None:
-        while fitting := [room for room in self._waiting if self._fits(room)]:
-            room = min(fitting, key=lambda one: self._held[one.account])
+        while turns := self._turns():
+            room = min(turns, key=lambda one: self._held[one.account])
+            if self.held_bytes + room.size_bytes > self._total_bytes:
+                return
             self._waiting.remove(room)
             self._rooms.add(room)
             self._held[room.account] += room.size_bytes
             room.since_seconds = trio.current_time()
             room.admitted.set()
 
-    def _fits(self, room: Room) -> bool:
-        own, all_ = self._held[room.account], self.held_bytes
-        accounts = len({one.account for one in (*self._rooms, *self._waiting)})
-        if all_ + room.size_bytes > self._total_bytes:
-            return False
-        return not own or own + room.size_bytes <= self._total_bytes // accounts
+    def _turns(self) -> list[Room]:
+        """Of each account that waits the oldest, where it is within the account's part, or would be all it has."""
+        oldest: dict[bytes, Room] = {}
+        for room in self._waiting:
+            oldest.setdefault(room.account, room)
+        return [
+            room
+            for account, room in oldest.items()
+            if not self._held[account] or self._held[account] + room.size_bytes <= self._part_bytes
+        ]
+
+    @property
+    def _part_bytes(self) -> int:
+        return self._total_bytes // max(2, len(self._requests))

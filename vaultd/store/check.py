@@ -146,7 +146,7 @@ class _Check:
             return f"its place in container {location.container:012x} is outside of what was acknowledged"
         disk = self._disks.find_id(container.disk_id)
         if disk is None:
-            return ""  # offline, said above
+            return ""  # offline or replaced, said above
         return self._header_fault(row, location, container_path(disk.path, location.container))
 
     def _header_fault(self, row: IndexRow, location: Location, path: Path) -> str:

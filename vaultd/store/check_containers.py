@@ -42,7 +42,12 @@ class ContainerCheck:
             self.containers += 1
             disk = self._disks.find_id(row.disk_id)
             if disk is None:
-                self._report(Severity.warning, f"container {number:012x}", "its disk is offline: it was not checked")
+                fate = (
+                    "was replaced: it is gone"
+                    if self._disks.is_given_up(row.disk_id)
+                    else "is offline: it was not checked"
+                )
+                self._report(Severity.warning, f"container {number:012x}", f"its disk {fate}")
                 continue
             path = container_path(disk.path, number)
             if index and (held.get(number) is None or held[number].acknowledged_length > row.acknowledged_length):

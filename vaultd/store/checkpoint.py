@@ -15,7 +15,7 @@ from blake3 import blake3
 from msgspec import Struct
 
 from vaultd.store.checksum import checksum
-from vaultd.store.disk_door import Door, Handle, make_directory
+from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, Handle, make_directory
 from vaultd.store.errors import FormatError, NoSpace
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_format import Position
@@ -24,7 +24,6 @@ KEPT = 2
 CONTAINERS_TABLE = "containers"  # beside the tables of the catalog
 VERSION = 1
 SUFFIX = ".checkpoint"
-UNFINISHED_SUFFIX = ".tmp"
 BLOCK_ROWS_BYTES = 1024 * 1024
 BLOCK_BYTES_MAX = 64 * 1024 * 1024
 _MAGIC = b"SSB1"

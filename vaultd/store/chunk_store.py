@@ -157,6 +157,7 @@ class ChunkStore:
         with self._guarded():
             recovered = recover(parts, known_key)
         self._containers = recovered.containers
+        self._index.give_up(n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
         self._open = self._open_containers(recovered)
         findings = self.disks.offline_findings() + self._journal.findings + recovered.findings
         return RecoveryReport(findings, recovered.records_indexed, recovered.records_without_key)
@@ -238,7 +239,7 @@ class ChunkStore:
         row = self._containers.get(location.container)
         if row is None:
             raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
-        path = container_path(self.disks.with_id(row.disk_id).path, location.container)
+        path = container_path(self.disks.with_id(row.disk_id, expected_id).path, location.container)
         place = RecordPlace(path, location.offset, location.length)
         try:
             return read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))

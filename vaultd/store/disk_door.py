@@ -14,6 +14,7 @@ from typing import Protocol
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
+UNFINISHED_SUFFIX = ".tmp"
 
 
 class Handle:
@@ -132,9 +133,10 @@ class SystemDoor:
             os.close(descriptor)
 
     def space(self, path: Path) -> tuple[int, int]:
-        """(total, free for us) in bytes."""
+        """(total, free for us) in bytes; nothing is free where a kernel that met errors has made it read-only."""
         facts = os.statvfs(path)
-        return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize
+        is_writable = not facts.f_flag & os.ST_RDONLY
+        return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize * is_writable
 
     def _open(self, path: Path, flags: int, *, direct: bool) -> Handle:
         if direct:
@@ -158,7 +160,7 @@ def read_file(door: Door, path: Path) -> bytes:
 
 def write_file(door: Door, path: Path, data: bytes | memoryview) -> None:
     """A small file that is there whole or not at all: written beside, synced, renamed, its directory synced."""
-    beside = path.with_name(path.name + ".tmp")
+    beside = path.with_name(path.name + UNFINISHED_SUFFIX)
     if door.exists(beside):
         door.unlink(beside)
     handle = door.open_new(beside)

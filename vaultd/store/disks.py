@@ -14,8 +14,8 @@ from struct import Struct as Layout
 from msgspec import Struct
 
 from vaultd.store.checksum import checksum
-from vaultd.store.disk_door import Door, make_directory, read_file, write_file
-from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
+from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, make_directory, read_file, write_file
+from vaultd.store.errors import DiskMissing, FormatError, InUse, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 IDENTITY_NAME = "disk.id"
@@ -84,11 +84,18 @@ class Disks:
         self._by_id = {disk.disk_id: disk for disk in self.online}
         self._by_number = {disk.number: disk for disk in self.online}
 
-    def with_id(self, disk_id: bytes) -> Disk:
-        try:
-            return self._by_id[disk_id]
-        except KeyError:
-            raise DiskMissing(f"disk {disk_id.hex()} is offline: bring it back to reach what lies on it") from None
+    def with_id(self, disk_id: bytes, record_id: bytes) -> Disk:
+        """To read this record from."""
+        disk = self._by_id.get(disk_id)
+        if disk is not None:
+            return disk
+        if self.is_given_up(disk_id):
+            raise RecordDamaged(f"record {record_id.hex()} lay on disk {disk_id.hex()}, which another one replaced")
+        raise DiskMissing(f"record {record_id.hex()} lies on disk {disk_id.hex()}, which is offline: bring it back")
+
+    def is_given_up(self, disk_id: bytes) -> bool:
+        """Another one took its place: all are here and it is none of them."""
+        return not self.offline and disk_id not in self._by_id
 
     def find_id(self, disk_id: bytes) -> Disk | None:
         return self._by_id.get(disk_id)
@@ -145,10 +152,19 @@ def take_new_disk(door: Door, paths: Sequence[Path], vault_id: bytes, now_ns: in
         sentence = f"{new[0]} cannot become a disk: {len(lost)} disks are not here ({names})"
         raise StoreError(f"{sentence}; mount those that are not lost, only one can be replaced at a time")
     (path,) = new
-    if set(door.listdir(path)) - {NEW_NAME, _OF_FILE_SYSTEMS}:
-        raise StoreError(f"{path} cannot become a disk: it has more in it than {NEW_NAME}; take an empty directory")
-    create_disk(door, path, vault_id, lost[0], now_ns)
-    door.unlink(path / NEW_NAME)
+    try:
+        if not _is_empty(door, path):
+            raise StoreError(f"{path} cannot become a disk: it has more in it than {NEW_NAME}; take an empty directory")
+        create_disk(door, path, vault_id, lost[0], now_ns)
+        door.unlink(path / NEW_NAME)
+    except OSError as error:
+        raise StoreError(f"{path} cannot become a disk: {error}; take another one") from error
+
+
+def _is_empty(door: Door, path: Path) -> bool:
+    """But for what making a disk of it left before a crash: its identity comes last, so nothing was put into it yet."""
+    names = set(door.listdir(path)) - {NEW_NAME, _OF_FILE_SYSTEMS, IDENTITY_NAME + UNFINISHED_SUFFIX}
+    return names <= set(DIRECTORIES) and not any(door.listdir(path / name) for name in names)
 
 
 def encode_identity(disk: Disk, vault_id: bytes) -> bytes:

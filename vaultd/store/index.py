@@ -99,6 +99,7 @@ class Index:
         """Use `open`."""
         self.path = path
         self._environment = environment
+        self._given_up: frozenset[int] = frozenset()
         self._gate = threading.Condition()
         self._readers = 0
         self._growing = False
@@ -135,6 +136,10 @@ class Index:
     def vault_id(self) -> bytes | None:
         return self._get(self._meta, b"vault")
 
+    def give_up(self, containers: Iterable[int]) -> None:
+        """Records in these count as damaged from now on: their disk is gone for good. The rows stay as they are."""
+        self._given_up = frozenset(containers)
+
     def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         """In the order of `ids`; a row whose checksum does not hold is an error that names it."""
         rows = self._rows(keyring_id, ids)
@@ -144,7 +149,7 @@ class Index:
             if row is None:
                 locations.append(None)
                 continue
-            location = _decode(*row)
+            location = self._decode(*row)
             if location is None:
                 raise RecordDamaged(f"the index row of record {id_.hex()} of keyring {keyring_id.hex()} is damaged")
             locations.append(location)
@@ -158,7 +163,7 @@ class Index:
         """Those that have a row: False where row or record is damaged, so that the record is sent and indexed anew."""
         found = {}
         for id_, row in self._rows(keyring_id, ids).items():
-            location = _decode(*row)
+            location = self._decode(*row)
             found[id_] = location is not None and not location.is_damaged
         return found
 
@@ -264,6 +269,12 @@ class Index:
             keys = sorted(number + id_ for id_ in ids)
             found = transaction.cursor(self._records).getmulti(keys)
         return {key[_KEY_ID_AT:]: (key, value) for key, value in found}
+
+    def _decode(self, key: bytes, value: bytes) -> Location | None:
+        location = _decode(key, value)
+        if location is not None and location.container in self._given_up:
+            return location._replace(is_damaged=True)
+        return location
 
     def _batch_from(self, start: bytes) -> list[tuple[bytes, bytes]]:
         batch: list[tuple[bytes, bytes]] = []

@@ -131,7 +131,9 @@ class _Recovery:
     def _recover_container(self, row: ContainerRow) -> ContainerRow:
         disk = self._parts.disks.find_id(row.disk_id)
         if disk is None:
-            self._report(Severity.warning, f"container {row.number:012x}", f"its disk {row.disk_id.hex()} is offline")
+            given_up = self._parts.disks.is_given_up(row.disk_id)
+            sentence = "was replaced: its records are missing until they are sent again" if given_up else "is offline"
+            self._report(Severity.warning, f"container {row.number:012x}", f"its disk {row.disk_id.hex()} {sentence}")
             return row
         path = container_path(disk.path, row.number)
         if not self._parts.door.exists(path):

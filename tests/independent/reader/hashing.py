@@ -28,8 +28,14 @@ def require_checksum(raw: bytes, covered_bytes: int, where: str) -> None:
     require(stored == plain(raw[:covered_bytes])[:8], f"the checksum of {where} is wrong")
 
 
+def each_key_once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key of a map comes twice")
+    return dict(pairs)
+
+
 def unpack(raw: bytes, where: str) -> Any:
     try:
-        return msgpack.unpackb(raw, raw=False, strict_map_key=False)
+        return msgpack.unpackb(raw, raw=False, strict_map_key=False, object_pairs_hook=each_key_once)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise Damage(f"{where} is not one msgpack value: {error}") from error

@@ -1,6 +1,7 @@
 """A vault that shows another history of a job than the one that this agent signed."""
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from tests.tools.agent.forging import (
 )
 from tools.agent.state import JobState, KnownHead
 from tools.client.failure import Failure
+from tools.client.keyring import Unattended
 
 Patch = pytest.MonkeyPatch
 
@@ -64,6 +66,36 @@ async def test_a_newer_head_is_taken_when_this_agent_signed_the_way_to_it(five: 
     assert (await five.back_up()).safeset == 6
 
 
+def rotate(site: Site) -> None:
+    """A second generation, whose signing key is that of the first."""
+    saved = job_state(site).load_unattended()
+    assert saved is not None
+    job_state(site).save_unattended(replace(Unattended.decode(saved), generation=2).encode())
+
+
+@pytest.mark.parametrize("known", [0, 2])
+async def test_safesets_of_an_earlier_generation_are_followed(five: Site, known: int) -> None:
+    rotate(five)
+    know(five, known)
+    for sequence in (6, 7):
+        assert (await five.back_up()).safeset == sequence
+    know(five, known)
+    assert (await five.back_up()).safeset == 8
+
+
+async def test_a_generation_that_falls_is_refused(five: Site) -> None:
+    rotate(five)
+    await five.back_up()
+    root, payload = five.vault.roots[5]
+    five.vault.roots.append((forged(root, agents_own(five), SEQUENCE, struct.pack("<Q", 7)), payload))
+    chained = forged(five.vault.roots[6][0], agents_own(five), PREVIOUS, blake3(root).digest())
+    five.vault.roots[6] = (forged(chained, agents_own(five), GENERATION, struct.pack("<I", 1)), payload)
+    for known in (6, 4):
+        if known == 4:
+            know(five, known)
+        await refused(five, "after safeset 6 is not this agent's: its generation 1 is not in 2..2")
+
+
 async def test_a_head_with_nothing_before_it_is_refused(five: Site, monkeypatch: Patch) -> None:
     """Safesets 4 and 5 are deleted, and the vault claims a head out of nothing."""
     claimed = msgspec.structs.replace(five.vault.current_job(), head_sequence=9, head_hash=b"junk" * 8)
@@ -73,10 +105,11 @@ async def test_a_head_with_nothing_before_it_is_refused(five: Site, monkeypatch:
 
 
 FORGERIES = {
-    "another keyring": (KEYRING, b"K" * 16, "it is of another keyring, generation, job or computer"),
-    "another generation": (GENERATION, struct.pack("<I", 2), "it is of another keyring, generation, job or computer"),
-    "another job": (JOB, b"J" * 16, "it is of another keyring, generation, job or computer"),
-    "another computer": (COMPUTER, b"C" * 16, "it is of another keyring, generation, job or computer"),
+    "another keyring": (KEYRING, b"K" * 16, "it is of another keyring, job or computer"),
+    "a generation that is not there": (GENERATION, struct.pack("<I", 2), "its generation 2 is not in 1..1"),
+    "a generation before the last one": (GENERATION, bytes(4), "its generation 0 is not in 1..1"),
+    "another job": (JOB, b"J" * 16, "it is of another keyring, job or computer"),
+    "another computer": (COMPUTER, b"C" * 16, "it is of another keyring, job or computer"),
     "another timeline": (TIMELINE, struct.pack("<I", 2), "it is safeset 4 of timeline 2"),
     "a gap": (SEQUENCE, struct.pack("<Q", 5), "it is safeset 5 of timeline 1"),
     "another safeset before it": (PREVIOUS, b"P" * 32, "it follows another safeset"),

@@ -1,10 +1,11 @@
 """Which times are too young to trust."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of
+from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of, write_back_ns
 
 BEGIN_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -36,6 +37,25 @@ def test_trust(mtime_age_ns: int, ctime_age_ns: int, is_trusted: bool) -> None:
     mtime_ns, ctime_ns = BEGIN_NS - mtime_age_ns, BEGIN_NS - ctime_age_ns
     expected = Fingerprint(5, mtime_ns, ctime_ns, 77) if is_trusted else NEVER_THE_SAME
     assert fingerprint_of(status(mtime_ns, ctime_ns), BEGIN_NS) == expected
+
+
+@pytest.mark.parametrize(
+    ("expire", "interval", "seconds"),
+    [
+        ("3000\n", "500\n", 60),
+        ("60000\n", "500\n", 610),
+        ("3000\n", "60000\n", 1230),
+        ("?", "500", 60),
+        (None, None, 60),
+    ],
+)
+def test_the_time_until_a_page_is_written_is_that_of_the_system(
+    tmp_path: Path, expire: str | None, interval: str | None, seconds: int
+) -> None:
+    for name, text in (("expire", expire), ("writeback", interval)):
+        if text is not None:
+            (tmp_path / f"dirty_{name}_centisecs").write_text(text)
+    assert write_back_ns(tmp_path) == seconds * S
 
 
 @pytest.mark.parametrize(("mode", "size"), [(0o040755, 5), (0o120777, 5), (0o100644, 0)])

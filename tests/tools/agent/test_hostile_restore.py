@@ -57,7 +57,8 @@ async def test_what_a_later_version_wrote_is_left_out_with_a_warning(planter: Pl
     result = await restored(planter, rows)
     assert (result.files, result.is_damaged) == (3, False)
     assert result.missed.kept == [
-        (b"a", UNKNOWN_EXTRAS), (b"b", UNKNOWN_EXTRAS), (b"c", UNKNOWN_KIND), (b"d", UNKNOWN_EXTRAS),
+        (b"a", "changed while it was read"), (b"a", UNKNOWN_EXTRAS), (b"b", UNKNOWN_EXTRAS),
+        (b"c", UNKNOWN_KIND), (b"d", UNKNOWN_EXTRAS),
     ]  # fmt: skip
     assert names(planter.site) == ["a", "b", "d", "d/e"]
 

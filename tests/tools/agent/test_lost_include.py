@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.agent.conftest import Site
+from tests.tools.agent.conftest import JOB_ID, Site
 from tests.tools.agent.test_unlisted_directory import refuse_listing
 from tools.agent import content as content_module
 from tools.agent import sorted_names as sorted_names_module
@@ -57,7 +57,12 @@ async def test_an_include_without_its_files_makes_no_safeset(site: Site, how: st
     take_away(second, how)
     failure = await refused(site)
     assert str(second) in failure.message
-    assert "Is its disk mounted?" in failure.hint
+    assert "the other paths were not backed up either" in failure.hint
+    if how == "link":
+        assert "is a link now" in failure.message
+        assert "Create a job that includes what the link points to" in failure.hint
+    else:
+        assert "Is its disk mounted?" in failure.hint
     # What the hints say helps, and nothing was forgotten by the run that failed.
     if not second.is_dir() or second.is_symlink():
         second.unlink(missing_ok=True)
@@ -119,6 +124,29 @@ async def test_an_include_that_never_was_there_stays_a_warning(site: Site) -> No
         assert (await site.back_up()).missed.kept == [(bytes(never)[1:], "include not found")]
 
 
+async def test_an_include_behind_a_link_is_told_as_such(site: Site) -> None:
+    (site.source / "above").mkdir()
+    (site.source / "above" / "file").touch()
+    site.define(include=[bytes(site.source / "above" / "file")])
+    await site.back_up()
+    (site.source / "above").rename(site.source / "moved")
+    (site.source / "above").symlink_to("moved")
+    failure = await refused(site)
+    assert "goes through a link now" in failure.message
+    assert "Create a job that includes what the link points to" in failure.hint
+
+
+async def test_an_include_with_excluded_files_only_stops_no_run(site: Site) -> None:
+    """A spool: what is to be stored was taken out of it, and what is left is excluded."""
+    _, second = make_includes(site)
+    (second / "half.tmp").touch()
+    site.define(exclude=["*.tmp"])
+    await site.back_up()
+    (second / "file").unlink()
+    done = await site.back_up()
+    assert (done.scanned.files, done.missed.kept) == (1, [])
+
+
 async def test_an_include_that_always_was_empty_is_no_error(site: Site) -> None:
     for _ in range(2):
         assert (await site.back_up()).missed.kept == []
@@ -129,8 +157,22 @@ async def test_without_a_known_base_an_empty_include_is_a_warning(site: Site) ->
     await site.back_up()
     take_away(second, "emptied")
     site.vault.base_known = False
+    (site.state.job(JOB_ID).directory / "expected.json").unlink()
     assert (await site.back_up()).missed.kept == [(bytes(second)[1:], "include is empty")]
     assert site.vault.ended[-1].outcome == "warnings"
+
+
+@pytest.mark.parametrize("how", ["moved", "emptied", "link", "file"])
+@pytest.mark.parametrize("lost", ["cache", "base"])
+async def test_without_a_cache_an_include_without_its_files_makes_no_safeset(site: Site, lost: str, how: str) -> None:
+    _, second = make_includes(site)
+    await site.back_up()
+    take_away(second, how)
+    for _ in range(2):
+        site.vault.base_known = lost != "base"
+        if lost == "cache":
+            site.state.job(JOB_ID).cache_path.unlink()
+        assert str(second) in (await refused(site)).message
 
 
 async def test_a_directory_above_an_include_that_cannot_be_looked_at_is_told(

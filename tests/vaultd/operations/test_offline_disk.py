@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site
 from vaultd import metrics
@@ -11,6 +13,8 @@ from vaultd.operations import status
 from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.disks import lock_vault
+from vaultd.store.errors import InUse
 
 
 def lose_second_disk(site: Site) -> Path:
@@ -36,6 +40,14 @@ def test_a_disk_that_is_away_is_found_shown_counted_and_logged(site: Site) -> No
     assert status.vault_status(site.vault, "1", 0).offline_disks == [str(lost)]
     serve._tell_recovery(site.vault, 0.0)
     assert gauge() == 1
+
+
+def test_a_new_disk_is_locked_from_the_start_on_that_makes_it_one(site: Site, tmp_path: Path) -> None:
+    lost = lose_second_disk(site)
+    (lost / "disk.new").touch()
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    with pytest.raises(InUse, match=f"{lost} is in use by another vaultd"):
+        lock_vault(tmp_path, [lost])
 
 
 def test_a_marked_directory_takes_its_place_and_gets_the_copies(site: Site) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site
-from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, WrongPassword
+from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
 from vaultd.operations import proofs, restore
 from vaultd.operations.restore import OpenRequest
 from vaultd.policy.throttle import Limit
+from vaultd.store.errors import DiskMissing
 
 WRONG = bytes(32)
 
@@ -75,6 +76,21 @@ def test_an_id_that_is_not_here_is_named(site: Site) -> None:
         restore.open_fetch(site.vault, identity, ticket).fetch([b"a" * 32], 100)
     with pytest.raises(BadRequest, match="4097 are more than 4096"):
         restore.open_fetch(site.vault, identity, ticket).fetch([bytes(32)] * 4097, 100)
+
+
+def test_an_id_on_a_disk_that_is_away_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    backed_up = site.ready()
+    chunks, _, _, _ = saved(site, backed_up)
+    identity = backed_up.agent.identity
+    ticket = restore.open_restore(site.vault, identity, request(backed_up)).ticket
+    stream = restore.open_fetch(site.vault, identity, ticket)
+
+    def away(*_: object) -> bytes:
+        raise DiskMissing("disk 64 is offline")
+
+    monkeypatch.setattr(site.vault.store, "read", away)
+    with pytest.raises(Unavailable, match=f"record {id_of(chunks[1]).hex()} is on a disk that is offline"):
+        stream.fetch([id_of(chunks[1])], 1 << 20)
 
 
 def test_damaged_bytes_are_never_returned(site: Site) -> None:

@@ -37,7 +37,7 @@ def test_an_empty_mount_point_is_an_offline_disk(paths, tmp_path):
     disks = open_disks(SystemDoor(), [paths[0], empty, gone], VAULT)
     assert disks.offline == (empty, gone)
     with pytest.raises(DiskMissing, match="6464"):
-        disks.with_id(b"d" * 16)
+        disks.with_id(b"d" * 16, b"r" * 32)
     with pytest.raises(DiskMissing, match="journal"):
         open_disks(SystemDoor(), [paths[2], empty], VAULT)
 
@@ -59,6 +59,11 @@ def test_a_directory_becomes_the_lost_disk_only_where_it_is_marked_empty_and_the
     with pytest.raises(StoreError, match="it has more in it than disk.new"):
         take([paths[0], new, paths[2]])
     (new / "photos").unlink()
+    (new / "containers").mkdir()
+    (new / "containers" / "0000").mkdir()
+    with pytest.raises(StoreError, match="it has more in it than disk.new"):
+        take([paths[0], new, paths[2]])
+    (new / "containers" / "0000").rmdir()
     assert [(disk.number, disk.path) for disk in take([paths[0], new, paths[2]]).online][1] == (1, new)
     assert not (new / "disk.new").exists()
     with pytest.raises(StoreError, match="twice"):

@@ -71,6 +71,32 @@ def test_a_disk_without_the_journal_that_fails_is_named_and_the_vault_starts(tmp
     assert (read(store, 1), read(store, 3)) == (make_record(1), make_record(3))
 
 
+def test_a_disk_that_became_read_only_is_read_and_takes_no_records(tmp_path, monkeypatch):
+    settings = make_settings(tmp_path, disks=3)
+    store = create(settings)
+    store.append(2, records(2))
+    store.commit()
+    real = os.statvfs
+
+    def read_only(path):
+        facts = real(path)
+        flags = facts.f_flag | os.ST_RDONLY * ("disk2" in str(path))
+        return os.statvfs_result((*facts[:8], flags, facts[9], facts.f_fsid))
+
+    monkeypatch.setattr(os, "statvfs", read_only)
+    for door in (None, DyingDoor("disk2", CHANGES - {"fsync_directory"}, errno.EROFS)):
+        if door:
+            store.close()
+            store = reopen(settings, door)
+        store.append(2, records(3 if door else 4))
+        store.commit()
+        assert read(store, 2) == make_record(2)
+    assert sorted({row.disk_id for row in store.containers()}) == sorted(
+        disk.disk_id for disk in store.disks.online if disk.number != 1
+    )
+    store.close()
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_one_of_the_two_with_the_journal_is_not_done_without_once_it_answered(tmp_path, number):
     settings = crashed(tmp_path)

@@ -8,7 +8,7 @@ import click
 
 from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
 from tools.agent.connection import ask_vault
-from tools.agent.entries import Damage, left_out, tell_damage, walk_safeset, wanted_paths
+from tools.agent.entries import Damage, flagged, left_out, tell_damage, walk_safeset, wanted_paths
 from tools.agent.missed import Missed, tell_missed
 from tools.agent.unlock import Wanted, unlock
 from tools.client.documents import path_text
@@ -34,8 +34,8 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
     """Lists everything in a safeset of JOB, or what is at and below PATH.
 
     With --json in lines: one for each entry, the last one is the summary or the error; `path_base64` is for paths that
-    are not UTF-8 text. Exit code 3: a later version of this program wrote something that is left out, or the safeset is
-    provisional.
+    are not UTF-8 text. Exit code 3: something could not be stored as it was, a later version of this program wrote
+    something that is left out, or the safeset is provisional.
     """
     output, state = output_of(ctx), state_of(ctx)
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
@@ -73,6 +73,8 @@ def _tell(output: Output, entry: Entry, missed: Missed) -> bool:
     if entry.is_continuation:
         return False
     if warning := left_out(entry):
+        missed.add(entry.path, warning)
+    for warning in flagged(entry):
         missed.add(entry.path, warning)
     if entry.kind not in KNOWN_KINDS:
         return False

@@ -45,8 +45,8 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, **options: Any) -> int:
     """Restores all of JOB, or what is at and below each PATH, to DIR.
 
-    /etc/hosts comes back as DIR/etc/hosts. Exit code 3: done, but not everything was written as it was; 9: damage was
-    found, and the rest was restored.
+    /etc/hosts comes back as DIR/etc/hosts. Exit code 3: done, but not everything was stored or written as it was; 9:
+    damage was found, and the rest was restored.
     """
     output, state = output_of(ctx), state_of(ctx)
     start = time.monotonic()

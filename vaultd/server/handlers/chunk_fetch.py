@@ -28,10 +28,11 @@ async def fetch(service: Service, session: Session, exchange: Exchange) -> None:
     message = decode(frame.header, m.ChunkFetchRequest)
     ids = _split(bytes(frame.raw))
     stream = await offload.read(restore.open_fetch, service.vault, session.identity, message.ticket)
-    at = 0
-    while at < len(ids):
-        async with service.fetches.room(session.identity.account_id, RECORD_BYTES_MAX) as room:
-            at += await _send_next(exchange, stream, ids[at:], room)
+    account_id, at = session.identity.account_id, 0
+    with service.fetches.request(account_id):
+        while at < len(ids):
+            async with service.fetches.room(account_id, RECORD_BYTES_MAX) as room:
+                at += await _send_next(exchange, stream, ids[at:], room)
 
 
 async def _send_next(exchange: Exchange, stream: restore.FetchStream, ids: Sequence[bytes], room: Room) -> int:

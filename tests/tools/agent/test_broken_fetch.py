@@ -1,0 +1,85 @@
+"""A restore whose fetches break off, or whose records lie on a disk that is away."""
+
+import os
+from typing import Any
+
+import pytest
+
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from tests.tools.agent.conftest import Site, differences
+from tests.tools.agent.fake_vault import FakeFetch
+from tools.agent import fetch as fetch_module
+from tools.client.failure import first_cause
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture
+async def stored(site: Site, monkeypatch: Patch) -> Site:
+    """More than one window, and many fetches."""
+    monkeypatch.setattr(fetch_module, "PAUSES_SECONDS", (0.0, 0.0))
+    for number in range(40):
+        (site.source / f"{number:02}").write_bytes(os.urandom(600_000))
+    await site.back_up()
+    return site
+
+
+async def test_a_fetch_that_breaks_off_is_taken_up_again(stored: Site, monkeypatch: Patch) -> None:
+    """Every fifth answer is a reset, as often as that happens, as long as something comes in between."""
+    real, answers = FakeFetch.receive, 0
+
+    async def receive(self: FakeFetch, type: Any) -> Any:
+        nonlocal answers
+        answers += 1
+        if answers % 5 == 0:
+            raise ConnectionLost("the vault reset the stream")
+        return await real(self, type)
+
+    monkeypatch.setattr(FakeFetch, "receive", receive)
+    restored = await stored.restore()
+    assert answers > 10
+    assert (restored.files, restored.missed.kept, restored.is_damaged) == (40, [], False)
+    assert not differences(stored.source, stored.restored_source)
+
+
+async def test_a_vault_that_stays_away_ends_the_restore(stored: Site, monkeypatch: Patch) -> None:
+    async def receive(self: FakeFetch, type: Any) -> Any:
+        raise ConnectionLost("the vault reset the stream")
+
+    monkeypatch.setattr(FakeFetch, "receive", receive)
+    with pytest.raises(BaseException) as caught:  # noqa: B017  (a group, or one)
+        await stored.restore()
+    assert isinstance(first_cause(caught.value), ConnectionLost)
+
+
+async def test_a_restore_asks_for_so_much_at_once_only(stored: Site, monkeypatch: Patch) -> None:
+    going, most = 0, 0
+
+    async def enter(self: FakeFetch) -> FakeFetch:
+        nonlocal going, most
+        going += 1
+        most = max(most, going)
+        return self
+
+    async def leave(self: FakeFetch, *_: object) -> None:
+        nonlocal going
+        going -= 1
+
+    monkeypatch.setattr(FakeFetch, "__aenter__", enter)
+    monkeypatch.setattr(FakeFetch, "__aexit__", leave)
+    assert (await stored.restore()).files == 40
+    assert 1 <= most <= 3
+
+
+async def test_a_record_on_a_disk_that_is_away_costs_its_files_only(stored: Site, monkeypatch: Patch) -> None:
+    real, away = FakeFetch.receive, stored.vault.ids_of_type(1)[0]
+
+    async def receive(self: FakeFetch, type: Any) -> Any:
+        if away in self.ids[:3]:
+            raise RemoteProtocolError(ErrorCode.unavailable, f"Chunk {away.hex()} is on a disk that is offline.", "")
+        return await real(self, type)
+
+    monkeypatch.setattr(FakeFetch, "receive", receive)
+    restored = await stored.restore()
+    assert restored.is_damaged
+    assert 30 < restored.files < 40

@@ -1,0 +1,86 @@
+"""What was mounted below an included path and is not any more: told in each run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.tools.agent.conftest import Site
+from tools.agent import walk as walk_module
+
+LOST = "nothing is mounted here any more"
+
+
+class Mounts:
+    """As if there were other file systems at some directories and below them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.devices: dict[int, int] = {}
+        self._real_stat, self._real_fstat = os.stat, os.fstat
+        patch.setattr(walk_module.os, "stat", lambda what, **more: self._moved(self._real_stat(what, **more)))
+        patch.setattr(walk_module.os, "fstat", lambda descriptor: self._moved(self._real_fstat(descriptor)))
+
+    def mount(self, directory: Path, device: int) -> None:
+        for path in [directory, *directory.rglob("*")]:
+            self.devices[path.lstat().st_ino] = device
+
+    def _moved(self, status: os.stat_result) -> os.stat_result:
+        device = self.devices.get(status.st_ino, status.st_dev)
+        times = {"st_mtime_ns": status.st_mtime_ns, "st_ctime_ns": status.st_ctime_ns}
+        return os.stat_result((*status[:2], device, *status[3:]), times)
+
+
+@pytest.fixture
+def mounts(monkeypatch: pytest.MonkeyPatch) -> Mounts:
+    return Mounts(monkeypatch)
+
+
+def take_away(directory: Path) -> None:
+    """The mount point is another, empty directory."""
+    directory.rename(directory.parent.parent / "away")
+    directory.mkdir()
+
+
+async def test_a_disk_that_is_not_mounted_any_more_is_told_in_each_run(site: Site, mounts: Mounts) -> None:
+    disk, plain = site.source / "disk", site.source / "plain"
+    for directory in (disk / "inner", plain):
+        directory.mkdir(parents=True)
+        (directory / "file").touch()
+    mounts.mount(disk, 4001)
+    mounts.mount(disk / "inner", 4002)
+    assert (await site.back_up()).missed.kept == []
+    take_away(disk)
+    (plain / "file").unlink()
+    for _ in range(2):
+        assert (await site.back_up()).missed.kept == [(bytes(disk)[1:], LOST)]
+        assert site.vault.ended[-1].outcome == "warnings"
+    # Mounted again, but for what was mounted in it.
+    (disk / "file").touch()
+    (disk / "inner").mkdir()
+    mounts.mount(disk, 4001)
+    assert (await site.back_up()).missed.kept == [(bytes(disk / "inner")[1:], LOST)]
+    (disk / "inner").rmdir()
+    assert (await site.back_up()).missed.kept == []
+
+
+async def test_without_a_cache_it_is_told_too(site: Site, mounts: Mounts) -> None:
+    disk = site.source / "disk"
+    disk.mkdir()
+    (disk / "file").touch()
+    mounts.mount(disk, 4001)
+    await site.back_up()
+    take_away(disk)
+    site.vault.base_known = False
+    assert (await site.back_up()).missed.kept == [(bytes(disk)[1:], LOST)]
+
+
+async def test_a_number_of_mounts_is_remembered(site: Site, mounts: Mounts) -> None:
+    for number in range(1003):
+        directory = site.source / f"{number:04}"
+        directory.mkdir()
+        (directory / "file").touch()
+        mounts.mount(directory, 5000 + number)
+    await site.back_up()
+    expected = site.state.job(b"j" * 16).load_expected()
+    assert expected is not None
+    assert len(expected.mounts) == 1000

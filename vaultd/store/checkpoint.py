@@ -112,7 +112,7 @@ def write_checkpoint(
                 _remove_unfinished(door, directory)
         raise
     for directory in directories:
-        _remove_old(door, directory)
+        _remove_old(door, directory, header.position.number)
 
 
 def read_newest_checkpoint(
@@ -263,7 +263,8 @@ def _remove_unfinished(door: Door, directory: Path) -> None:
             door.unlink(directory / name)
 
 
-def _remove_old(door: Door, directory: Path) -> None:
-    for number in list_checkpoints(door, directory)[:-KEPT]:
+def _remove_old(door: Door, directory: Path, newest: int) -> None:
+    """What is above the newest is of another history, and takes the place of none."""
+    for number in [number for number in list_checkpoints(door, directory) if number <= newest][:-KEPT]:
         door.unlink(directory / checkpoint_name(number))
     door.fsync_directory(directory)

@@ -68,6 +68,13 @@ def test_two_are_kept(directories):
         ]
 
 
+def test_those_of_a_longer_history_that_lost_take_no_place(directories):
+    for number in (7, 8, 1, 2, 3):
+        write(directories, number)
+    kept = [f"{number:016x}.checkpoint" for number in (2, 3, 7, 8)]
+    assert names(directories) == [kept, kept]
+
+
 def test_every_flipped_byte_is_noticed_and_the_other_copy_used(directories):
     write(directories, 5)
     path = directories[0] / "0000000000000005.checkpoint"

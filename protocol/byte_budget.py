@@ -3,7 +3,8 @@
 One half is promised ahead, as windows: by account, at most half of it to one, then by the account's streams. The
 other half is for frames that are larger than their stream's window: such a frame waits until it is admitted whole. Of
 the accounts that are within their part the one that has least goes first, with its oldest; while that one does not
-fit, nobody is admitted, so that small frames never keep a large one waiting for ever. (PLACE)
+fit, nobody is admitted, so that small frames never keep a large one waiting for ever. Questions that are larger than
+their fixed window count in that half whole, until their end.
 
 Invariants: the windows of all streams stay within the first half, or the least window each where that is more. What
 admitted frames need above the least window stays within the second half, which the settings make no smaller than the

@@ -1,9 +1,10 @@
 """One budget of receive memory for the whole process, shared fairly by account.
 
-One half is promised ahead, as windows: by account, at most half of it to one, then by the account's streams. The other
-half is for frames that are larger than their stream's window: such a frame waits until it is admitted whole. Of the
-accounts that are within their part the one that has least goes first, with its oldest; while that one does not fit,
-nobody is admitted, so that small frames never keep a large one waiting for ever.
+One half is promised ahead, as windows: by account, at most half of it to one, then by the account's streams. The
+other half is for frames that are larger than their stream's window: such a frame waits until it is admitted whole. Of
+the accounts that are within their part the one that has least goes first, with its oldest; while that one does not
+fit, nobody is admitted, so that small frames never keep a large one waiting for ever. Questions that are larger than
+their fixed window count in that half whole, until their end.
 
 Invariants: the windows of all streams stay within the first half, or the least window each where that is more. What
 admitted frames need above the least window stays within the second half, which the settings make no smaller than the
@@ -30,7 +31,8 @@ class Receiver(Protocol):
 class _Stream:
     account: bytes
     receiver: Receiver
-    promised_bytes: int = BULK_WINDOW_BYTES_MIN
+    least_bytes: int  # of its window, in any case
+    promised_bytes: int
     wanted_bytes: int = 0  # of a frame that is not admitted yet, above the least window
     admitted_bytes: int = 0  # of one that is
     is_late: bool = False  # it was admitted before the last look at slow frames
@@ -47,10 +49,13 @@ class ByteBudget:
         self._promised_bytes = 0
         self._waiting: dict[Hashable, _Stream] = {}
 
-    def register(self, stream: Hashable, account: bytes, receiver: Receiver) -> None:
+    def register(
+        self, stream: Hashable, account: bytes, receiver: Receiver, least_bytes: int = BULK_WINDOW_BYTES_MIN
+    ) -> None:
+        """A question has no window here (`least_bytes` 0): its frame counts whole until it is unregistered."""
         if stream in self._streams:
             raise ValueError(f"the stream {stream} is registered already")
-        entry = self._streams[stream] = _Stream(account, receiver)
+        entry = self._streams[stream] = _Stream(account, receiver, least_bytes, least_bytes)
         self._counts[account] += 1
         self._promised_bytes += entry.promised_bytes
 
@@ -85,7 +90,7 @@ class ByteBudget:
         """Whether a frame that is larger than the window may come whole; if not, its `refill` is called then."""
         entry = self._streams[stream]
         if not entry.admitted_bytes:
-            entry.wanted_bytes = frame_bytes - BULK_WINDOW_BYTES_MIN
+            entry.wanted_bytes = frame_bytes - entry.least_bytes
             self._waiting[stream] = entry
             self._admit_waiting()
         return entry.admitted_bytes > 0

@@ -125,7 +125,7 @@ class Channel:
         if self._wanted and not self._held_bytes and self._error is None:
             self._error = RemoteProtocolError(
                 ErrorCode.throttled,
-                f"a frame took longer than {FRAME_SECONDS} seconds while other uploads waited",
+                f"a frame took longer than {FRAME_SECONDS} seconds while others waited",
                 "send smaller frames, or later",
             )
             self._pulse.beat()

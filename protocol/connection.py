@@ -9,7 +9,7 @@ from protocol import framing, limits
 from protocol.byte_budget import ByteBudget
 from protocol.call import Call
 from protocol.channel import Channel
-from protocol.credit import Credit, FixedCredit, SharedCredit
+from protocol.credit import AskCredit, Credit, FixedCredit, SharedCredit
 from protocol.errors import ConnectionClosed, ConnectionLost, LocalProtocolError
 from protocol.events import ConnectionEnded, Event, RequestReceived, SettingsReceived
 from protocol.exchange import CONTENT_TYPE, PATH_PREFIX, Exchange, PeerIdentity, method_of
@@ -136,16 +136,23 @@ class ServerConnection(Connection):
         frame_limits = request_limits(method, signed_in=self._account is not None)
         credit = self._credit(request.stream_id, method, frame_limits)
         channel = self.enter(request.stream_id, frame_limits, credit)
-        if isinstance(credit, SharedCredit):
-            self._budget.register(credit.stream, self._account or b"", channel)
+        match credit:
+            case SharedCredit():
+                self._budget.register(credit.stream, self._account or b"", channel)
+            case AskCredit():
+                self._budget.register(credit.stream, self._account or b"", channel, least_bytes=0)
         self._start(Exchange(request, method, channel, self), channel)
 
     def _credit(self, stream_id: int, method: str, frame_limits: framing.FrameLimits) -> Credit | None:
         if self._account is None:
             return None
-        if method in METHODS and METHODS[method].direction is Direction.upload:
+        direction = METHODS[method].direction if method in METHODS else Direction.ask
+        if direction is Direction.upload:
             return SharedCredit(self._budget, (self, stream_id))
-        return FixedCredit(min(limits.STREAM_WINDOW_BYTES, max(limits.H2_WINDOW_BYTES_OPEN, frame_limits.frame_bytes)))
+        window_bytes = max(limits.H2_WINDOW_BYTES_OPEN, frame_limits.frame_bytes)
+        if direction is Direction.ask and window_bytes > limits.H2_WINDOW_BYTES_OPEN:
+            return AskCredit(self._budget, (self, stream_id))
+        return FixedCredit(window_bytes)
 
 
 class ClientConnection(Connection):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.byte_budget import ByteBudget
+from protocol.limits import H2_WINDOW_BYTES_OPEN
 
 
 class Credit(Protocol):
@@ -28,6 +29,21 @@ class FixedCredit:
 
     def window_bytes(self, outstanding_bytes: int, held_bytes: int, frame_bytes: int) -> int:
         return max(self._window_bytes, frame_bytes)
+
+    def let_go(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AskCredit:
+    """A question that is larger than the window comes when the budget admits it, and counts until the request ends."""
+
+    budget: ByteBudget
+    stream: Hashable
+    is_held = False
+
+    def window_bytes(self, outstanding_bytes: int, held_bytes: int, frame_bytes: int) -> int:
+        is_admitted = frame_bytes > H2_WINDOW_BYTES_OPEN and self.budget.admit(self.stream, frame_bytes)
+        return frame_bytes if is_admitted else H2_WINDOW_BYTES_OPEN
 
     def let_go(self) -> None: ...
 

@@ -4,11 +4,17 @@ write = everything that changes disks or databases: one call at a time, in the o
 locks. read = look-ups and reads. compute = hashing and signatures. sign_in =
 who somebody is, so that slow fetches keep nobody out. One hop per batch, never per record.
 
+An account has PER_ACCOUNT calls of read and of compute at once, so that its many requests do not stand before the one
+of another; what the daemon does for itself has no account.
+
 Invariants: a call that began is never abandoned; a cancelled caller waits for its end, so that nothing is half known.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from contextvars import ContextVar
 from typing import TypeVar, TypeVarTuple
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -18,6 +24,7 @@ Arguments = TypeVarTuple("Arguments")
 READ_THREADS = 4
 COMPUTE_THREADS = 2
 SIGN_IN_THREADS = 1
+PER_ACCOUNT = 2
 
 _write_limit = trio.CapacityLimiter(1)
 _read_limit = trio.CapacityLimiter(READ_THREADS)
@@ -25,16 +32,39 @@ _compute_limit = trio.CapacityLimiter(COMPUTE_THREADS)
 _sign_in_limit = trio.CapacityLimiter(SIGN_IN_THREADS)
 
 
+class _Turns:
+    """What one account may have at once."""
+
+    def __init__(self) -> None:
+        self.read = trio.CapacityLimiter(PER_ACCOUNT)
+        self.compute = trio.CapacityLimiter(PER_ACCOUNT)
+
+
+_of_accounts: WeakValueDictionary[bytes, _Turns] = WeakValueDictionary()  # those with a request now
+_mine: ContextVar[_Turns | None] = ContextVar("turns", default=None)
+
+
+def work_for(account: bytes) -> None:
+    """What this task and its children call from now on is for this account."""
+    turns = _of_accounts.get(account) or _Turns()
+    _of_accounts[account] = turns
+    _mine.set(turns)
+
+
 async def write(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     return await trio.to_thread.run_sync(function, *arguments, limiter=_write_limit)
 
 
 async def read(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    return await trio.to_thread.run_sync(function, *arguments, limiter=_read_limit)
+    turns = _mine.get()
+    async with turns.read if turns else nullcontext():
+        return await trio.to_thread.run_sync(function, *arguments, limiter=_read_limit)
 
 
 async def compute(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    return await trio.to_thread.run_sync(function, *arguments, limiter=_compute_limit)
+    turns = _mine.get()
+    async with turns.compute if turns else nullcontext():
+        return await trio.to_thread.run_sync(function, *arguments, limiter=_compute_limit)
 
 
 async def sign_in(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:

@@ -49,9 +49,13 @@ class Standing:
         exchange.let_go(frame)
 
     @property
+    def arrived_bytes(self) -> int:
+        return sum(one._channel._untaken_bytes for one in self.begun)
+
+    @property
     def kept_bytes(self) -> int:
         """What arrived and was not let go: held by this handler, or untaken in the channels."""
-        return self.holds_bytes + sum(one._channel._untaken_bytes for one in self.begun)
+        return self.holds_bytes + self.arrived_bytes
 
 
 async def upload(client, totals: list[int], frames: int = 3) -> None:
@@ -112,6 +116,23 @@ async def test_a_handler_that_takes_nothing_bounds_what_can_be_sent(site: Site):
             assert all(0 < one <= 65_535 for one in untaken)
             release.set()
     assert totals == [3 * FRAME_BYTES] * 8
+
+
+async def test_large_questions_that_never_end_stay_within_the_budget(site: Site):
+    standing, raw_bytes = Standing(), limits.ID_BYTES * limits.OFFER_IDS_MAX
+    head = b"\1\0\0\0" + (100).to_bytes(4, "little") + raw_bytes.to_bytes(4, "little")
+    server = Server(site, standing, ByteBudget(BUDGET_BYTES))
+    async with server.running(), connected(site, server.port) as client:
+        await say_hello(client)
+        for _ in range(limits.STREAMS_SIGNED_IN - 1):
+            channel = await client.open_channel("chunk.offer")
+            await channel.send([head, bytes(100), bytes(raw_bytes - 1)])
+        while len(standing.begun) < limits.STREAMS_SIGNED_IN - 1 or standing.arrived_bytes < BUDGET_BYTES // 4:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.testing.wait_all_tasks_blocked(0.3)
+        fixed_bytes = limits.STREAMS_SIGNED_IN * limits.H2_WINDOW_BYTES_OPEN
+        assert standing.arrived_bytes <= BUDGET_BYTES // 2 + fixed_bytes
+        assert await client.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
 
 
 async def test_frames_larger_than_the_whole_budget_come_one_by_one(site: Site):

@@ -1,11 +1,13 @@
 """Restore tickets: leave to fetch records of one keyring, for the identity that showed the proof. Kept in memory only.
 
+A ticket lives LIFE_SECONDS from its last use, so a restore may take longer than that.
+
 Threads: any; one lock around the table.
 """
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaultd.clock import Clock
 from vaultd.errors import NotAllowed
@@ -44,16 +46,13 @@ class TicketBook:
         return number
 
     def find(self, identity: Identity, number: bytes) -> Ticket:
-        """One refusal for unknown, foreign and expired."""
+        """One refusal for unknown, foreign and expired; whoever uses a ticket keeps it."""
+        now, owner = self._clock.monotonic_seconds(), (identity.identity_id, identity.account_id)
         with self._lock:
             ticket = self._tickets.get(number)
-        owner = (identity.identity_id, identity.account_id)
-        if (
-            ticket is None
-            or (ticket.identity_id, ticket.account_id) != owner
-            or self._clock.monotonic_seconds() >= ticket.expires_seconds
-        ):
-            raise NotAllowed("this ticket is unknown or expired", "open the restore again with the password")
+            if ticket is None or (ticket.identity_id, ticket.account_id) != owner or now >= ticket.expires_seconds:
+                raise NotAllowed("this ticket is unknown or expired", "open the restore again with the password")
+            self._tickets[number] = replace(ticket, expires_seconds=now + LIFE_SECONDS)
         return ticket
 
     def _forget_expired(self) -> None:

@@ -21,7 +21,7 @@ from protocol.messages import HelloRequest
 from protocol.methods import METHODS, Direction, Method, Role
 from protocol.states import SessionInput
 from protocol.transport import Exchange
-from vaultd import metrics
+from vaultd import metrics, offload
 from vaultd.errors import NotAllowed, VaultError
 from vaultd.logs import log
 from vaultd.policy.roles import may
@@ -128,6 +128,8 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))
         return
     _authorise(session_of_connection, method)
+    if session_of_connection.role is not None:
+        offload.work_for(session_of_connection.identity.account_id)
     if method.direction is Direction.ask:
         await _ask(service, session_of_connection, exchange, method)
     else:

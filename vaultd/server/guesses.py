@@ -1,13 +1,14 @@
 """Counting wrong tokens and registration codes for each client address, in memory. Event loop only.
 
-Only what failed counts. Certificates do not: TLS lets in only those that the site's authority signed.
+Only what failed counts, and only that is refused: tokens have 256 bits and codes 128, so nobody finds one by trying.
+Certificates do not: TLS lets in only those that the site's authority signed.
 """
 
 import ipaddress
 
 from vaultd.clock import Clock
 from vaultd.errors import Throttled
-from vaultd.policy.throttle import Bucket, Limit, decide, give_back, is_full
+from vaultd.policy.throttle import Bucket, Limit, decide, is_full
 
 LIMIT = Limit(burst=20, refill_seconds=6.0)
 # Full buckets are forgotten when there are so many, so that memory stays small.
@@ -21,8 +22,8 @@ class Guesses:
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
 
-    def begin(self, address: str) -> None:
-        """Takes one attempt before anything is looked up, or raises Throttled."""
+    def was_wrong(self, address: str) -> None:
+        """Counts one, or raises Throttled. What is right is never refused: many computers may share one address."""
         key, now = _network(address), self._clock.monotonic_seconds()
         if len(self._buckets) >= BUCKETS_BEFORE_CLEANING:
             self._buckets = {one: bucket for one, bucket in self._buckets.items() if not is_full(LIMIT, bucket, now)}
@@ -31,12 +32,6 @@ class Guesses:
             wait = int(decision.wait_seconds) + 1
             raise Throttled("too many wrong tokens or codes from this address", f"try again in {wait} seconds")
         self._buckets[key] = decision.bucket
-
-    def was_right(self, address: str) -> None:
-        """Gives the attempt back."""
-        key = _network(address)
-        if key in self._buckets:
-            self._buckets[key] = give_back(LIMIT, self._buckets[key])
 
 
 def _network(address: str) -> str:

@@ -174,9 +174,10 @@ def test_a_ticket_is_bound_to_its_identity_and_a_day(site: Site) -> None:
         restore.open_fetch(site.vault, sibling.identity, ticket)
     with pytest.raises(NotAllowed, match="ticket is unknown or expired"):
         restore.open_fetch(site.vault, identity, bytes(16))
-    site.clock.advance(24 * 3600 - 1)
-    restore.open_fetch(site.vault, identity, ticket)
-    site.clock.advance(1)
+    for _ in range(3):  # it lives from its last use
+        site.clock.advance(24 * 3600 - 1)
+        restore.open_fetch(site.vault, identity, ticket)
+    site.clock.advance(24 * 3600)
     with pytest.raises(NotAllowed, match="ticket is unknown or expired"):
         restore.open_fetch(site.vault, identity, ticket)
 

@@ -41,7 +41,17 @@ async def test_wrong_tokens_are_throttled_by_address(running: Running) -> None:
     async with running.connect() as connection:
         codes = [await refused_hello(connection, os.urandom(32)) for _ in range(LIMIT.burst + 1)]
         assert codes == [ErrorCode.not_signed_in] * LIMIT.burst + [ErrorCode.throttled]
-        assert await refused_hello(connection, running.created.operator_token) is ErrorCode.throttled
+        assert await refused_hello(connection, os.urandom(32)) is ErrorCode.throttled
+
+
+async def test_right_tokens_are_taken_beside_wrong_ones(running: Running) -> None:
+    """From the same address: many people may be behind one."""
+    for _ in range(LIMIT.burst):
+        running.service.guesses.was_wrong("127.0.0.1")
+    with pytest.raises(Throttled):
+        running.service.guesses.was_wrong("127.0.0.1")
+    async with running.connect_operator():
+        pass
 
 
 async def test_right_tokens_are_not(running: Running) -> None:
@@ -103,24 +113,24 @@ async def test_slow_fetches_keep_nobody_from_signing_in(running: Running, nurser
 def test_an_ipv6_network_counts_as_one_address(first: str, second: str, is_same: bool) -> None:
     guesses = Guesses(Clock())
     for _ in range(LIMIT.burst):
-        guesses.begin(first)
+        guesses.was_wrong(first)
     if is_same:
         with pytest.raises(Throttled):
-            guesses.begin(second)
+            guesses.was_wrong(second)
     else:
-        guesses.begin(second)
+        guesses.was_wrong(second)
 
 
 def test_an_attempt_comes_back_with_time() -> None:
     clock = Clock()
     guesses = Guesses(clock)
     for _ in range(LIMIT.burst):
-        guesses.begin("192.0.2.1")
+        guesses.was_wrong("192.0.2.1")
     with pytest.raises(Throttled, match="too many wrong tokens or codes") as caught:
-        guesses.begin("192.0.2.1")
+        guesses.was_wrong("192.0.2.1")
     assert caught.value.hint == "try again in 7 seconds"
     clock.seconds += LIMIT.refill_seconds
-    guesses.begin("192.0.2.1")
+    guesses.was_wrong("192.0.2.1")
 
 
 def limited(running: Running, **limits: int) -> None:

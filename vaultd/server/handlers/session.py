@@ -6,7 +6,7 @@ from protocol.states import SessionInput
 from protocol.transport import Exchange
 from protocol.version import PROTOCOL_VERSIONS, choose_version
 from vaultd import metrics, offload
-from vaultd.errors import NotSignedIn
+from vaultd.errors import NotSignedIn, VaultError
 from vaultd.operations import computers, sign_in
 from vaultd.records import Identity
 from vaultd.server import answers
@@ -60,9 +60,11 @@ async def register(request: Request) -> m.RegisterAnswer:
         sealing_key=message.sealing_key,
     )
     address = request.session.address
-    request.service.guesses.begin(address)
-    checked = await offload.compute(computers.check_request, request.vault, asked)
-    request.service.guesses.was_right(address)
+    try:
+        checked = await offload.compute(computers.check_request, request.vault, asked)
+    except VaultError:
+        request.service.guesses.was_wrong(address)
+        raise
     registered = await offload.write(computers.register, request.vault, checked)
     return answers.answer(registered, m.RegisterAnswer)
 
@@ -85,9 +87,8 @@ async def _identify(service: Service, exchange: Exchange, token: bytes | None) -
 
 
 async def find_person(service: Service, address: str, token: bytes) -> Identity | None:
-    """Who holds this token; Throttled for an address that guesses."""
-    service.guesses.begin(address)
+    """Who holds this token; Throttled for a wrong one from an address that guesses."""
     identity = await offload.sign_in(sign_in.sign_in_token, service.vault, token)
-    if identity is not None:
-        service.guesses.was_right(address)
+    if identity is None:
+        service.guesses.was_wrong(address)
     return identity

@@ -1,0 +1,59 @@
+"""Work in threads is shared by account: the many requests of one do not stand before the one of another."""
+
+import os
+from collections.abc import Awaitable, Callable
+from threading import Event
+
+import pytest
+import trio
+import trio.testing
+
+from protocol import messages as m
+from tests.vaultd.server.conftest import Running, say_hello
+from vaultd import offload
+from vaultd.operations import sign_in
+from vaultd.records import Identity, Role
+from vaultd.server import dispatch
+from vaultd.server.request import Request
+
+TOKEN = os.urandom(32)
+REQUESTS = 20
+
+
+@pytest.mark.parametrize("kind", [offload.read, offload.compute])
+async def test_an_account_has_two_calls_in_threads_at_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch, kind: Callable[..., Awaitable[object]]
+) -> None:
+    administrator, known = Identity(b"a" * 16, b"a" * 16, Role.ADMINISTRATOR, "ann"), sign_in.sign_in_token
+    monkeypatch.setattr(
+        sign_in, "sign_in_token", lambda vault, token: administrator if token == TOKEN else known(vault, token)
+    )
+    begun, standing = [], Event()
+
+    def stand() -> None:
+        begun.append(None)
+        standing.wait()
+
+    async def list_computers(request: Request) -> m.ComputerListAnswer:
+        await kind(stand)
+        return m.ComputerListAnswer([])
+
+    monkeypatch.setitem(dispatch.ASKED, "computer.list", list_computers)
+    monkeypatch.setattr(offload, "_compute_limit", trio.CapacityLimiter(offload.READ_THREADS))
+    try:
+        async with running.connect() as one, running.connect() as two, trio.open_nursery() as nursery:
+            for connection in (one, two):
+                await say_hello(connection, TOKEN)
+                for _ in range(REQUESTS // 2):
+                    nursery.start_soon(connection.ask, "computer.list", m.ComputerListRequest(), m.ComputerListAnswer)
+            while len(begun) < 2:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            assert len(begun) == 2
+            async with running.connect_operator() as operator:
+                with trio.fail_after(30):
+                    await operator.ask("vault.status", m.VaultStatusRequest(), m.VaultStatus)
+            standing.set()
+        assert len(begun) == REQUESTS
+    finally:
+        standing.set()

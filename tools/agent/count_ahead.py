@@ -15,9 +15,13 @@ from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure
 from tools.client.offload import aside
 
+# A run that is over sooner needs no estimate, and no second walk.
+COUNT_AFTER_SECONDS = 2.0
+
 
 class CountAhead:
-    def __init__(self, walk: TreeWalk, figures: ScanFigures) -> None:
+    def __init__(self, walk: TreeWalk, figures: ScanFigures, after_seconds: float = COUNT_AFTER_SECONDS) -> None:
+        self._after_seconds = after_seconds
         self._walk = walk
         self._figures = figures
         self._is_stopped = False
@@ -26,11 +30,16 @@ class CountAhead:
     async def beside(self) -> AsyncIterator[None]:
         """Counts while the block runs; the end of the block ends it."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(aside, self.count)
+            nursery.start_soon(self._count_later)
             try:
                 yield
             finally:
                 self._is_stopped = True
+                nursery.cancel_scope.cancel()
+
+    async def _count_later(self) -> None:
+        await trio.sleep(self._after_seconds)
+        await aside(self.count)
 
     def count(self) -> None:
         """Sets `bytes_total` when everything was counted."""

@@ -45,7 +45,7 @@ async def test_the_end_of_the_run_ends_the_counting(tmp_path: Path) -> None:
 
     selection = make_selection([os.fsencode(tmp_path)], [], one_file_system=False, state_directory=None)
     figures = ScanFigures()
-    async with CountAhead(Slow(selection, tmp_path, lambda path, code: None), figures).beside():
+    async with CountAhead(Slow(selection, tmp_path, lambda path, code: None), figures, after_seconds=0).beside():
         while not looked:
             await trio.lowlevel.checkpoint()
     assert figures.bytes_total is None

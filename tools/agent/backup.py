@@ -179,7 +179,8 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     is_unsure = expected is None and cache.base is None and run.begin.head_sequence > 0
     included = Included(selection, expected, cache.holds, is_unsure=is_unsure)
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
-    return Scanner(walk, cache, ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed), missed)
+    keys = ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed)
+    return Scanner(walk, cache, keys, missed, agent.state.path)
 
 
 async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, done: Done) -> None:

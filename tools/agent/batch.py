@@ -1,6 +1,6 @@
 """What the scanning thread hands over at a time: chunks whose content is complete, and rows for the manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,13 +29,15 @@ class ScanRow(NamedTuple):
     content_bytes: int
     fingerprint: Fingerprint
 
-    def packed_extents(self) -> bytes:
-        """When all chunks have their ids."""
+    def extent_parts(self) -> Iterator[bytes]:
+        """Packed, when all chunks have their ids, as many at a time as one manifest entry lists."""
         if isinstance(self.extents, ChunkList):
-            return self.extents.packed()
-        return pack_extents(
-            (c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in self.extents
-        )
+            return self.extents.parts()
+        return iter((
+            pack_extents(
+                (c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in self.extents
+            ),
+        ))
 
 
 @dataclass(slots=True)

@@ -17,27 +17,26 @@ import os
 import sqlite3
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.agent.extent_list import IdentifiedExtent, PackedExtents
+from tools.agent.extent_list import IdentifiedExtent, unpack_extents
 from tools.client.keyring import Unattended
 from tools.client.record_format import kdf
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _READ_ROWS = 1024
-# With their extents, of which a large file has many.
+# With their extents: those of one row are 320 KiB at most, those that follow are read when they are needed.
 _REPLAYED_ROWS = 64
-# SQLite takes no value of 1,000,000,000 bytes; a longer list of extents, of a file of 12 TB, is not kept.
-EXTENTS_BYTES_MAX = 500_000_000
 _CACHE_KIB = 8192
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
 _HASH_BYTES = 32
 _HASH_NUMBER = struct.Struct("<q")
+_PART_NUMBER = struct.Struct("<I")
 _MARK_LABEL = b"safeset agent cache v1"
 _MARK_BYTES = 16
 
@@ -48,19 +47,23 @@ CREATE TABLE belongs (
 );
 CREATE TABLE rows (
     key BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
-    prefix BLOB, extents BLOB, extras BLOB, checksum INTEGER, hash INTEGER
+    prefix BLOB, extents BLOB, further INTEGER, extras BLOB, checksum INTEGER, hash INTEGER
+) WITHOUT ROWID;
+CREATE TABLE further_extents (
+    key BLOB, number INTEGER, extents BLOB, checksum INTEGER, PRIMARY KEY (key, number)
 ) WITHOUT ROWID;
 """
 _CONTENTS = "CREATE INDEX IF NOT EXISTS contents ON rows (hash) WHERE hash IS NOT NULL"
-_COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, extras, checksum"
+_COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, further, extras, checksum"
 _INSERT = f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES "
-_PLACES = "(?,?,?,?,?,?,?,?,?,?)"
+_PLACES = "(?,?,?,?,?,?,?,?,?,?,?)"
 # Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
 _WRITTEN_ROWS = 64
 
 
 class CachedRow(NamedTuple):
-    """`prefix` and `extras` are the entry's msgpack; `extents` are id, offset and length of each, packed."""
+    """`prefix` and `extras` are the entry's msgpack; `extents` are id, offset and length of each, packed. Of a large
+    file they are the first part, and `further` parts are in rows of their own, numbered from 1."""
 
     key: bytes
     size: int
@@ -69,11 +72,12 @@ class CachedRow(NamedTuple):
     inode: int
     prefix: bytes
     extents: bytes
+    further: int
     extras: bytes | None
     checksum: int
 
     def is_whole(self) -> bool:
-        return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras)
+        return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras, self.further)
 
 
 KnownPath = tuple[bytes, int, int, int, int]
@@ -117,6 +121,8 @@ class Cache:
         self._belonging = belonging
         self.base: Base | None = None
         self.failure: Exception | None = None
+        # Without any, a changed path costs no look for those that it leaves behind.
+        self._has_further = False
         self._open()
 
     def _open(self) -> None:
@@ -188,7 +194,7 @@ class Cache:
         for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash, 0),)):
             row = CachedRow._make(found)
             if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
-                return PackedExtents(row.extents)
+                return unpack_extents(row.extents)
         return []
 
     def holds(self, path: bytes, is_below_only: bool) -> bool:
@@ -212,23 +218,44 @@ class Cache:
         while batch := cursor.fetchmany(_REPLAYED_ROWS):
             yield from map(CachedRow._make, batch)
 
+    def further_extents(self, row: CachedRow) -> Iterator[bytes]:
+        """What follows the first part of a row's extents; sqlite3.DatabaseError when it is not as it was written."""
+        for number in range(1, row.further + 1):
+            found = self._replayer.execute(
+                "SELECT extents, checksum FROM further_extents WHERE key = ? AND number = ?", (row.key, number)
+            ).fetchone()
+            if found is None or found[1] != _part_checksum(row.key, number, found[0]):
+                raise sqlite3.DatabaseError("the extents of a large file are damaged")
+            yield found[0]
+
     def begin(self) -> None:
         if self.failure is not None:
             return
         with self._until_it_fails():
             self._writer.execute("BEGIN IMMEDIATE")
+            self._has_further = bool(self._writer.execute("SELECT 1 FROM further_extents LIMIT 1").fetchone())
             if self.base is None:
                 # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
                 self._writer.execute("DROP INDEX IF EXISTS contents")
 
-    def change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
+    def change(self, rows: Sequence[CachedRow], gone: Sequence[bytes]) -> None:
         """Keeps new rows and removes keys that are no more, inside the run's transaction."""
         if self.failure is None:
             with self._until_it_fails():
                 self._change(rows, gone)
 
-    def _change(self, rows: Sequence[CachedRow], gone: Iterable[bytes]) -> None:
+    def add_extents(self, key: bytes, number: int, extents: bytes) -> None:
+        """Keeps a part of the extents of a row that follows, inside the run's transaction."""
+        if self.failure is None:
+            values = key, number, extents, _part_checksum(key, number, extents)
+            with self._until_it_fails():
+                self._writer.execute("INSERT OR REPLACE INTO further_extents VALUES (?,?,?,?)", values)
+
+    def _change(self, rows: Sequence[CachedRow], gone: Sequence[bytes]) -> None:
         self._writer.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in gone))
+        if self._has_further:
+            left = [(row.key, row.further) for row in rows] + [(key, 0) for key in gone]
+            self._writer.executemany("DELETE FROM further_extents WHERE key = ? AND number > ?", left)
         for start in range(0, len(rows), _WRITTEN_ROWS):
             part = rows[start : start + _WRITTEN_ROWS]
             values: list[object] = []
@@ -266,10 +293,16 @@ class Cache:
         return self.failure is not None and not isinstance(self.failure, sqlite3.OperationalError | OSError)
 
 
-def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None) -> int:
+def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None, further: int) -> int:
     crc32 = zlib.crc32
     checksum = crc32(extents, crc32(prefix, crc32(key)))
+    if further:
+        checksum = crc32(_PART_NUMBER.pack(further), checksum)
     return checksum if extras is None else crc32(extras, checksum)
+
+
+def _part_checksum(key: bytes, number: int, extents: bytes) -> int:
+    return zlib.crc32(extents, zlib.crc32(_PART_NUMBER.pack(number), zlib.crc32(key)))
 
 
 def _hash_number(packed: bytes, offset: int) -> int:

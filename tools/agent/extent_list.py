@@ -1,13 +1,22 @@
-"""The extents of one path as bytes, 40 for each: as objects those of a file of terabytes would fill the memory."""
+"""The extents of one path as bytes, 40 for each, in parts of so many as one manifest entry lists.
 
-import struct
+A file of terabytes has more of them than memory may hold: what goes beyond a bound waits in a file without a name.
+"""
+
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from struct import Struct
+from tempfile import SpooledTemporaryFile
 
 from tools.agent.chunk import PendingChunk
+from tools.client.failure import Failure
+from tools.client.manifest import ENTRY_EXTENTS_MAX
 
-_EXTENT = struct.Struct("<32sII")
+_EXTENT = Struct("<32sII")
+PART_BYTES = ENTRY_EXTENTS_MAX * _EXTENT.size
+_MEMORY_BYTES = 1024 * 1024
 
 IdentifiedExtent = tuple[bytes, int, int]
 """Id of a chunk, offset and length."""
@@ -17,54 +26,61 @@ def pack_extents(extents: Iterable[IdentifiedExtent]) -> bytes:
     return b"".join([_EXTENT.pack(*extent) for extent in extents])
 
 
-class PackedExtents(Sequence[IdentifiedExtent]):
-    """Looks like a list; what is asked for is unpacked then."""
-
-    def __init__(self, packed: bytes) -> None:
-        self._packed = packed
-
-    def __len__(self) -> int:
-        return len(self._packed) // _EXTENT.size
-
-    def __iter__(self) -> Iterator[IdentifiedExtent]:
-        return _EXTENT.iter_unpack(self._packed)
-
-    @overload
-    def __getitem__(self, index: int) -> IdentifiedExtent: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[IdentifiedExtent]: ...
-    def __getitem__(self, index: int | slice) -> IdentifiedExtent | list[IdentifiedExtent]:
-        numbers = range(len(self))[index]
-        if isinstance(numbers, int):
-            id, offset, length = _EXTENT.unpack_from(self._packed, numbers * _EXTENT.size)
-            return id, offset, length
-        if numbers.step != 1:
-            raise ValueError("extents are taken one after another")
-        return list(_EXTENT.iter_unpack(self._packed[numbers.start * _EXTENT.size : numbers.stop * _EXTENT.size]))
+def unpack_extents(packed: bytes) -> list[IdentifiedExtent]:
+    return list(_EXTENT.iter_unpack(packed))
 
 
 class ChunkList:
     """Whole chunks that follow each other, for the scanning thread until their file's row is handed over.
 
-    Invariant: only chunks without an id, which are those on their way to the vault, are held as objects.
+    Invariant: only chunks without an id, which are those on their way to the vault, are held as objects. `directory`
+    is on a disk: what is in /tmp may be memory.
     """
 
-    def __init__(self) -> None:
-        self._packed = bytearray()
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._packed = SpooledTemporaryFile(_MEMORY_BYTES, dir=str(directory))  # noqa: SIM115
         self._waiting: deque[PendingChunk] = deque()
 
     def add(self, chunk: PendingChunk) -> None:
         self._waiting.append(chunk)
-        self._pack_identified()
+        with self._naming_the_disk():
+            self._pack_identified()
 
-    def packed(self) -> bytes:
-        """All of them, when all have their ids."""
-        self._pack_identified()
-        if self._waiting:
-            raise ValueError("a chunk of the row has no id yet")
-        return bytes(self._packed)
+    def parts(self) -> Iterator[bytes]:
+        """All of them, once, when all have their ids; every part but the last has ENTRY_EXTENTS_MAX."""
+        with self._naming_the_disk():
+            self._pack_identified()
+            if self._waiting:
+                raise ValueError("a chunk of the row has no id yet")
+            self._packed.seek(0)
+        while part := self._next_part():
+            yield part
+        self.close()
+
+    def close(self) -> None:
+        self._packed.close()
+
+    # A run that fails leaves its lists where they are.
+    __del__ = close
+
+    def _next_part(self) -> bytes:
+        with self._naming_the_disk():
+            return self._packed.read(PART_BYTES)
 
     def _pack_identified(self) -> None:
         waiting = self._waiting
         while waiting and (id := waiting[0].id):
-            self._packed += _EXTENT.pack(id, 0, waiting.popleft().size_bytes)
+            self._packed.write(_EXTENT.pack(id, 0, waiting.popleft().size_bytes))
+
+    @contextmanager
+    def _naming_the_disk(self) -> Iterator[None]:
+        """The error is of the agent's own disk; as an OSError it would be taken for one of the file that is read."""
+        try:
+            yield
+        except OSError as error:
+            raise Failure(
+                "failed",
+                f"the list of a large file's chunks cannot be kept in {self._directory}: {error.strerror or error}",
+                "check the disk of the state directory and its room: 40 bytes for each MiB of the file",
+            ) from error

@@ -9,11 +9,10 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import EXTENTS_BYTES_MAX, Cache, CachedRow, row_checksum
-from tools.agent.extent_list import PackedExtents
+from tools.agent.cache import Cache, CachedRow, row_checksum
+from tools.agent.extent_list import unpack_extents
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing, RecordMaker
-from tools.client.manifest import ENTRY_EXTENTS_MAX
 from tools.client.manifest_writer import EntryTooLarge, ManifestWriter, WrittenManifest
 
 # Blocks and companions that are held before they are handed over; one entry completes 2 MiB of them at most.
@@ -50,12 +49,16 @@ class Feed:
             if isinstance(row, bytes):
                 yield from self._write_known(self._base_row(row))
                 continue
-            packed = row.packed_extents()
-            is_written = yield from self._write(row.path, row.prefix, packed, row.extras, row.content_bytes)
-            if is_written and len(packed) <= EXTENTS_BYTES_MAX:
-                changed.append(_cached(row, packed))
+            key = row.path.replace(b"/", b"\0")
+            parts = row.extent_parts()
+            first = next(parts, b"")
+            further = yield from self._write(
+                row.path, row.prefix, first, self._keep(key, parts), row.extras, row.content_bytes
+            )
+            if further is None:
+                gone.append(key)
             else:
-                gone.append(row.path.replace(b"/", b"\0"))
+                changed.append(_cached(row, key, first, further))
         if changed or gone:
             self._cache.change(changed, gone)
         if self._emitted:
@@ -94,23 +97,33 @@ class Feed:
         if not row.is_whole():
             raise sqlite3.DatabaseError("the checksum of a row is wrong")
         path = row.key.replace(b"\0", b"/")
-        yield from self._write(path, row.prefix, row.extents, row.extras, row.size if row.extents else 0)
+        further = self._cache.further_extents(row)
+        yield from self._write(path, row.prefix, row.extents, further, row.extras, row.size if row.extents else 0)
 
-    def _write(self, path: bytes, prefix: bytes, packed: bytes, extras: bytes | None, size: int) -> _Steps[bool]:
-        """Whether a block could hold it."""
-        extents = PackedExtents(packed)
+    def _keep(self, key: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
+        """Passes the extents on that follow the first part of a path, each part when the cache has it."""
+        for number, part in enumerate(parts, 1):
+            self._cache.add_extents(key, number, part)
+            yield part
+
+    def _write(
+        self, path: bytes, prefix: bytes, first: bytes, further: Iterator[bytes], extras: bytes | None, size: int
+    ) -> _Steps[int | None]:
+        """How many parts followed the first; None when no block could hold the path."""
         try:
-            self._writer.add(path, prefix, extents[:ENTRY_EXTENTS_MAX], extras, size)
+            self._writer.add(path, prefix, unpack_extents(first), extras, size)
         except EntryTooLarge:
             self._missed.add(path, "metadata too large")
-            return False
-        for start in range(ENTRY_EXTENTS_MAX, len(extents), ENTRY_EXTENTS_MAX):
-            self._writer.go_on(path, prefix, extents[start : start + ENTRY_EXTENTS_MAX])
+            return None
+        count = 0
+        for part in further:
+            count += 1
+            self._writer.go_on(path, prefix, unpack_extents(part))
             if self._emitted_bytes >= _STEP_BYTES:
                 yield self._taken()
         if self._emitted_bytes >= _STEP_BYTES:
             yield self._taken()
-        return True
+        return count
 
     def _emit(self, plaintext: bytes, companion_body: bytes) -> bytes:
         block, companion = self._maker.block(plaintext, companion_body)
@@ -123,7 +136,6 @@ class Feed:
         return taken
 
 
-def _cached(row: ScanRow, packed: bytes) -> CachedRow:
-    key = row.path.replace(b"/", b"\0")
-    checksum = row_checksum(key, row.prefix, packed, row.extras)
-    return CachedRow(key, *row.fingerprint, row.prefix, packed, row.extras, checksum)
+def _cached(row: ScanRow, key: bytes, extents: bytes, further: int) -> CachedRow:
+    checksum = row_checksum(key, row.prefix, extents, row.extras, further)
+    return CachedRow(key, *row.fingerprint, row.prefix, extents, further, row.extras, checksum)

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -78,13 +79,16 @@ class _Content(NamedTuple):
 
 
 class Scanner:
-    def __init__(self, walk: TreeWalk, cache: Cache, keys: ScanKeys, missed: Missed) -> None:
+    """`directory` is the agent's own: lists of large files wait there."""
+
+    def __init__(self, walk: TreeWalk, cache: Cache, keys: ScanKeys, missed: Missed, directory: Path) -> None:
         self.figures = ScanFigures()
         self._walk = walk
         self._cache = cache
         self._hash_key = keys.hash_key
         self._cutter = FileCutter(keys.chunker_seed)
         self._missed = missed
+        self._directory = directory
         self._rows = RowMaker()
         self._bundler = Bundler()
         self._shared: OrderedDict[bytes, Extents] = OrderedDict()
@@ -241,6 +245,7 @@ class Scanner:
                 self.figures.bytes_read += large.size_bytes
                 if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
                     break
+                extents.close()
         finally:
             self.figures.protected_bytes = before_bytes
         return _Content(large.hash, extents, large.status, large.size_bytes, large.is_changed)
@@ -249,7 +254,7 @@ class Scanner:
         """What was read counts as protected until the file itself does, so that whoever waits sees it move; not where
         other names of the file may have counted already."""
         figures = self.figures
-        extents = ChunkList()
+        extents = ChunkList(self._directory)
         handed_bytes = 0
         for chunk in large:
             extents.add(chunk)

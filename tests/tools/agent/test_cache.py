@@ -22,7 +22,7 @@ BASE = Base(b"r" * 32, b"b" * 32, b"c" * 32, 0)
 
 def row(key: bytes, hash: bytes = b"h" * 32) -> CachedRow:
     prefix, extents = b"prefix" + hash, pack_extents([(b"i" * 32, 1, 2)])
-    return CachedRow(key, 2, -5, 7, 9, prefix, extents, None, row_checksum(key, prefix, extents, None))
+    return CachedRow(key, 2, -5, 7, 9, prefix, extents, 0, None, row_checksum(key, prefix, extents, None, 0))
 
 
 def filled(path: Path) -> Cache:
@@ -99,7 +99,9 @@ def test_contents_are_found_by_their_whole_hash(tmp_path: Path) -> None:
 
 
 def test_the_checksum_is_over_everything_that_goes_into_a_manifest() -> None:
-    assert row_checksum(b"key", b"prefix", b"extents", b"extras") == zlib.crc32(b"keyprefixextentsextras")
+    assert row_checksum(b"key", b"prefix", b"extents", b"extras", 0) == zlib.crc32(b"keyprefixextentsextras")
+    with_further = zlib.crc32(b"keyprefixextents\x03\0\0\0extras")
+    assert row_checksum(b"key", b"prefix", b"extents", b"extras", 3) == with_further
 
 
 async def test_a_damaged_row_never_reaches_a_manifest(site: Site) -> None:

@@ -1,5 +1,6 @@
-"""Extents of a file of any size: few bytes for each, and never all of them as objects or as blocks at once."""
+"""Extents of a file of any size: never all of them in memory, as objects, as bytes or as blocks."""
 
+import sqlite3
 import struct
 import tracemalloc
 from pathlib import Path
@@ -8,14 +9,16 @@ import msgpack
 import pytest
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Base, Belonging, Cache
+from tools.agent.cache import Base, Belonging, Cache, CachedRow, row_checksum
 from tools.agent.chunk import PendingChunk
-from tools.agent.extent_list import ChunkList, PackedExtents
+from tools.agent.extent_list import ChunkList
 from tools.agent.feed import Feed
 from tools.agent.fingerprint import NEVER_THE_SAME
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing
+from tools.client.failure import Failure
 
+BELONGING = Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1)
 UNDER_WAY = 100
 PREFIX = b"".join(map(msgpack.packb, (b"file", 1, 0o644, 0, 0, None, None, 5, 7, None)))
 
@@ -27,9 +30,9 @@ def identified(number: int) -> PendingChunk:
     return chunk
 
 
-def filled(count: int) -> ChunkList:
+def filled(directory: Path, count: int) -> ChunkList:
     """Ids are known some chunks later, as they are in a run."""
-    extents = ChunkList()
+    extents = ChunkList(directory)
     without_id: list[tuple[PendingChunk, bytes]] = []
     for number in range(count):
         chunk = identified(number)
@@ -45,35 +48,39 @@ def filled(count: int) -> ChunkList:
     return extents
 
 
-def test_chunks_are_packed_in_order() -> None:
-    for count in (0, 1, UNDER_WAY, 3 * UNDER_WAY + 5):
-        expected = b"".join(struct.pack(">QQQQ", n, 0, 0, 0) + struct.pack("<II", 0, n + 1) for n in range(count))
-        packed = filled(count).packed()
-        assert packed == expected
-        extents = PackedExtents(packed)
-        assert len(extents) == count
-        model = [(identified(number).id, 0, number + 1) for number in range(count)]
-        assert list(extents) == model
-        assert [extents[2:5], extents[:200], extents[count:]] == [model[2:5], model[:200], []]
-        assert count == 0 or extents[count - 1] == model[-1]
+def packed_model(count: int) -> bytes:
+    return b"".join(struct.pack(">QQQQ", n, 0, 0, 0) + struct.pack("<II", 0, n + 1) for n in range(count))
 
 
-def test_a_row_whose_chunks_have_no_ids_is_not_packed() -> None:
-    extents = ChunkList()
+@pytest.mark.parametrize("count", [0, 1, UNDER_WAY, 3 * UNDER_WAY + 5, 8192, 8193, 40_000])
+def test_chunks_are_packed_in_order(tmp_path: Path, count: int) -> None:
+    parts = list(filled(tmp_path, count).parts())
+    assert b"".join(parts) == packed_model(count)
+    assert [len(part) // 40 for part in parts] == [8192] * (count // 8192) + [count % 8192] * (count % 8192 > 0)
+
+
+def test_a_row_whose_chunks_have_no_ids_is_not_packed(tmp_path: Path) -> None:
+    extents = ChunkList(tmp_path)
     extents.add(PendingChunk(b"content"))
     with pytest.raises(ValueError, match="no id yet"):
-        extents.packed()
+        next(extents.parts())
 
 
-def test_a_chunk_of_a_large_file_costs_few_bytes() -> None:
+@pytest.mark.parametrize("count", [100_000, 400_000])
+def test_memory_does_not_grow_with_the_chunks_of_a_file(tmp_path: Path, count: int) -> None:
     tracemalloc.start()
     try:
-        extents = filled(200_000)
+        assert sum(len(part) for part in filled(tmp_path, count).parts()) == 40 * count
         _, peak_bytes = tracemalloc.get_traced_memory()
-        assert peak_bytes < 100 * 200_000
-        assert len(extents.packed()) == 40 * 200_000
+        assert peak_bytes < 3 * 1024 * 1024
     finally:
         tracemalloc.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_that_cannot_be_kept_is_not_taken_for_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="list of a large file's chunks cannot be kept"):
+        filled(tmp_path / "away", 100_000)
 
 
 class Blocks:
@@ -91,13 +98,12 @@ class Blocks:
 @pytest.mark.parametrize("is_known", [False, True])
 def test_the_blocks_of_a_large_file_are_handed_over_some_at_a_time(tmp_path: Path, is_known: bool) -> None:
     count = 200_000
-    packed = b"".join(struct.pack(">QQQQ", n, 0, 0, 0) + struct.pack("<II", 0, n + 1) for n in range(count))
-    cache = Cache(tmp_path / "cache", Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1))
+    cache = Cache(tmp_path / "cache", BELONGING)
     cache.begin()
     maker = Blocks()
     feed = Feed(b"c" * 32, maker, cache, Missed())  # type: ignore[arg-type]
     rows: list[ScanRow | bytes] = [
-        ScanRow(b"file", PREFIX, PackedExtents(packed), None, 7, NEVER_THE_SAME),
+        ScanRow(b"file", PREFIX, filled(tmp_path, count), None, 7, NEVER_THE_SAME),
         ScanRow(b"last", PREFIX.replace(b"file", b"last"), (), None, 7, NEVER_THE_SAME),
     ]
     steps = [sum(len(item.content) for item in step) for step in feed.add(Batch(rows=rows))]
@@ -120,3 +126,65 @@ def test_the_blocks_of_a_large_file_are_handed_over_some_at_a_time(tmp_path: Pat
             for i in range(0, len(flat), 3):
                 found.append((int.from_bytes(chunks[32 * flat[i] :][:8], "big"), flat[i + 2]))
     assert found == [(number, number + 1) for number in range(count)]
+
+
+FIRST, SECOND, THIRD = (bytes([n]) * 40 for n in (1, 2, 3))
+
+
+def cached_with(tmp_path: Path, parts: list[bytes]) -> Cache:
+    """A cache of one path that has these parts behind its first."""
+    cache = Cache(tmp_path / "cache", BELONGING)
+    cache.begin()
+    write_row(cache, parts)
+    cache.commit(Base(b"r" * 32, b"b" * 32, b"c" * 32, 0))
+    return cache
+
+
+def write_row(cache: Cache, parts: list[bytes]) -> None:
+    for number, part in enumerate(parts, 1):
+        cache.add_extents(b"file", number, part)
+    checksum = row_checksum(b"file", PREFIX, FIRST, None, len(parts))
+    cache.change([CachedRow(b"file", 1, 2, 3, 4, PREFIX, FIRST, len(parts), None, checksum)], [])
+
+
+def stored_parts(cache: Cache) -> list[bytes]:
+    (row,) = cache.rows()
+    return list(cache.further_extents(row))
+
+
+def parts_in(path: Path) -> int:
+    with sqlite3.connect(path) as connection:
+        count: int = connection.execute("SELECT count(*) FROM further_extents").fetchone()[0]
+    connection.close()
+    return count
+
+
+def test_the_parts_of_a_path_are_those_of_its_last_change(tmp_path: Path) -> None:
+    cache = cached_with(tmp_path, [SECOND, THIRD])
+    assert stored_parts(cache) == [SECOND, THIRD]
+    cache.begin()
+    write_row(cache, [THIRD])
+    cache.commit(Base(b"r" * 32, b"b" * 32, b"c" * 32, 0))
+    assert stored_parts(cache) == [THIRD]
+    cache.begin()
+    cache.change([], [b"file"])
+    cache.commit(Base(b"r" * 32, b"b" * 32, b"c" * 32, 0))
+    cache.close()
+    assert parts_in(tmp_path / "cache") == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM further_extents WHERE number = 1",
+        "UPDATE further_extents SET extents = zeroblob(40) WHERE number = 2",
+        "UPDATE further_extents SET extents = (SELECT extents FROM further_extents WHERE number = 1) WHERE number = 2",
+    ],
+)
+def test_damaged_parts_are_not_handed_on(tmp_path: Path, damage: str) -> None:
+    cached_with(tmp_path, [SECOND, THIRD]).close()
+    with sqlite3.connect(tmp_path / "cache") as connection:
+        connection.execute(damage)
+    connection.close()
+    with pytest.raises(sqlite3.DatabaseError, match="extents of a large file are damaged"):
+        stored_parts(Cache(tmp_path / "cache", BELONGING))

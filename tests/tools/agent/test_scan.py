@@ -24,7 +24,8 @@ KEYS = ScanKeys(b"h" * 32, b"seedseed")
 
 def scanner(root: Path, tmp_path: Path) -> Scanner:
     walk = TreeWalk(make_selection([bytes(root)], [], False, None), tmp_path, pytest.fail)
-    return Scanner(walk, Cache(tmp_path / "cache", Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1)), KEYS, Missed())
+    cache = Cache(tmp_path / "cache", Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1))
+    return Scanner(walk, cache, KEYS, Missed(), tmp_path)
 
 
 def batches(scanning: Scanner) -> list[Batch]:
@@ -53,7 +54,7 @@ def test_chunks_come_no_later_than_the_rows_that_name_them(tmp_path: Path, monke
         for row in batch.rows:
             assert isinstance(row, ScanRow)
             pieces = []
-            packed = row.packed_extents()
+            packed = b"".join(row.extent_parts())
             for start in range(0, len(packed), 40):
                 offset, length = struct.unpack("<II", packed[start + 32 : start + 40])
                 pieces.append(delivered[packed[start : start + 32]][offset : offset + length])

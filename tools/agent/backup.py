@@ -161,6 +161,7 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
 
 
 def _counting_ahead(agent: Agent, job: AgentJob, figures: ScanFigures) -> AbstractAsyncContextManager[None]:
+    # Only for somebody who looks: where little is new the walk is most of the work, and this one is another.
     if not (agent.is_watched or job.run_requested):
         return nullcontext()
     walk = TreeWalk(_selection(agent, job.definition), agent.state.path, lambda path, code: None)

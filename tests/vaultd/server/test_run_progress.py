@@ -103,7 +103,7 @@ async def test_it_goes_with_the_connection_and_comes_with_the_next_report(asked:
         await say_hello(agent, AGENT)
         await tell(agent, asked.run_id, 1, 1)
         assert await asked.progress() == (1, 1, None)
-    with trio.fail_after(30):
+    with trio.fail_after(10):
         while len(asked.running.service.progress):
             await trio.testing.wait_all_tasks_blocked(0.01)
     assert (await asked.state()).state == "running"

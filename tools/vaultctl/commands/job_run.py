@@ -35,7 +35,7 @@ _NOTES = {
 @click.command("run", cls=Command)
 @click.argument("computer")
 @click.argument("job")
-@click.option("--wait", is_flag=True, help="Wait for the end of the run and exit as it did.")
+@click.option("--wait", is_flag=True, help="Show how far the run is until its end, and exit as it did.")
 @click.pass_context
 def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
     """Asks for a run, which starts with the agent's next `backup`."""

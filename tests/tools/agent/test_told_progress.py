@@ -52,7 +52,11 @@ async def test_a_run_tells_how_far_it_is_and_so_keeps_its_connection(
 ) -> None:
     """The vault ends a connection after 300 seconds without a request."""
     told_at = []
-    hold_until(lambda told: len(told) >= 100 and told[-1].bytes == 5, lambda request: told_at.append(trio.current_time()))
+
+    def note_time(request: m.RunProgressRequest) -> None:
+        told_at.append(trio.current_time())
+
+    hold_until(lambda told: len(told) >= 100 and told[-1].bytes == 5, note_time)
     assert (await site.back_up()).safeset == 1
     last = site.vault.told[-1]
     assert (last.files, last.bytes, last.bytes_total) == (1, 5, None)

@@ -105,6 +105,8 @@ _TABLE = (
            (E.not_found, E.conflict, E.no_space), "the same run_id: the same run; an older run of the job is aborted"),
     Method("run.key", Role.agent, m.RunKeyRequest, m.RunKeyAnswer,
            (E.not_found, E.conflict, E.no_space), "the same key: the same answer"),
+    Method("run.progress", Role.agent, m.RunProgressRequest, m.RunProgressAnswer, (E.not_found,),
+           "what was told last counts"),
     Method("run.end", Role.agent, m.RunEndRequest, m.RunEndAnswer,
            (E.not_found, E.no_space), "an ended run: the same answer, nothing changes",
            header_bytes_max=limits.CODES_HEADER_BYTES_MAX),

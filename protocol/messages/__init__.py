@@ -59,6 +59,9 @@ from protocol.messages.run import (
     RunEndRequest,
     RunKeyAnswer,
     RunKeyRequest,
+    RunProgress,
+    RunProgressAnswer,
+    RunProgressRequest,
     RunSummary,
 )
 from protocol.messages.safeset import (
@@ -136,6 +139,9 @@ __all__ = [
     "RunEndRequest",
     "RunKeyAnswer",
     "RunKeyRequest",
+    "RunProgress",
+    "RunProgressAnswer",
+    "RunProgressRequest",
     "RunSummary",
     "SafesetCommitAnswer",
     "SafesetCommitRequest",

@@ -7,7 +7,7 @@ from msgspec import Meta
 from protocol.limits import LIST_ITEMS_MAX, PATTERNS_MAX
 from protocol.messages import fields
 from protocol.messages.fields import Message
-from protocol.messages.run import RunSummary
+from protocol.messages.run import RunProgress, RunSummary
 
 
 class JobDefinition(Message, frozen=True):
@@ -85,6 +85,7 @@ class JobRequestRequest(Message, frozen=True):
 class JobRequestAnswer(Message, frozen=True):
     state: Literal["waiting", "running", "done", "failed"]
     run: RunSummary | None
+    progress: RunProgress | None
 
 
 class AgentJob(Message, frozen=True):

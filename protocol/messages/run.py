@@ -44,6 +44,26 @@ class RunKeyAnswer(Message, frozen=True):
     pass
 
 
+class RunProgress(Message, frozen=True):
+    """What a run's agent told last: what the scan has protected, and the whole of it, nil while nobody knows it."""
+
+    files: fields.Count
+    bytes: fields.Count
+    bytes_total: fields.Count | None
+    time_ns: fields.Nanoseconds
+
+
+class RunProgressRequest(Message, frozen=True):
+    run_id: fields.Id
+    files: fields.Count
+    bytes: fields.Count
+    bytes_total: fields.Count | None = None
+
+
+class RunProgressAnswer(Message, frozen=True):
+    pass
+
+
 class RunEndRequest(Message, frozen=True):
     run_id: fields.Id
     outcome: fields.Outcome

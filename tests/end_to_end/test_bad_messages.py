@@ -89,6 +89,8 @@ def test_good_requests_are_answered(curl: Curl, run_id: bytes) -> None:
     [
         ("run.begin", {"job_id": bytes(16), "run_id": bytes(16), "base": None, "extra": 1}, "extra"),
         ("chunk.offer", {"run_id": bytes(16), "surprise": None}, "surprise"),
+        ("run.progress", {"run_id": bytes(16), "files": 1, "bytes": 1, "bytes_total": 1, "path": "/home"}, "path"),
+        ("run.progress", {"run_id": bytes(16), "files": 1, "bytes": -1, "bytes_total": None}, "bytes"),
         ("run.begin", {"job_id": "text", "run_id": bytes(16), "base": None}, "job_id"),
         ("run.begin", {"job_id": bytes(15), "run_id": bytes(16), "base": None}, "job_id"),
         ("run.begin", {"run_id": bytes(16), "base": None}, "job_id"),

@@ -170,6 +170,7 @@ ROWS: dict[str, Row] = {
         },
     ),
     "run.key": Row("agent", {"run_id": key_request}),
+    "run.progress": Row("agent", {"run_id": make(m.RunProgressRequest, files=1, bytes=2, bytes_total=3)("run_id")}),
     "run.end": Row("agent", {"run_id": run_end}),
     "chunk.offer": Row("agent", {"run_id": make(m.ChunkOfferRequest, _raw=bytes(32))("run_id")}),
     "chunk.upload": Row("agent", {"run_id": upload}),
@@ -216,6 +217,7 @@ def test_every_method_has_a_row() -> None:
         covered = set(row.kinds) | {"name", "secret", "sealed_key", "proof", "sequence", "request", "after", "kind"}
         covered |= {"definition", "revision", "creator_key", "signature"}
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
+        covered |= {"bytes", "bytes_total"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
         covered |= {"base"} if "root_hash" in row.kinds else set()
@@ -355,6 +357,7 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             "job.run": {"computer", "job"},
             "safeset.list": {"computer", "job"},
             "run.key": {"run_id"},
+            "run.progress": {"run_id"},
             "safeset.commit": {"run_id"},
             "run.begin": {"job_id"},
             "safeset.find": {"job_id", "root_hash"},

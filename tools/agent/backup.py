@@ -54,7 +54,7 @@ Tell = Callable[[str, ScanFigures], None]
 @dataclass(frozen=True, slots=True)
 class Agent:
     """Who backs up: its state, its identity, its session, how much memory contents may take, and whether somebody looks
-    at the progress, for whom the whole is counted ahead.
+    at the progress here.
     """
 
     state: StateDirectory
@@ -145,7 +145,7 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     pipeline = Pipeline(
         agent.session, run.run_id, stages, lambda: tell("backing up", scanner.figures), agent.memory_budget_bytes
     )
-    async with _counting_ahead(agent, definition, scanner.figures):
+    async with _counting_ahead(agent, run.job, scanner.figures):
         sent = await pipeline.run()
     scanned = scanner.figures
     if not scanner.has_found_a_root:
@@ -160,12 +160,11 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     return done
 
 
-def _counting_ahead(
-    agent: Agent, definition: JobDefinition, figures: ScanFigures
-) -> AbstractAsyncContextManager[None]:
-    if not agent.is_watched:
+def _counting_ahead(agent: Agent, job: AgentJob, figures: ScanFigures) -> AbstractAsyncContextManager[None]:
+    # Only for somebody who looks: where little is new the walk is most of the work, and this one is another.
+    if not (agent.is_watched or job.run_requested):
         return nullcontext()
-    walk = TreeWalk(_selection(agent, definition), agent.state.path, lambda path, code: None)
+    walk = TreeWalk(_selection(agent, job.definition), agent.state.path, lambda path, code: None)
     return CountAhead(walk, figures).beside()
 
 

@@ -1,4 +1,5 @@
-"""How much a run will take, counted beside it in a thread of its own, so that whoever watches sees how long it lasts.
+"""How much a run will take, counted beside it in a thread of its own, so that whoever watches, here or at
+the vault, sees how long it lasts.
 
 Only an estimate for people: nothing is decided by it, and what it cannot read the run itself will tell.
 """

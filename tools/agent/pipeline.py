@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import trio
 
 from protocol.errors import RemoteProtocolError
-from protocol.messages import AgentJobsAnswer, AgentJobsRequest
+from protocol.messages import RunProgressAnswer, RunProgressRequest
 from tools.agent.allocator import reuse_freed_memory
 from tools.agent.batch import Batch
 from tools.agent.budget import ByteBudget
@@ -24,8 +24,7 @@ from tools.client.offload import compute, read
 from tools.client.session import VaultSession
 
 MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
-# Well below the time after which the vault ends an idle connection.
-KEEP_ALIVE_SECONDS = 60.0
+REPORT_SECONDS = 3.0
 # Batches between scan and manifest: each holds at most some thousand rows beside contents that the budget counts.
 _ORDERED_BATCHES = 4
 _NO_BLOCKS: list[Outgoing] = []
@@ -75,7 +74,7 @@ class Pipeline:
             upload = Upload(self._session, self._run_id, self._budget, nursery)
             sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget)
             to_feed, from_scan = trio.open_memory_channel[_Ordered](_ORDERED_BATCHES)
-            nursery.start_soon(self._keep_alive)
+            nursery.start_soon(self._report)
             async with trio.open_nursery() as work:
                 work.start_soon(self._scan, sender, to_feed, work)
                 manifest = await self._feed(sender, from_scan, work)
@@ -84,12 +83,17 @@ class Pipeline:
         content_bytes = sender.sent_content_bytes
         return Sent(manifest, upload.records, upload.record_bytes, content_bytes)
 
-    async def _keep_alive(self) -> None:
-        """The vault ends a connection without requests, and a tree without changes may take hours to scan."""
+    async def _report(self) -> None:
+        """How far the run is, for whoever waits for it elsewhere. No answer to it ends the run.
+
+        It keeps the connection too: the vault ends one without requests, and a tree without changes may take hours.
+        """
+        figures = self._stages.scanner.figures
         while True:
-            await trio.sleep(KEEP_ALIVE_SECONDS)
+            await trio.sleep(REPORT_SECONDS)
+            told = RunProgressRequest(self._run_id, figures.files, figures.protected_bytes, figures.bytes_total)
             try:
-                await self._session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+                await self._session.ask("run.progress", told, RunProgressAnswer)
             except RemoteProtocolError:
                 continue
 

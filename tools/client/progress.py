@@ -80,19 +80,29 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def update(self, figures: Figures) -> None:
+    def began(self, at_seconds: float) -> None:
+        """When nothing was done yet, on the clock of `update`: so that its first figures have a speed already."""
+        self._speed.add(at_seconds, 0)
+
+    def update(self, figures: Figures, at_seconds: float | None = None) -> None:
+        """`at_seconds`: when it stood so, by the clock of whoever told it; else it stands so now."""
         if not self.is_shown:
             return
         now = self._monotonic()
         if self._shown_seconds is not None and now - self._shown_seconds < self._every_seconds:
             return
         self._shown_seconds = now
-        self._speed.add(now, figures.bytes)
+        self._speed.add(now if at_seconds is None else at_seconds, figures.bytes)
         speed = self._speed.bytes_per_second()
         if self._live is not None:
             self._live.update(Text(line_text(figures, speed), no_wrap=True, overflow="ellipsis"), refresh=True)
         else:
             self._output.line(status_line(figures, speed))
+
+    def clear(self) -> None:
+        """For people: what was shown does not hold any more."""
+        if self._live is not None:
+            self._live.update(Text(""), refresh=True)
 
 
 def remaining_seconds(figures: Figures, bytes_per_second: float | None) -> float | None:

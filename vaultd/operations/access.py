@@ -58,3 +58,11 @@ def active_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]
     if run.outcome is not Outcome.RUNNING:
         raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}", "begin a new run")
     return run, job
+
+
+def running_run(view: View, identity: Identity, run_id: bytes) -> Run:
+    """For what nobody asks of a run that has ended: that one is then like one that does not exist."""
+    run, _ = own_run(view, identity, run_id)
+    if run.outcome is not Outcome.RUNNING:
+        raise NotFound(f"run {run_id.hex()} does not exist")
+    return run

@@ -54,6 +54,7 @@ class RequestState:
     """`waiting` until the agent begins the run, then `running`, `done` or `failed`."""
 
     state: str
+    job_id: bytes
     run: RunSummary | None
 
 
@@ -147,11 +148,11 @@ def request_state(vault: Vault, identity: Identity, computer: str, name: str, re
             raise NotFound(f"request {request} of job {name!r} does not exist")
         run = requested_run(view, job.account_id, job.job_id, request)
     if run is None:
-        return RequestState("waiting", None)
+        return RequestState("waiting", job.job_id, None)
     if run.outcome is Outcome.RUNNING:
-        return RequestState("running", summarise_run(run))
+        return RequestState("running", job.job_id, summarise_run(run))
     ended_well = run.outcome in (Outcome.DONE, Outcome.WARNINGS)
-    return RequestState("done" if ended_well else "failed", summarise_run(run))
+    return RequestState("done" if ended_well else "failed", job.job_id, summarise_run(run))
 
 
 def list_for_agent(vault: Vault, identity: Identity) -> list[AgentJob]:

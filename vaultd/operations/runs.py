@@ -108,8 +108,14 @@ def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) 
     return key_id
 
 
-def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: Figures) -> None:
-    """W. The same end again changes nothing."""
+def job_of_running(vault: Vault, identity: Identity, run_id: bytes) -> bytes:
+    """Whose job the run is, while it goes on."""
+    with vault.catalog.read() as view:
+        return access.running_run(view, identity, run_id).job_id
+
+
+def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: Figures) -> bytes:
+    """W. The run's job. The same end again changes nothing."""
     if outcome not in (Outcome.DONE, Outcome.WARNINGS, Outcome.FAILED, Outcome.ABORTED):
         raise BadRequest(f"outcome {outcome!r} is not done, warnings, failed or aborted")
     _check_figures(figures)
@@ -118,11 +124,12 @@ def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: 
         run, job = access.own_run(view, identity, run_id)
         if run.outcome is not Outcome.RUNNING:
             if run.outcome == outcome and run.figures == figures:
-                return
+                return job.job_id
             raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}")
         seen = _seen(view, identity, now_ns)
     ended = msgspec.structs.replace(run, outcome=Outcome(outcome), end_ns=now_ns, figures=figures)
     ledger.record(vault, [*save_run(ended), *seen], EntryKind.run_end, job=job.job_id, run=run_id)
+    return job.job_id
 
 
 def _abort_active(view: View, job: Job, now_ns: int) -> list[Change]:

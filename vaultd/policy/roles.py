@@ -24,6 +24,7 @@ AGENT_ACTIONS = frozenset(
         "keyring.create",
         "run.begin",
         "run.key",
+        "run.progress",
         "run.end",
         "chunk.offer",
         "chunk.upload",

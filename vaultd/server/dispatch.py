@@ -67,6 +67,7 @@ ASKED: dict[str, Asked] = {
     "keyring.create": keyring.create,
     "run.begin": run.begin,
     "run.key": run.add_key,
+    "run.progress": run.tell_progress,
     "run.end": run.end,
     "chunk.offer": chunk_offer.offer,
     "safeset.commit": safeset.commit,

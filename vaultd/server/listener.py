@@ -116,6 +116,7 @@ class Listener:
             yield
         finally:
             self._service.sessions.discard(session)
+            self._service.progress.forget_connection(session)
             self._addresses -= Counter([session.address])
             metrics.CONNECTIONS.set(len(self._service.sessions))
 

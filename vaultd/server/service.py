@@ -10,6 +10,7 @@ from vaultd.operations.vault import Vault
 from vaultd.server.fetch_budget import FetchBudget
 from vaultd.server.group_commit import GroupCommit
 from vaultd.server.guesses import Guesses
+from vaultd.server.run_progress import RunProgressBook
 from vaultd.server.session import Session
 
 
@@ -19,6 +20,7 @@ class Service:
     group: GroupCommit
     fetches: FetchBudget = field(default_factory=FetchBudget)
     sessions: set[Session] = field(default_factory=set)
+    progress: RunProgressBook = field(default_factory=RunProgressBook)
     # Set once: the daemon then stops in order.
     stop: trio.Event = field(default_factory=trio.Event)
     # Set with it when a disk error stopped the store: the daemon ends with exit 1, and the next start recovers.

@@ -30,6 +30,7 @@ class FakeVault:
         self.run_keys: dict[bytes, bytes] = {}
         self.keyring: m.KeyringCreateRequest | None = None
         self.roots: list[tuple[bytes, bytes]] = []
+        self.told: list[m.RunProgressRequest] = []
         self.ended: list[m.RunEndRequest] = []
         self.offered: list[bytes] = []
         self.found: list[str] = []
@@ -83,6 +84,10 @@ class FakeVault:
     def _run_key(self, request: m.RunKeyRequest, raw: bytes) -> tuple[Any, bytes]:
         self.run_keys[blake3(request.sealed_key).digest(length=16)] = request.sealed_key
         return m.RunKeyAnswer(), b""
+
+    def _run_progress(self, request: m.RunProgressRequest, raw: bytes) -> tuple[Any, bytes]:
+        self.told.append(request)
+        return m.RunProgressAnswer(), b""
 
     def _run_end(self, request: m.RunEndRequest, raw: bytes) -> tuple[Any, bytes]:
         self.ended.append(request)

@@ -1,23 +1,18 @@
 """Backups and restores against a fake vault, compared with rsync."""
 
-import itertools
 import mmap
 import os
 import shutil
 import sqlite3
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
-from trio.testing import MockClock
 
 from tests.support.trees import change_tree, write_tree
 from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
 from tools.agent import scan as scan_module
 from tools.agent import walk as walk_module
-from tools.agent.scan import Scanner
 from tools.agent.survey import Overwrite
 from tools.client.failure import Failure
 from tools.client.manifest_writer import EntryTooLarge, ManifestWriter
@@ -175,33 +170,6 @@ async def test_what_was_sent_counts_contents_only(site: Site) -> None:
     (site.source / "large").write_bytes(os.urandom(1 << 20))
     done = await site.back_up()
     assert (done.sent.content_bytes, done.reused_bytes) == (1 << 20, 0)
-
-
-async def test_a_long_scan_keeps_the_connection_alive(
-    site: Site, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    """The clock jumps while the scanning thread is busy: hours for the session, no time for the test."""
-    alive, asked_at = threading.Event(), []
-    real_jobs, real_batch = site.vault._agent_jobs, Scanner.next_batch
-
-    def jobs(*arguments: Any) -> Any:
-        asked_at.append(trio.current_time())
-        if len(asked_at) == 5:
-            alive.set()
-        return real_jobs(*arguments)
-
-    def slow_batch(scanner: Scanner) -> Any:
-        assert alive.wait(30)
-        return real_batch(scanner)
-
-    monkeypatch.setattr(site.vault, "_agent_jobs", jobs)
-    monkeypatch.setattr(Scanner, "next_batch", slow_batch)
-    (site.source / "file").write_bytes(b"1")
-    assert (await site.back_up()).safeset == 1
-    assert all(60 <= later - before < 120 for before, later in itertools.pairwise(asked_at))
-    asked = len(asked_at)
-    await trio.sleep(1_000)
-    assert len(asked_at) == asked
 
 
 async def test_an_insertion_sends_little(site: Site) -> None:

@@ -29,6 +29,19 @@ def test_json_lines_about_once_a_second(capsys: pytest.CaptureFixture[str]) -> N
     assert (lines[2]["bytes"], lines[2]["bytes_per_second"], lines[2]["remaining_seconds"]) == (2000, 1000, 2)
 
 
+def test_figures_that_somebody_else_told_have_their_own_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """However late and unevenly they come here, and with a speed from the first of them on."""
+    clock = Clock()
+    with Progress(Output(json=True), clock) as progress:
+        progress.began(1_700_000_000.0)
+        for told_at, arrived_at in ((3, 100.0), (6, 104.5), (9, 106.0)):
+            clock.seconds = arrived_at
+            progress.update(Figures("backing up", 1, told_at * 100, 3000), 1_700_000_000.0 + told_at)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["bytes_per_second"] for line in lines] == [100, 100, 100]
+    assert [line["remaining_seconds"] for line in lines] == [27, 24, 21]
+
+
 def test_silence_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(Output()) as progress:
         progress.update(Figures("storing", 1, 1))

@@ -1,7 +1,9 @@
 """`vaultctl job list|show|run`."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from protocol import messages as m
 from protocol.errors import ErrorCode, RemoteProtocolError
 from tests.tools.vaultctl.conftest import Run
 from tests.tools.vaultctl.fake_vault import FakeVault
+from tools.client.output import Output
 from tools.vaultctl.commands import job_run
 
 DEFINITION = m.JobDefinition([b"/home/\xff"], ["*.tmp"], True, "30 21 * * *", "daily", 1, 3, False)
@@ -20,6 +23,15 @@ SECOND_NS = 1_000_000_000
 
 def ended_run(outcome: str) -> m.RunSummary:
     return m.RunSummary(bytes.fromhex("1a" * 16), 10**18, 10**18 + 90 * SECOND_NS, outcome, 10, 3, 3_000_000, 1, 8)
+
+
+RUNNING = m.RunSummary(bytes.fromhex("1a" * 16), 10**18, None, "running", 0, 0, 0, 0, None)
+
+
+def running(after_seconds: int = 0, **told: Any) -> m.JobRequestAnswer:
+    """As the vault answers, with what the agent told so long after the begin of the run."""
+    progress = m.RunProgress(**told, time_ns=10**18 + after_seconds * SECOND_NS) if told else None
+    return m.JobRequestAnswer("running", RUNNING, progress)
 
 
 @pytest.fixture
@@ -65,8 +77,8 @@ def test_run_without_waiting(vault: FakeVault, administrator: Path, run: Run) ->
 def test_waiting_ends_as_the_run_did(
     vault: FakeVault, administrator: Path, run: Run, pauses: list[float], state: str, outcome: str, exit_code: int
 ) -> None:
-    waiting, running = m.JobRequestAnswer("waiting", None), m.JobRequestAnswer("running", None)
-    end = m.JobRequestAnswer(state, ended_run(outcome))
+    waiting, running = m.JobRequestAnswer("waiting", None, None), m.JobRequestAnswer("running", None, None)
+    end = m.JobRequestAnswer(state, ended_run(outcome), None)
     answer_states(vault, iter([waiting, waiting, running, end]))
     ended = run(administrator, "job", "run", "office-1", "documents", "--wait", "--json")
     assert ended.exit_code == exit_code
@@ -81,18 +93,66 @@ def test_waiting_ends_as_the_run_did(
     assert len(pauses) == 3
 
 
+def test_waiting_shows_files_bytes_speed_and_time_left(
+    vault: FakeVault, administrator: Path, run: Run, pauses: list[float]
+) -> None:
+    told = running(4, files=10, bytes=4_000_000, bytes_total=10_000_000)
+    end = m.JobRequestAnswer("done", ended_run("done"), None)
+    answer_states(vault, iter([m.JobRequestAnswer("waiting", None, None), running(), told, told, end]))
+    ended = run(administrator, "job", "run", "office-1", "documents", "--wait", "--json")
+    assert [json.loads(line) for line in ended.out.splitlines()][:-1] == [
+        {"type": "status", "state": "waiting"},
+        {"type": "status", "state": "running"},
+        {
+            "type": "status", "phase": "backing up", "files": 10, "bytes": 4_000_000, "bytes_total": 10_000_000,
+            "bytes_per_second": 1_000_000, "remaining_seconds": 6,
+        },
+    ]  # fmt: skip
+    assert ended.json["type"] == "summary"
+    assert pauses[1:] == [1, 1, 1]
+
+
+def test_without_a_terminal_people_see_the_states_only(
+    vault: FakeVault, administrator: Path, run: Run, pauses: list[float]
+) -> None:
+    told = running(4, files=10, bytes=4_000_000, bytes_total=10_000_000)
+    answer_states(vault, iter([told, m.JobRequestAnswer("done", ended_run("done"), None)]))
+    assert run(administrator, "job", "run", "office-1", "documents", "--wait").err == "the run has begun\n"
+
+
+def test_what_the_vault_knows_no_more_is_not_shown_on() -> None:
+    """Its agent may be gone, and the run with it."""
+    shown: list[Any] = []
+
+    class Recorded:
+        def began(self, at_seconds: float) -> None:
+            shown.append(at_seconds)
+
+        def update(self, figures: Any, at_seconds: float) -> None:
+            shown.append((figures.files, figures.bytes, figures.bytes_total, at_seconds))
+
+        def clear(self) -> None:
+            shown.append("clear")
+
+    first, second = running(3, files=1, bytes=5, bytes_total=None), running(30, files=2, bytes=8, bytes_total=9)
+    end = m.JobRequestAnswer("failed", ended_run("aborted"), None)
+    answers = iter([running(), first, first, running(), running(), second, end])
+    assert job_run.follow(answers, Output(), Recorded(), "office-1") is end  # type: ignore[arg-type]
+    assert shown == [10**9, (1, 5, None, 10**9 + 3), "clear", (2, 8, 9, 10**9 + 30), "clear"]
+
+
 def test_a_request_that_failed_without_a_run(
     vault: FakeVault, administrator: Path, run: Run, pauses: list[float]
 ) -> None:
-    answer_states(vault, iter([m.JobRequestAnswer("failed", None)]))
+    answer_states(vault, iter([m.JobRequestAnswer("failed", None, None)]))
     ended = run(administrator, "job", "run", "office-1", "documents", "--wait", "--json")
     assert (ended.exit_code, ended.json) == (1, {"type": "summary", "outcome": "failed"})
     assert pauses == []
 
 
 def test_pauses_grow_to_a_limit(vault: FakeVault, administrator: Path, run: Run, pauses: list[float]) -> None:
-    waiting = [m.JobRequestAnswer("waiting", None)] * 20
-    answer_states(vault, iter([*waiting, m.JobRequestAnswer("done", ended_run("done"))]))
+    waiting = [m.JobRequestAnswer("waiting", None, None)] * 20
+    answer_states(vault, iter([*waiting, m.JobRequestAnswer("done", ended_run("done"), None)]))
     ended = run(administrator, "job", "run", "office-1", "documents", "--wait")
     assert pauses[0] < 1
     assert pauses == sorted(pauses)

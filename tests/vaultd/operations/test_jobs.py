@@ -178,7 +178,8 @@ def test_a_request_waits_runs_and_ends(site: Site) -> None:
     backed_up = site.keyring(agent, site.job(administrator, agent))
     number = jobs.request_run(site.vault, administrator, "laptop", "home")
     assert jobs.request_run(site.vault, administrator, "laptop", "home") == number == 1
-    assert jobs.request_state(site.vault, administrator, "laptop", "home", 1).state == "waiting"
+    waiting = jobs.request_state(site.vault, administrator, "laptop", "home", 1)
+    assert (waiting.state, waiting.job_id, waiting.run) == ("waiting", backed_up.sealer.job_id, None)
     assert jobs.list_for_agent(site.vault, agent.identity)[0].run_requested
     site.begin(backed_up)
     assert not jobs.list_for_agent(site.vault, agent.identity)[0].run_requested

@@ -40,6 +40,20 @@ def test_begin_again_and_end_again_change_nothing(site: Site) -> None:
         runs.begin(site.vault, identity, backed_up.sealer.job_id, run_id, None)
 
 
+def test_who_tells_how_far_a_run_is_finds_no_run_that_has_ended(site: Site) -> None:
+    """Not even that it was there once."""
+    backed_up = site.ready()
+    identity, run_id = backed_up.agent.identity, backed_up.sealer.run_id
+    assert runs.job_of_running(site.vault, identity, run_id) == backed_up.sealer.job_id
+    site.end(backed_up)
+    said = set()
+    for asked in (run_id, os.urandom(16)):
+        with pytest.raises(NotFound) as refused:
+            runs.job_of_running(site.vault, identity, asked)
+        said.add((refused.value.message.replace(asked.hex(), "RUN"), refused.value.hint))
+    assert said == {("run RUN does not exist", "")}
+
+
 def test_a_run_needs_a_keyring(site: Site) -> None:
     administrator = site.administrator()
     agent = site.agent(administrator)
@@ -133,6 +147,9 @@ def test_runs_of_others_do_not_exist(site: Site) -> None:
         for run_id in (backed_up.sealer.run_id, os.urandom(16)):
             with pytest.raises(NotFound) as refused:
                 offer.offer(site.vault, identity, run_id, b"")
+            messages.add(refused.value.message.replace(run_id.hex(), "RUN"))
+            with pytest.raises(NotFound) as refused:
+                runs.job_of_running(site.vault, identity, run_id)
             messages.add(refused.value.message.replace(run_id.hex(), "RUN"))
             with pytest.raises(NotFound):
                 runs.add_key(site.vault, identity, run_id, backed_up.sealer.sealed_key)

@@ -20,6 +20,8 @@ def test_nobody_may_only_what_is_open() -> None:
         (Role.ADMINISTRATOR, "job.create", "account.create"),
         (Role.ADMINISTRATOR, "safeset.list", "chunk.fetch"),
         (Role.AGENT, "chunk.upload", "job.create"),
+        (Role.AGENT, "run.progress", "job.request"),
+        (Role.ADMINISTRATOR, "job.request", "run.progress"),
         (Role.AGENT, "restore.open", "computer.invite"),
     ],
 )

@@ -7,12 +7,13 @@ from functools import partial
 import click
 
 from protocol.messages.job import JobRequestAnswer
-from protocol.messages.run import RunSummary
+from protocol.messages.run import RunProgress, RunSummary
 from tools.client import calls
 from tools.client.documents import document_of
 from tools.client.failure import EXIT_FAILED, EXIT_OK, EXIT_WARNINGS
 from tools.client.output import Output
 from tools.client.program import Command
+from tools.client.progress import Figures, Progress
 from tools.client.tables import fields_text
 from tools.client.units import count_text, size_text
 from tools.vaultctl.identity import ask_vault, output_of
@@ -21,6 +22,8 @@ from tools.vaultctl.listing import run_duration
 POLL_FIRST_SECONDS = 0.5
 POLL_LAST_SECONDS = 15.0
 POLL_GROWTH = 1.5
+POLL_RUNNING_SECONDS = 1.0
+_SECOND_NS = 1_000_000_000
 
 _EXIT_CODES = {"done": EXIT_OK, "warnings": EXIT_WARNINGS}
 _NOTES = {
@@ -32,7 +35,7 @@ _NOTES = {
 @click.command("run", cls=Command)
 @click.argument("computer")
 @click.argument("job")
-@click.option("--wait", is_flag=True, help="Wait for the end of the run and exit as it did.")
+@click.option("--wait", is_flag=True, help="Show how far the run is until its end, and exit as it did.")
 @click.pass_context
 def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
     """Asks for a run, which starts with the agent's next `backup`."""
@@ -45,31 +48,51 @@ def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
         )
         return EXIT_OK
     ask = partial(calls.job_request, computer=computer, job=job, request=request)
-    for state in states_until_end(lambda: ask_vault(ctx, ask), time.sleep):
-        if state.state in _NOTES:
-            output.note(_NOTES[state.state].format(computer=computer))
-            output.line({"type": "status", "state": state.state})
-        else:
-            return show_end(output, state)
-    return EXIT_FAILED
+    answers = answers_until_end(lambda: ask_vault(ctx, ask), time.sleep)
+    with Progress(output) as progress:
+        end = follow(answers, output, progress, computer)
+    return show_end(output, end)
 
 
-def states_until_end(ask: Callable[[], JobRequestAnswer], sleep: Callable[[float], None]) -> Iterator[JobRequestAnswer]:
-    """Each new state; the last one is the end.
+def answers_until_end(
+    ask: Callable[[], JobRequestAnswer], sleep: Callable[[float], None]
+) -> Iterator[JobRequestAnswer]:
+    """The last one is the end.
 
     `ask` makes a connection of its own each time: a restart of the vault meanwhile is not the end of the run.
     """
     pause_seconds = POLL_FIRST_SECONDS
-    last = ""
     while True:
         answer = ask()
-        if answer.state != last:
-            yield answer
-            last = answer.state
-        if last not in _NOTES:
+        yield answer
+        if answer.state not in _NOTES:
             return
-        sleep(pause_seconds)
+        sleep(POLL_RUNNING_SECONDS if answer.state == "running" else pause_seconds)
         pause_seconds = min(pause_seconds * POLL_GROWTH, POLL_LAST_SECONDS)
+
+
+def follow(answers: Iterator[JobRequestAnswer], output: Output, progress: Progress, computer: str) -> JobRequestAnswer:
+    """Tells each new state, and how far the run is whenever its agent told the vault anew; returns the end."""
+    state, told = "", None
+    for answer in answers:
+        if answer.state != state and answer.state in _NOTES:
+            output.note(_NOTES[answer.state].format(computer=computer))
+            output.line({"type": "status", "state": answer.state})
+            if answer.run is not None:
+                progress.began(answer.run.begin_ns / _SECOND_NS)
+        if answer.progress != told:
+            show_progress(progress, answer.progress)
+        state, told = answer.state, answer.progress
+    return answer
+
+
+def show_progress(progress: Progress, told: RunProgress | None) -> None:
+    """None where the vault knows it no more: the agent's connection is gone, or the vault began anew."""
+    if told is None:
+        progress.clear()
+    else:
+        figures = Figures("backing up", told.files, told.bytes, told.bytes_total)
+        progress.update(figures, told.time_ns / _SECOND_NS)
 
 
 def show_end(output: Output, answer: JobRequestAnswer) -> int:

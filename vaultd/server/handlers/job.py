@@ -48,7 +48,12 @@ async def request_state(request: Request) -> m.JobRequestAnswer:
     found = await offload.read(
         jobs.request_state, request.vault, request.identity, asked.computer, asked.job, asked.request
     )
-    return answers.answer(found, m.JobRequestAnswer, run=None if found.run is None else answers.run(found.run))
+    run = progress = None
+    if found.run is not None:
+        run = answers.run(found.run)
+        if found.state == "running":
+            progress = request.service.progress.find(found.job_id, run.run_id)
+    return answers.answer(found, m.JobRequestAnswer, run=run, progress=progress)
 
 
 async def list_for_agent(request: Request) -> m.AgentJobsAnswer:

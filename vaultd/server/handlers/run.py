@@ -6,6 +6,7 @@ from vaultd.operations import runs, safesets
 from vaultd.records import Figures
 from vaultd.server import answers
 from vaultd.server.request import Request
+from vaultd.server.run_progress import Told
 
 
 async def begin(request: Request) -> m.RunBeginAnswer:
@@ -16,6 +17,7 @@ async def begin(request: Request) -> m.RunBeginAnswer:
         is_whole = await offload.read(safesets.is_whole_base, request.vault, request.identity, message.job_id, base)
         base = base if is_whole else None
     begun = await offload.write(runs.begin, request.vault, request.identity, message.job_id, message.run_id, base)
+    request.service.progress.forget_job(message.job_id)
     return answers.answer(begun, m.RunBeginAnswer)
 
 
@@ -25,8 +27,19 @@ async def add_key(request: Request) -> m.RunKeyAnswer:
     return m.RunKeyAnswer()
 
 
+async def tell_progress(request: Request) -> m.RunProgressAnswer:
+    """Kept for whoever waits; the catalog hears nothing of it."""
+    message: m.RunProgressRequest = request.message
+    job_id = await offload.read(runs.job_of_running, request.vault, request.identity, message.run_id)
+    now_ns = request.vault.clock.now_ns()
+    progress = m.RunProgress(message.files, message.bytes, message.bytes_total, now_ns)
+    request.service.progress.tell(job_id, Told(message.run_id, request.session, progress))
+    return m.RunProgressAnswer()
+
+
 async def end(request: Request) -> m.RunEndAnswer:
     message: m.RunEndRequest = request.message
     figures = Figures(message.files, message.new_chunks, message.new_bytes, message.warnings, message.codes)
-    await offload.write(runs.end, request.vault, request.identity, message.run_id, message.outcome, figures)
+    job_id = await offload.write(runs.end, request.vault, request.identity, message.run_id, message.outcome, figures)
+    request.service.progress.forget_job(job_id)
     return m.RunEndAnswer()

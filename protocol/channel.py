@@ -60,11 +60,10 @@ class Channel:
             except RemoteProtocolError as error:
                 self._error = error
         if self._error is not None:
-            discarded_bytes, self._untaken_bytes = self._untaken_bytes, 0
-            self._grant(discarded_bytes)
-        elif self._wanted and not self._reader.has_frame:
+            self._discard()
+        elif self._wanted and not self._reader.may_have_frame:
             self.refill()
-        if self._error is not None or self._reader.has_frame:
+        if self._error is not None or self._reader.may_have_frame:
             self._pulse.beat()
 
     def on_end(self) -> None:
@@ -98,7 +97,7 @@ class Channel:
     async def take_frame(self) -> Frame | None:
         """The next frame; None at the end. Whoever takes it owns its bytes, and where they are held lets them go."""
         while True:
-            frame = self._reader.next_frame()
+            frame = self._next_frame()
             if frame is not None:
                 self._take(frame)
                 return frame
@@ -177,6 +176,18 @@ class Channel:
         self.link.wake()
 
     # Private
+
+    def _next_frame(self) -> Frame | None:
+        try:
+            return self._reader.next_frame()
+        except RemoteProtocolError as error:
+            self._error = error
+            self._discard()
+            return None
+
+    def _discard(self) -> None:
+        discarded_bytes, self._untaken_bytes = self._untaken_bytes, 0
+        self._grant(discarded_bytes)
 
     def _take(self, frame: Frame) -> None:
         count = min(self._untaken_bytes, frame.wire_bytes)

@@ -114,6 +114,7 @@ class ServerConnection(Connection):
         if self._account is not None:
             raise LocalProtocolError("this connection is signed in already")
         self._account = account
+        self._liveness.on_signed_in()
         self.http2.widen()
         self.wake()
 

@@ -20,6 +20,10 @@ class Flood(Exception):
 class FloodGuard:
     def __init__(self) -> None:
         self._resets = TokenBucket(limits.RESETS_BURST, limits.RESETS_PER_SECOND)
+        self._control = TokenBucket(limits.CONTROL_BURST_OPEN, limits.CONTROL_PER_SECOND)
+
+    def widen(self) -> None:
+        """The peer signed in."""
         self._control = TokenBucket(limits.CONTROL_BURST, limits.CONTROL_PER_SECOND)
 
     def received(self, kind: int, flags: int, length: int, now_seconds: float) -> None:

@@ -17,6 +17,8 @@ BytesLike = bytes | bytearray | memoryview
 MESSAGE = 1
 ERROR = 2
 PREFIX = struct.Struct("<B3sII")
+# Whole frames that nobody took yet. What came behind them stays as it is: small frames cost many times their size.
+FRAMES_AHEAD_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,28 @@ class FrameReader:
         self._header_length = 0
         self._raw_length = 0
         self._frames: deque[Frame] = deque()
+        self._uncut: deque[memoryview] = deque()
+        self._fault: RemoteProtocolError | None = None  # behind frames that nobody took yet
 
     def feed(self, data: BytesLike) -> None:
         """Takes over a copy of `data`; raises RemoteProtocolError for a prefix that is not allowed."""
-        view = memoryview(data)
-        while view:
-            view = self._take_prefix(view) if len(self._prefix) < PREFIX.size else self._take_body(view)
+        rest = memoryview(data) if self._uncut else self._cut(memoryview(data))
+        if rest:
+            self._uncut.append(memoryview(bytes(rest)))
 
     def next_frame(self) -> Frame | None:
+        """Raises as `feed` does: what follows frames that nobody took is looked at when they are taken."""
+        while self._uncut and not self._frames:
+            try:
+                rest = self._cut(self._uncut.popleft())
+            except RemoteProtocolError as error:
+                self._fault = error
+                self._uncut.clear()
+                break
+            if rest:
+                self._uncut.appendleft(rest)
+        if not self._frames and self._fault is not None:
+            raise self._fault
         return self._frames.popleft() if self._frames else None
 
     def end(self) -> None:
@@ -109,15 +125,20 @@ class FrameReader:
         return whole, whole - self.partial_bytes
 
     @property
-    def has_frame(self) -> bool:
-        return bool(self._frames)
+    def may_have_frame(self) -> bool:
+        return bool(self._frames or self._uncut or self._fault)
+
+    def _cut(self, view: memoryview) -> memoryview:
+        """What is left when enough frames wait."""
+        while view and len(self._frames) < FRAMES_AHEAD_MAX:
+            view = self._take_prefix(view) if len(self._prefix) < PREFIX.size else self._take_body(view)
+        return view
 
     def _take_prefix(self, view: memoryview) -> memoryview:
         count = min(PREFIX.size - len(self._prefix), len(view))
         self._prefix += view[:count]
         if len(self._prefix) == PREFIX.size:
             self._check_prefix()
-            self._finish_if_whole()
         return view[count:]
 
     def _check_prefix(self) -> None:
@@ -127,6 +148,8 @@ class FrameReader:
         if reserved != b"\0\0\0":
             raise _bad(ErrorCode.bad_request, "the reserved bytes of a frame are not zero")
         self._limits.check(self._header_length, self._raw_length)
+        if not self._header_length:
+            raise _bad(ErrorCode.bad_request, "a frame has header_length 0; every message has at least one byte")
 
     def _take_body(self, view: memoryview) -> memoryview:
         if len(self._header) < self._header_length:

@@ -120,6 +120,7 @@ class Http2Connection:
     def widen(self) -> None:
         """The peer signed in: larger frames, more streams, and a connection window that never decides."""
         self._connection_window_bytes = limits.CONNECTION_WINDOW_BYTES
+        self._guard.widen()
         with self._lost_by_errors:
             if not self._client:
                 self._h2.update_settings(
@@ -229,6 +230,8 @@ class Http2Connection:
             return True
         if self._h2.may_bypass(header.stream_id):
             self._h2.consume(header.stream_id, header.length)
+            # The whole frame, as h2 counts it: a window that is filled in its middle must not promise the rest again.
+            self._count(header.stream_id, header.length)
             return True
         return False
 
@@ -237,7 +240,7 @@ class Http2Connection:
         if stream_id in self._refused:
             self._fill_connection_window()
             return
-        self._received(stream_id, piece)
+        self._deliver(stream_id, piece)
         if last and header.flags & END_STREAM:
             self._to_h2(b"\0\0\0" + bytes((DATA, END_STREAM)) + stream_id.to_bytes(4, "big"))
 
@@ -270,7 +273,8 @@ class Http2Connection:
                 self._events.append(ResponseReceived(event.stream_id, int(pseudo[":status"]), headers))
             case h2_events.DataReceived():
                 if event.data:
-                    self._received(event.stream_id, event.data)
+                    self._count(event.stream_id, len(event.data))
+                    self._deliver(event.stream_id, event.data)
             case h2_events.StreamEnded():
                 self._events.append(StreamEnded(event.stream_id))
             case h2_events.StreamReset():
@@ -282,14 +286,17 @@ class Http2Connection:
             case h2_events.ConnectionTerminated():
                 self._events.append(ConnectionEnded(int(event.error_code or 0)))
 
-    def _received(self, stream_id: int, data: bytes | memoryview) -> None:
+    def _count(self, stream_id: int, length: int) -> None:
         inbound = self._inbound.get(stream_id)
-        if inbound is None:
+        if inbound is not None:
+            inbound.untaken_bytes += length
+            self._untaken_bytes += length
+
+    def _deliver(self, stream_id: int, data: bytes | memoryview) -> None:
+        if stream_id in self._inbound:
+            self._events.append(DataReceived(stream_id, data))
+        else:
             self._fill_connection_window()
-            return
-        inbound.untaken_bytes += len(data)
-        self._untaken_bytes += len(data)
-        self._events.append(DataReceived(stream_id, data))
 
     def _without_stillborn(self, events: list[Event]) -> list[Event]:
         reset = {event.stream_id for event in events if isinstance(event, StreamReset)}

@@ -57,7 +57,8 @@ CLOSED_STREAMS_MAX = 1_024  # streams; closed ones that are remembered
 CONTROL_OUTPUT_BYTES_MAX = 256 * KIB  # bytes; answers to control frames that wait for a peer that does not read
 RESETS_BURST = 200  # resets; of streams, by either side, at once
 RESETS_PER_SECOND = 10  # resets; refill of that bucket
-CONTROL_BURST = 10_000  # units; a WINDOW_UPDATE costs 1; PING, SETTINGS, unknown and empty frames cost 10
+CONTROL_BURST_OPEN = 6_000  # units; before sign-in
+CONTROL_BURST = 10_000  # units; after it: a WINDOW_UPDATE costs 1; PING, SETTINGS, unknown and empty frames cost 10
 CONTROL_PER_SECOND = 2_000  # units; refill of that bucket
 TINY_DATA_BYTES = 256  # bytes; a DATA frame below this that does not end its stream costs 1 unit
 
@@ -65,6 +66,7 @@ TINY_DATA_BYTES = 256  # bytes; a DATA frame below this that does not end its st
 HANDSHAKE_SECONDS = 10  # seconds; TLS handshake
 PREFACE_SECONDS = 5  # seconds; from handshake to HTTP/2 preface and SETTINGS
 FIRST_REQUEST_SECONDS = 10  # seconds; from handshake to the first complete request header
+STRANGER_SECONDS = 60  # seconds; a whole connection on which nobody signs in, whatever it asks
 IDLE_SECONDS = 300  # seconds; without any open stream
 SILENCE_SECONDS = 60  # seconds; open streams but not a byte: one PING, then the connection ends
 FRAME_SECONDS = 60  # seconds; for an upload's frame, or a fetch's, while others wait; at most twice that

@@ -1,7 +1,8 @@
 """How long a connection may stay as it is: pure, with the time as an argument.
 
-A server bounds the beginning and idleness by absolute times, so that a trickle of bytes extends nothing. Either side
-asks a silent peer with one PING while a request is open, and gives up when the peer stays silent.
+A server bounds the beginning and idleness by absolute times, so that a trickle of bytes extends nothing, and until
+somebody signed in the whole connection. Either side asks a silent peer with one PING while a request is open, and gives
+up when the peer stays silent.
 """
 
 from protocol import limits
@@ -11,6 +12,7 @@ from protocol.errors import ConnectionClosed, ConnectionLost
 class Liveness:
     def __init__(self, now_seconds: float, *, server: bool) -> None:
         self._server = server
+        self._stranger_until = now_seconds + limits.STRANGER_SECONDS if server else float("inf")
         self._since_seconds = now_seconds  # of the phase: connected, or the last request ended
         self._heard_seconds = now_seconds
         self._pinged = False
@@ -25,6 +27,9 @@ class Liveness:
     def on_settings(self) -> None:
         self._has_settings = True
 
+    def on_signed_in(self) -> None:
+        self._stranger_until = float("inf")
+
     def on_requests(self, count: int, now_seconds: float) -> None:
         """`count` requests are open now."""
         self._has_request = True
@@ -36,14 +41,15 @@ class Liveness:
 
     def deadline(self) -> float:
         """When to call `on_silence`, unless something happens before."""
-        if self._busy:
-            return self._heard_seconds + limits.SILENCE_SECONDS
-        return self._phase_end()
+        phase_end = self._heard_seconds + limits.SILENCE_SECONDS if self._busy else self._phase_end()
+        return min(phase_end, self._stranger_until)
 
     def on_silence(self, now_seconds: float) -> bool:
         """The deadline passed: raises when the connection has to end; True when a PING is due."""
         if now_seconds < self.deadline():
             return False
+        if now_seconds >= self._stranger_until:
+            raise ConnectionLost(f"nobody signed in within {limits.STRANGER_SECONDS} seconds")
         if not self._busy:
             raise self._end_of_phase()
         if self._pinged:

@@ -62,13 +62,16 @@ SETTINGS: tuple[Setting, ...] = (
         "receive_budget_bytes", int, 64 * MIB, "bytes", "memory for data that is arriving, all connections together",
         32 * MIB, 16 * GIB,  # half of it holds one frame, however large
     ),
-    Setting("connections_max", int, 1000, "connections", "signed in; further ones are told so at hello", 1, 100_000),
     Setting(
-        "connections_not_signed_in_max", int, 128, "connections",
-        "further ones are closed at once; one client address has a quarter of it", 4, 100_000,
+        "connections_max", int, 1000, "connections",
+        "signed in, one account a quarter; further ones are told so at hello", 1, 100_000,
     ),
     Setting(
-        "connections_per_address_max", int, 128, "connections", "of one client address, signed in or not", 1, 100_000
+        "connections_not_signed_in_max", int, 128, "connections",
+        "further ones are closed at once; one client network has a quarter of it", 4, 100_000,
+    ),
+    Setting(
+        "connections_per_address_max", int, 128, "connections", "of one client network, signed in or not", 1, 100_000
     ),
     Setting(
         "tls_minimum", str, "1.3", "",

@@ -1,6 +1,7 @@
 """Frames in any pieces; lengths are believed as little as possible. The bytes here are written by hand."""
 
 import struct
+import tracemalloc
 
 import pytest
 
@@ -21,7 +22,7 @@ def drain(reader: FrameReader) -> list[tuple[int, bytes, bytes]]:
     return frames
 
 
-THREE = [(MESSAGE, b"header", b"raw bytes"), (ERROR, b"", b""), (MESSAGE, b"h", b"")]
+THREE = [(MESSAGE, b"header", b"raw bytes"), (ERROR, b"e", b""), (MESSAGE, b"h", b"")]
 THREE_ON_THE_WIRE = b"".join(wire(*frame) for frame in THREE)
 
 
@@ -77,6 +78,7 @@ def test_an_end_inside_a_frame_is_an_error(length: int):
         (b"\0\0\0\0" + bytes(8), ErrorCode.bad_request, "kind 0"),
         (b"\3\0\0\0" + bytes(8), ErrorCode.bad_request, "kind 3"),
         (b"\1\0\0\1" + bytes(8), ErrorCode.bad_request, "reserved"),
+        (b"\1\0\0\0" + bytes(8), ErrorCode.bad_request, "header_length 0"),
     ],
 )
 def test_a_bad_prefix_is_refused_from_its_twelve_bytes(prefix: bytes, code: ErrorCode, words: str):
@@ -95,16 +97,40 @@ def test_lengths_at_the_limit_are_taken():
 
 
 def test_memory_follows_what_arrived_and_not_what_was_announced():
-    reader = FrameReader(FrameLimits(0, 1 << 31, "everything"))
-    reader.feed(b"\1\0\0\0" + struct.pack("<II", 0, 1 << 31) + b"abc")
+    reader = FrameReader(FrameLimits(1, 1 << 31, "everything"))
+    reader.feed(b"\1\0\0\0" + struct.pack("<II", 1, 1 << 31) + b"abc")
     assert reader.partial_bytes == 15
 
 
 def test_nothing_raw_where_a_request_is_refused():
     reader = FrameReader(REFUSED_LIMITS)
     with pytest.raises(RemoteProtocolError, match="raw_length 1; the limit of this method is 0"):
-        reader.feed(wire(MESSAGE, b"", b"x"))
+        reader.feed(wire(MESSAGE, b"h", b"x"))
 
 
 def test_wire_bytes_counts_the_prefix():
     assert Frame(MESSAGE, b"abc", b"de").wire_bytes == 17
+
+
+def test_small_frames_that_nobody_takes_stay_as_they_came():
+    count = 40_000
+    on_the_wire = wire(MESSAGE, b"h", b"") * count
+    tracemalloc.start()
+    try:
+        reader = FrameReader(LIMITS)
+        for start in range(0, len(on_the_wire), 100_000):
+            reader.feed(on_the_wire[start : start + 100_000])
+        held_bytes, _ = tracemalloc.get_traced_memory()
+        assert held_bytes < 1.1 * len(on_the_wire)
+    finally:
+        tracemalloc.stop()
+    assert len(drain(reader)) == count
+
+
+def test_a_bad_prefix_behind_frames_that_nobody_took_costs_none_of_them():
+    reader = FrameReader(LIMITS)
+    reader.feed(wire(MESSAGE, b"h", b"") * 100 + b"\3\0\0\0" + bytes(8))
+    taken = [reader.next_frame() for _ in range(100)]
+    assert None not in taken
+    with pytest.raises(RemoteProtocolError, match="kind 3"):
+        reader.next_frame()

@@ -86,6 +86,32 @@ def test_an_upload_from_a_plain_client_arrives_whole_and_windows_agree():
     assert client.outbound_flow_control_window == server._h2.connection_window
 
 
+def test_a_frame_of_which_a_part_is_here_counts_whole():
+    """A peer may then send no more than its window, however often the window is filled meanwhile."""
+    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
+    server.receive_data(client.data_to_send())
+    server.widen()
+    client.receive_data(output(server))
+    client.send_headers(1, REQUEST)
+    server.receive_data(client.data_to_send())
+    window_bytes = 256 * KIB
+    server.set_window(1, window_bytes)
+    sent = 0
+    while True:
+        client.receive_data(output(server))
+        length = min(client.local_flow_control_window(1), client.max_outbound_frame_size)
+        if not length:
+            break
+        client.send_data(1, bytes(length))
+        sent += length
+        assert sent <= window_bytes
+        frame = client.data_to_send()
+        server.receive_data(frame[:20])
+        server.set_window(1, window_bytes, window_bytes)
+        server.receive_data(frame[20:])
+    assert sent == window_bytes
+
+
 def test_a_download_to_a_plain_client_keeps_within_its_windows():
     client = plain_client({SettingCodes.INITIAL_WINDOW_SIZE: 100 * KIB, SettingCodes.MAX_FRAME_SIZE: 20 * KIB})
     server = Http2Connection(client=False, clock=Clock())

@@ -26,6 +26,7 @@ def test_a_server_waits_ten_seconds_for_the_first_request():
 def test_five_idle_minutes_end_a_connection_in_order():
     liveness = Liveness(0.0, server=True)
     liveness.on_settings()
+    liveness.on_signed_in()
     liveness.on_requests(1, 1.0)
     liveness.on_requests(0, 50.0)
     liveness.heard(200.0)  # PINGs keep nothing alive
@@ -38,6 +39,7 @@ def test_five_idle_minutes_end_a_connection_in_order():
 def test_a_silent_peer_is_pinged_once_and_then_given_up(server: bool):
     liveness = Liveness(0.0, server=server)
     liveness.on_settings()
+    liveness.on_signed_in()
     liveness.on_requests(1, 10.0)
     assert liveness.deadline() == 70.0
     assert liveness.on_silence(70.0) is True
@@ -60,3 +62,22 @@ def test_an_early_call_is_no_silence():
 
 def test_an_idle_client_leaves_the_end_to_the_vault():
     assert Liveness(0.0, server=False).deadline() == float("inf")
+
+
+def test_a_connection_on_which_nobody_signs_in_ends_whatever_it_asks():
+    liveness = Liveness(100.0, server=True)
+    liveness.on_settings()
+    liveness.on_requests(1, 101.0)
+    liveness.heard(159.0)
+    assert liveness.deadline() == 160.0
+    with pytest.raises(ConnectionLost, match="nobody signed in"):
+        liveness.on_silence(160.0)
+
+
+def test_who_signed_in_may_take_longer():
+    liveness = Liveness(100.0, server=True)
+    liveness.on_settings()
+    liveness.on_signed_in()
+    liveness.on_requests(1, 101.0)
+    liveness.heard(159.0)
+    assert liveness.deadline() == 219.0

@@ -158,7 +158,7 @@ async def test_a_sender_learns_of_an_early_error(site: Site):
     [
         (b"\1\0\0\0" + (16 * 1024 + 1).to_bytes(4, "little") + bytes(4), "header_length 16385"),
         (b"\1\0\0\0" + bytes(4) + (1).to_bytes(4, "little"), "raw_length 1;"),
-        (b"\2\0\0\0" + bytes(8), "kind 2"),
+        (b"\2\0\0\0" + b"\1" + bytes(7) + b"\x80", "kind 2"),
         (b"\7\0\0\0" + bytes(8), "kind 7"),
         (b"\1\0\0\0\5\0\0\0\0\0\0\0abc", "inside a frame"),
         (b"\1\0\0\0\1\0\0\0\0\0\0\0\xc0", "HelloRequest"),

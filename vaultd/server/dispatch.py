@@ -117,7 +117,7 @@ async def answer(service: Service, session_of_connection: Session, exchange: Exc
 async def _run(service: Service, session_of_connection: Session, exchange: Exchange) -> None:
     if exchange.path in pages.NAMES or exchange.http_method != "POST":
         session_of_connection.require(SessionInput.plain)
-        await pages.show(service, exchange)
+        await pages.show(service, session_of_connection, exchange)
         return
     method = METHODS.get(exchange.method)
     if method is None:

@@ -39,7 +39,7 @@ class Listener:
         self._transport = ServerTransport(ByteBudget(config.receive_budget_bytes))
         self._listeners: list[trio.SocketListener] = []
         self._accepting = trio.CancelScope()
-        self._addresses: Counter[str] = Counter()
+        self._networks: Counter[str] = Counter()
         self._requests = 0
         self._drained = trio.Event()
 
@@ -76,11 +76,11 @@ class Listener:
 
     async def _connection(self, stream: trio.SocketStream) -> None:
         address = _address(stream)
-        if self._is_full(address):
+        session = Session(address)
+        if self._is_full(session.network):
             metrics.CONNECTIONS_REFUSED.inc()
             await trio.aclose_forcefully(stream)
             return
-        session = Session(address)
         try:
             with self._counted(session):
                 await self._transport.serve(stream, self._context, partial(self._request, session))
@@ -98,26 +98,26 @@ class Listener:
             if not self._requests and self._accepting.cancel_called:
                 self._drained.set()
 
-    def _is_full(self, address: str) -> bool:
+    def _is_full(self, network: str) -> bool:
         """Who has not signed in has a smaller room, and keeps nobody out who has; hello asks for the other."""
         room = self._config.connections_not_signed_in_max
         return (
-            self._addresses[address] >= self._config.connections_per_address_max
-            or self._service.count_sessions(signed_in=False) >= room
-            or self._service.count_sessions(signed_in=False, address=address) >= max(1, room // 4)
+            self._networks[network] >= self._config.connections_per_address_max
+            or self._service.count_strangers() >= room
+            or self._service.count_strangers(network) >= max(1, room // 4)
         )
 
     @contextmanager
     def _counted(self, session: Session) -> Iterator[None]:
         self._service.sessions.add(session)
-        self._addresses[session.address] += 1
+        self._networks[session.network] += 1
         metrics.CONNECTIONS.set(len(self._service.sessions))
         try:
             yield
         finally:
             self._service.sessions.discard(session)
             self._service.progress.forget_connection(session)
-            self._addresses -= Counter([session.address])
+            self._networks -= Counter([session.network])
             metrics.CONNECTIONS.set(len(self._service.sessions))
 
 

@@ -6,6 +6,7 @@ from vaultd.errors import Throttled
 from vaultd.policy.roles import may
 from vaultd.server.handlers.session import find_person
 from vaultd.server.service import Service
+from vaultd.server.session import Session
 
 NAMES = {"/healthz": "healthz", "/metrics": "metrics"}
 PLAIN_TEXT = "text/plain; charset=utf-8"
@@ -13,7 +14,7 @@ BEARER = "bearer "
 TOKEN_HEX_CHARACTERS = 64
 
 
-async def show(service: Service, exchange: Exchange) -> None:
+async def show(service: Service, session: Session, exchange: Exchange) -> None:
     if exchange.path not in NAMES:
         await exchange.send_plain(404, PLAIN_TEXT, b"no such page\n")
     elif exchange.http_method not in ("GET", "HEAD"):
@@ -21,13 +22,13 @@ async def show(service: Service, exchange: Exchange) -> None:
     elif exchange.path == "/healthz":
         stopped = service.store_stopped.is_set()
         await exchange.send_plain(503 if stopped else 200, PLAIN_TEXT, b"stopping\n" if stopped else b"ok\n")
-    elif await _is_operator(service, exchange):
+    elif await _is_operator(service, session, exchange):
         await exchange.send_plain(200, metrics.CONTENT_TYPE, metrics.render())
     else:
         await exchange.send_plain(401, PLAIN_TEXT, b"send the operator's token as `authorization: Bearer HEX`\n")
 
 
-async def _is_operator(service: Service, exchange: Exchange) -> bool:
+async def _is_operator(service: Service, session: Session, exchange: Exchange) -> bool:
     authorization = exchange.headers.get("authorization", "")
     text = authorization[len(BEARER) :] if authorization.lower().startswith(BEARER) else ""
     try:
@@ -37,7 +38,7 @@ async def _is_operator(service: Service, exchange: Exchange) -> bool:
     if not token:
         return False
     try:
-        identity = await find_person(service, exchange.peer.address, token)
+        identity = await find_person(service, session, token)
     except Throttled:
         return False
     if identity is None:

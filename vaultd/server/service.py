@@ -9,9 +9,9 @@ from vaultd.errors import Internal, NoSpace, Unavailable
 from vaultd.operations.vault import Vault
 from vaultd.server.fetch_budget import FetchBudget
 from vaultd.server.group_commit import GroupCommit
-from vaultd.server.guesses import Guesses
 from vaultd.server.run_progress import RunProgressBook
 from vaultd.server.session import Session
+from vaultd.server.throttle import INVITATIONS, WRONG_GUESSES, Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,21 @@ class Service:
     stop: trio.Event = field(default_factory=trio.Event)
     # Set with it when a disk error stopped the store: the daemon ends with exit 1, and the next start recovers.
     store_stopped: trio.Event = field(default_factory=trio.Event)
-    guesses: Guesses = field(init=False)
+    guesses: Throttle = field(init=False)
+    invitations: Throttle = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "guesses", Guesses(self.vault.clock))
+        object.__setattr__(self, "guesses", Throttle(self.vault.clock, WRONG_GUESSES))
+        object.__setattr__(self, "invitations", Throttle(self.vault.clock, INVITATIONS))
 
-    def count_sessions(self, *, signed_in: bool, address: str | None = None) -> int:
-        """Connections that have an identity, or have none; of one client address or of all."""
+    def count_strangers(self, network: str | None = None) -> int:
+        """Connections on which nobody signed in, of one client network or of all."""
+        return sum(session.role is None and network in (None, session.network) for session in self.sessions)
+
+    def count_signed_in(self, account_id: bytes | None = None) -> int:
+        """Connections of one account or of all."""
         return sum(
-            (session.role is not None) is signed_in and address in (None, session.address) for session in self.sessions
+            session.role is not None and account_id in (None, session.identity.account_id) for session in self.sessions
         )
 
     async def stop_if_broken(self, error: Exception) -> None:

@@ -8,11 +8,13 @@ from typing import Literal
 from protocol.states import SessionInput, SessionStateMachine
 from vaultd.errors import NotSignedIn
 from vaultd.records import Identity, Role
+from vaultd.server.network import network_of
 
 
 class Session:
     def __init__(self, address: str) -> None:
         self.address = address
+        self.network = network_of(address)
         self._machine = SessionStateMachine()
         self._identity: Identity | None = None
 

@@ -57,3 +57,41 @@ async def test_an_account_has_two_calls_in_threads_at_once(
         assert len(begun) == REQUESTS
     finally:
         standing.set()
+
+
+@pytest.mark.parametrize("kind", [offload.write, offload.walk])
+async def test_an_account_waits_with_one_write_and_one_walk(kind: Callable[..., Awaitable[object]]) -> None:
+    """Who comes later than the many of another account goes before all but the one that began."""
+    order: list[bytes] = []
+    begun, standing = trio.Event(), Event()
+
+    def stand() -> None:
+        trio.from_thread.run_sync(begun.set)
+        standing.wait()
+
+    async def work(account: bytes) -> None:
+        offload.work_for(account)
+        await kind(order.append, account)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 if kind is offload.walk else 1):
+            nursery.start_soon(kind, stand)
+        await begun.wait()
+        for account in [b"a"] * REQUESTS + [b"b"]:
+            nursery.start_soon(work, account)
+            await trio.testing.wait_all_tasks_blocked()
+        standing.set()
+    assert order.index(b"b") <= 2
+
+
+async def test_walks_keep_no_read_waiting() -> None:
+    standing = Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 * offload.READ_THREADS):
+            nursery.start_soon(offload.walk, standing.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(30):
+                await offload.read(int)
+        finally:
+            standing.set()

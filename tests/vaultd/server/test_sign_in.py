@@ -17,7 +17,12 @@ from tests.vaultd.server.conftest import Running, say_hello
 from vaultd import offload
 from vaultd.daemon.serve import _tls_context
 from vaultd.errors import Throttled
-from vaultd.server.guesses import LIMIT, Guesses
+from vaultd.records import Identity, Role
+from vaultd.server.network import network_of
+from vaultd.server.session import Session
+from vaultd.server.throttle import INVITATIONS, WRONG_GUESSES, Throttle
+
+LIMIT = WRONG_GUESSES.limit
 
 
 class Clock:
@@ -47,9 +52,9 @@ async def test_wrong_tokens_are_throttled_by_address(running: Running) -> None:
 async def test_right_tokens_are_taken_beside_wrong_ones(running: Running) -> None:
     """From the same address: many people may be behind one."""
     for _ in range(LIMIT.burst):
-        running.service.guesses.was_wrong("127.0.0.1")
+        running.service.guesses.count("127.0.0.1")
     with pytest.raises(Throttled):
-        running.service.guesses.was_wrong("127.0.0.1")
+        running.service.guesses.count("127.0.0.1")
     async with running.connect_operator():
         pass
 
@@ -111,26 +116,19 @@ async def test_slow_fetches_keep_nobody_from_signing_in(running: Running, nurser
     ],
 )
 def test_an_ipv6_network_counts_as_one_address(first: str, second: str, is_same: bool) -> None:
-    guesses = Guesses(Clock())
-    for _ in range(LIMIT.burst):
-        guesses.was_wrong(first)
-    if is_same:
-        with pytest.raises(Throttled):
-            guesses.was_wrong(second)
-    else:
-        guesses.was_wrong(second)
+    assert (network_of(first) == network_of(second)) is is_same
 
 
 def test_an_attempt_comes_back_with_time() -> None:
     clock = Clock()
-    guesses = Guesses(clock)
+    guesses = Throttle(clock, WRONG_GUESSES)  # type: ignore[arg-type]
     for _ in range(LIMIT.burst):
-        guesses.was_wrong("192.0.2.1")
+        guesses.count("192.0.2.1")
     with pytest.raises(Throttled, match="too many wrong tokens or codes") as caught:
-        guesses.was_wrong("192.0.2.1")
+        guesses.count("192.0.2.1")
     assert caught.value.hint == "try again in 7 seconds"
     clock.seconds += LIMIT.refill_seconds
-    guesses.was_wrong("192.0.2.1")
+    guesses.count("192.0.2.1")
 
 
 def limited(running: Running, **limits: int) -> None:
@@ -152,9 +150,10 @@ async def test_who_has_not_signed_in_has_a_smaller_room(running: Running) -> Non
 
 
 async def test_too_many_signed_in_connections_are_told_so(running: Running) -> None:
+    account = await join(running, "one")
     limited(running, connections_max=1)
     async with running.connect_operator(), running.connect() as second:
-        assert await refused_hello(second, running.created.operator_token) is ErrorCode.unavailable
+        assert await refused_hello(second, account.token) is ErrorCode.unavailable
         assert (await say_hello(second)).role == "open"
 
 
@@ -163,3 +162,62 @@ async def test_the_setting_is_the_oldest_tls_that_is_taken(running: Running, set
     vault = running.service.vault
     configured = SimpleNamespace(config=replace(vault.config, tls_minimum=setting), authority=vault.authority)
     assert _tls_context(configured).minimum_version.name == version  # type: ignore[arg-type]
+
+
+async def test_one_network_takes_a_quarter_of_the_room_of_strangers(running: Running) -> None:
+    room = running.service.vault.config.connections_not_signed_in_max
+    for number in range(room // 4):
+        running.service.sessions.add(Session(f"2001:db8::{number:x}"))
+    try:
+        assert running.listener._is_full(network_of("2001:db8::ffff"))
+        assert not running.listener._is_full(network_of("2001:db8:0:1::1"))
+    finally:
+        running.service.sessions.clear()
+
+
+async def join(running: Running, name: str) -> m.AccountCreateAnswer:
+    async with running.connect_operator() as operator:
+        answer, _ = await operator.ask("account.create", m.AccountCreateRequest(name), m.AccountCreateAnswer)
+    return answer
+
+
+def signed_in(account_id: bytes) -> Session:
+    session = Session("192.0.2.7")
+    session.greet(Identity(account_id, account_id, Role.ADMINISTRATOR, "ann"))
+    return session
+
+
+@pytest.mark.parametrize(("taken", "is_refused"), [(63, False), (64, True)])
+async def test_one_account_takes_a_part_of_the_connections(running: Running, taken: int, is_refused: bool) -> None:
+    limited(running, connections_max=100, connections_per_address_max=1000)
+    one, other = await join(running, "one"), await join(running, "other")
+    running.service.sessions.update({signed_in(one.account_id) for _ in range(taken)})
+    async with running.connect() as connection:
+        if is_refused:
+            assert await refused_hello(connection, one.token) is ErrorCode.unavailable
+        else:
+            assert (await say_hello(connection, one.token)).role == "administrator"
+    async with running.connect() as connection:
+        assert (await say_hello(connection, other.token)).role == "administrator"
+
+
+async def test_operators_sign_in_when_all_places_are_taken(running: Running) -> None:
+    limited(running, connections_max=4, connections_per_address_max=1000)
+    account = await join(running, "one")
+    running.service.sessions.update({signed_in(bytes([number]) * 16) for number in range(4)})
+    async with running.connect() as connection, running.connect_operator():
+        assert await refused_hello(connection, account.token) is ErrorCode.unavailable
+
+
+async def test_invitations_are_throttled_by_account(running: Running) -> None:
+    one, other = await join(running, "one"), await join(running, "other")
+    for _ in range(INVITATIONS.limit.burst):
+        running.service.invitations.count(one.account_id)
+    async with running.connect() as connection:
+        await say_hello(connection, one.token)
+        with pytest.raises(RemoteProtocolError) as caught:
+            await connection.ask("computer.invite", m.ComputerInviteRequest("pc"), m.ComputerInviteAnswer)
+        assert caught.value.code is ErrorCode.throttled
+    async with running.connect() as connection:
+        await say_hello(connection, other.token)
+        await connection.ask("computer.invite", m.ComputerInviteRequest("pc"), m.ComputerInviteAnswer)

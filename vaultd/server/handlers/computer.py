@@ -8,6 +8,7 @@ from vaultd.server.request import Request
 
 
 async def invite(request: Request) -> m.ComputerInviteAnswer:
+    request.service.invitations.count(request.identity.account_id)
     invitation = await offload.write(computers.invite, request.vault, request.identity, request.message.kind)
     return answers.answer(invitation, m.ComputerInviteAnswer)
 

@@ -14,7 +14,7 @@ async def begin(request: Request) -> m.RunBeginAnswer:
     message: m.RunBeginRequest = request.message
     base = message.base
     if base is not None:
-        is_whole = await offload.read(safesets.is_whole_base, request.vault, request.identity, message.job_id, base)
+        is_whole = await offload.walk(safesets.is_whole_base, request.vault, request.identity, message.job_id, base)
         base = base if is_whole else None
     begun = await offload.write(runs.begin, request.vault, request.identity, message.job_id, message.run_id, base)
     request.service.progress.forget_job(message.job_id)

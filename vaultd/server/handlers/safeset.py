@@ -16,7 +16,7 @@ async def commit(request: Request) -> m.SafesetCommitAnswer:
     if len(raw) <= ROOT_BYTES:
         raise BadRequest(f"the raw part has {len(raw)} bytes, a root ({ROOT_BYTES}) and a payload record are more")
     run_id = request.message.run_id
-    prepared = await offload.read(
+    prepared = await offload.walk(
         safesets.prepare, request.vault, request.identity, run_id, raw[:ROOT_BYTES], raw[ROOT_BYTES:]
     )
     if isinstance(prepared, safesets.Committed):

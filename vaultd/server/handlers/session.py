@@ -8,11 +8,16 @@ from protocol.version import PROTOCOL_VERSIONS, choose_version
 from vaultd import metrics, offload
 from vaultd.errors import NotSignedIn, VaultError
 from vaultd.operations import computers, sign_in
-from vaultd.records import Identity
+from vaultd.records import Identity, Role
 from vaultd.server import answers
 from vaultd.server.request import Request
 from vaultd.server.service import Service
 from vaultd.server.session import Session
+
+# A quarter of all, or this.
+ACCOUNT_CONNECTIONS = 64
+# Kept for operators when all others are taken.
+OPERATOR_CONNECTIONS = 16
 
 
 async def hello(service: Service, session: Session, exchange: Exchange, message: m.HelloRequest) -> m.HelloAnswer:
@@ -26,13 +31,9 @@ async def hello(service: Service, session: Session, exchange: Exchange, message:
             f"the vault speaks version {spoken}",
             "upgrade the older of the two programs",
         )
-    identity = await _identify(service, exchange, message.token)
-    if identity is not None and service.count_sessions(signed_in=True) >= service.vault.config.connections_max:
-        raise RemoteProtocolError(
-            ErrorCode.unavailable,
-            "the vault has as many connections as it takes",
-            "try again later; the operator may raise connections_max",
-        )
+    identity = await _identify(service, exchange, session, message.token)
+    if identity is not None:
+        _check_room(service, identity)
     session.greet(identity)
     if identity is not None:
         exchange.connection.signed_in(identity.account_id)
@@ -59,21 +60,39 @@ async def register(request: Request) -> m.RegisterAnswer:
         certificate_request=message.certificate_request,
         sealing_key=message.sealing_key,
     )
-    address = request.session.address
     try:
         checked = await offload.compute(computers.check_request, request.vault, asked)
     except VaultError:
-        request.service.guesses.was_wrong(address)
+        request.service.guesses.count(request.session.network)
         raise
     registered = await offload.write(computers.register, request.vault, checked)
     return answers.answer(registered, m.RegisterAnswer)
 
 
-async def _identify(service: Service, exchange: Exchange, token: bytes | None) -> Identity | None:
+def _check_room(service: Service, identity: Identity) -> None:
+    """Nobody signs in between this and the count of the next one: no await stands between them."""
+    room = service.vault.config.connections_max
+    if identity.role is Role.OPERATOR:
+        room += OPERATOR_CONNECTIONS
+    elif service.count_signed_in(identity.account_id) >= min(room, max(ACCOUNT_CONNECTIONS, room // 4)):
+        raise RemoteProtocolError(
+            ErrorCode.unavailable,
+            "this account has as many connections as one may have",
+            "try again later; the operator may raise connections_max",
+        )
+    if service.count_signed_in() >= room:
+        raise RemoteProtocolError(
+            ErrorCode.unavailable,
+            "the vault has as many connections as it takes",
+            "try again later; the operator may raise connections_max",
+        )
+
+
+async def _identify(service: Service, exchange: Exchange, session: Session, token: bytes | None) -> Identity | None:
     """A token is a person, a certificate an agent, neither nobody. Who shows something that nobody holds is refused."""
     certificate = exchange.peer.certificate
     if token is not None:
-        identity = await find_person(service, exchange.peer.address, token)
+        identity = await find_person(service, session, token)
         refusal = NotSignedIn("this token is not known", "use the context that the vault or its operator made")
     elif certificate is not None:
         identity = await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
@@ -86,9 +105,9 @@ async def _identify(service: Service, exchange: Exchange, token: bytes | None) -
     return identity
 
 
-async def find_person(service: Service, address: str, token: bytes) -> Identity | None:
-    """Who holds this token; Throttled for a wrong one from an address that guesses."""
+async def find_person(service: Service, session: Session, token: bytes) -> Identity | None:
+    """Who holds this token; Throttled for a wrong one from a network that guesses."""
     identity = await offload.sign_in(sign_in.sign_in_token, service.vault, token)
     if identity is None:
-        service.guesses.was_wrong(address)
+        service.guesses.count(session.network)
     return identity

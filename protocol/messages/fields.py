@@ -9,6 +9,7 @@ from protocol import limits
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Place = Annotated[bytes, Meta(min_length=12, max_length=12)]  # in a list that comes in pages
 Token = Annotated[bytes, Meta(min_length=32, max_length=32)]
 SigningKey = Annotated[bytes, Meta(min_length=32, max_length=32)]  # Ed25519, public
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from protocol.limits import LIST_ITEMS_MAX
+from protocol.limits import SAFESETS_PAGE
 from protocol.messages import fields
 from protocol.messages.fields import Message
 
@@ -26,12 +26,18 @@ class SafesetSummary(Message, frozen=True):
 
 
 class SafesetListRequest(Message, frozen=True):
+    """`after` is the `next` of the answer before; without it the list begins."""
+
     computer: fields.Name
     job: fields.Name
+    after: fields.Place | None = None
 
 
 class SafesetListAnswer(Message, frozen=True):
-    safesets: Annotated[list[SafesetSummary], Meta(max_length=LIST_ITEMS_MAX)]
+    """`next` is nil where these are the last."""
+
+    safesets: Annotated[list[SafesetSummary], Meta(max_length=SAFESETS_PAGE)]
+    next: fields.Place | None
 
 
 class SafesetCommitRequest(Message, frozen=True):

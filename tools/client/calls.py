@@ -59,8 +59,15 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
     return await _answer(session, "job.request", m.JobRequestRequest(computer, job, request), m.JobRequestAnswer)
 
 
-async def list_safesets(session: VaultSession, computer: str, job: str) -> m.SafesetListAnswer:
-    return await _answer(session, "safeset.list", m.SafesetListRequest(computer, job), m.SafesetListAnswer)
+async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:
+    """All, oldest first, a page after the other."""
+    page = await _answer(session, "safeset.list", m.SafesetListRequest(computer, job), m.SafesetListAnswer)
+    safesets = list(page.safesets)
+    while page.next is not None:
+        request = m.SafesetListRequest(computer, job, page.next)
+        page = await _answer(session, "safeset.list", request, m.SafesetListAnswer)
+        safesets += page.safesets
+    return safesets
 
 
 async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:

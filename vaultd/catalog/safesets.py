@@ -9,7 +9,7 @@ from vaultd.records import Change, Job, Safeset
 
 def save_safeset(account_id: bytes, safeset: Safeset) -> list[Change]:
     job_key = account_id + safeset.job_id
-    place = _place(safeset.timeline, safeset.sequence)
+    place = place_of(safeset.timeline, safeset.sequence)
     return [
         put("safesets", job_key + place, safeset),
         ("safeset_hashes", job_key + safeset.root_hash, place),
@@ -18,7 +18,7 @@ def save_safeset(account_id: bytes, safeset: Safeset) -> list[Change]:
 
 def read_safeset(view: View, job: Job, sequence: int) -> Safeset | None:
     """On the job's timeline."""
-    return read(view, "safesets", job.account_id + job.job_id + _place(job.timeline, sequence), Safeset)
+    return read(view, "safesets", job.account_id + job.job_id + place_of(job.timeline, sequence), Safeset)
 
 
 def find_safeset(view: View, account_id: bytes, job_id: bytes, root_hash: bytes) -> Safeset | None:
@@ -26,9 +26,9 @@ def find_safeset(view: View, account_id: bytes, job_id: bytes, root_hash: bytes)
     return None if place is None else read(view, "safesets", account_id + job_id + place, Safeset)
 
 
-def list_safesets(view: View, account_id: bytes, job_id: bytes) -> Iterator[Safeset]:
-    """In the order of their numbers."""
-    for key, value in view.scan("safesets", account_id + job_id):
+def list_safesets(view: View, account_id: bytes, job_id: bytes, after: bytes = b"") -> Iterator[Safeset]:
+    """In the order of their numbers; those behind a place, if one is given."""
+    for key, value in view.scan("safesets", account_id + job_id, after and after + b"\0"):
         yield decode("safesets", key, value, Safeset)
 
 
@@ -39,6 +39,6 @@ def safesets_after(view: View, job: Job, sequence: int) -> Iterator[Safeset]:
         yield decode("safesets", key, value, Safeset)
 
 
-def _place(timeline: int, sequence: int) -> bytes:
+def place_of(timeline: int, sequence: int) -> bytes:
     """After a promotion two timelines may hold the same number; keys sort by timeline first."""
     return timeline.to_bytes(4, "big") + number_key(sequence)

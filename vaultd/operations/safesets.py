@@ -6,6 +6,7 @@ Nothing removes records, so what `prepare` saw is still true.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import msgspec
 
@@ -14,7 +15,7 @@ from vaultd.catalog.database import View
 from vaultd.catalog.jobs import update_job
 from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
-from vaultd.catalog.safesets import find_safeset, list_safesets, read_safeset, save_safeset
+from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
 from vaultd.operations import access, ledger
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
@@ -49,6 +50,14 @@ class Committed:
     sequence: int
     time_ns: int
     countersignature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SafesetPage:
+    """`next` is where the page after this one begins; None when this is the last."""
+
+    safesets: list[SafesetSummary]
+    next: bytes | None
 
 
 def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payload: bytes) -> Prepared | Committed:
@@ -122,10 +131,15 @@ def find(vault: Vault, identity: Identity, job_id: bytes, hash_: bytes) -> Commi
     return _committed(safeset)
 
 
-def list_all(vault: Vault, identity: Identity, computer: str, job: str) -> list[SafesetSummary]:
+def list_page(
+    vault: Vault, identity: Identity, computer: str, job: str, after: bytes | None, count: int
+) -> SafesetPage:
+    """The first ones, or those behind the place that the page before named; `count` at most."""
     with vault.catalog.read() as view:
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
-        return [summarise_safeset(safeset) for safeset in list_safesets(view, row.account_id, row.job_id)]
+        found = list(islice(list_safesets(view, row.account_id, row.job_id, after or b""), count + 1))
+    next_place = place_of(found[count - 1].timeline, found[count - 1].sequence) if len(found) > count else None
+    return SafesetPage([summarise_safeset(safeset) for safeset in found[:count]], next_place)
 
 
 def choose(view: View, job: Job, sequence: int) -> Safeset:

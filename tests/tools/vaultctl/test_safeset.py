@@ -11,7 +11,7 @@ PART = m.SafesetSummary(2, 10**18, False, 9, 1000, 10, "", 10**18, 10**18, None,
 
 
 def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -> None:
-    vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART]))
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART], None))
     first, second = run(administrator, "safeset", "list", "office-1", "documents", "--json").json
     assert first == {
         "number": 1,
@@ -31,7 +31,7 @@ def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -
 
 
 def test_people_see_what_is_not_whole(vault: FakeVault, administrator: Path, run: Run) -> None:
-    vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART]))
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([WHOLE, PART], None))
     lines = run(administrator, "safeset", "list", "office-1", "documents").out.splitlines()
     assert lines[0].split()[0] == "SAFESET"
     assert lines[1].endswith("provisional, damaged"), "newest first"
@@ -39,5 +39,16 @@ def test_people_see_what_is_not_whole(vault: FakeVault, administrator: Path, run
 
 
 def test_none_yet(vault: FakeVault, administrator: Path, run: Run) -> None:
-    vault.on("safeset.list", lambda _: m.SafesetListAnswer([]))
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([], None))
     assert "no safeset yet" in run(administrator, "safeset", "list", "office-1", "documents").out
+
+
+def test_all_pages_are_read(vault: FakeVault, administrator: Path, run: Run) -> None:
+    place = b"p" * 12
+
+    def page(request: m.SafesetListRequest) -> m.SafesetListAnswer:
+        return m.SafesetListAnswer([PART], None) if request.after == place else m.SafesetListAnswer([WHOLE], place)
+
+    vault.on("safeset.list", page)
+    listed = run(administrator, "safeset", "list", "office-1", "documents", "--json").json
+    assert [one["number"] for one in listed] == [1, 2]

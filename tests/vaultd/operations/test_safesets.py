@@ -13,6 +13,9 @@ from tests.vaultd.operations.small_site import BackedUp, Site, batch
 from vaultd.errors import BadRequest, Conflict, NotFound, VaultError
 from vaultd.operations import ledger, safesets, upload
 from vaultd.operations.safesets import Committed
+from vaultd.operations.summaries import SafesetSummary
+from vaultd.operations.vault import Vault
+from vaultd.records import Identity
 
 
 def stored_leaf(site: Site, backed_up: BackedUp, count: int = 3) -> tuple[bytes, bytes]:
@@ -29,7 +32,7 @@ def refused(
     with pytest.raises(kind, match=message):
         site.commit(backed_up, backed_up.sealer.root(top, payload, **changed), payload)
     identity = backed_up.agent.identity
-    assert safesets.list_all(site.vault, identity, identity.name, "home") == []
+    assert listed_safesets(site.vault, identity, identity.name, "home") == []
 
 
 def commit_leaf(site: Site, backed_up: BackedUp, **changed: object) -> bytes:
@@ -51,10 +54,38 @@ def test_a_safeset_is_countersigned_with_the_vaults_time(site: Site) -> None:
     signed = b"safeset countersignature v1" + blake3(root).digest() + site.made.vault_id
     signed += struct.pack("<q", committed.time_ns)
     Ed25519PublicKey.from_public_bytes(site.vault.public_key_bytes).verify(committed.countersignature, signed)
-    (listed,) = safesets.list_all(site.vault, backed_up.agent.identity, "laptop", "home")
+    (listed,) = listed_safesets(site.vault, backed_up.agent.identity, "laptop", "home")
     assert (listed.number, listed.complete, listed.files, listed.new_bytes) == (1, True, 1, 12345)
     assert (listed.root_hash, listed.replicated_at_ns, listed.damaged) == (blake3(root).digest(), None, False)
     assert (listed.time_ns, listed.retention) == (1_700_000_000, "default")
+
+
+def listed_safesets(vault: Vault, identity: Identity, computer: str, job: str) -> list[SafesetSummary]:
+    page = safesets.list_page(vault, identity, computer, job, None, 100)
+    assert page.next is None
+    return page.safesets
+
+
+def test_safesets_come_in_pages(site: Site) -> None:
+    backed_up = site.ready()
+    previous = bytes(32)
+    for sequence in range(1, 6):
+        if sequence > 1:
+            site.begin(backed_up, base=previous)
+        previous = blake3(commit_leaf(site, backed_up, sequence=sequence, previous=previous)).digest()
+    for count in (1, 2, 4, 5, 6):
+        numbers: list[int] = []
+        after, pages = None, 0
+        while True:
+            page = safesets.list_page(site.vault, backed_up.agent.identity, "laptop", "home", after, count)
+            assert 0 < len(page.safesets) <= count
+            numbers += [one.number for one in page.safesets]
+            pages += 1
+            if page.next is None:
+                break
+            after = page.next
+        assert numbers == [1, 2, 3, 4, 5]
+        assert pages == -(-5 // count)
 
 
 def test_safesets_form_a_chain(site: Site) -> None:
@@ -63,7 +94,7 @@ def test_safesets_form_a_chain(site: Site) -> None:
     begun = site.begin(backed_up, base=blake3(first).digest())
     assert (begun.base_known, begun.head_sequence, begun.head_hash) == (True, 1, blake3(first).digest())
     commit_leaf(site, backed_up, sequence=2, previous=blake3(first).digest())
-    numbers = [one.number for one in safesets.list_all(site.vault, backed_up.agent.identity, "laptop", "home")]
+    numbers = [one.number for one in listed_safesets(site.vault, backed_up.agent.identity, "laptop", "home")]
     assert numbers == [1, 2]
 
 
@@ -298,7 +329,7 @@ def test_a_payload_that_would_hide_behind_a_waiting_record_is_refused(site: Site
     with pytest.raises(Conflict, match=f"another record with id {id_of(payload).hex()} is here"):
         site.commit(backed_up, root, payload)
     ledger.write(site.vault)
-    assert safesets.list_all(site.vault, identity, "laptop", "home") == []
+    assert listed_safesets(site.vault, identity, "laptop", "home") == []
     payload = sealer.payload(top)
     assert site.commit(backed_up, sealer.root(top, payload), payload).sequence == 1
 
@@ -321,7 +352,7 @@ def test_safesets_of_others_do_not_exist(site: Site) -> None:
     root = commit_leaf(site, backed_up)
     stranger = site.ready(site.administrator("other"), "desk")
     with pytest.raises(NotFound, match="computer 'laptop' does not exist"):
-        safesets.list_all(site.vault, stranger.agent.identity, "laptop", "home")
+        listed_safesets(site.vault, stranger.agent.identity, "laptop", "home")
     with pytest.raises(NotFound, match=f"job {backed_up.sealer.job_id.hex()} does not exist"):
         safesets.find(site.vault, stranger.agent.identity, backed_up.sealer.job_id, blake3(root).digest())
 

@@ -1,13 +1,14 @@
 """`vault-agent safesets`: the safesets of a job."""
 
+from functools import partial
+
 import click
 
-from protocol.messages import SafesetListAnswer, SafesetListRequest
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault
+from tools.client.calls import list_safesets
 from tools.client.program import Command
 from tools.client.safeset_listing import safeset_document, safesets_text
-from tools.client.session import VaultSession
 
 
 @click.command("safesets", cls=Command)
@@ -18,11 +19,6 @@ def command(ctx: click.Context, job: str, computer: str | None) -> None:
     """Lists the safesets of JOB: what can be restored. Newest first; with --json oldest first."""
     state = state_of(ctx)
     identity = state.load_identity()
-    request = SafesetListRequest(computer or identity.computer, job)
-
-    async def talk(session: VaultSession) -> SafesetListAnswer:
-        answer, _ = await session.ask("safeset.list", request, SafesetListAnswer)
-        return answer
-
-    safesets = ask_vault(state, identity, talk).safesets
+    listing = partial(list_safesets, computer=computer or identity.computer, job=job)
+    safesets = ask_vault(state, identity, listing)
     output_of(ctx).show([safeset_document(safeset) for safeset in safesets], lambda: safesets_text(safesets))

@@ -21,5 +21,5 @@ def command() -> None:
 @click.pass_context
 def list_safesets(ctx: click.Context, computer: str, job: str) -> None:
     """Lists the safesets of a job, newest first; with --json oldest first."""
-    safesets = ask_vault(ctx, partial(calls.list_safesets, computer=computer, job=job)).safesets
+    safesets = ask_vault(ctx, partial(calls.list_safesets, computer=computer, job=job))
     output_of(ctx).show([safeset_document(safeset) for safeset in safesets], lambda: safesets_text(safesets))

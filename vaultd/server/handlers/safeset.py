@@ -1,7 +1,7 @@
 """Safesets: commit, find again, the chain of roots, list."""
 
 from protocol import messages as m
-from protocol.limits import ROOT_BYTES, ROOTS_MAX
+from protocol.limits import ROOT_BYTES, ROOTS_MAX, SAFESETS_PAGE
 from vaultd import metrics, offload
 from vaultd.errors import BadRequest
 from vaultd.operations import safesets
@@ -40,5 +40,7 @@ async def roots(request: Request) -> Reply:
 
 async def list_all(request: Request) -> m.SafesetListAnswer:
     message: m.SafesetListRequest = request.message
-    found = await offload.read(safesets.list_all, request.vault, request.identity, message.computer, message.job)
-    return m.SafesetListAnswer([answers.answer(safeset, m.SafesetSummary) for safeset in found])
+    found = await offload.read(
+        safesets.list_page, request.vault, request.identity, message.computer, message.job, message.after, SAFESETS_PAGE
+    )
+    return m.SafesetListAnswer([answers.answer(safeset, m.SafesetSummary) for safeset in found.safesets], found.next)

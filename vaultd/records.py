@@ -16,8 +16,8 @@ NO_ID = bytes(16)
 NO_HASH = bytes(32)
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True):
-    """Base of every catalog row."""
+class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of every catalog row. One with more fields is refused: an older vaultd would lose them when it writes it."""
 
 
 class Role(StrEnum):
@@ -128,21 +128,17 @@ class Job(Row, frozen=True):
 
 
 class Keyring(Row, frozen=True):
-    """The erase owner is that under whose erase key its slots are wrapped: kind 1 = a job, 2 = the keyring itself."""
-
     keyring_id: bytes
     account_id: bytes
     generation: int
     kem: int
     public_key: bytes
     minimum_suite: int
-    erase_owner_kind: int
-    erase_owner_id: bytes
     created_ns: int
 
 
 class Slot(Row, frozen=True):
-    """One copy of a slot, wrapped under the erase key that its keyring names."""
+    """One copy of a slot, wrapped under the slot's own erase key."""
 
     slot_id: bytes
     wrapped: bytes

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from vaultd.errors import Damaged, Internal, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, Unavailable
 from vaultd.records import Change
 
 FORMAT = b"1"
@@ -211,7 +211,7 @@ class Catalog:
             with self._environment.begin(write=True) as transaction:
                 for table, key, value in rows:
                     if table not in TABLES:
-                        raise Internal(f"the catalog has no table {table}")
+                        raise Conflict(f"table {table} was written by a later version of vaultd: start that one")
                     if value is None:
                         transaction.delete(key, db=self._databases[table])
                     else:

@@ -1,6 +1,6 @@
 """Jobs of an account, their one-time secrets, and who owns an id that must be unique in the whole vault.
 
-Ids of jobs and keyrings come from outside and name erase keys and index rows of the whole vault, so the table
+Ids of jobs, keyrings and slots come from outside and name erase keys and index rows of the whole vault, so the table
 `owners` refuses one twice.
 """
 

@@ -24,7 +24,8 @@ def read_keyring(view: View, account_id: bytes, keyring_id: bytes) -> Keyring | 
 def save_slot(keyring: Keyring, copies: Sequence[Slot]) -> list[Change]:
     """The copies of one slot, each under a key of its own."""
     owner = keyring.account_id + keyring.keyring_id
-    return [put("slots", owner + slot.slot_id + bytes([copy]), slot) for copy, slot in enumerate(copies)]
+    rows = [put("slots", owner + slot.slot_id + bytes([copy]), slot) for copy, slot in enumerate(copies)]
+    return [*rows, ("owners", copies[0].slot_id, keyring.account_id)]
 
 
 def list_slots(view: View, account_id: bytes, keyring_id: bytes, slot_id: bytes = b"") -> Iterator[Slot]:

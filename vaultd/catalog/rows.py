@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from vaultd.catalog.database import View
-from vaultd.errors import Damaged
+from vaultd.errors import Conflict, Damaged
 from vaultd.records import Change, Row
 
 R = TypeVar("R", bound=Row)
@@ -27,6 +27,10 @@ def decode(table: str, key: bytes, value: bytes, kind: type[R]) -> R:
     try:
         return _decoder(kind).decode(value)
     except msgspec.MsgspecError:
+        if _is_longer(value, kind):
+            raise Conflict(
+                f"row {key.hex()} of the table {table} was written by a later version of vaultd: start that one"
+            ) from None
         raise Damaged(
             f"row {key.hex()} of the catalog's table {table} is damaged",
             "stop vaultd and move DIR/catalog away: it is made again from the journal",
@@ -41,6 +45,14 @@ def number_key(number: int) -> bytes:
 def name_key(name: str) -> bytes:
     """A name as a part of a key: two names that differ in case alone are one name."""
     return name.casefold().encode()
+
+
+def _is_longer(value: bytes, kind: type[R]) -> bool:
+    try:
+        fields = msgspec.msgpack.decode(value)
+    except msgspec.MsgspecError:
+        return False
+    return type(fields) is list and len(fields) > len(msgspec.structs.fields(kind))
 
 
 @cache

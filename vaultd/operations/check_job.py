@@ -1,6 +1,6 @@
 """Checking one job offline: its keys, its slots, the chain of its safesets, and everything they use."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -24,9 +24,10 @@ from vaultd.operations.runs import KEY_ID_BYTES
 from vaultd.operations.safesets import tree_of
 from vaultd.operations.sealed_headers import parse_slot
 from vaultd.operations.tree_walk import Records, TreeWalk
-from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, slot_owner
+from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, run_key_owners, slot_owner
 from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
-from vaultd.store.erase_keys import EraseKeys, Owner
+from vaultd.store.erase_key_file import Owner
+from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
 
@@ -59,14 +60,14 @@ def check_job(parts: CheckParts, job: Job) -> Iterator[Finding]:
 def _check_secret(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
     wrapped = read_secret(parts.view, job)
     owner = job_owner(job.job_id)
-    if wrapped is not None and (fault := _unwrap_fault(parts, owner, (JOB_SECRET, job.job_id, wrapped))):
+    if wrapped is not None and (fault := _unwrap_fault(parts, [owner], (JOB_SECRET, job.job_id, wrapped))):
         yield _damage(place, fault)
 
 
 def _check_slots(parts: CheckParts, keyring: Keyring, place: str) -> Iterator[Finding]:
     good = dict.fromkeys(list_slot_ids(parts.view, keyring.account_id, keyring.keyring_id), 0)
     for slot in list_slots(parts.view, keyring.account_id, keyring.keyring_id):
-        fault = _unwrap_fault(parts, slot_owner(keyring), (SLOT, slot.slot_id, slot.wrapped), parse_slot)
+        fault = _unwrap_fault(parts, [slot_owner(slot.slot_id)], (SLOT, slot.slot_id, slot.wrapped), parse_slot)
         good[slot.slot_id] = good.get(slot.slot_id, 0) + (not fault)
         if fault:
             yield Finding(Severity.warning, place, fault)
@@ -86,7 +87,8 @@ def _check_run_keys(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
             if blake3(sealed).digest(length=KEY_ID_BYTES) != key_id:
                 raise StoreError(f"run key {key_id.hex()} is not the one that was stored")
 
-        if fault := _unwrap_fault(parts, job_owner(row.job_id), (RUN_KEY, row.key_id, row.wrapped), check):
+        owners = run_key_owners(row.job_id, job.keyring_id)
+        if fault := _unwrap_fault(parts, owners, (RUN_KEY, row.key_id, row.wrapped), check):
             yield _damage(place, fault)
 
 
@@ -143,14 +145,14 @@ def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[by
 
 def _unwrap_fault(
     parts: CheckParts,
-    owner: Owner,
+    owners: Collection[Owner],
     item: tuple[str, bytes, bytes],
     check: Callable[[bytes], object] = lambda data: None,
 ) -> str:
     """`item` is purpose, id and wrapped bytes; `check` raises if what is inside is wrong."""
     purpose, id_, wrapped = item
     try:
-        check(parts.erase_keys.unwrap(owner, purpose, id_, wrapped))
+        check(parts.erase_keys.unwrap(owners, purpose, id_, wrapped))
     except (StoreError, VaultError) as error:
         return f"{purpose} {id_.hex()} cannot be read: {error}"
     return ""

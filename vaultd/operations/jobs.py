@@ -194,7 +194,7 @@ def _same_job(vault: Vault, view: View, asked: Job, secret: bytes) -> Job | None
 
 
 def _unwrap_secret(vault: Vault, job: Job, wrapped: bytes) -> bytes:
-    return unwrap(vault, job_owner(job.job_id), JOB_SECRET, job.job_id, wrapped)
+    return unwrap(vault, [job_owner(job.job_id)], JOB_SECRET, job.job_id, wrapped)
 
 
 def _check_secret(new: NewJob, computer: Computer) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from vaultd.catalog.database import View
 from vaultd.catalog.jobs import is_owned, remove_secret, update_job
 from vaultd.catalog.keyrings import SLOT_COPIES, read_keyring, save_keyring, save_slot
 from vaultd.errors import BadRequest, Conflict
@@ -12,9 +13,8 @@ from vaultd.operations import ledger
 from vaultd.operations.access import own_job
 from vaultd.operations.sealed_headers import PASSWORD_SLOT, PUBLIC_KEY_BYTES, parse_slot
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import SLOT, slot_owner, wrap
+from vaultd.operations.wrapping import SLOT, create_erase_key, slot_owner, wrap
 from vaultd.records import NO_ID, Change, Identity, Keyring, Slot
-from vaultd.store.erase_keys import OwnerKind
 from vaultd.store.journal_format import EntryKind
 
 SLOTS_MAX = 8
@@ -53,10 +53,11 @@ def create(vault: Vault, identity: Identity, new: NewKeyring) -> None:
             raise Conflict(f"job {job.name!r} has a keyring already")
         if new.keyring_id == NO_ID or is_owned(view, new.keyring_id):
             raise Conflict(f"keyring_id {new.keyring_id.hex()} cannot be used", "draw a new random id")
-    _check_keyring(new)
+        _check_keyring(new)
+        slots = _checked_slots(view, new)
     changes = [
         *save_keyring(keyring),
-        *_slot_changes(vault, keyring, new),
+        *_slot_changes(vault, keyring, slots),
         *update_job(msgspec.structs.replace(job, keyring_id=new.keyring_id, signing_key=new.signing_key)),
         *remove_secret(job),
     ]
@@ -64,7 +65,6 @@ def create(vault: Vault, identity: Identity, new: NewKeyring) -> None:
 
 
 def _row(vault: Vault, identity: Identity, new: NewKeyring) -> Keyring:
-    """Of one job alone: its slots go with the job."""
     return Keyring(
         keyring_id=new.keyring_id,
         account_id=identity.account_id,
@@ -72,8 +72,6 @@ def _row(vault: Vault, identity: Identity, new: NewKeyring) -> Keyring:
         kem=new.kem,
         public_key=new.public_key,
         minimum_suite=new.minimum_suite,
-        erase_owner_kind=OwnerKind.job,
-        erase_owner_id=new.job_id,
         created_ns=vault.clock.now_ns(),
     )
 
@@ -93,28 +91,37 @@ def _check_keyring(new: NewKeyring) -> None:
         raise BadRequest("signing_key is not an Ed25519 public key") from None
 
 
-def _slot_changes(vault: Vault, keyring: Keyring, new: NewKeyring) -> list[Change]:
+def _checked_slots(view: View, new: NewKeyring) -> dict[bytes, NewSlot]:
+    """By id. An id of anyone else would name an erase key that is not this slot's: destroying one would hit both."""
     if not 1 <= len(new.slots) <= SLOTS_MAX:
         raise BadRequest(f"slots must be 1 to {SLOTS_MAX}, not {len(new.slots)}")
-    changes: list[Change] = []
-    seen: set[bytes] = set()
+    found: dict[bytes, NewSlot] = {}
     kinds: set[int] = set()
     for slot in new.slots:
         header = parse_slot(slot.slot)
-        if header.keyring_id != keyring.keyring_id or header.generation != keyring.generation:
+        if header.keyring_id != new.keyring_id or header.generation != new.generation:
             raise BadRequest("slot: keyring or generation is not that of the keyring it is sent with")
-        if header.slot_id in seen:
+        if header.slot_id in found:
             raise BadRequest(f"slot: slot {header.slot_id.hex()} is there twice")
+        if header.slot_id in (NO_ID, new.keyring_id) or is_owned(view, header.slot_id):
+            raise Conflict(f"slot: slot_id {header.slot_id.hex()} cannot be used", "draw a new random id")
         if len(slot.proof_hash) != PROOF_HASH_BYTES:
             raise BadRequest(f"proof_hash must have {PROOF_HASH_BYTES} bytes, not {len(slot.proof_hash)}")
-        seen.add(header.slot_id)
+        found[header.slot_id] = slot
         kinds.add(header.kind)
-        copies = [_copy(vault, keyring, header.slot_id, slot) for _ in range(SLOT_COPIES)]
-        changes += save_slot(keyring, copies)
     if PASSWORD_SLOT not in kinds:
         raise BadRequest("slots: one must be a password slot (kind 1)")
+    return found
+
+
+def _slot_changes(vault: Vault, keyring: Keyring, slots: dict[bytes, NewSlot]) -> list[Change]:
+    """Each erase key is durable before its slot is wrapped."""
+    changes: list[Change] = []
+    for slot_id, slot in slots.items():
+        create_erase_key(vault, slot_owner(slot_id))
+        changes += save_slot(keyring, [_copy(vault, slot_id, slot) for _ in range(SLOT_COPIES)])
     return changes
 
 
-def _copy(vault: Vault, keyring: Keyring, slot_id: bytes, slot: NewSlot) -> Slot:
-    return Slot(slot_id, wrap(vault, slot_owner(keyring), SLOT, slot_id, slot.slot), slot.proof_hash)
+def _copy(vault: Vault, slot_id: bytes, slot: NewSlot) -> Slot:
+    return Slot(slot_id, wrap(vault, slot_owner(slot_id), SLOT, slot_id, slot.slot), slot.proof_hash)

@@ -6,13 +6,14 @@ Records and sealed keys leave the vault under a ticket only.
 
 import hmac
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from blake3 import blake3
 
 from vaultd.catalog.database import View
-from vaultd.catalog.keyrings import list_slots, read_keyring, read_run_key
-from vaultd.errors import BadRequest, Damaged, Internal, NotFound, Unavailable, WrongPassword
+from vaultd.catalog.keyrings import list_slots, read_run_key
+from vaultd.errors import BadRequest, Damaged, NotFound, Unavailable, WrongPassword
 from vaultd.operations import access
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import choose
@@ -20,8 +21,8 @@ from vaultd.operations.sealed_headers import SlotHeader, parse_slot
 from vaultd.operations.store_errors import OFFLINE_HINT, translated
 from vaultd.operations.tickets import Ticket
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import RUN_KEY, SLOT, job_owner, slot_owner, unwrap
-from vaultd.records import NO_ID, Identity, Job, Keyring, Safeset, Slot
+from vaultd.operations.wrapping import RUN_KEY, SLOT, run_key_owners, slot_owner, unwrap
+from vaultd.records import NO_ID, Identity, Job, Safeset, Slot
 from vaultd.store.errors import DiskMissing
 from vaultd.store.index import Location
 from vaultd.store.record_format import parse_header
@@ -78,9 +79,8 @@ def parameters(vault: Vault, identity: Identity, computer: str | None, job: str)
     """What a password needs to be turned into a proof."""
     with vault.catalog.read() as view:
         row = access.job_with_keyring(_job(view, identity, computer, job))
-        keyring = _keyring(view, row)
         slots = list(list_slots(view, row.account_id, row.keyring_id))
-    headers = _headers(vault, keyring, slots)
+    headers = _headers(vault, slots)
     if not headers:
         raise Damaged(f"no slot of job {row.name!r} can be read", "the operator runs: vaultd check")
     return Parameters(
@@ -104,12 +104,11 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     vault.proofs.succeeded(identity, job.job_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
-        keyring = _keyring(view, job)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
     top = FetchStream(vault, vault.tickets.find(identity, ticket)).fetch(_top_ids(safeset), bytes_max=1 << 30)
     return Opened(
         ticket=ticket,
-        slots=_readable(vault, keyring, slots),
+        slots=_readable(vault, slots),
         root=safeset.root,
         payload=top.records[0],
         countersignature=safeset.countersignature,
@@ -159,6 +158,7 @@ class FetchStream:
             raise Unavailable(f"record {id_.hex()} is on a disk that is offline", OFFLINE_HINT) from error
 
     def _new_keys(self, records: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """One that cannot be read is left out: it costs the records under it, which the agent names one by one."""
         new = dict.fromkeys(parse_header(record).key_id for record in records)
         wanted = [key_id for key_id in new if key_id != NO_ID and key_id not in self._sent]
         if not wanted:
@@ -167,21 +167,16 @@ class FetchStream:
             rows = [read_run_key(view, self._ticket.account_id, self._ticket.keyring_id, key_id) for key_id in wanted]
         for key_id, row in zip(wanted, rows, strict=True):
             if row is None:
-                raise Damaged(f"run key {key_id.hex()} of a stored record is not in the catalog")
-            self._sent.add(key_id)
-            yield key_id, unwrap(self._vault, job_owner(row.job_id), RUN_KEY, key_id, row.wrapped)
+                continue
+            owners = run_key_owners(row.job_id, self._ticket.keyring_id)
+            with suppress(Damaged):
+                yield key_id, unwrap(self._vault, owners, RUN_KEY, key_id, row.wrapped)
+                self._sent.add(key_id)
 
 
 def _job(view: View, identity: Identity, computer: str | None, job: str) -> Job:
     own = access.own_computer(view, identity)
     return access.named_job(view, own if computer is None else access.named_computer(view, identity, computer), job)
-
-
-def _keyring(view: View, job: Job) -> Keyring:
-    keyring = read_keyring(view, job.account_id, job.keyring_id)
-    if keyring is None:
-        raise Internal(f"keyring {job.keyring_id.hex()} is not in the catalog")
-    return keyring
 
 
 def _check_proof(copies: Sequence[Slot], proof: bytes) -> None:
@@ -197,24 +192,28 @@ def _top_ids(safeset: Safeset) -> list[bytes]:
     return [safeset.payload_id, root.top_block, root.top_companion]
 
 
-def _headers(vault: Vault, keyring: Keyring, slots: Sequence[Slot]) -> list[SlotHeader]:
+def _headers(vault: Vault, slots: Sequence[Slot]) -> list[SlotHeader]:
     """One header for each slot that reads, from the first copy that does."""
     found: dict[bytes, SlotHeader] = {}
     for slot in slots:
         if slot.slot_id in found:
             continue
         try:
-            found[slot.slot_id] = parse_slot(unwrap(vault, slot_owner(keyring), SLOT, slot.slot_id, slot.wrapped))
+            found[slot.slot_id] = parse_slot(_unwrap_slot(vault, slot))
         except (Damaged, BadRequest):
             continue
     return list(found.values())
 
 
-def _readable(vault: Vault, keyring: Keyring, slots: Sequence[Slot]) -> list[bytes]:
+def _unwrap_slot(vault: Vault, slot: Slot) -> bytes:
+    return unwrap(vault, [slot_owner(slot.slot_id)], SLOT, slot.slot_id, slot.wrapped)
+
+
+def _readable(vault: Vault, slots: Sequence[Slot]) -> list[bytes]:
     copies = []
     for slot in slots:
         try:
-            copies.append(unwrap(vault, slot_owner(keyring), SLOT, slot.slot_id, slot.wrapped))
+            copies.append(_unwrap_slot(vault, slot))
         except Damaged:
             continue
     if not copies:

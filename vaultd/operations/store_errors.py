@@ -30,6 +30,8 @@ def translated() -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise NoSpace("the vault has no room left", NO_SPACE_HINT) from error
+    except store_errors.NewerFormat as error:
+        raise Conflict(str(error)) from error
     except store_errors.RecordDamaged as error:
         raise Damaged(str(error)) from error
     except store_errors.StoreError as error:

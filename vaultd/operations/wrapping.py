@@ -1,10 +1,11 @@
 """Slots, sealed run keys and job secrets at rest: readable only as long as their owner's erase key exists."""
 
+from collections.abc import Collection
+
 from vaultd.errors import Damaged
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
-from vaultd.records import Keyring
-from vaultd.store.erase_keys import Owner, OwnerKind
+from vaultd.store.erase_key_file import Owner, OwnerKind
 from vaultd.store.errors import StoreError
 
 SLOT = "slot"
@@ -17,8 +18,14 @@ def job_owner(job_id: bytes) -> Owner:
     return Owner(OwnerKind.job, job_id)
 
 
-def slot_owner(keyring: Keyring) -> Owner:
-    return Owner(OwnerKind(keyring.erase_owner_kind), keyring.erase_owner_id)
+def slot_owner(slot_id: bytes) -> Owner:
+    """Each slot has its own, so that an old one can be destroyed where the new one stays."""
+    return Owner(OwnerKind.slot, slot_id)
+
+
+def run_key_owners(job_id: bytes, keyring_id: bytes) -> tuple[Owner, Owner]:
+    """That of the job that made the run, or of the keyring where one was wrapped anew before its job was erased."""
+    return job_owner(job_id), Owner(OwnerKind.keyring, keyring_id)
 
 
 def create_erase_key(vault: Vault, owner: Owner) -> None:
@@ -32,8 +39,8 @@ def wrap(vault: Vault, owner: Owner, purpose: str, id_: bytes, plaintext: bytes)
         return vault.erase_keys.wrap(owner, purpose, id_, plaintext)
 
 
-def unwrap(vault: Vault, owner: Owner, purpose: str, id_: bytes, wrapped: bytes) -> bytes:
+def unwrap(vault: Vault, owners: Collection[Owner], purpose: str, id_: bytes, wrapped: bytes) -> bytes:
     try:
-        return vault.erase_keys.unwrap(owner, purpose, id_, wrapped)
+        return vault.erase_keys.unwrap(owners, purpose, id_, wrapped)
     except StoreError as error:
         raise Damaged(f"{purpose} {id_.hex()} cannot be read: {error}") from error

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks import Disks
-from vaultd.store.erase_keys import COPIES_DIFFER, check_key
+from vaultd.store.erase_key_file import check_key, is_erased
+from vaultd.store.erase_keys import COPIES_DIFFER
 from vaultd.store.findings import Finding, Severity
 
 
@@ -38,6 +39,9 @@ class EraseKeyCheck:
                 good[path] = data
         if not good:
             self._report(Severity.damage, paths[0], "no copy of this erase key holds")
+        elif any(map(is_erased, good.values())):
+            for path in [path for path, data in good.items() if not is_erased(data)]:
+                self._report(Severity.warning, path, "this erase key was erased for ever, and a copy is still here")
         elif len(set(good.values())) > 1:
             self._report(Severity.damage, paths[0], COPIES_DIFFER)
         elif self._disks.offline:

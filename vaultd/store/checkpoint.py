@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, Handle, make_directory
-from vaultd.store.errors import FormatError, NoSpace
+from vaultd.store.errors import FormatError, NewerFormat, NoSpace
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_format import Position
 
@@ -64,9 +64,9 @@ def decode_header(data: bytes) -> CheckpointHeader:
         _HEADER.unpack_from(data)
     )
     if magic != _MAGIC or version != VERSION:
-        raise FormatError(f"checkpoint header: magic {magic.hex()} version {version} is unknown")
+        raise NewerFormat(f"a checkpoint with magic {magic.hex()} version {version}")
     if any(reserved) or any(reserved2) or any(reserved3):
-        raise FormatError("checkpoint header: reserved bytes are not zero")
+        raise NewerFormat("a checkpoint whose reserved bytes are not zero")
     return CheckpointHeader(vault_id, Position(timeline, number, entry_hash), created_ns)
 
 

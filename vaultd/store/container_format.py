@@ -11,7 +11,7 @@ from blake3 import blake3
 from msgspec import Struct
 
 from vaultd.store.checksum import CHECKSUM_BYTES, checksum
-from vaultd.store.errors import FormatError
+from vaultd.store.errors import FormatError, NewerFormat
 
 BLOCK_BYTES = 4096
 VERSION = 1
@@ -72,12 +72,10 @@ def encode_header(header: ContainerHeader) -> bytes:
 def decode_header(block: bytes) -> ContainerHeader:
     head = _checked_block(block, _HEADER.size, "container header")
     magic, version, reserved, vault_id, number, block_bytes, created_ns = _HEADER.unpack(head)
-    if magic != _HEADER_MAGIC:
-        raise FormatError(f"container header: magic {magic.hex()} is unknown")
-    if version != VERSION:
-        raise FormatError(f"container header: version {version} is unknown")
+    if magic != _HEADER_MAGIC or version != VERSION:
+        raise NewerFormat(f"a container with magic {magic.hex()} version {version}")
     if block_bytes != BLOCK_BYTES or any(reserved):
-        raise FormatError(f"container header: block_bytes {block_bytes} or a reserved byte is unknown")
+        raise NewerFormat(f"a container with block_bytes {block_bytes} or reserved bytes that are not zero")
     return ContainerHeader(vault_id, number, created_ns)
 
 
@@ -126,10 +124,12 @@ def decode_directory(data: bytes) -> list[DirectoryRow]:
     rows = data[_DIRECTORY.size : -_HASH_BYTES]
     if magic != DIRECTORY_MAGIC or len(rows) != count * DIRECTORY_ROW_BYTES:
         raise FormatError(f"container directory: magic {magic.hex()} or count {count} does not fit")
-    return [
-        DirectoryRow(offset, length, kind, keyring_id, key_id, id_, cid)
-        for offset, length, kind, _, keyring_id, key_id, id_, cid in _DIRECTORY_ROW.iter_unpack(rows)
-    ]
+    found = []
+    for offset, length, kind, reserved, keyring_id, key_id, id_, cid in _DIRECTORY_ROW.iter_unpack(rows):
+        if any(reserved):
+            raise NewerFormat("a container directory whose reserved bytes are not zero")
+        found.append(DirectoryRow(offset, length, kind, keyring_id, key_id, id_, cid))
+    return found
 
 
 def encode_trailer(trailer: Trailer) -> bytes:
@@ -143,7 +143,7 @@ def decode_trailer(block: bytes) -> Trailer:
     head = _checked_block(block, _TRAILER.size, "container trailer")
     magic, reserved, number, offset, length, records = _TRAILER.unpack(head)
     if magic != _TRAILER_MAGIC or any(reserved):
-        raise FormatError(f"container trailer: magic {magic.hex()} or a reserved byte is unknown")
+        raise NewerFormat(f"a container trailer with magic {magic.hex()} or reserved bytes that are not zero")
     return Trailer(number, offset, length, records)
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, make_directory, read_file, write_file
-from vaultd.store.errors import DiskMissing, FormatError, InUse, RecordDamaged, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, InUse, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 IDENTITY_NAME = "disk.id"
@@ -179,9 +179,9 @@ def decode_identity(data: bytes, path: Path) -> tuple[Disk, bytes]:
         raise FormatError(f"{place} is damaged: its length or checksum does not hold")
     magic, version, reserved, vault_id, disk_id, number, created_ns, reserved2 = _IDENTITY.unpack_from(data)
     if magic != _MAGIC or version != _VERSION:
-        raise FormatError(f"{place}: magic {magic.hex()} version {version} is unknown")
+        raise NewerFormat(f"{place} with magic {magic.hex()} version {version}")
     if any(reserved) or any(reserved2):
-        raise FormatError(f"{place}: reserved bytes are not zero")
+        raise NewerFormat(f"{place}, whose reserved bytes are not zero,")
     return Disk(number, disk_id, path, created_ns), vault_id
 
 

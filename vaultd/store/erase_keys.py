@@ -2,46 +2,40 @@
 (docs/format.md#erase-keys).
 
 Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
-under it; one good key is never written over another; nothing is kept in memory, so a destroyed key is gone at once.
+under it; one good key is never written over another, but for the mark that it was erased for ever, which wins over
+every copy; nothing is kept in memory, so a destroyed key is gone at once.
 Threads: `create` in the writer thread, the rest in any.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from enum import IntEnum
 from pathlib import Path
 from struct import Struct as Layout
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vaultd.store.checksum import checksum
 from vaultd.store.disk_door import Door, read_file, write_file
+from vaultd.store.erase_key_file import (
+    ERASED,
+    KEY_BYTES,
+    Owner,
+    OwnerKind,
+    check_key,
+    decode_key,
+    encode_key,
+    is_erased,
+)
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
-_KEY_MAGIC = b"SSE1"
 _WRAP_MAGIC = b"SSW1"
-_VERSION = 1
-_KEY_BYTES = 32
+_WRAP_VERSION = 1
 _NONCE_BYTES = 12
-_FILE = Layout("<4sBB2s16s32s")
-_FILE_BYTES = 64
 _WRAP = Layout("<4sBB2s16s")
 _SUFFIXES = (".key", ".key2")
 COPIES_DIFFER = "its copies hold different keys: each may open something, so none was touched; keep them all"
-
-
-class OwnerKind(IntEnum):
-    job = 1
-    keyring = 2
-
-
-class Owner(NamedTuple):
-    kind: OwnerKind
-    id: bytes
 
 
 class EraseKeys:
@@ -56,12 +50,13 @@ class EraseKeys:
         Where only damaged copies are here a new key would hide what was wrapped under the old one.
         """
         found = next(self._find(owner), None)
+        if found is not None and is_erased(found):
+            raise StoreError(f"the erase key of {owner.name} was erased for ever")
         if found is None and any(self._door.exists(path) for path in self._files(owner.id.hex())):
-            name = f"{owner.kind.name} {owner.id.hex()}"
             raise StoreError(
-                f"every copy of the erase key of {name} that is here is damaged: bring the other disk back"
+                f"every copy of the erase key of {owner.name} that is here is damaged: bring the other disk back"
             )
-        data = found or encode_key(owner, os.urandom(_KEY_BYTES))
+        data = found or encode_key(owner, os.urandom(KEY_BYTES))
         for path in self._places(owner.id.hex()):
             if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
@@ -85,6 +80,8 @@ class EraseKeys:
         place = str(self._directories[0] / name)
         if not different:
             return [Finding(Severity.damage, place, "no copy of this erase key holds")]
+        if any(map(is_erased, different)):
+            return self._erase_again(name, copies)
         if len(different) > 1:
             return [Finding(Severity.damage, place, COPIES_DIFFER)]
         (good,) = different
@@ -101,6 +98,34 @@ class EraseKeys:
             findings.append(Finding(Severity.warning, str(path), sentence))
         return findings
 
+    def _erase_again(self, name: str, copies: dict[Path, bytes | None]) -> list[Finding]:
+        """A copy that a disk brought back, or a damaged one, is written over in its place, not beside it."""
+        (erased,) = {data for data in copies.values() if data is not None and is_erased(data)}
+        findings = []
+        for path in dict.fromkeys([*self._places(name), *copies]):
+            is_here = self._door.exists(path)
+            if copies.get(path) == erased or not (is_here or path in self._places(name)):
+                continue
+            sentence = "this erase key was erased for ever; a copy that was still here was erased too"
+            try:
+                if is_here:
+                    self._write_over(path, erased)
+                else:
+                    write_file(self._door, path, erased)
+            except OSError as error:
+                sentence = f"this erase key was erased for ever, and a copy cannot be erased: {error}"
+            findings.append(Finding(Severity.warning, str(path), sentence))
+        return findings
+
+    def _write_over(self, path: Path, data: bytes) -> None:
+        handle = self._door.open_write(path)
+        try:
+            self._door.pwrite(handle, data, 0)
+            self._door.truncate(handle, len(data))
+            self._door.fdatasync(handle)
+        finally:
+            self._door.close(handle)
+
     def _read_good(self, path: Path, name: str) -> bytes | None:
         try:
             data = read_file(self._door, path) if self._door.exists(path) else b""
@@ -113,20 +138,22 @@ class EraseKeys:
         return self._load_all(owner)[0]
 
     def wrap(self, owner: Owner, purpose: str, item_id: bytes, plaintext: bytes) -> bytes:
-        head = _WRAP.pack(_WRAP_MAGIC, _VERSION, owner.kind, bytes(2), owner.id)
+        head = _WRAP.pack(_WRAP_MAGIC, _WRAP_VERSION, owner.kind, bytes(2), owner.id)
         nonce = os.urandom(_NONCE_BYTES)
         associated = head + purpose.encode() + item_id
         return head + nonce + AESGCM(self.load(owner)).encrypt(nonce, plaintext, associated)
 
-    def unwrap(self, owner: Owner, purpose: str, item_id: bytes, wrapped: bytes) -> bytes:
+    def unwrap(self, owners: Collection[Owner], purpose: str, item_id: bytes, wrapped: bytes) -> bytes:
+        """Under the erase key that the wrap names, if that is one of these owners'."""
         head, nonce, body = _split(wrapped)
-        name = f"{purpose} {item_id.hex()} of {owner.kind.name} {owner.id.hex()}"
-        if head != _WRAP.pack(_WRAP_MAGIC, _VERSION, owner.kind, bytes(2), owner.id):
-            raise FormatError(f"the header of the wrapped {name} is not as it should be")
+        item = f"{purpose} {item_id.hex()}"
+        owner = _owner_of(head, item)
+        if owner not in owners:
+            raise FormatError(f"the header of the wrapped {item} names {owner.name}, whose it is not")
         for key in self._load_all(owner):
             with suppress(InvalidTag):
                 return AESGCM(key).decrypt(nonce, body, head + purpose.encode() + item_id)
-        raise RecordDamaged(f"the {name} is damaged")
+        raise RecordDamaged(f"the {item} of {owner.name} is damaged")
 
     def _files(self, name: str) -> list[Path]:
         """Wherever a copy may lie."""
@@ -142,9 +169,11 @@ class EraseKeys:
         """The keys in the good copies: one, unless the copies differ."""
         files = dict.fromkeys(self._find(owner))
         if not files:
-            name = f"{owner.kind.name} {owner.id.hex()}"
-            raise StoreError(f"the erase key of {name} is gone: it was erased, or its disks are offline")
-        return [decode_key(data, owner) for data in files]
+            raise StoreError(f"the erase key of {owner.name} is gone: it was erased, or its disks are offline")
+        keys = [decode_key(data, owner.id)[1] for data in files]
+        if ERASED in keys:
+            raise StoreError(f"the erase key of {owner.name} was erased for ever")
+        return keys
 
     def _find(self, owner: Owner) -> Iterator[bytes]:
         """Every good copy."""
@@ -158,43 +187,21 @@ class EraseKeys:
         """None for a copy that is damaged, also where the disk refuses to read it."""
         try:
             data = read_file(self._door, path)
-            decode_key(data, owner)
+            held, _ = decode_key(data, owner.id)
         except (FormatError, OSError):
             return None
-        return data
+        return data if held == owner else None
 
 
-def encode_key(owner: Owner, key: bytes) -> bytes:
-    head = _FILE.pack(_KEY_MAGIC, _VERSION, owner.kind, bytes(2), owner.id, key)
-    return head + checksum(head)
-
-
-def decode_key(data: bytes, owner: Owner) -> bytes:
-    if len(data) != _FILE_BYTES or checksum(data[: _FILE.size]) != data[_FILE.size :]:
-        raise FormatError(f"the erase key file of {owner.id.hex()} is damaged: its length or checksum does not hold")
-    magic, version, kind, reserved, owner_id, key = _FILE.unpack_from(data)
-    if magic != _KEY_MAGIC or version != _VERSION or any(reserved):
-        raise FormatError(f"the erase key file of {owner.id.hex()}: magic {magic.hex()} version {version} is unknown")
-    if (kind, owner_id) != owner:
-        raise FormatError(f"the erase key file of {owner.id.hex()} belongs to {owner_id.hex()}")
-    return bytes(key)
-
-
-def check_key(data: bytes, owner_hex: str) -> str:
-    """What is wrong with a key file, for the offline check, which knows only the owner in its name."""
-    if len(owner_hex) != 32 or set(owner_hex) - set("0123456789abcdef"):
-        return "its name is not that of an owner"
-    kinds = (Owner(kind, bytes.fromhex(owner_hex)) for kind in OwnerKind)
-    if any(_decode_or_none(data, owner) for owner in kinds):
-        return ""
-    return "this copy of the erase key is damaged or of another owner"
-
-
-def _decode_or_none(data: bytes, owner: Owner) -> bytes | None:
-    try:
-        return decode_key(data, owner)
-    except FormatError:
-        return None
+def _owner_of(head: bytes, item: str) -> Owner:
+    """Whose erase key opens a wrap, as its own header says."""
+    if len(head) != _WRAP.size:
+        raise FormatError(f"the wrapped {item} is too short")
+    magic, version, kind, reserved, owner_id = _WRAP.unpack(head)
+    is_known = magic == _WRAP_MAGIC and version == _WRAP_VERSION and kind in OwnerKind._value2member_map_
+    if not is_known or any(reserved):
+        raise FormatError(f"the header of the wrapped {item} is damaged, or of a later version of vaultd")
+    return Owner(OwnerKind(kind), owner_id)
 
 
 def _split(wrapped: bytes) -> tuple[bytes, bytes, bytes]:

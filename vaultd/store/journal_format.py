@@ -11,7 +11,7 @@ from blake3 import blake3
 from msgspec import Struct
 
 from vaultd.store.checksum import checksum
-from vaultd.store.errors import FormatError
+from vaultd.store.errors import FormatError, NewerFormat
 
 Change = tuple[str, bytes, bytes | None]  # table, key, value or None to remove
 
@@ -76,6 +76,7 @@ class RawEntry(NamedTuple):
     time_ns: int
     previous: bytes
     data: memoryview
+    is_newer: bool
 
     def decode(self) -> JournalEntry:
         return decode_payload(self.kind, self.data[_ENTRY.size : -HASH_BYTES])
@@ -140,9 +141,9 @@ def decode_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
         _SEGMENT.unpack_from(head)
     )
     if magic != _SEGMENT_MAGIC or version != VERSION:
-        raise FormatError(f"journal segment: magic {magic.hex()} version {version} is unknown")
+        raise NewerFormat(f"a journal segment with magic {magic.hex()} version {version}")
     if any(reserved) or any(reserved2) or any(reserved3):
-        raise FormatError("journal segment: reserved bytes are not zero")
+        raise NewerFormat("a journal segment whose reserved bytes are not zero")
     return SegmentHeader(vault_id, timeline, first, previous, created_ns)
 
 
@@ -157,7 +158,7 @@ def encode_payload(entry: JournalEntry) -> bytes:
 
 def decode_payload(kind: int, payload: memoryview) -> JournalEntry:
     if kind not in EntryKind._value2member_map_:
-        raise FormatError(f"journal entry: kind {kind} is unknown")
+        raise NewerFormat(f"a journal entry of kind {kind}")
     try:
         decoded = _PAYLOAD.decode(payload)
     except msgspec.DecodeError as error:
@@ -180,13 +181,14 @@ def decode_entry(data: memoryview, offset: int) -> RawEntry | None:
     if len(data) - offset < _ENTRY_BYTES_MIN:
         return None
     magic, length, kind, reserved, timeline, number, time_ns, previous = _ENTRY.unpack_from(data, offset)
-    if magic != _ENTRY_MAGIC or not _ENTRY_BYTES_MIN <= length <= min(ENTRY_BYTES_MAX, len(data) - offset):
+    if magic != _ENTRY_MAGIC or not _ENTRY_BYTES_MIN <= length <= len(data) - offset:
         return None
     entry = data[offset : offset + length]
     digest = bytes(entry[-HASH_BYTES:])
-    if blake3(entry[:-HASH_BYTES]).digest() != digest or any(reserved):
+    if blake3(entry[:-HASH_BYTES]).digest() != digest:
         return None
-    return RawEntry(kind, Position(timeline, number, digest), time_ns, previous, entry)
+    is_newer = any(reserved) or length > ENTRY_BYTES_MAX
+    return RawEntry(kind, Position(timeline, number, digest), time_ns, previous, entry, is_newer)
 
 
 def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None = None) -> Segment | None:
@@ -233,6 +235,8 @@ def _next_entry(views: Sequence[memoryview], offset: int, after: Position) -> tu
     for index, view in enumerate(views):
         entry = decode_entry(view, offset)
         if entry and entry.previous == after.hash and entry.position.number == after.number + 1:
+            if entry.is_newer:
+                raise NewerFormat(f"journal entry {entry.position.number}")
             return index, entry
     return None
 

@@ -31,7 +31,7 @@ from vaultd.store.container_reader import (
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disk, Disks
-from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
@@ -197,6 +197,8 @@ class _Recovery:
         """None where the journal, which was whole when these entries were applied, cannot be read there any more."""
         try:
             return read_groups(self._parts.entries_after(row.first_entry - 1), row.number)
+        except NewerFormat:
+            raise
         except StoreError as error:
             place = f"container {row.number:012x}"
             self._report(Severity.damage, place, f"what the journal says about it cannot be read: {error}; it was left")

@@ -15,7 +15,7 @@ from .hashing import require_checksum
 
 ERASE_KEY = struct.Struct("<4sBB2s16s32s8s")
 WRAP = struct.Struct("<4sBB2s16s12s")
-JOB, KEYRING = 1, 2
+JOB, KEYRING, SLOT = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def parse_erase_key(raw: bytes) -> EraseKey:
     require(magic == b"SSE1", f"{magic!r} is not the magic of an erase key")
     require_checksum(raw, 56, "an erase key")
     require(version == 1, f"erase key version {version} is unknown")
-    require(kind in (JOB, KEYRING), f"erase key owner kind {kind} is unknown")
+    require(kind in (JOB, KEYRING, SLOT), f"erase key owner kind {kind} is unknown")
     require_zero(reserved, "an erase key")
     return EraseKey(kind, owner, key)
 
@@ -54,7 +54,7 @@ def wrap_owner(wrapped: bytes) -> bytes:
     magic, version, kind, reserved, owner, _ = WRAP.unpack_from(wrapped)
     require(magic == b"SSW1", f"{magic!r} is not the magic of a wrapped value")
     require(version == 1, f"wrap version {version} is unknown")
-    require(kind in (JOB, KEYRING), f"wrap owner kind {kind} is unknown")
+    require(kind in (JOB, KEYRING, SLOT), f"wrap owner kind {kind} is unknown")
     require_zero(reserved, "a wrapped value")
     return owner
 

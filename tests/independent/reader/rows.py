@@ -1,4 +1,4 @@
-"""The rows of a job and of its keyring, which say in clear who signed and who may erase."""
+"""The rows of a job and of its keyring, which say in clear who signed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ class KeyringRow:
     kem: int
     public_key: bytes
     minimum_suite: int
-    erase_owner_kind: int
-    erase_owner: bytes
     made: int
 
 
@@ -44,7 +42,7 @@ class JobRow:
 
 def keyring_rows(tables: Tables) -> dict[bytes, KeyringRow]:
     """By keyring."""
-    rows = (KeyringRow(*msgpack.unpackb(value)[:9]) for value in tables.get("keyrings", {}).values())
+    rows = (KeyringRow(*msgpack.unpackb(value)[:7]) for value in tables.get("keyrings", {}).values())
     return {row.id: row for row in rows}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vaultd.catalog.database import START, Catalog, Position
-from vaultd.errors import Damaged, Internal, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, Unavailable
 
 
 def at(number: int) -> Position:
@@ -81,7 +81,7 @@ def test_growth_under_the_own_view_is_refused_and_not_a_deadlock(tmp_path: Path)
 
 def test_after_a_failed_write_nothing_is_written(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog")
-    with pytest.raises(Internal, match="no table nowhere"):
+    with pytest.raises(Conflict, match="table nowhere was written by a later version"):
         catalog.apply([("jobs", b"a", b"1"), ("nowhere", b"a", b"1")], at(1))
     with pytest.raises(Unavailable):
         catalog.apply([("jobs", b"a", b"1")], at(2))

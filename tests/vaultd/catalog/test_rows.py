@@ -10,7 +10,7 @@ from vaultd.catalog.database import Catalog, Position
 from vaultd.catalog.keyrings import is_known_key, list_slots, save_slot
 from vaultd.catalog.rows import decode, put
 from vaultd.catalog.runs import active_run, list_runs_back, save_run
-from vaultd.errors import Damaged
+from vaultd.errors import Conflict, Damaged
 from vaultd.records import AuditEntry, Identity, Invite, Keyring, Outcome, Role, Run, Slot
 
 AT = Position(1, 1, bytes(32))
@@ -35,6 +35,12 @@ def test_a_damaged_row_names_table_and_key(value: bytes) -> None:
         decode("invites", b"k", value, Invite)
 
 
+def test_a_row_with_more_fields_is_refused_and_not_called_damaged() -> None:
+    value = msgpack.packb([b"K" * 16, OWNER, 1, 1, b"", 1, 0, "later"])
+    with pytest.raises(Conflict, match="row 6b of the table keyrings was written by a later version"):
+        decode("keyrings", b"k", value, Keyring)
+
+
 def test_runs_are_found_by_number_and_only_one_is_active(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog")
     runs = [
@@ -54,7 +60,7 @@ def test_runs_are_found_by_number_and_only_one_is_active(tmp_path: Path) -> None
 
 def test_the_copies_of_a_slot_lie_under_two_keys(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog")
-    keyring = Keyring(b"K" * 16, OWNER, 1, 1, b"", 1, 1, b"J" * 16, 0)
+    keyring = Keyring(b"K" * 16, OWNER, 1, 1, b"", 1, 0)
     copies = [Slot(b"s" * 16, b"one", b"p"), Slot(b"s" * 16, b"two", b"p")]
     catalog.apply(save_slot(keyring, copies), AT)
     with catalog.read() as view:

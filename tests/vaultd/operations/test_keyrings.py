@@ -2,8 +2,11 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
+import msgpack
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.vaultd.operations.sealing import Sealer, slot
 from tests.vaultd.operations.small_site import Agent, Site, new_keyring
@@ -38,6 +41,44 @@ def test_slots_lie_twice_and_never_as_they_were_sent(site: Site, waiting: tuple[
     assert len(set(rows.values())) == 2
     for path in site.config.directory.rglob("*"):
         assert not path.is_file() or sent[120:160] not in path.read_bytes()
+
+
+def test_each_slot_lies_under_an_erase_key_of_its_own(site: Site, waiting: tuple[Agent, Job, Sealer]) -> None:
+    """So an old slot can be destroyed, and the others of its keyring and all run keys stay."""
+    agent, job, sealer = waiting
+    first, second = slot(sealer.keyring_id), slot(sealer.keyring_id, kind=2)
+    keyrings.create(site.vault, agent.identity, new_keyring(sealer, first, second))
+    directory = site.vault.store.disks.copy_directories("erase-keys")[0]
+    for owner in (job.job_id, first[8:24], second[8:24]):
+        assert (directory / f"{owner.hex()}.key").exists()
+    for path in directory.glob(f"{first[8:24].hex()}.key*"):
+        path.unlink()
+    with site.vault.catalog.read() as view:
+        rows = {key[32:48]: msgpack.unpackb(value) for key, value in view.scan("slots", job.account_id)}
+    assert unwrapped(directory, second[8:24], rows) == second
+
+
+def unwrapped(directory: Path, slot_id: bytes, rows: dict[bytes, list[bytes]]) -> bytes:
+    """As docs/format.md says it is done."""
+    key = (directory / f"{slot_id.hex()}.key").read_bytes()[24:56]
+    wrapped = rows[slot_id][1]
+    assert wrapped[5] == 3
+    assert wrapped[8:24] == slot_id
+    return AESGCM(key).decrypt(wrapped[24:36], wrapped[36:], wrapped[:24] + b"slot" + slot_id)
+
+
+@pytest.mark.parametrize("taken", ["job", "keyring", "other slot"])
+def test_a_slot_id_that_names_something_else_is_refused(
+    site: Site, waiting: tuple[Agent, Job, Sealer], taken: str
+) -> None:
+    """Else destroying one would destroy both."""
+    agent, job, sealer = waiting
+    victim = site.ready(site.administrator("victim"))
+    with site.vault.catalog.read() as view:
+        other = next(key[32:48] for key, _ in view.scan("slots"))
+    ids = {"job": victim.job.job_id, "keyring": sealer.keyring_id, "other slot": other}
+    with pytest.raises(Conflict, match="slot_id .* cannot be used"):
+        keyrings.create(site.vault, agent.identity, new_keyring(sealer, slot(sealer.keyring_id, slot_id=ids[taken])))
 
 
 def test_a_repeat_changes_nothing_and_another_keyring_is_refused(

@@ -7,7 +7,8 @@ from tests.vaultd.store.fakes import NOW_NS, VAULT, create, flip, make_id, make_
 from vaultd.store.check import check_store
 from vaultd.store.checkpoint import CheckpointHeader, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
+from vaultd.store.erase_key_file import Owner, OwnerKind
+from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.findings import Severity
 from vaultd.store.journal_format import EntryKind, JournalEntry
 

@@ -8,7 +8,7 @@ from blake3 import blake3
 from tests.vaultd.store.fakes import NOW_NS, VAULT, FailingDoor, flip, short_hash
 from vaultd.store.checkpoint import CheckpointHeader, read_newest_checkpoint, verify_checkpoint, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.errors import FormatError, NoSpace
+from vaultd.store.errors import FormatError, NewerFormat, NoSpace
 from vaultd.store.journal_format import Position
 
 ROWS = [("accounts", b"a", b"1"), ("jobs", b"j", b"22")]
@@ -195,3 +195,17 @@ def test_a_checkpoint_leaves_the_reserve_to_the_journal(directories, room):
         write_checkpoint(Small(), directories, header(2), rows, reserve)
     assert free_least >= reserve
     assert names(directories) == [[], []]
+
+
+@pytest.mark.parametrize("at", [4, 5, 28])
+def test_one_of_a_later_version_is_not_passed_over_for_an_older_one(directories, at):
+    write(directories, 1)
+    write(directories, 2)
+    for directory in directories:
+        path = directory / f"{2:016x}.checkpoint"
+        data = bytearray(path.read_bytes())
+        data[at] ^= 2
+        data[120:128] = short_hash(bytes(data[:120]))
+        path.write_bytes(data)
+    with pytest.raises(NewerFormat, match="later version"):
+        newest(directories)

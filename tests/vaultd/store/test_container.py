@@ -23,7 +23,18 @@ from tests.vaultd.store.fakes import (
     stored,
 )
 from vaultd.store import open_containers
-from vaultd.store.container_format import ContainerHeader, DirectoryRow, decode_padding, padding_length
+from vaultd.store.container_format import (
+    BLOCK_BYTES,
+    ContainerHeader,
+    DirectoryRow,
+    decode_directory,
+    decode_header,
+    decode_padding,
+    encode_directory,
+    encode_header,
+    encode_row,
+    padding_length,
+)
 from vaultd.store.container_reader import (
     ExpectedRecord,
     Gap,
@@ -35,7 +46,7 @@ from vaultd.store.container_reader import (
 )
 from vaultd.store.container_writer import BUFFER_BYTES, ContainerWriter, allocate_buffer
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.errors import FormatError, RecordDamaged, StoreBroken
+from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreBroken
 
 BLOCK = 4096
 
@@ -282,3 +293,21 @@ def test_a_container_is_sealed_when_it_has_so_many_rows(tmp_path, monkeypatch):
         path = tmp_path / "disk0" / "containers" / "0000" / f"{number:012x}.container"
         assert len(read_directory(SystemDoor(), path, path.stat().st_size)) == 8
     store.close()
+
+
+@pytest.mark.parametrize("at", [0, 4, 5, 32])
+def test_a_header_of_a_later_version_is_no_damage(at):
+    block = bytearray(encode_header(ContainerHeader(b"v" * 16, 7, 0)))
+    end = block.rindex(block.rstrip(b"\0")[-8:])
+    block[at] ^= 2
+    block[end : end + 8] = short_hash(bytes(block[:end]))
+    assert len(block) == BLOCK_BYTES
+    with pytest.raises(NewerFormat, match="container with"):
+        decode_header(bytes(block))
+
+
+def test_a_directory_of_a_later_version_is_no_damage():
+    row = bytearray(encode_row(DirectoryRow(4096, 100, 1, b"k" * 16, b"y" * 16, b"i" * 32, b"c" * 32)))
+    row[14] = 1
+    with pytest.raises(NewerFormat, match="directory"):
+        decode_directory(encode_directory(row))

@@ -6,8 +6,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.vaultd.store.fakes import create, flip, make_settings, short_hash
 from vaultd.store.check import check_store
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
-from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+from vaultd.store.erase_key_file import Owner, OwnerKind
+from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Severity
 
 JOB = Owner(OwnerKind.job, b"J" * 16)
@@ -104,7 +105,7 @@ def test_without_a_key_nothing_opens(directories):
     for directory in directories:
         (directory / f"{NAME}.key").unlink()
     with pytest.raises(StoreError, match="erased"):
-        made.unwrap(JOB, "slot", b"s" * 16, wrapped)
+        made.unwrap([JOB], "slot", b"s" * 16, wrapped)
 
 
 def test_wrapping_agrees_with_aes_gcm_done_by_hand(directories):
@@ -115,7 +116,7 @@ def test_wrapping_agrees_with_aes_gcm_done_by_hand(directories):
     assert wrapped[:24] == head
     assert AESGCM(made.load(JOB)).decrypt(wrapped[24:36], wrapped[36:], head + b"run_key" + item) == b"secret"
     by_hand = head + b"n" * 12 + AESGCM(made.load(JOB)).encrypt(b"n" * 12, b"other", head + b"slot" + item)
-    assert made.unwrap(JOB, "slot", item, by_hand) == b"other"
+    assert made.unwrap([JOB], "slot", item, by_hand) == b"other"
 
 
 def test_a_nonce_is_never_the_same(directories):
@@ -127,18 +128,18 @@ def test_another_purpose_item_or_owner_does_not_open_it(directories):
     made = keys(directories)
     wrapped = made.wrap(JOB, "slot", b"s" * 16, b"secret")
     with pytest.raises(RecordDamaged):
-        made.unwrap(JOB, "run_key", b"s" * 16, wrapped)
+        made.unwrap([JOB], "run_key", b"s" * 16, wrapped)
     with pytest.raises(RecordDamaged):
-        made.unwrap(JOB, "slot", b"t" * 16, wrapped)
+        made.unwrap([JOB], "slot", b"t" * 16, wrapped)
     with pytest.raises(FormatError, match="header"):
-        made.unwrap(Owner(OwnerKind.keyring, JOB.id), "slot", b"s" * 16, wrapped)
+        made.unwrap([Owner(OwnerKind.keyring, JOB.id)], "slot", b"s" * 16, wrapped)
     for at in range(len(wrapped)):
         broken = bytearray(wrapped)
         broken[at] ^= 1
         with pytest.raises(StoreError):
-            made.unwrap(JOB, "slot", b"s" * 16, bytes(broken))
+            made.unwrap([JOB], "slot", b"s" * 16, bytes(broken))
     with pytest.raises(StoreError):
-        made.unwrap(JOB, "slot", b"s" * 16, wrapped[:20])
+        made.unwrap([JOB], "slot", b"s" * 16, wrapped[:20])
 
 
 def test_copies_that_differ_are_all_tried_and_none_is_written_over(directories, tmp_path):
@@ -153,8 +154,8 @@ def test_copies_that_differ_are_all_tried_and_none_is_written_over(directories, 
     (directories[1] / f"{NAME}.key2").unlink()
     before = {path: path.read_bytes() for directory in directories for path in directory.iterdir()}
     assert len(set(before.values())) == 2
-    assert made.unwrap(JOB, "slot", b"s" * 16, first) == b"first"
-    assert made.unwrap(JOB, "slot", b"s" * 16, second) == b"second"
+    assert made.unwrap([JOB], "slot", b"s" * 16, first) == b"first"
+    assert made.unwrap([JOB], "slot", b"s" * 16, second) == b"second"
     (finding,) = made.mend()
     assert (finding.severity, finding.place) == (Severity.damage, str(directories[0] / NAME))
     assert "different keys" in finding.sentence
@@ -171,3 +172,49 @@ def test_the_check_names_copies_that_differ(tmp_path):
     (finding,) = check_store(settings, SystemDoor(), read_data=False).findings
     assert finding.severity is Severity.damage
     assert "different keys" in finding.sentence
+
+
+def file_of(kind: int, key: bytes, version: int = 1) -> bytes:
+    head = b"SSE1" + bytes([version, kind, 0, 0]) + b"J" * 16 + key
+    return head + short_hash(head)
+
+
+def test_what_was_erased_for_ever_stays_erased_when_a_disk_comes_back(directories):
+    made = keys(directories)
+    wrapped = made.wrap(JOB, "slot", b"s" * 16, b"secret")
+    key = made.load(JOB)
+    other = directories[1] / f"{NAME}.key"
+    inode = other.stat().st_ino
+    (directories[0] / f"{NAME}.key").write_bytes(file_of(1, bytes(32)))
+    with pytest.raises(StoreError, match="erased for ever"):
+        made.unwrap([JOB], "slot", b"s" * 16, wrapped)
+    with pytest.raises(StoreError, match="erased for ever"):
+        made.create(JOB)
+    (finding,) = made.mend()
+    assert finding.place == str(other)
+    assert other.read_bytes() == file_of(1, bytes(32))
+    assert other.stat().st_ino == inode, "written over in its place"
+    assert key not in other.read_bytes()
+    assert made.mend() == []
+
+
+@pytest.mark.parametrize("data", [file_of(1, b"k" * 32, version=2), file_of(9, b"k" * 32)])
+def test_a_key_file_of_a_later_version_is_never_written_over(directories, data):
+    made = keys(directories)
+    path = directories[0] / f"{NAME}.key"
+    path.write_bytes(data)
+    for use in (made.mend, lambda: made.create(JOB), lambda: made.load(JOB)):
+        with pytest.raises(NewerFormat, match="later version"):
+            use()
+    assert path.read_bytes() == data
+
+
+def test_a_wrap_opens_under_the_owner_that_it_names(directories):
+    """Run keys of an erased job lie under their keyring's erase key from then on."""
+    made = keys(directories)
+    keyring = Owner(OwnerKind.keyring, b"K" * 16)
+    made.create(keyring)
+    anew = made.wrap(keyring, "run_key", b"r" * 16, b"secret")
+    assert made.unwrap([JOB, keyring], "run_key", b"r" * 16, anew) == b"secret"
+    with pytest.raises(FormatError, match="whose it is not"):
+        made.unwrap([JOB], "run_key", b"r" * 16, anew)

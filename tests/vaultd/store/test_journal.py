@@ -7,7 +7,7 @@ from blake3 import blake3
 
 from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, now_ns, short_hash
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.errors import FormatError, StoreError
+from vaultd.store.errors import FormatError, NewerFormat, StoreError
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import EntryKind, JournalEntry, Position, encode_payload
 from vaultd.store.journal_recovery import Applied
@@ -238,8 +238,38 @@ def test_an_unknown_kind_is_refused(tmp_path):
     for copy in (0, 1):
         first_segment(how, copy).write_bytes(data)
     (raw,) = reopen(how).read_from(1)
-    with pytest.raises(FormatError, match="kind 10"):
+    with pytest.raises(NewerFormat, match="kind 10"):
         raw.decode()
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_an_entry_of_a_later_version_is_never_cut(tmp_path, copies, is_applied):
+    """Its hash holds and a reserved byte is used, as the last entry and before another one."""
+    how = settings(tmp_path, copies)
+    payload = msgpack.packb({"changes": [], "details": {}})
+    data = bytearray(expected_segment(1, bytes(32), [(3, payload), (3, payload)]))
+    start = len(data) - 96 - len(payload)
+    data[start + 10] = 1
+    data[-32:] = blake3(data[start:-32]).digest()
+    for copy in range(copies):
+        first_segment(how, copy).write_bytes(data)
+    with pytest.raises(NewerFormat, match="journal entry 2 was written by a later version"):
+        reopen(how, Position(1, 1, bytes(data[start - 32 : start])) if is_applied else START)
+    for copy in range(copies):
+        assert first_segment(how, copy).read_bytes() == data
+
+
+@pytest.mark.parametrize("at", [4, 5, 28])
+def test_a_segment_of_a_later_version_is_never_cut(tmp_path, at):
+    how = settings(tmp_path, 1)
+    data = bytearray(expected_segment(1, bytes(32), [(3, msgpack.packb({"changes": [], "details": {}}))]))
+    data[at] ^= 2
+    data[88:96] = short_hash(bytes(data[:88]))
+    first_segment(how).write_bytes(data)
+    with pytest.raises(NewerFormat, match="journal segment"):
+        reopen(how)
+    assert first_segment(how).read_bytes() == data
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x80", msgpack.packb({"changes": [], "details": {}}) + b"\0"])

@@ -11,7 +11,8 @@ from vaultd.store.checkpoint import CheckpointHeader, write_checkpoint
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.disks import open_disks
-from vaultd.store.erase_keys import EraseKeys, Owner, OwnerKind
+from vaultd.store.erase_key_file import Owner, OwnerKind
+from vaultd.store.erase_keys import EraseKeys
 
 JOB = Owner(OwnerKind.job, b"J" * 16)
 

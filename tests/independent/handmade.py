@@ -106,7 +106,7 @@ def kem1_public_bytes() -> bytes:
 def keyring() -> bytes:
     first = [1, 1, kem1_private(), kem1_public_bytes(), ID_KEY, struct.pack("<Q", SEED), 1]
     signing = [[JOB, 1, SIGNING_SEED], [JOB, 2, NEWER_SIGNING_SEED]]
-    return msgpack.packb([1, KEYRING, [first, [2, *first[1:6], 2], [3, *first[1:6], 2]], signing])
+    return msgpack.packb([1, KEYRING, [first, [2, *first[1:6], 2], [3, *first[1:6], 2]], signing, {}])
 
 
 def slot(kind: int, slot_id: bytes, memory_kib: int = 65_536) -> bytes:

@@ -55,12 +55,12 @@ def test_password_slot_opens_in_either_normal_form(secret: str) -> None:
 def test_keyring_refuses_wrong_signing_keys(signing: list[list[object]], word: str) -> None:
     whole = msgpack.unpackb(made.keyring())
     with pytest.raises(Damage, match=word):
-        parse_keyring(msgpack.packb([*whole[:3], signing]))
+        parse_keyring(msgpack.packb([*whole[:3], signing, {}]))
 
 
 def test_a_job_has_no_key_before_its_first_generation() -> None:
     whole = msgpack.unpackb(made.keyring())
-    keyring = parse_keyring(msgpack.packb([*whole[:3], [[made.JOB, 2, bytes(32)]]]))
+    keyring = parse_keyring(msgpack.packb([*whole[:3], [[made.JOB, 2, bytes(32)]], {}]))
     for job, generation in [(made.JOB, 1), (made.RUN, 2), (made.JOB, 4)]:
         with pytest.raises(Damage, match="generation"):
             keyring.signing_seed(job, generation)

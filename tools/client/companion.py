@@ -29,7 +29,8 @@ _NO_KEY = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """`ids` ascending: chunks at level 0, blocks above. `children` are the companions of those rows, in row order."""
+    """`ids` ascending: chunks at level 0, blocks above. `children` are the companions of those rows, in row order; rows
+    that list one block have one id and a child each."""
 
     level: int
     ids: tuple[bytes, ...]
@@ -79,7 +80,8 @@ def decode_companion(body: bytes) -> Companion:
         raise ValueError("there are bytes after the companion")
     if any(a >= b for a, b in zip(ids, ids[1:], strict=False)):
         raise ValueError("the companion's ids are not ascending")
-    if len(children) != (len(ids) if body[0] else 0):
+    fits = 1 <= len(ids) <= len(children) if body[0] else not children
+    if not fits:
         raise ValueError(f"a companion of level {body[0]} with {len(ids)} ids cannot have {len(children)} children")
     return Companion(body[0], ids, children)
 

@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tools.client.kem import KEM_HYBRID, check_public_key, generate_key_pair, public_of
 from tools.client.record_format import IntegrityError, Suite, kdf
-from tools.client.strict_msgpack import counted, elements, pack, sized, typed, unpack_array
+from tools.client.strict_msgpack import counted, elements, of_version, pack, sized, typed, unpack_array
 
 _VERSION = 1
 _GENERATION_MAX = 0xFFFF_FFFF
+_EXTRA_MAX = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,15 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Everything that opens and extends the safesets of its jobs; generations and signing keys are oldest first."""
+    """Everything that opens and extends the safesets of its jobs; generations and signing keys are oldest first.
+
+    `extras` are what a later version added: whoever writes the keyring anew keeps them.
+    """
 
     keyring_id: bytes
     generations: tuple[Generation, ...]
     signing: tuple[SigningKey, ...]
+    extras: dict[int, Any] = field(default_factory=dict, repr=False)
 
     @property
     def newest(self) -> Generation:
@@ -110,8 +115,7 @@ class Unattended:
     def decode(cls, data: bytes) -> "Unattended":
         """Raises IntegrityError that names the field."""
         what = "agent's part of the keyring"
-        array = elements(unpack_array(data, what), 9, what)
-        counted(array[0], _VERSION, _VERSION, f"the version of the {what}")
+        array = of_version(unpack_array(data, what), _VERSION, 9, what)
         check_public_key(typed(array[4], int, "KEM"), typed(array[5], bytes, "public key"))
         return cls(
             sized(array[1], 16, "keyring id"),
@@ -139,13 +143,12 @@ def encode_keyring(keyring: Keyring) -> bytes:
         for g in keyring.generations
     ]
     signing = [[key.job_id, key.from_generation, key.seed] for key in keyring.signing]
-    return pack([_VERSION, keyring.keyring_id, generations, signing])
+    return pack([_VERSION, keyring.keyring_id, generations, signing, keyring.extras])
 
 
 def decode_keyring(data: bytes) -> Keyring:
     """Raises IntegrityError that names the field; the halves of every key pair are checked against each other."""
-    array = elements(unpack_array(data, "keyring"), 4, "keyring")
-    counted(array[0], _VERSION, _VERSION, "the version of the keyring")
+    array = of_version(unpack_array(data, "keyring"), _VERSION, 5, "keyring")
     generations = tuple(_decode_generation(item) for item in typed(array[2], list, "generations"))
     numbers = [generation.number for generation in generations]
     if not numbers or numbers != sorted(set(numbers)):
@@ -154,7 +157,10 @@ def decode_keyring(data: bytes) -> Keyring:
     order = [(key.job_id, key.from_generation) for key in signing]
     if order != sorted(set(order)):
         raise IntegrityError("the keyring's signing keys are out of order, or one is there twice")
-    return Keyring(sized(array[1], 16, "keyring id"), generations, signing)
+    extras = typed(array[4], dict, "extras")
+    for number in extras:
+        counted(number, 1, _EXTRA_MAX, "the number of an extra")
+    return Keyring(sized(array[1], 16, "keyring id"), generations, signing, extras)
 
 
 def file_hash_key(id_key: bytes) -> bytes:

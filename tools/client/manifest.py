@@ -5,11 +5,11 @@ from enum import IntEnum
 from typing import Any
 
 VERSION = 1
-LEVEL_MAX = 255
+LEVEL_MAX = 16
 ENTRY_EXTENTS_MAX = 8_192
 LEAF_CHUNKS_MAX = 8_192
 INNER_ROWS_MAX = 4_096
-PATH_BYTES_MAX = 65_536
+PATH_BYTES_MAX = 262_144
 # All extras of a path together, when it needs several entries for them; whoever restores it holds them in memory.
 EXTRAS_BYTES_MAX = 16_777_216
 
@@ -134,10 +134,11 @@ def has_streams(entry: Entry) -> bool:
 
 
 def own_content_bytes(entry: Entry) -> int | None:
-    """How many of the bytes of its extents are the entry's own, None: all of them."""
+    """How many of the bytes of its extents are the entry's own, None: all of them. Behind them lies what its extras
+    say, also those of a later version."""
     extras = entry.extras or {}
     large = [value for value in extras.get(Extra.ATTRIBUTES, {}).values() if type(value) is not bytes]
-    if not large and not has_streams(entry):
+    if not large and not has_streams(entry) and not entry.has_unknown:
         return None
     holes = extras.get(Extra.HOLES, [])
     return max(0, entry.size - sum(holes[1::2]))

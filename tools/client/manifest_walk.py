@@ -141,7 +141,7 @@ def _compare(reference: BlockReference, block: Leaf | Inner, record: Buffer | In
         said = Companion(0, block.chunks, ())
     else:
         said = Companion(
-            block.level, tuple(sorted(row.block for row in block.rows)), tuple(row.companion for row in block.rows)
+            block.level, tuple(sorted({row.block for row in block.rows})), tuple(row.companion for row in block.rows)
         )
     if block.companion != reference.companion or said != companion:
         raise CompanionMismatch(

@@ -26,7 +26,7 @@ from tools.client.record_format import keyed
 LEAF_BYTES_MIN = 32_768
 LEAF_BYTES_MAX = 524_288
 INNER_ROWS_MIN = 128
-INNER_BYTES_MAX = 524_288
+INNER_BYTES_MAX = 2_097_152
 
 _LEAF_CUT_BELOW = 2**64 // 1024
 _INNER_CUT_BELOW = 2**64 // 512
@@ -250,7 +250,8 @@ class ManifestWriter:
     def _end_inner(self, index: int) -> None:
         inner, self._inners[index] = self._inners[index], _GrowingInner()
         level = index + 1
-        companion_body = encode_companion(level, sorted(inner.blocks), inner.companions)
+        # Blocks of one content, as of a file of one byte over and over, are one block: its id stands there once.
+        companion_body = encode_companion(level, sorted(set(inner.blocks)), inner.companions)
         companion = companion_id(companion_body)
         packer = self._packer
         head = b"\x94" + b"".join(map(packer.pack, (VERSION, level, companion)))

@@ -35,7 +35,7 @@ class Suite(IntEnum):
     GCM = 2
 
 
-PLAIN_BYTES_MAX = {RecordType.DATA: 4_194_304, RecordType.MANIFEST: 1_048_576, RecordType.ROOT: 262_144}
+PLAIN_BYTES_MAX = {RecordType.DATA: 4_194_304, RecordType.MANIFEST: 4_194_304, RecordType.ROOT: 262_144}
 
 
 class IntegrityError(Exception):

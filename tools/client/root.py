@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tools.client.record_format import PLAIN_BYTES_MAX, Buffer, IntegrityError, RecordType, Suite
-from tools.client.strict_msgpack import counted, elements, pack, sized, typed, unpack_array
+from tools.client.strict_msgpack import counted, elements, of_version, pack, sized, typed, unpack_array
 
 ROOT_BYTES = 360
 WARNINGS_MAX = 1_000
@@ -152,8 +152,7 @@ def encode_payload(payload: Payload) -> bytes:
 
 def decode_payload(plaintext: Buffer) -> Payload:
     """Raises IntegrityError that names the field."""
-    array = elements(unpack_array(plaintext, "root payload"), 14, "root payload")
-    counted(array[0], _VERSION, _VERSION, "the version of the root payload")
+    array = of_version(unpack_array(plaintext, "root payload"), _VERSION, 14, "root payload")
     warnings = [elements(item, 2, "warning") for item in typed(array[12], list, "warnings")]
     counted(len(warnings), 0, WARNINGS_MAX, "the number of warnings")
     for number in typed(array[13], dict, "extras"):  # what a later version says of the safeset: nothing needs it

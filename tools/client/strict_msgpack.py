@@ -47,6 +47,13 @@ def counted(value: Any, lowest: int, highest: int, field: str) -> int:
     return value
 
 
+def of_version(array: list[Any], version: int, count: int, field: str) -> list[Any]:
+    """An array that begins with its version, which is judged first: a later one may have other elements."""
+    if not array or array[0] != version:
+        raise IntegrityError(f"the version {array[:1]} of the {field} is unknown to this program: a later one made it")
+    return elements(array, count, field)
+
+
 def elements(value: Any, count: int, field: str) -> list[Any]:
     """The array when it has exactly that many elements."""
     if type(value) is not list or len(value) != count:

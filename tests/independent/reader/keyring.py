@@ -44,9 +44,11 @@ class Keyring:
 
 def parse_keyring(raw: bytes) -> Keyring:
     value = unpack(raw, "a keyring")
-    require(isinstance(value, list) and len(value) == 4, "a keyring is not an array of 4")
-    version, keyring_id, generations, signing = value
-    require(version == 1, f"keyring version {version} is unknown")
+    require(isinstance(value, list) and len(value) > 0, "a keyring is not an array")
+    require(value[0] == 1, f"keyring version {value[0]} is unknown")
+    require(len(value) == 5, "a keyring is not an array of 5")
+    _, keyring_id, generations, signing, extras = value
+    require(isinstance(extras, dict), "the extras of a keyring are not a map")
     parsed = [parse_generation(row) for row in generations]
     numbers = [generation.number for generation in parsed]
     require(numbers == sorted(set(numbers)) and numbers[:1] >= [1], "the generations of a keyring are not oldest first")

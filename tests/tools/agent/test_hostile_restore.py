@@ -63,6 +63,20 @@ async def test_what_a_later_version_wrote_is_left_out_with_a_warning(planter: Pl
     assert names(planter.site) == ["a", "b", "d", "d/e"]
 
 
+async def test_what_a_later_version_put_behind_a_content_costs_nothing_of_it(planter: Planter) -> None:
+    """An extra that is not known may have bytes in the extents, where large attributes and streams have theirs."""
+    rows = [
+        file(planter, b"a", extents=[0, 0, len(CONTENT), 0, 3, 9], extras={9: b"new"}),
+        entry(b"b", **DIRECTORY, extents=[0, 0, 5], extras={9: b"new"}),
+        file(planter, b"c", extras={9: b"new"}),
+        file(planter, b"c", extents=[0, 2, 4]),
+    ]
+    result = await restored(planter, rows)
+    assert (result.files, result.is_damaged) == (2, False)
+    assert result.missed.kept == [(b"a", UNKNOWN_EXTRAS), (b"b", UNKNOWN_EXTRAS), (b"c", UNKNOWN_EXTRAS)]
+    assert (planter.site.target / "a").read_bytes() == (planter.site.target / "c").read_bytes() == CONTENT
+
+
 async def test_what_is_known_and_not_restored_is_told(planter: Planter) -> None:
     rows = [
         file(planter, b"a", extras={4: {b"user.a": b""}, 2: bytes(16)}),

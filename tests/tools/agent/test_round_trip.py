@@ -4,6 +4,7 @@ import mmap
 import os
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,38 @@ async def test_no_secret_stays_in_the_state(site: Site) -> None:
     assert PASSWORD.encode() not in kept
     assert RECOVERY_CODE not in kept
     assert all(path.stat().st_mode & 0o077 == 0 for path in site.state.path.rglob("*"))
+
+
+LONG_NAMES = [f"{number:03}".ljust(255, "n") for number in range(900)]
+
+
+def below(root: Path, *, is_made: bool) -> int:
+    """A descriptor of the deepest directory, whose path no call takes whole."""
+    here = os.open(root, os.O_RDONLY)
+    for name in LONG_NAMES:
+        if is_made:
+            os.mkdir(name, dir_fd=here)
+        deeper = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    return here
+
+
+async def test_a_path_of_hundreds_of_long_names_comes_back(site: Site) -> None:
+    try:
+        deep = below(site.source, is_made=True)
+        file = os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=deep)
+        os.write(file, b"content")
+        os.close(file)
+        os.close(deep)
+        done = await site.back_up()
+        assert (done.missed.kept, done.scanned.files) == ([], 1)
+        result = await site.restore()
+        assert (result.files, result.missed.kept, result.is_damaged) == (1, [], False)
+        deep = below(site.restored_source, is_made=False)
+        file = os.open("file", os.O_RDONLY, dir_fd=deep)
+        assert os.read(file, 100) == b"content"
+        os.close(file)
+        os.close(deep)
+    finally:
+        subprocess.run(["rm", "-rf", str(site.source), str(site.target)], check=True)

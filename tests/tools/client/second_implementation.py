@@ -307,7 +307,7 @@ def _inner_blocks(id_key, rows, level):
         return []
     groups, current = [], []
     for row in rows:
-        if current and sum(len(msgpack.packb(r)) for r in [*current, row]) > 512 * 1024:
+        if current and sum(len(msgpack.packb(r)) for r in [*current, row]) > 2048 * 1024:
             groups.append(current)
             current = []
         current.append(row)
@@ -318,7 +318,7 @@ def _inner_blocks(id_key, rows, level):
         groups.append(current)
     blocks, above = [], []
     for group in groups:
-        body = companion_body(level, sorted(row[2] for row in group), [row[3] for row in group])
+        body = companion_body(level, sorted({row[2] for row in group}), [row[3] for row in group])
         plaintext = msgpack.packb([1, level, b3(body), group])
         blocks.append((level, plaintext, body))
         id = chunk_id(id_key, 2, plaintext)

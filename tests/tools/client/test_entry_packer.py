@@ -34,7 +34,7 @@ def test_without_extras_nothing_is_packed() -> None:
     assert EntryPacker().extras(None) is EntryPacker().extras({}) is None
 
 
-@pytest.mark.parametrize("path", [b"/a", b"a/../b", b"a\0b", b"a" * 65_537])
+@pytest.mark.parametrize("path", [b"/a", b"a/../b", b"a\0b", b"a" * 262_145])
 def test_a_path_that_could_lead_elsewhere_is_refused(path: bytes) -> None:
     with pytest.raises(ValueError, match="path"):
         EntryPacker().prefix(path, b"", 0, 0, None)

@@ -159,3 +159,14 @@ def test_a_keyring_that_is_not_one_is_refused_with_its_field(data, sentence):
 def test_an_agents_part_that_is_not_one_is_refused(data, sentence):
     with pytest.raises(IntegrityError, match=sentence):
         Unattended.decode(data)
+
+
+def test_what_a_later_version_added_stays_when_the_keyring_is_written_anew():
+    later = msgpack.packb([*msgpack.unpackb(V["keyring"])[:4], {7: b"later", 2: [1]}])
+    assert encode_keyring(decode_keyring(later)) == later
+
+
+def test_the_version_is_judged_before_all_else():
+    for data in (msgpack.packb([2, b"other", {}]), msgpack.packb([2] + [b""] * 9)):
+        with pytest.raises(IntegrityError, match=r"version \[2\] of the keyring is unknown"):
+            decode_keyring(data)

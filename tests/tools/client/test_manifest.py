@@ -77,7 +77,7 @@ def test_raw_paths_are_taken(path):
 
 
 @pytest.mark.parametrize(
-    "path", [b"/", b"/a", b"a/", b"a//b", b".", b"..", b"a/.", b"../a", b"a/../b", b"./a", b"a\0b", b"a" * 65_537]
+    "path", [b"/", b"/a", b"a/", b"a//b", b".", b"..", b"a/.", b"../a", b"a/../b", b"./a", b"a\0b", b"a" * 262_145]
 )
 def test_paths_that_could_lead_elsewhere_are_refused(path):
     with pytest.raises(ValueError, match="path"):

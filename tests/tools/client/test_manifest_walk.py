@@ -1,3 +1,5 @@
+import struct
+
 import msgpack
 import pytest
 
@@ -12,6 +14,7 @@ from tools.client.manifest_walk import (
 )
 from tools.client.manifest_writer import ManifestWriter
 from tools.client.record_format import IntegrityError
+from vaultd.operations.companion_format import parse_companion
 
 
 def build(entries):
@@ -117,6 +120,33 @@ def lie(at, plaintext=None, companion=None):
 
 FIRST = msgpack.unpackb(STORE.records[TOP.block][0])[3][0]
 LEAF = msgpack.unpackb(STORE.records[FIRST[2]][0], strict_map_key=False)
+
+
+def test_blocks_of_one_content_are_one_block():
+    """A file of one byte over and over has the same chunk again and again, and with it the same leaf."""
+    store, bodies = ManifestStore(), []
+
+    def emit(plaintext, companion_body):
+        bodies.append(companion_body)
+        return store.emit(plaintext, companion_body)
+
+    writer = ManifestWriter(CUT_KEY, emit)
+    extents = [(chunk(0), 0, 4_194_304)] * 8_192
+    parts = 60
+    whole = raw_entry(b"zeros", extents, size=parts * 8_192 * 4_194_304)
+    add(writer, whole, 1)
+    prefix = b"".join(map(msgpack.packb, whole[:10]))
+    for _ in range(parts - 1):
+        writer.go_on(b"zeros", prefix, extents)
+    written = writer.finish()
+    for body in bodies:
+        parse_companion(body, "companion")
+    level, count = struct.unpack_from("<BI", bodies[-1])
+    (children,) = struct.unpack_from("<I", bodies[-1], 5 + 32 * count)
+    assert (level, count < children) == (written.level, True)
+    walked = list(walk(store.fetch, BlockReference(written.top_block, written.top_companion, written.level)))
+    assert [entry.path for entry in walked] == [b"zeros"] * parts
+    assert all(entry.extents == tuple(extents) for entry in walked)
 
 
 def test_another_companion_than_the_row_names_is_refused():

@@ -4,11 +4,11 @@ import mmap
 import os
 import shutil
 import sqlite3
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from tests.support.trees import change_tree, write_tree
 from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
@@ -369,4 +369,4 @@ async def test_a_path_of_hundreds_of_long_names_comes_back(site: Site) -> None:
         os.close(file)
         os.close(deep)
     finally:
-        subprocess.run(["rm", "-rf", str(site.source), str(site.target)], check=True)
+        await trio.run_process(["rm", "-rf", str(site.source), str(site.target)])

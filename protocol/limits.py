@@ -28,6 +28,7 @@ NAME_CHARACTERS_MAX = 64  # characters; names of accounts, computers and jobs
 TEXT_CHARACTERS_MAX = 1_024  # characters; every other text field
 PATH_BYTES_MAX = 4_096  # bytes; one included path
 PATTERNS_MAX = 1_000  # items; includes and excludes of one job definition
+OPTIONS_BYTES_MAX = 16 * KIB  # bytes; options of a job, a map that the vault passes on
 DEFINITION_BYTES_MAX = 192 * KIB  # bytes; includes and excludes of a job together, they stand in every payload
 SLOT_BYTES_MAX = 256 * KIB  # bytes; one slot with its keyring
 SLOTS_MAX = 8  # items; slots of one keyring

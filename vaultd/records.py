@@ -89,6 +89,8 @@ class Computer(Row, frozen=True):
 
 
 class JobDefinition(Row, frozen=True):
+    """`options` is a packed map of which the vault knows nothing."""
+
     include: tuple[bytes, ...]
     exclude: tuple[str, ...]
     one_file_system: bool
@@ -97,6 +99,7 @@ class JobDefinition(Row, frozen=True):
     suite: int
     compression: int
     both_sites: bool
+    options: bytes
 
 
 class Job(Row, frozen=True):

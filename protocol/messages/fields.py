@@ -8,6 +8,7 @@ from msgspec import Meta
 from protocol import limits
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Options = Annotated[bytes, Meta(min_length=1, max_length=limits.OPTIONS_BYTES_MAX)]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Place = Annotated[bytes, Meta(min_length=12, max_length=12)]  # in a list that comes in pages
 Token = Annotated[bytes, Meta(min_length=32, max_length=32)]

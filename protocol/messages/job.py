@@ -19,6 +19,7 @@ class JobDefinition(Message, frozen=True):
     suite: Annotated[int, Meta(ge=1, le=2)]
     compression: Annotated[int, Meta(ge=0, le=9)]
     both_sites: bool
+    options: fields.Options
 
 
 class JobSummary(Message, frozen=True):

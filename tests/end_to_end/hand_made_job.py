@@ -16,7 +16,7 @@ from tests.vaultd.operations.sealing import DATA, Sealer, agent_fingerprint, job
 from tools.client.session import VaultSession
 
 CREATOR = Creator()
-DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False)
+DEFINITION = m.JobDefinition([b"/tmp"], [], False, "", "", 1, 3, False, b"\x80")
 
 
 @dataclass(frozen=True)

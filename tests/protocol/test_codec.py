@@ -18,6 +18,7 @@ DEFINITION = {
     "suite": 1,
     "compression": 3,
     "both_sites": False,
+    "options": b"\x80",
 }
 
 

@@ -53,6 +53,6 @@ def document(ids: tuple[bytes, bytes, bytes], revision: int, name: str, definiti
     d = definition
     packed: bytes = msgpack.packb([
         1, *ids, revision, name, list(d.include), list(d.exclude), d.one_file_system, d.schedule, d.retention, d.suite,
-        d.compression, d.both_sites,
+        d.compression, d.both_sites, d.options,
     ])  # fmt: skip
     return packed

@@ -9,11 +9,13 @@ from tools.client.agent_key import fingerprint_text
 from tools.client.creator_key import creator_fingerprint
 from tools.client.failure import Failure
 from tools.client.job_definition import JobAddress, RevisedJob, is_definition_signed
+from tools.client.job_options import check_options
 
 
 def check_job(state: StateDirectory, identity: Identity, job: AgentJob) -> None:
     """Remembers the revision. The caller has neither read a file nor told the vault anything of the job."""
     check_signature(identity, job)
+    check_options(job.name, job.definition.options)
     job_state = state.job(job.job_id)
     known_revision = job_state.load_revision()
     if job.revision < known_revision:

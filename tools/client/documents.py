@@ -17,7 +17,7 @@ def document_of(answer: msgspec.Struct) -> dict[str, Any]:
         if name.endswith(_TIME_SUFFIX):
             document[name.removesuffix(_TIME_SUFFIX)] = time_json(value)
         else:
-            document[name] = _value_of(value)
+            document[name] = json_value(value)
     return document
 
 
@@ -26,13 +26,16 @@ def path_text(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
 
 
-def _value_of(value: Any) -> Any:
+def json_value(value: Any) -> Any:
+    """As JSON can carry it; bytes are hex digits."""
     match value:
         case bytes():
             return value.hex()
         case msgspec.Struct():
             return document_of(value)
         case list() | tuple():
-            return [_value_of(item) for item in value]
+            return [json_value(item) for item in value]
+        case dict():
+            return {str(key): json_value(item) for key, item in value.items()}
         case _:
             return value

@@ -44,5 +44,5 @@ def _signed(job: RevisedJob) -> bytes:
     return _LABEL + pack([
         _VERSION, address.account_id, address.computer_id, address.job_id, job.revision, job.name,
         definition.include, definition.exclude, definition.one_file_system, definition.schedule, definition.retention,
-        definition.suite, definition.compression, definition.both_sites,
+        definition.suite, definition.compression, definition.both_sites, definition.options,
     ])  # fmt: skip

@@ -15,14 +15,17 @@ def pack(value: object) -> bytes:
 
 def unpack_array(data: Buffer, what: str) -> list[Any]:
     """An array without trailing bytes and without extension types; `what` names the structure in the error."""
-    try:
-        value = msgpack.unpackb(
-            data, raw=False, strict_map_key=False, ext_hook=_refuse_extension, object_pairs_hook=_each_key_once
-        )
-    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise IntegrityError(f"the {what} is not well-formed msgpack: {error}") from None
+    value = _unpack(data, what)
     if type(value) is not list:
         raise IntegrityError(f"the {what} is not a msgpack array")
+    return value
+
+
+def unpack_map(data: Buffer, what: str) -> dict[Any, Any]:
+    """A map, in the same way."""
+    value = _unpack(data, what)
+    if type(value) is not dict:
+        raise IntegrityError(f"the {what} is not a msgpack map")
     return value
 
 
@@ -59,6 +62,15 @@ def elements(value: Any, count: int, field: str) -> list[Any]:
     if type(value) is not list or len(value) != count:
         raise IntegrityError(f"{field} is not an array of {count} elements")
     return value
+
+
+def _unpack(data: Buffer, what: str) -> Any:
+    try:
+        return msgpack.unpackb(
+            data, raw=False, strict_map_key=False, ext_hook=_refuse_extension, object_pairs_hook=_each_key_once
+        )
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise IntegrityError(f"the {what} is not well-formed msgpack: {error}") from None
 
 
 def _each_key_once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

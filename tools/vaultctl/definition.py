@@ -8,8 +8,9 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from protocol.messages.job import JobDefinition, JobSummary
-from tools.client.documents import document_of, path_text
+from tools.client.documents import document_of, json_value, path_text
 from tools.client.failure import Failure
+from tools.client.job_options import decode_options
 
 # The suites of docs/format.md; the first is the default.
 SUITES = {"aes-256-cbc": 1, "aes-256-gcm": 2}
@@ -32,6 +33,7 @@ def _definition_document(definition: JobDefinition) -> dict[str, Any]:
         **document_of(definition),
         "include": [path_text(path) for path in definition.include],
         "cipher": cipher_name(definition.suite),
+        "options": json_value(decode_options(definition.options)),
     }
 
 

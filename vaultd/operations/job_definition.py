@@ -15,6 +15,7 @@ PATH_BYTES_MAX = 4096
 # Every safeset of the job has its includes and excludes in its payload, whose plaintext has at most 256 KiB.
 DEFINITION_BYTES_MAX = 192 * 1024
 SCHEDULE_CHARACTERS_MAX = 100
+OPTIONS_BYTES_MAX = 16 * 1024
 SUITES = (1, 2)
 COMPRESSION_MAX = 9
 DOCUMENT_VERSION = 1
@@ -45,6 +46,8 @@ def check_definition(definition: JobDefinition) -> None:
         check_name(definition.retention, "retention")
     if definition.suite not in SUITES:
         raise BadRequest(f"suite {definition.suite} is unknown", "1 is AES-256-CBC, 2 is AES-256-GCM")
+    if not 1 <= len(definition.options) <= OPTIONS_BYTES_MAX:
+        raise BadRequest(f"options must have 1 to {OPTIONS_BYTES_MAX} bytes, not {len(definition.options)}")
     if not 0 <= definition.compression <= COMPRESSION_MAX:
         raise BadRequest(f"compression must be 0 to {COMPRESSION_MAX}, not {definition.compression}")
 

@@ -53,7 +53,7 @@ def job_rows(tables: Tables) -> dict[bytes, JobRow]:
 
 
 def verify_definition(job: JobRow) -> None:
-    require(len(job.definition) == 8, f"the definition of job {job.id.hex()} has not 8 fields")
+    require(len(job.definition) == 9, f"the definition of job {job.id.hex()} has not 9 fields")
     document = msgpack.packb([1, job.account, job.computer, job.id, job.revision, job.name, *job.definition])
     try:
         public_key = Ed25519PublicKey.from_public_bytes(job.creator_key)

@@ -105,7 +105,7 @@ def site(tmp_path: Path) -> Site:
         JobSecret(PASSWORD, RECOVERY_CODE), JobAddress(ACCOUNT_ID, COMPUTER_ID, JOB_ID),
         Recipient(key.sealing_public, key.fingerprint), CreatorKey(creator.seed),
     )  # fmt: skip
-    definition = m.JobDefinition([bytes(source)], [], False, "", "", 1, 1, False)
+    definition = m.JobDefinition([bytes(source)], [], False, "", "", 1, 1, False, b"\x80")
     job = m.AgentJob(JOB_ID, "job", definition, 1, bytes(32), bytes(64), secret, None, 0, bytes(32), 1, False)
     vault = FakeVault(signed(job, creator), COMPUTER_ID)
     state.save_keys(key.tls_private_pem, key.sealing_private)

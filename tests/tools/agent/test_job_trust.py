@@ -1,5 +1,6 @@
 """A job is run only as the creator whom the agent knows signed it; else nothing is read and nothing is sent."""
 
+import msgpack
 import msgspec
 import pytest
 
@@ -19,6 +20,7 @@ CHANGES: list[tuple[str, object]] = [
     ("suite", 2),
     ("compression", 9),
     ("both_sites", True),
+    ("options", b"\x81\xa1a\x01"),
 ]
 
 
@@ -85,3 +87,14 @@ async def test_a_restore_does_not_depend_on_it(site: Site) -> None:
     await site.back_up()
     site.vault.job = signed(site.vault.job, Creator())
     assert (await site.restore()).files == 1
+
+
+async def test_an_option_of_a_later_version_is_named_and_nothing_is_read(site: Site) -> None:
+    site.define(options=msgpack.packb({"padding": 4096}))
+    await refused(site, site.vault.job, "the option 'padding', which this agent does not know", 1)
+
+
+async def test_an_option_that_the_creator_did_not_sign_is_refused_as_such(site: Site) -> None:
+    definition = msgspec.structs.replace(site.vault.job.definition, options=msgpack.packb({"padding": 4096}))
+    job = msgspec.structs.replace(site.vault.job, definition=definition)
+    await refused(site, job, "otherwise than its creator signed it", 9)

@@ -68,7 +68,7 @@ def test_nothing_of_a_job_can_be_changed():
         old = getattr(job.definition, field.name)
         new = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else old[:-1]
         changed.append(replace(job, definition=msgspec.structs.replace(job.definition, **{field.name: new})))
-    assert len(changed) == 5 + 8
+    assert len(changed) == 5 + 9
     for other in changed:
         assert other != job
         assert not is_definition_signed(other, V["creator_key"], signature)

@@ -101,7 +101,7 @@ def test_show(vault: FakeVault, administrator: Path, run: Run) -> None:
 
 
 def test_show_has_its_jobs_as_job_show_has_them(vault: FakeVault, administrator: Path, run: Run) -> None:
-    definition = m.JobDefinition([b"/srv/data", b"/srv/\xff"], ["*.tmp"], False, "", "", 1, 3, False)
+    definition = m.JobDefinition([b"/srv/data", b"/srv/\xff"], ["*.tmp"], False, "", "", 1, 3, False, b"\x80")
     job = m.JobSummary(b"j" * 16, "office-1", "documents", definition, 10**18, True, 7, None, "", False)
     vault.on("computer.show", lambda _: m.ComputerShowAnswer(COMPUTER, b"key", bytes(1216), [job]))
     vault.on("job.show", lambda _: m.JobShowAnswer(job, []))

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
+import msgspec
 import pytest
 
 from protocol import messages as m
@@ -14,7 +16,7 @@ from tests.tools.vaultctl.fake_vault import FakeVault
 from tools.client.output import Output
 from tools.vaultctl.commands import job_run
 
-DEFINITION = m.JobDefinition([b"/home/\xff"], ["*.tmp"], True, "30 21 * * *", "daily", 1, 3, False)
+DEFINITION = m.JobDefinition([b"/home/\xff"], ["*.tmp"], True, "30 21 * * *", "daily", 1, 3, False, b"\x80")
 JOB = m.JobSummary(
     bytes.fromhex("0b" * 16), "office-1", "documents", DEFINITION, 10**18, True, 7, 10**18, "done", False
 )
@@ -168,3 +170,13 @@ def test_what_does_not_exist(vault: FakeVault, administrator: Path, run: Run) ->
     vault.on("job.show", missing)
     ended = run(administrator, "job", "show", "office-1", "x", "--json")
     assert (ended.exit_code, ended.json["code"], ended.json["hint"]) == (4, "not_found", "")
+
+
+def test_options_of_a_later_version_are_shown(vault: FakeVault, administrator: Path, run: Run) -> None:
+    definition = msgspec.structs.replace(DEFINITION, options=msgpack.packb({"padding": 4096, "key": b"\x01"}))
+    job = msgspec.structs.replace(JOB, definition=definition)
+    vault.on("job.show", lambda _: m.JobShowAnswer(job, []))
+    shown = run(administrator, "job", "show", "office-1", "documents", "--json").json
+    assert shown["definition"]["options"] == {"padding": 4096, "key": "01"}
+    lines = run(administrator, "job", "show", "office-1", "documents").out.splitlines()
+    assert [line.split() for line in lines if "option" in line][0] == ["option", "padding", "4096"]

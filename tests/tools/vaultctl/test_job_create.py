@@ -124,7 +124,8 @@ def test_a_pattern_from_the_root_only_is_told(administrator: Path, run: Run, wor
 
 def test_defaults_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
     run(administrator, *words, "--trust-agent-key")
-    assert vault.requests("job.create")[0].definition == m.JobDefinition([b"/home"], [], False, "", "", 1, 1, False)
+    expected = m.JobDefinition([b"/home"], [], False, "", "", 1, 1, False, b"\x80")
+    assert vault.requests("job.create")[0].definition == expected
 
 
 def test_every_option_of_the_definition(vault: FakeVault, administrator: Path, run: Run, words: list[str]) -> None:
@@ -133,7 +134,7 @@ def test_every_option_of_the_definition(vault: FakeVault, administrator: Path, r
     more += ["--compression", "0", "--both-sites"]
     assert run(administrator, *words, "--trust-agent-key", *more).exit_code == 0
     assert vault.requests("job.create")[0].definition == m.JobDefinition(
-        [b"/home", b"/srv/data"], ["*.tmp", "\\#recycle"], True, "30 21 * * 1-5", "daily", 2, 0, True
+        [b"/home", b"/srv/data"], ["*.tmp", "\\#recycle"], True, "30 21 * * 1-5", "daily", 2, 0, True, b"\x80"
     )
 
 

@@ -25,6 +25,7 @@ PAIRS = {
     "NAME_CHARACTERS_MAX": names.CHARACTERS_MAX,
     "TEXT_CHARACTERS_MAX": job_definition.PATTERN_CHARACTERS_MAX,
     "PATH_BYTES_MAX": job_definition.PATH_BYTES_MAX,
+    "OPTIONS_BYTES_MAX": job_definition.OPTIONS_BYTES_MAX,
     "PATTERNS_MAX": job_definition.PATTERNS_MAX,
     "SLOT_BYTES_MAX": sealed_headers.SLOT_BYTES_MAX,
     "SLOTS_MAX": keyrings.SLOTS_MAX,

@@ -7,6 +7,7 @@ import click
 from protocol.messages.job import JobSummary
 from tools.client import calls
 from tools.client.documents import document_of, path_text
+from tools.client.job_options import decode_options
 from tools.client.program import Group
 from tools.client.tables import fields_text
 from tools.client.units import time_text
@@ -63,6 +64,7 @@ def _fields(job: JobSummary) -> list[tuple[str, str]]:
         ("cipher", cipher_name(definition.suite)),
         ("compression", str(definition.compression)),
         ("both sites", "yes" if definition.both_sites else "no"),
+        *((f"option {name}", str(value)) for name, value in decode_options(definition.options).items()),
         ("newest safeset", str(job.head_sequence) if job.head_sequence else "-"),
         ("state", job_state(job)),
     ]

@@ -16,6 +16,7 @@ from tools.client.context import Context, pin_agent_key
 from tools.client.creator_key import CreatorKey
 from tools.client.failure import Failure, describe, first_cause
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
+from tools.client.job_options import NO_OPTIONS
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
@@ -126,6 +127,7 @@ def _definition(options: dict[str, Any]) -> JobDefinition:
         suite=SUITES[options["cipher"]],
         compression=options["compression"],
         both_sites=options["both_sites"],
+        options=NO_OPTIONS,
     )
 
 

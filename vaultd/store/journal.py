@@ -141,6 +141,11 @@ class Journal:
         """The segments that hold entry `number` and all after it."""
         wanted = [first for first in self._firsts if first > number]
         before = [first for first in self._firsts if first <= number]
+        if not before:
+            raise StoreError(
+                f"the journal begins with entry {self._firsts[0]}, and entry {number} is wanted: "
+                "bring the disk with the earlier segments back"
+            )
         end: Position | None = None
         for first in before[-1:] + wanted:
             segment = self._copies.checked(self._copies.merge(first, end), first, end)

@@ -1,11 +1,13 @@
 """Makes the copies of the journal agree when it is opened.
 
-Invariants: what will be believed is synced first; the longest valid chain that holds what was applied wins; nothing
-that was applied is cut; a copy of another history is kept beside, never overwritten. A crash in here is survived by
-running it again. Threads: the writer thread only.
+Invariants: what will be believed is synced first; the longest valid chain that holds what was applied wins; nothing is
+changed before the whole chain was accepted; nothing that was applied is cut; a copy of another history, and whole
+entries behind a damaged one, are kept beside, never overwritten. A crash in here is survived by running it again.
+Threads: the writer thread only.
 """
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from blake3 import blake3
@@ -27,6 +29,10 @@ from vaultd.store.journal_format import (
 )
 
 _FORKED = ".forked."
+_KEPT = ".unacknowledged"
+# Older segments whose copies are compared byte by byte at a start; others at another one.
+_NEWEST_COMPARED = 4
+_OTHERS_COMPARED = 2
 
 
 class Applied(Struct, frozen=True):
@@ -121,9 +127,13 @@ class _Recovery:
         return start, self._chains([first for first in self._firsts if first >= start])
 
     def _chains(self, firsts: list[int]) -> list[_Chain]:
-        if all(len(set(map(self._copies.read, self._copies.paths(first)))) == 1 for first in firsts):
+        if all(self._is_alike(first) for first in firsts):
             return [_Chain(0, firsts, START, holds_index=True, holds_catalog=True)]  # nothing to choose from
         return [self._follow(firsts, preferred) for preferred in range(len(self._copies.directories))]
+
+    def _is_alike(self, first: int) -> bool:
+        copies = set(map(self._copies.read, self._copies.paths(first)))
+        return len(copies) == 1 and copies != {b""}
 
     def _follow(self, firsts: list[int], preferred: int) -> _Chain:
         index, catalog = self._applied.index, self._applied.catalog
@@ -145,23 +155,44 @@ class _Recovery:
     def _recover_from(self, start: int, chains: list[_Chain]) -> Position:
         """Checks and mends the last segments; the position after the last entry."""
         best = max(chains, key=lambda chain: (chain.holds_index, chain.holds_catalog, chain.end.number))
-        for first in sorted({first for chain in chains for first in chain.firsts}.difference(best.firsts)):
+        others = {first for chain in chains for first in chain.firsts}.difference(best.firsts) | self._empty(best)
+        firsts = [first for first in self._firsts if first >= start and first not in others]
+        for _ in self._checked(firsts, best):
+            pass
+        for first in sorted(others):
             self._drop_forked(first)
-        firsts = [first for first in self._firsts if first >= start]
+        end: Position | None = None
+        for segment in self._checked(firsts, best):
+            self._mend(segment)
+            self._segment_length = len(segment.data)
+            end = segment.end
+        assert end is not None
+        for first in firsts:
+            if first > end.number + 1 or (first == end.number + 1 and self._copies.merge(first, end) is None):
+                self._drop_unborn(first)
+        return end
+
+    def _empty(self, best: _Chain) -> set[int]:
+        """Segments that a crash left without an entry; while their disk was away the chain went on past them."""
+        passed = [first for first in self._firsts if first >= best.firsts[0] and first <= best.end.number]
+        return {
+            first
+            for first in set(passed).difference(best.firsts)
+            if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0)
+        }
+
+    def _checked(self, firsts: list[int], best: _Chain) -> Iterator[Segment]:
+        """One after the other, each following the one before it; the last may have been begun by a crash only."""
         end: Position | None = None
         for first in firsts:
             is_last = first == firsts[-1]
             segment = self._copies.merge(first, end, best.preferred)
             if segment is None and is_last and end and not self._is_needed(first):
-                self._drop_unborn(first)
-                return end
+                return
             segment = self._copies.checked(segment, first, end)
             self._check_applied(segment, is_last=is_last)
-            self._mend(segment)
-            self._segment_length = len(segment.data)
+            yield segment
             end = segment.end
-        assert end is not None
-        return end
 
     def _check_applied(self, segment: Segment, *, is_last: bool) -> None:
         """What was applied must be here, and be the same; the catalog's own opening compares its hash."""
@@ -192,24 +223,46 @@ class _Recovery:
         return has_entry_after([copy for copy in copies if not is_other_history(copy, segment)], len(segment.data))
 
     def _complete_older(self, start: int) -> None:
-        """Segments that the index has long applied: only a missing, shortened or forked copy is noticed here."""
+        """Segments that the index has long applied: a copy that is missing, shortened, forked or, of those that are
+        compared whole this time, damaged anywhere is mended from the other.
+        """
+        older = [first for first in reversed(self._firsts) if first < start]
+        others = older[_NEWEST_COMPARED:]
+        compared = {*older[:_NEWEST_COMPARED], *random.sample(others, min(_OTHERS_COMPARED, len(others)))}
         following = start
         skipped: list[int] = []  # between `following` and the segment before it: of another history, or damaged
-        for first in [first for first in reversed(self._firsts) if first < start]:
-            if not skipped and len({self._print(path) for path in self._copies.paths(first)}) == 1:
+        damaged: list[int] = []
+        for first in older:
+            looks_alike = self._is_alike if first in compared else self._looks_alike
+            if not skipped and looks_alike(first):
                 following = first
                 continue
             segment = self._before(first, following)
-            if segment is None:
+            if segment is not None:
+                for forked in skipped:
+                    self._drop_forked(forked)
+            elif skipped and (segment := self._before(first, skipped[-1])) is not None:
+                damaged += skipped
+            else:
                 skipped.append(first)
                 continue
-            for forked in skipped:
-                self._drop_forked(forked)
             self._mend(segment)
             following, skipped = first, []
-        for first in skipped:
-            sentence = "a segment of the journal is damaged in every copy; what it says was applied long ago"
-            self._findings.append(Finding(Severity.damage, str(self._copies.paths(first)[0]), sentence))
+        for first in damaged + skipped:
+            self._copy_damaged(first)
+
+    def _copy_damaged(self, first: int) -> None:
+        """What still reads of it comes onto a new disk too."""
+        paths = self._copies.paths(first)
+        sentence = "a segment of the journal is damaged in every copy; what it says was applied long ago"
+        self._findings.append(Finding(Severity.damage, str(paths[0]), sentence))
+        longest = max(map(self._copies.read, paths), key=len)
+        for path in paths:
+            if longest and not self._door.exists(path):
+                write_file(self._door, path, longest)
+
+    def _looks_alike(self, first: int) -> bool:
+        return len(set(map(self._print, self._copies.paths(first)))) == 1
 
     def _print(self, path: Path) -> tuple[int, bytes]:
         """Size, header, and the last entry's hash, to which all before it leads: cheap, and different in a fork."""
@@ -225,12 +278,14 @@ class _Recovery:
             return -1, str(path).encode()
 
     def _before(self, first: int, following: int) -> Segment | None:
-        """The segment `first`, where it ends right before the segment `following`."""
+        """The segment `first`, where it ends right before the segment `following`, whose header may be damaged."""
         headers = [decode_segment_header(self._copies.read(path)) for path in self._copies.paths(following)]
         wanted = {(following - 1, header.previous) for header in headers if header}
         for preferred in range(len(self._copies.directories)):
             segment = self._copies.merge(first, None, preferred)
-            if segment and (segment.end.number, segment.end.hash) in wanted:
+            if segment is None or segment.end.number != following - 1:
+                continue
+            if not wanted or (segment.end.number, segment.end.hash) in wanted:
                 return segment
         return None
 
@@ -241,7 +296,11 @@ class _Recovery:
             if data == segment.data and path not in self._copies.unsure:
                 continue
             severity = Severity.warning
-            if is_other_history(data, segment):
+            is_other = is_other_history(data, segment)
+            if not is_other and has_entry_after([data], len(segment.data)):
+                severity = Severity.damage
+                self._keep_behind(path, data, len(segment.data))
+            if is_other:
                 severity = Severity.damage
                 sentence = f"this copy of the journal is of another history: it was kept as {self._set_aside(path)}"
                 write_file(self._door, path, segment.data)
@@ -256,8 +315,18 @@ class _Recovery:
                 write_file(self._door, path, segment.data)
             self._findings.append(Finding(severity, str(path), sentence))
 
+    def _keep_behind(self, path: Path, data: bytes, start: int) -> None:
+        """Entries behind a damaged one may have been acknowledged: index and catalog may be older than they are."""
+        name = f"{path.name}.{start:x}.{blake3(data[start:]).hexdigest(length=16)}{_KEPT}"
+        write_file(self._door, path.with_name(name), data[start:])
+        sentence = f"an entry at offset {start} is damaged, with good ones behind: what follows was kept as {name}"
+        self._findings.append(Finding(Severity.damage, str(path), sentence))
+
     def _drop_forked(self, first: int) -> None:
-        """A segment that only another history has."""
+        """A segment that only another history has; one without an entry says nothing."""
+        if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0):
+            self._drop_unborn(first)
+            return
         for path in self._copies.paths(first):
             if self._door.exists(path):
                 sentence = f"this segment of the journal is of another history: it was kept as {self._set_aside(path)}"
@@ -280,7 +349,7 @@ class _Recovery:
             self._door.close(handle)
 
     def _drop_unborn(self, first: int) -> None:
-        """A crash left a segment without a header: it cannot hold an entry."""
+        """A crash left a segment without an entry."""
         for path in self._copies.paths(first):
             if self._door.exists(path):
                 self._door.unlink(path)

@@ -223,6 +223,12 @@ class Catalog:
             raise Unavailable(f"the catalog cannot be written: {problem}") from None
         return True
 
+    def make_room(self) -> None:
+        """W. Before a long reader begins: while it reads the map cannot grow, and a full map keeps everybody waiting."""
+        info, stat = self._environment.info(), self._environment.stat()
+        if 2 * (info["last_pgno"] + 1) * stat["psize"] > info["map_size"]:
+            self._grow()
+
     def _grow(self) -> None:
         """Doubles the map; LMDB allows it only while no transaction of this process is open."""
         with self._gate:

@@ -19,6 +19,7 @@ async def checkpoint_once(vault: Vault) -> None:
     """Only a lost catalog needs a checkpoint: one that fails is told and tried again later."""
     begin = time.monotonic()
     try:
+        await offload.write(vault.catalog.make_room)
         await offload.read(write_checkpoint, vault)
     except Exception as error:  # of LMDB too; the journal holds everything that it would
         metrics.CHECKPOINT_FAILURES.inc()

@@ -28,7 +28,7 @@ from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, run
 from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
 from vaultd.store.erase_key_file import Owner
 from vaultd.store.erase_keys import EraseKeys
-from vaultd.store.errors import StoreError
+from vaultd.store.errors import DiskMissing, StoreError
 from vaultd.store.findings import Finding, Severity
 
 
@@ -102,8 +102,14 @@ def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
             yield _damage(where, fault)
         if read_run(parts.view, job.account_id, safeset.run_id) is None:
             yield _damage(where, f"its run {safeset.run_id.hex()} is not in the catalog")
-        if parts.records is not None and (fault := _content_fault(parts.records, safeset, root, whole)):
-            yield _damage(where, fault)
+        if parts.records is not None:
+            try:
+                fault = _content_fault(parts.records, safeset, root, whole)
+            except DiskMissing as error:
+                yield Finding(Severity.warning, where, f"it cannot be walked to its end: {error}")
+            else:
+                if fault:
+                    yield _damage(where, fault)
         previous, sequence = safeset.root_hash, safeset.sequence
     if (job.head_sequence, job.head_hash, job.safesets) != (sequence, previous, sequence):
         yield _damage(place, f"its head is safeset {job.head_sequence}, but the newest one here is {sequence}")
@@ -135,6 +141,8 @@ def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[by
         if blake3(records.read(location, safeset.payload_id)).digest() != root.payload_hash:
             return f"its payload {safeset.payload_id.hex()} is not the one that was signed"
         gap = walk.run()
+    except DiskMissing:
+        raise
     except (StoreError, VaultError, OSError) as error:
         return str(error)
     if gap.missing:

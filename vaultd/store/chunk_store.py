@@ -18,13 +18,14 @@ from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
-from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_recovery import Applied, is_forked
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
+from vaultd.store.record_format import cid, parse_header
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -87,6 +88,7 @@ class ChunkStore:
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
         self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
         self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
+        self._whole: dict[tuple[bytes, bytes], IndexRecord] = {}  # in the same way: flagged ones that read well again
         self._damage_met = 0
         self._broken = ""
 
@@ -222,7 +224,7 @@ class ChunkStore:
             if touched or payloads:
                 self._journal.sync()
             damaged = list(self._damaged.copy().items())
-            if touched or payloads or damaged:
+            if touched or payloads or damaged or self._whole:
                 self._apply(touched, first_entry, damaged)
         return self._journal.position
 
@@ -242,7 +244,10 @@ class ChunkStore:
         path = container_path(self.disks.with_id(row.disk_id, expected_id).path, location.container)
         place = RecordPlace(path, location.offset, location.length)
         try:
-            return read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+            record = read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+            if location.is_damaged or expected_id in self._damaged:
+                self._note_whole(expected_id, location, record)
+            return record
         except RecordDamaged:
             self._note_damage(expected_id, location)
             raise
@@ -250,6 +255,8 @@ class ChunkStore:
             sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
             if error.errno not in (errno.EIO, errno.ENOENT):
                 raise StoreError(sentence) from error
+            if not self.disks.is_here(self._door, row.disk_id):
+                raise DiskMissing(f"{sentence}: its disk went away") from error
             self._note_damage(expected_id, location)
             raise RecordDamaged(sentence) from error
 
@@ -258,6 +265,16 @@ class ChunkStore:
             if len(self._damaged) < _DAMAGED_MAX:
                 self._damaged[id_] = location
             self._damage_met += 1  # after the note: who sees the count sees the note
+
+    def _note_whole(self, id_: bytes, location: Location, record: bytes) -> None:
+        """It was taken for damaged, where a disk refused it for a time for example: the next commit unsays it."""
+        self._damaged.pop(id_, None)
+        if location.is_damaged and len(self._whole) < _DAMAGED_MAX:
+            header = parse_header(record)
+            self._whole[header.keyring_id, id_] = IndexRecord(
+                header.keyring_id, id_, header.key_id, location.container, location.offset, location.length,
+                header.type, cid(record),
+            )  # fmt: skip
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -311,7 +328,9 @@ class ChunkStore:
             held = self._containers.get(item.number)
             first = held.first_entry if held else first_entry
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
-        records = list(self._pending.values())
+        whole = self._whole.copy()
+        again = [row for name, row in whole.items() if name not in self._pending and self._still_lies_there(row)]
+        records = [*again, *self._pending.values()]
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
         self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
@@ -319,6 +338,13 @@ class ChunkStore:
         self._superseding.clear()
         for id_, _ in damaged:
             self._damaged.pop(id_, None)
+        for name in whole:
+            self._whole.pop(name, None)
+
+    def _still_lies_there(self, row: IndexRecord) -> bool:
+        """Another record of the id may have superseded it since it was read."""
+        (location,) = self._index.lookup(row.keyring_id, [row.id])
+        return location is not None and (location.container, location.offset) == (row.container, row.offset)
 
     def _writable(self) -> OpenContainers:
         if self._broken:

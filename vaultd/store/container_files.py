@@ -23,6 +23,10 @@ def taken_numbers(door: Door, disk: Disk) -> set[int]:
     return {number for number, _ in _numbered(door, disk)}
 
 
+def has_kept_files(door: Door, disk: Disk) -> bool:
+    return any(path.name.endswith(KEPT_SUFFIX) for _, path in _numbered(door, disk))
+
+
 def _numbered(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:
     root = disk.directory("containers")
     for directory in door.listdir(root):

@@ -52,6 +52,7 @@ class Gap(Struct, frozen=True):
     offset: int
     length: int
     sentence: str
+    is_unreadable: bool = False  # the disk refused it: what lies there may be good
 
 
 class RecordPlace(Struct, frozen=True):
@@ -134,6 +135,12 @@ def scan(
         door.close(handle)
 
 
+# Of a stretch: a disk that refuses more is not asked block by block to its end.
+_REFUSED_MAX = 64
+# A header costs nothing to forge, and each one a hash of what it claims.
+_UNVOUCHED_BYTES_MAX = 256 * 1024 * 1024
+
+
 class _Window:
     """A sliding view of a file up to `end`."""
 
@@ -144,6 +151,15 @@ class _Window:
         self._handle = handle
         self._start = 0
         self._data = b""
+
+    @property
+    def piece_bytes(self) -> int:
+        """How much is looked through at a time."""
+        return min(1024 * 1024, self._size_bytes)
+
+    def read_blocks(self) -> None:
+        """From now on no more than is asked for: a larger read would fail for the sake of one block."""
+        self._size_bytes = BLOCK_BYTES
 
     def view(self, offset: int, length: int) -> memoryview:
         """Shorter than asked only at the end."""
@@ -160,22 +176,31 @@ class _Scan:
         self._window = window
         self._vouches = vouches
         self._with_cid = with_cid
+        self._unvouched_bytes = 0
+        self._is_forged = False  # too much behind a gap only looks like records: what follows it is not looked for
 
     def run(self, start: int) -> Iterator[ScannedRecord | Gap]:
         position = start
         gap: Gap | None = None  # the damage that `position` is still in
         is_lost = False
+        refused = 0
         while position < self._window.end:
             try:
                 position = self._resynchronise(position) if gap else position
                 item = self._next(position, is_lost=is_lost)
             except OSError as error:
-                gap = gap or Gap(position, 0, f"the disk cannot be read from here on: {error}")
-                break
+                gap = gap or Gap(position, 0, f"the disk cannot be read here: {error}", is_unreadable=True)
+                refused += 1
+                if refused > _REFUSED_MAX:
+                    break
+                is_lost = True
+                self._window.read_blocks()
+                position += BLOCK_BYTES - position % BLOCK_BYTES
+                continue
             except (RecordError, FormatError) as error:
                 gap = gap or Gap(position, 0, str(error))
                 is_lost = True
-                position += 1
+                position = self._window.end if self._is_forged else position + 1
                 continue
             if gap:
                 yield msgspec.structs.replace(gap, length=position - gap.offset)
@@ -201,6 +226,9 @@ class _Scan:
             return self._padding(position)
         record = self._record(position)
         if is_lost and self._vouches and not self._vouches(record.cid):
+            self._unvouched_bytes += record.header.record_length
+            if self._unvouched_bytes > _UNVOUCHED_BYTES_MAX:
+                self._is_forged = True
             raise RecordError("record: nothing vouches for it behind the damage")
         return record
 
@@ -227,7 +255,7 @@ class _Scan:
     def _resynchronise(self, position: int) -> int:
         """The next place from `position` on where a header holds, or the end."""
         while position < self._window.end:
-            piece = bytes(self._window.view(position, 1024 * 1024))
+            piece = bytes(self._window.view(position, self._window.piece_bytes))
             if not piece:
                 break  # the file ends before `end`
             found = [at for at in (piece.find(magic) for magic in _MAGICS) if at >= 0]

@@ -97,6 +97,16 @@ class Disks:
         """Another one took its place: all are here and it is none of them."""
         return not self.offline and disk_id not in self._by_id
 
+    def is_here(self, door: Door, disk_id: bytes) -> bool:
+        """Whether its identity file can be read now: a path that was unmounted is no damage."""
+        disk = self._by_id.get(disk_id)
+        if disk is None:
+            return False
+        try:
+            return decode_identity(read_file(door, disk.path / IDENTITY_NAME), disk.path)[0].disk_id == disk_id
+        except (FormatError, OSError):
+            return False
+
     def find_id(self, disk_id: bytes) -> Disk | None:
         return self._by_id.get(disk_id)
 

@@ -44,8 +44,12 @@ def scan_group(door: Door, path: Path, group: Group) -> Iterator[ScannedRecord |
 
 
 def _losses(missing: list[bytes], gaps: list[tuple[Gap, ScannedRecord | None]], group: Group) -> Iterator[Loss]:
-    """Where there are as many gaps as losses they belong together, one by one."""
-    if len(missing) != len(gaps):
+    """Where there are as many gaps as losses they belong together, one by one. What the disk refuses to read may be
+    good: then none is said to be lost before somebody reads it."""
+    if any(gap.is_unreadable for gap, _ in gaps):
+        for gap, record in gaps[:_LOSSES_MAX]:
+            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
+    elif len(missing) != len(gaps):
         for gap, record in gaps[:_LOSSES_MAX]:
             yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
         for name in missing[:_LOSSES_MAX]:

@@ -4,13 +4,15 @@ Invariant: what was kept is never written over or removed. A name holds the hash
 another name.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
 
-from vaultd.store.container_files import KEPT_SUFFIX
+from vaultd.store.container_files import KEPT_SUFFIX, has_kept_files
 from vaultd.store.container_reader import read_trailer
 from vaultd.store.disk_door import Door
+from vaultd.store.disks import Disks
 from vaultd.store.errors import FormatError
 
 _UNFINISHED_SUFFIX = ".tmp"
@@ -23,6 +25,19 @@ def is_sealed(door: Door, path: Path) -> bool:
     except (FormatError, OSError):
         return False
     return True
+
+
+def has_kept(door: Door, disks: Disks) -> bool:
+    """Whether something is kept here already: until that is moved away the journal is as much in doubt as it was."""
+    for disk in disks.online:
+        with suppress(OSError):  # told when its containers were listed
+            if has_kept_files(door, disk):
+                return True
+    for path in disks.copy_directories("journal"):
+        with suppress(OSError):
+            if any(name.endswith(KEPT_SUFFIX) for name in door.listdir(path)):
+                return True
+    return False
 
 
 def keep_container(door: Door, path: Path) -> Path:

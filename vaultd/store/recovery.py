@@ -2,7 +2,8 @@
 
 Invariants: only bytes above the acknowledged length of an open container are cut; damage below it is reported and
 stays; only a container that was never acknowledged is removed. Where the journal may be older than the containers both
-are kept beside. A crash in here is survived by running it again.
+are kept beside, and as long as something is. While a disk is away, which may have a longer copy of the journal,
+nothing is cut or removed. A crash in here is survived by running it again.
 Threads: the writer thread only.
 """
 
@@ -36,7 +37,7 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal_format import EntryKind
-from vaultd.store.leftovers import is_sealed, keep_container, keep_tail
+from vaultd.store.leftovers import has_kept, is_sealed, keep_container, keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
@@ -88,6 +89,7 @@ class _Recovery:
         self._lost: set[tuple[int, bytes]] = set()  # container and cid prefix of records whose id is not known here
         self._resumed: dict[int, ResumedContainer] = {}
         self._keeps_leftovers = False  # where nothing vouches for the journal's end
+        self._holds_back = ""  # why nothing is cut, where nothing may be
 
     def run(self) -> Recovered:
         index = self._parts.index
@@ -95,6 +97,10 @@ class _Recovery:
         if self._parts.is_forked:
             sentence = "a copy with another history is kept beside; until it is moved away nothing is cut or removed"
             self._report(Severity.warning, "journal", sentence)
+        if self._parts.is_forked:
+            self._holds_back = "another history of the journal may know them"
+        elif self._parts.disks.offline:
+            self._holds_back = "a disk is offline, and its copy of the journal may know them"
         containers = acknowledged_containers(index, self._parts.entries_after)
         end = index.position()
         for entry in self._parts.entries_after(end.number if end else 0):
@@ -102,9 +108,10 @@ class _Recovery:
             if entry.kind == EntryKind.supersede:
                 details = entry.decode().details
                 self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
-        unknown = self._find_unknown(containers)
+        unknown, passed = self._find_unknown(containers)
         unknown.sort(key=lambda path: is_sealed(self._parts.door, path))  # what tells of an older copy is renamed last
-        self._keeps_leftovers = self._is_journal_old(unknown) or rebuilding or self._parts.is_forked
+        is_old = self._is_journal_old(unknown + passed) or has_kept(self._parts.door, self._parts.disks)
+        self._keeps_leftovers = is_old or rebuilding or bool(self._holds_back)
         rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
         self._flush()
         self._find_lost()
@@ -178,9 +185,9 @@ class _Recovery:
         elif size > row.acknowledged_length and row.is_sealed:
             sentence = f"it is longer than the {row.acknowledged_length} bytes it was sealed with"
             self._report(Severity.warning, str(path), sentence)
-        elif size > row.acknowledged_length and self._parts.is_forked:
+        elif size > row.acknowledged_length and self._holds_back:
             sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones were left"
-            self._report(Severity.warning, str(path), f"{sentence}: another history of the journal may know them")
+            self._report(Severity.warning, str(path), f"{sentence}: {self._holds_back}")
         elif size > row.acknowledged_length:
             if self._keeps_leftovers:
                 beside = keep_tail(self._parts.door, path, row.acknowledged_length)
@@ -299,10 +306,11 @@ class _Recovery:
             self._known[key_id] = self._known_key(key_id)
         return self._known[key_id]
 
-    def _find_unknown(self, rows: dict[int, ContainerRow]) -> list[Path]:
-        """Containers that index and journal do not know and whose number is free: a crash left them, as a rule."""
+    def _find_unknown(self, rows: dict[int, ContainerRow]) -> tuple[list[Path], list[Path]]:
+        """Containers that index and journal do not know: those whose number is free, which a crash left as a rule, and
+        those whose number was passed."""
         known = max(rows, default=0)
-        unknown = []
+        unknown, passed = [], []
         for disk in self._parts.disks.online:
             for number, path in self._list_containers(disk):
                 row = rows.get(number)
@@ -311,9 +319,10 @@ class _Recovery:
                 if row or number <= known:
                     sentence = "journal and index do not know this container; it was left"
                     self._report(Severity.warning, str(path), sentence)
+                    passed.append(path)
                 else:
                     unknown.append(path)
-        return unknown
+        return unknown, passed
 
     def _taken_numbers(self) -> set[int]:
         taken: set[int] = set()

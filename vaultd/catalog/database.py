@@ -224,7 +224,7 @@ class Catalog:
         return True
 
     def make_room(self) -> None:
-        """W. Before a long reader begins: while it reads the map cannot grow, and a full one keeps everybody waiting."""
+        """W. Before a long reader begins: while it reads the map cannot grow, and a full map lets nobody else begin."""
         info, stat = self._environment.info(), self._environment.stat()
         if 2 * (info["last_pgno"] + 1) * stat["psize"] > info["map_size"]:
             self._grow()

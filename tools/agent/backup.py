@@ -176,7 +176,7 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     selection = _selection(agent, run.job.definition)
     expected = agent.state.job(run.job.job_id).load_expected()
     is_unsure = expected is None and cache.base is None and run.begin.head_sequence > 0
-    included = Included(selection, expected, cache.holds, is_unsure=is_unsure)
+    included = Included(selection, expected, cache.holds, cache.children, is_unsure=is_unsure)
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
     keys = ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed)
     return Scanner(walk, cache, keys, missed, agent.state.path)

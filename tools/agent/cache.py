@@ -32,6 +32,7 @@ _READ_ROWS = 1024
 # With their extents: those of one row are 320 KiB at most, those that follow are read when they are needed.
 _REPLAYED_ROWS = 64
 _CACHE_KIB = 8192
+_CHILDREN_MAX = 256
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
 _HASH_BYTES = 32
@@ -207,6 +208,23 @@ class Cache:
         if self._finder.execute(f"SELECT 1 FROM rows WHERE {below} LIMIT 1", bounds).fetchone():
             return True
         return not is_below_only and bool(self._finder.execute("SELECT 1 FROM rows WHERE key = ?", (key,)).fetchone())
+
+    def children(self, path: bytes) -> list[bytes]:
+        """The first names that the base has directly in a directory."""
+        if self.base is None:
+            return []
+        prefix = path.replace(b"/", b"\0") + b"\0" if path else b""
+        names: list[bytes] = []
+        start = prefix
+        while len(names) < _CHILDREN_MAX:
+            query = "SELECT key FROM rows WHERE key > ? AND key >= ? ORDER BY key LIMIT 1"
+            found = self._finder.execute(query, (prefix, start)).fetchone()
+            if found is None or not found[0].startswith(prefix):
+                break
+            name = found[0][len(prefix) :].partition(b"\0")[0]
+            names.append(name)
+            start = prefix + name + b"\1"
+        return names
 
     # The thread that feeds the manifest.
 

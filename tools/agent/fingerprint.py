@@ -1,7 +1,8 @@
 """What of a path's status says that it is as it was, and when that can be trusted.
 
 The number of the device is no part of it: LVM, NFS, btrfs and loop devices get another one at a reboot or a mount, and
-everything would be read again. Another file system under the same path has other inodes and change times.
+everything would be read again. Another file system under the same path has other inodes and change times, but for
+those whose change times say nothing (kernel_mounts.py): there a file is read by every run.
 """
 
 import os
@@ -15,6 +16,7 @@ FINE_MARGIN_NS = 50_000_000
 COARSE_MARGIN_NS = 3_000_000_000
 _WRITE_BACK_NS_MIN = 60_000_000_000
 _CENTISECOND_NS = 10_000_000
+_FOR_EVER_NS = 2**63
 
 
 def write_back_ns(settings: Path = Path("/proc/sys/vm")) -> int:
@@ -25,6 +27,8 @@ def write_back_ns(settings: Path = Path("/proc/sys/vm")) -> int:
         expire, interval = (int((settings / f"dirty_{name}_centisecs").read_text()) for name in ("expire", "writeback"))
     except (OSError, ValueError):
         return _WRITE_BACK_NS_MIN
+    if interval == 0:
+        return _FOR_EVER_NS  # nobody looks
     return max(_WRITE_BACK_NS_MIN, (expire + 2 * interval) * _CENTISECOND_NS)
 
 

@@ -3,10 +3,13 @@
 Invariant: an included path that is there and cannot be read ends the run. So does one that is missing, or a directory
 without a name in it, where the base has something there: else a disk that is not mounted would become a complete
 safeset without its files, and in time the only one. A directory with excluded files only is as somebody wants it.
-What was mounted below an included path, and is an empty directory now, is a warning of each run.
+What was mounted, and is a directory of the file system around it now, is lost when it is empty or when most names
+that the base has in it are gone: for an included path that ends the run, below one it is a warning of each run. A mount
+point that went away together with its mount, as those of removable disks do, is a warning once.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 
 from tools.agent.selection import Selection, is_inside
 from tools.agent.state import Expected
@@ -17,8 +20,12 @@ GOES_THROUGH_LINK = "include goes through a link"
 
 Holds = Callable[[bytes, bool], bool]
 """Whether the base has something below a path or, unless the second says so, the path itself."""
+Children = Callable[[bytes], Sequence[bytes]]
+"""Names that the base has directly in a path, some of them where there are many."""
 
 LOST_MOUNT = "nothing is mounted here any more"
+MOUNT_GONE = "the mount is gone with its directory"
+NOT_WATCHED = "one mount too many to be watched"
 _MOUNTS_MAX = 1000
 _MOUNTS_BYTES_MAX = 192 * 1024
 
@@ -33,13 +40,16 @@ class Included:
 
     def __init__(
         self, selection: Selection, expected: Expected | None = None,
-        holds: Holds = lambda path, is_below_only: False, *, is_unsure: bool = False,
+        holds: Holds = lambda path, is_below_only: False, children: Children = lambda path: (), *,
+        is_unsure: bool = False,
     ) -> None:  # fmt: skip
         self._paths = selection.inner.union(selection.roots)
         expected = expected or Expected(there=[], filled=[], mounts=[])
         self._there, self._filled = frozenset(expected.there), frozenset(expected.filled)
-        self._expected_mounts = frozenset(expected.mounts)
+        self._expected_mounts, self._lost_before = frozenset(expected.mounts), frozenset(expected.lost)
+        self._lost: set[bytes] = set()
         self._base_holds = holds
+        self._base_children = children
         self._is_unsure = is_unsure
         self._missed: set[bytes] = set()
         self._empty: set[bytes] = set()
@@ -52,23 +62,44 @@ class Included:
     def seen(self) -> Expected:
         """At the end of the scan: what the next one expects."""
         there = self._paths - self._missed
-        return Expected(there=sorted(there), filled=sorted(there - self._empty), mounts=sorted(self._mounts))
+        filled, mounts = sorted(there - self._empty), sorted(self._mounts)
+        return Expected(there=sorted(there), filled=filled, mounts=mounts, lost=sorted(self._lost))
 
-    def note_mount(self, path: bytes) -> None:
-        """For a directory on which something is mounted, with a name in it."""
+    def note_mount(self, path: bytes) -> str | None:
+        """For a directory on which something is mounted, with a name in it: the code of a warning, if there has to be
+        one."""
         size_bytes = self._mounts_bytes + len(path)
-        if path not in self._mounts and len(self._mounts) < _MOUNTS_MAX and size_bytes <= _MOUNTS_BYTES_MAX:
-            self._mounts.add(path)
-            self._mounts_bytes = size_bytes
+        if path in self._mounts:
+            return None
+        if len(self._mounts) >= _MOUNTS_MAX or size_bytes > _MOUNTS_BYTES_MAX:
+            return NOT_WATCHED
+        self._mounts.add(path)
+        self._mounts_bytes = size_bytes
+        return None
 
-    def is_lost_mount(self, path: bytes) -> bool:
-        """For an empty directory without a mount. It stays expected, with what was mounted below it."""
-        if path not in self._expected_mounts or path in self._paths:
-            return False
+    def check_mount(self, path: bytes, is_here: Callable[[bytes], bool]) -> str | None:
+        """For a directory without a mount; `is_here` looks for a name in it. The code of a warning, if there has to be
+        one: then it stays expected, with what was mounted below it. Failure where it is an included path.
+        """
+        if path not in self._expected_mounts:
+            return None
+        known = () if path in self._lost_before else self._base_children(path)
+        if known and 2 * sum(map(is_here, known)) >= len(known):
+            return None  # its files lie here now
+        if path in self._paths:
+            hint = f"{_MOUNT_HINT} Where its files are to stay away on purpose, create another job"
+            message = f"nothing is mounted at the included path {_shown(path)} any more, the last safeset has its files"
+            raise Failure("failed", message, hint)
         for mount in self._expected_mounts:
             if is_inside(mount, path):
                 self.note_mount(mount)
-        return True
+        self._lost.add(path)
+        return LOST_MOUNT
+
+    def mounts_gone(self) -> list[bytes]:
+        """At the end of the scan: those whose directory is not there any more."""
+        left = sorted(self._expected_mounts - self._mounts - self._paths)
+        return [path for path in left if not os.path.lexists(b"/" + path)]
 
     def is_missed(self, path: bytes) -> bool:
         return path in self._missed

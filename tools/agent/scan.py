@@ -32,7 +32,8 @@ from tools.agent.content import (
     read_small,
 )
 from tools.agent.extent_list import ChunkList
-from tools.agent.fingerprint import NEVER_THE_SAME, fingerprint_of, held_time, signed_inode
+from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of, held_time, signed_inode
+from tools.agent.kernel_mounts import UNSTEADY_TYPES, mounted_devices
 from tools.agent.linked import CountedOnce
 from tools.agent.missed import Missed
 from tools.agent.row_maker import KINDS, RowMaker
@@ -93,6 +94,7 @@ class Scanner:
         self._bundler = Bundler()
         self._shared: OrderedDict[bytes, Extents] = OrderedDict()
         self._linked = CountedOnce()
+        self._unsteady = mounted_devices(UNSTEADY_TYPES)
         self._waiting: list[ScanRow | bytes] = []
         self._batch = Batch()
         self._steps = self._scan()
@@ -169,7 +171,7 @@ class Scanner:
 
     def _take_other(self, found: Found, kind: Kind, begin_ns: int) -> None:
         extras: dict[int, object] | None = None
-        fingerprint = fingerprint_of(found.status, begin_ns)
+        fingerprint = self._fingerprint_of(found.status, begin_ns)
         if kind is Kind.SYMBOLIC_LINK:
             extras = {int(Extra.LINK_TARGET): os.fsencode(os.readlink(found.name, dir_fd=found.directory))}
         elif found.is_unlisted:
@@ -200,11 +202,14 @@ class Scanner:
             extras = {int(Extra.FLAGS): FLAG_CHANGED_WHILE_READ}
         # The status of a sizeless file says nothing of its content.
         is_certain = not is_changed and size_bytes == status.st_size
-        fingerprint = fingerprint_of(status, begin_ns) if is_certain else NEVER_THE_SAME
+        fingerprint = self._fingerprint_of(status, begin_ns) if is_certain else NEVER_THE_SAME
         hash_if_any = hash if size_bytes else None
         self._add_row(self._rows.file(found.path, status, size_bytes, hash_if_any, extents, fingerprint, extras))
         self._tell_far_time(found.path, status)
         self._count(status, size_bytes)
+
+    def _fingerprint_of(self, status: os.stat_result, begin_ns: int) -> Fingerprint:
+        return NEVER_THE_SAME if status.st_dev in self._unsteady else fingerprint_of(status, begin_ns)
 
     def _read(self, descriptor: int, status: os.stat_result) -> Generator[bool, None, _Content]:
         if status.st_size == 0 and os.read(descriptor, 1):

@@ -68,12 +68,14 @@ class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What must not be missing silently from the next safeset: included paths that were there, those of them with
-    something below, and directories on which something was mounted. Not in the cache, which may be lost at any time.
+    something below, and directories on which something was mounted; of those the ones that were told to be `lost`. Not
+    in the cache, which may be lost at any time.
     """
 
     there: list[bytes]
     filled: list[bytes]
     mounts: list[bytes]
+    lost: list[bytes] = []
 
 
 class _KnownRevision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

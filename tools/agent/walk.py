@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.agent.included import GOES_THROUGH_LINK, LOST_MOUNT, Included
+from tools.agent.included import GOES_THROUGH_LINK, MOUNT_GONE, Included
 from tools.agent.kernel_mounts import kernel_devices
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
 from tools.agent.sorted_names import NAMES_IN_MEMORY_MAX, sorted_names
@@ -66,6 +66,13 @@ class _Level:
         self.names = names if first is None else chain((first,), names)
         self.scope = scope if scope.device != _AS_OPENED else scope._replace(device=status.st_dev)
 
+    def has(self, name: bytes) -> bool:
+        try:
+            os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
         if self.descriptor >= 0:
             os.close(self.descriptor)
@@ -96,6 +103,8 @@ class TreeWalk:
             yield from self._above(root, told)
             yield from self._below(root)
             self._tell_not_reached(root)
+        for path in self.included.mounts_gone():
+            self._warn(path, MOUNT_GONE)
 
     def _above(self, root: bytes, told: set[bytes]) -> Iterator[Found]:
         """The directories that lead to an included path, for their owner, mode and time."""
@@ -128,6 +137,8 @@ class TreeWalk:
                 top = self._open(root, name or b".", directory, self._scope_of_include(root))
                 if top is None:
                     return
+                if root:
+                    self._check_mount(root, top, os.fstat(directory).st_dev)
             else:
                 self._check_empty(root, is_link=stat.S_ISLNK(status.st_mode))
             yield Found(root, status, directory, name)
@@ -239,15 +250,18 @@ class TreeWalk:
         level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
             return False
-        self._check_mount(found.path, level, levels[-1])
+        self._check_mount(found.path, level, levels[-1].device)
         levels.append(level)
         return True
 
-    def _check_mount(self, path: bytes, level: _Level, above: _Level) -> None:
-        if level.device != above.device and not level.is_empty:
-            self.included.note_mount(path)
-        elif level.device == above.device and level.is_empty and self.included.is_lost_mount(path):
-            self._warn(path, LOST_MOUNT)
+    def _check_mount(self, path: bytes, level: _Level, device_above: int) -> None:
+        code = None
+        if level.device == device_above:
+            code = self.included.check_mount(path, level.has)
+        elif not level.is_empty:
+            code = self.included.note_mount(path)
+        if code:
+            self._warn(path, code)
 
     def _scope_below(self, found: Found, above: _Scope) -> _Scope | None:
         """None when nothing of the directory is taken."""

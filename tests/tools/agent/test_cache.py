@@ -42,6 +42,18 @@ def test_rows_come_in_scan_order(tmp_path: Path) -> None:
     assert next(cache.known_paths())[1:] == (2, -5, 7, 9)
 
 
+def test_the_names_in_a_directory(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", BELONGING)
+    cache.begin()
+    keys = [b"a", b"a\0x", b"a\0x\0deep", b"a\0x\1", b"a\0x.y\0z", b"a\0y", b"a.b", b"a.b\0c", b"b"]
+    cache.change([row(key) for key in keys], [])
+    cache.commit(BASE)
+    assert cache.children(b"a") == [b"x", b"x\1", b"x.y", b"y"]
+    assert cache.children(b"") == [b"a", b"a.b", b"b"]
+    assert cache.children(b"a/x") == [b"deep"]
+    assert cache.children(b"b") == cache.children(b"c") == []
+
+
 def test_readers_see_the_base_until_the_commit(tmp_path: Path) -> None:
     cache = filled(tmp_path / "cache")
     cache.begin()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tools.agent import walk as walk_module
-from tools.agent.kernel_mounts import kernel_devices
+from tools.agent.kernel_mounts import UNSTEADY_TYPES, kernel_devices, mounted_devices
 from tools.agent.selection import make_selection
 from tools.agent.walk import TreeWalk
 
@@ -32,6 +32,16 @@ def test_the_table_of_mounts_names_them(tmp_path: Path) -> None:
     assert kernel_devices(tmp_path / "missing") == frozenset()
     assert os.stat(PROC).st_dev in kernel_devices()
     assert os.stat("/").st_dev not in kernel_devices()
+
+
+def test_types_whose_change_times_say_nothing(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(
+        b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+        b"60 27 7:3 / /snap/core ro,nodev shared:9 - squashfs /dev/loop3 ro\n"
+        b"61 27 0:77 / /mnt rw - fuse.sshfs host:/ rw\n"
+    )
+    assert mounted_devices(UNSTEADY_TYPES, mounts) == {os.makedev(7, 3), os.makedev(0, 77)}
 
 
 def as_if_mounted(patch: pytest.MonkeyPatch, root: Path, *names: str) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.tools.agent.conftest import Site
+from tools.agent import included as included_module
 from tools.agent import walk as walk_module
+from tools.client.failure import describe
 
 LOST = "nothing is mounted here any more"
+GONE = "the mount is gone with its directory"
 
 
 class Mounts:
@@ -60,6 +63,7 @@ async def test_a_disk_that_is_not_mounted_any_more_is_told_in_each_run(site: Sit
     mounts.mount(disk, 4001)
     assert (await site.back_up()).missed.kept == [(bytes(disk / "inner")[1:], LOST)]
     (disk / "inner").rmdir()
+    assert (await site.back_up()).missed.kept == [(bytes(disk / "inner")[1:], GONE)]
     assert (await site.back_up()).missed.kept == []
 
 
@@ -84,3 +88,77 @@ async def test_a_number_of_mounts_is_remembered(site: Site, mounts: Mounts) -> N
     expected = site.state.job(b"j" * 16).load_expected()
     assert expected is not None
     assert len(expected.mounts) == 1000
+
+
+async def test_a_mount_that_is_one_too_many_is_told(
+    site: Site, mounts: Mounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(included_module, "_MOUNTS_MAX", 1)
+    for number in range(2):
+        directory = site.source / f"{number}"
+        directory.mkdir()
+        (directory / "file").touch()
+        mounts.mount(directory, 5000 + number)
+    done = await site.back_up()
+    assert done.missed.kept == [(bytes(site.source / "1")[1:], "one mount too many to be watched")]
+
+
+def filled(directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
+    for number in range(20):
+        (directory / f"file {number}").write_bytes(b"%d" % number)
+
+
+async def test_a_file_below_the_mount_point_does_not_hide_that_its_disk_is_away(site: Site, mounts: Mounts) -> None:
+    disk = site.source / "disk"
+    filled(disk)
+    mounts.mount(disk, 4001)
+    assert (await site.back_up()).missed.kept == []
+    take_away(disk)
+    (disk / ".keep").touch()
+    for _ in range(2):
+        assert (await site.back_up()).missed.kept == [(bytes(disk)[1:], LOST)]
+
+
+@pytest.mark.parametrize("below", [(), (".keep",), ("file 1", "new")])
+async def test_an_included_disk_that_is_not_mounted_ends_the_run(
+    site: Site, mounts: Mounts, below: tuple[str, ...]
+) -> None:
+    filled(site.source)
+    mounts.mount(site.source, 4001)
+    await site.back_up()
+    site.source.rename(site.source.parent / "away")
+    site.source.mkdir()
+    for name in below:
+        (site.source / name).touch()
+    for _ in range(2):
+        with pytest.raises(ExceptionGroup) as caught:
+            await site.back_up()
+        assert "nothing is mounted at the included path" in describe(caught.value).message
+    assert len(site.vault.roots) == 1
+
+
+@pytest.mark.parametrize("is_included", [True, False])
+async def test_files_that_lie_in_the_mount_point_themselves_now_are_no_loss(
+    site: Site, mounts: Mounts, is_included: bool
+) -> None:
+    disk = site.source if is_included else site.source / "disk"
+    filled(disk)
+    mounts.mount(disk, 4001)
+    await site.back_up()
+    mounts.devices.clear()
+    (disk / "file 3").unlink()
+    for _ in range(2):
+        assert (await site.back_up()).missed.kept == []
+
+
+async def test_a_mount_point_that_goes_with_its_mount_is_told_once(site: Site, mounts: Mounts) -> None:
+    disk = site.source / "LABEL"
+    filled(disk)
+    filled(site.source / "other")
+    mounts.mount(disk, 4001)
+    await site.back_up()
+    disk.rename(site.source.parent / "away")
+    assert (await site.back_up()).missed.kept == [(bytes(disk)[1:], GONE)]
+    assert site.vault.ended[-1].outcome == "warnings"
+    assert (await site.back_up()).missed.kept == []

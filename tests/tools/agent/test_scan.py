@@ -2,6 +2,7 @@
 
 import os
 import random
+import sqlite3
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.trees import make_old
+from tests.tools.agent.conftest import Site
 from tools.agent import batch as batch_module
 from tools.agent import content as content_module
+from tools.agent import fingerprint as fingerprint_module
 from tools.agent import scan as scan_module
 from tools.agent.batch import Batch, ScanRow
 from tools.agent.cache import Belonging, Cache
@@ -163,3 +167,26 @@ def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path, monkeypatch
     assert isinstance(young, ScanRow)
     assert isinstance(old, ScanRow)
     assert (young.fingerprint.inode, old.fingerprint.inode) == (0, (root / "file").stat().st_ino)
+
+
+async def test_where_change_times_say_nothing_every_run_reads(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another image is mounted under the same path, with the same inodes and times."""
+    path = site.source / "file"
+    path.write_bytes(b"version 1")
+    make_old(site.source)
+    for name in ("FINE_MARGIN_NS", "COARSE_MARGIN_NS"):
+        monkeypatch.setattr(fingerprint_module, name, 0)
+    monkeypatch.setattr(scan_module, "mounted_devices", lambda types: frozenset({os.stat(site.source).st_dev}))
+    await site.back_up()
+    cached = next(site.state.path.rglob("cache.sqlite"))
+    path.write_bytes(b"version 2")
+    make_old(site.source)
+    status = path.stat()
+    with sqlite3.connect(cached) as connection:
+        key = bytes(path)[1:].replace(b"/", b"\0")
+        times = (status.st_mtime_ns, status.st_ctime_ns, key)
+        connection.execute("UPDATE rows SET mtime_ns = ?, ctime_ns = ? WHERE key = ? AND inode <> 0", times)
+    connection.close()
+    assert (await site.back_up()).scanned.bytes_read == 9
+    await site.restore()
+    assert (site.restored_source / "file").read_bytes() == b"version 2"

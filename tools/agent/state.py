@@ -199,8 +199,10 @@ class StateDirectory:
     def known_job_id(self, name: str) -> bytes | None:
         """The job that the name stood for until now."""
         names = _load_json(self.names_path, _JobNames)
-        known = names.job_ids.get(name) if names is not None else None
-        return bytes.fromhex(known) if known is not None else None
+        known = names.job_ids if names is not None else {}
+        # Names are unique regardless of case.
+        found = [job_id for held, job_id in known.items() if held.casefold() == name.casefold()]
+        return bytes.fromhex(found[0]) if found else None
 
     def save_job_id(self, name: str, job_id: bytes) -> None:
         names = _load_json(self.names_path, _JobNames)

@@ -63,6 +63,8 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
     parameters, _ = await session.ask(
         "restore.parameters", RestoreParametersRequest(wanted.computer, wanted.job), RestoreParametersAnswer
     )
+    if wanted.computer is None:
+        _check_job(state, wanted.job, parameters.job_id)
     answer, raw, keys = await _open(session, wanted, parameters, secret)
     try:
         keyring = await compute(open_slot_copies, answer.slots, keys)
@@ -122,6 +124,17 @@ def _checked_root(
         bytes.fromhex(identity.vault_key),
     )  # fmt: skip
     return root
+
+
+def _check_job(state: StateDirectory, name: str, job_id: bytes) -> None:
+    """A job that had the name before would be an older one, with the same password perhaps."""
+    known_job_id = state.known_job_id(name)
+    if known_job_id is not None and known_job_id != job_id:
+        raise Failure(
+            "conflict",
+            f"the vault shows another job under the name {name!r} than the one that this agent backed up",
+            f"if you created the job anew, remove its line from {state.names_path}; else ask the vault's operator",
+        )
 
 
 def _check_own(state: StateDirectory, identity: Identity, root: Root) -> None:

@@ -59,6 +59,7 @@ class Vault:
     tickets: TicketBook
     proofs: ProofThrottle
     trees: TreeTrust
+    judged_keys: set[bytes]  # run keys that were tried since the start: each opened, or was given up
     recovery: RecoveryReport
     started_ns: int
 
@@ -104,6 +105,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         tickets=TicketBook(clock),
         proofs=ProofThrottle(clock),
         trees=TreeTrust(),
+        judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),
     )

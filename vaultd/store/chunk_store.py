@@ -9,6 +9,7 @@ sees to it that a record's sealed run key is in the catalog before it appends. T
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from msgspec import Struct
 from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
+from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
@@ -25,11 +27,10 @@ from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_recovery import Applied, is_forked
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
-from vaultd.store.record_format import cid, parse_header
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
-_DAMAGED_MAX = 10_000  # notes between two commits; one that is dropped is made again by the next read
+_GIVEN_UP_BATCH = 10_000
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
 
 
@@ -87,9 +88,7 @@ class ChunkStore:
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
         self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
-        self._damaged: dict[bytes, Location] = {}  # by id, noted by readers; every step is one dictionary operation
-        self._whole: dict[tuple[bytes, bytes], IndexRecord] = {}  # in the same way: flagged ones that read well again
-        self._damage_met = 0
+        self._notes = DamageNotes()
         self._broken = ""
 
     @classmethod
@@ -144,7 +143,7 @@ class ChunkStore:
     @property
     def damage_met(self) -> int:
         """Records found damaged since the store was opened: what was seen whole at another count may not be so."""
-        return self._damage_met
+        return self._notes.met
 
     def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
@@ -223,15 +222,15 @@ class ChunkStore:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-            damaged = list(self._damaged.copy().items())
-            if touched or payloads or damaged or self._whole:
+            damaged = list(self._notes.damaged.copy().items())
+            if touched or payloads or damaged or self._notes.whole:
                 self._apply(touched, first_entry, damaged)
         return self._journal.position
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
         present = self._index.present(keyring_id, set(ids))
-        return [id_ not in present or id_ in self._damaged for id_ in ids]
+        return [id_ not in present or id_ in self._notes.damaged for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         return self._index.lookup(keyring_id, ids)
@@ -245,11 +244,11 @@ class ChunkStore:
         place = RecordPlace(path, location.offset, location.length)
         try:
             record = read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
-            if location.is_damaged or expected_id in self._damaged:
-                self._note_whole(expected_id, location, record)
+            if self._notes.is_damaged(expected_id, location):
+                self._notes.note_whole(expected_id, location, record)
             return record
         except RecordDamaged:
-            self._note_damage(expected_id, location)
+            self._notes.note_damage(expected_id, location)
             raise
         except OSError as error:
             sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
@@ -257,24 +256,16 @@ class ChunkStore:
                 raise StoreError(sentence) from error
             if not self.disks.is_here(self._door, row.disk_id):
                 raise DiskMissing(f"{sentence}: its disk went away") from error
-            self._note_damage(expected_id, location)
+            self._notes.note_damage(expected_id, location)
             raise RecordDamaged(sentence) from error
 
-    def _note_damage(self, id_: bytes, location: Location) -> None:
-        if not location.is_damaged and id_ not in self._damaged:
-            if len(self._damaged) < _DAMAGED_MAX:
-                self._damaged[id_] = location
-            self._damage_met += 1  # after the note: who sees the count sees the note
-
-    def _note_whole(self, id_: bytes, location: Location, record: bytes) -> None:
-        """It was taken for damaged, where a disk refused it for a time for example: the next commit unsays it."""
-        self._damaged.pop(id_, None)
-        if location.is_damaged and len(self._whole) < _DAMAGED_MAX:
-            header = parse_header(record)
-            self._whole[header.keyring_id, id_] = IndexRecord(
-                header.keyring_id, id_, header.key_id, location.container, location.offset, location.length,
-                header.type, cid(record),
-            )  # fmt: skip
+    def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+        """W. Records under these keys can never be opened: each counts as damaged until it is sent again."""
+        with self._guarded():
+            rows = self._index.rows_under(keyring_id, key_ids)
+            while batch := list(islice(rows, _GIVEN_UP_BATCH)):
+                self._index.apply(IndexBatch(damaged=batch))
+                self._notes.give_up_keys((location.key_number for _, location in batch), len(batch))
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -317,7 +308,7 @@ class ChunkStore:
         superseding: set[tuple[bytes, bytes]] = set()
         for keyring_id, by_id in wanted.items():
             held = self._index.held(keyring_id, by_id)
-            damaged = {id_ for id_, is_whole in held.items() if not is_whole or id_ in self._damaged}
+            damaged = {id_ for id_, is_whole in held.items() if not is_whole or id_ in self._notes.damaged}
             new += [record for id_, record in by_id.items() if id_ not in held or id_ in damaged]
             superseding |= {(keyring_id, id_) for id_ in damaged}
         return new, superseding
@@ -328,7 +319,7 @@ class ChunkStore:
             held = self._containers.get(item.number)
             first = held.first_entry if held else first_entry
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
-        whole = self._whole.copy()
+        whole = self._notes.whole.copy()
         again = [row for name, row in whole.items() if name not in self._pending and self._still_lies_there(row)]
         records = [*again, *self._pending.values()]
         # Before the index knows them: a reader that finds a record must find its container.
@@ -336,10 +327,7 @@ class ChunkStore:
         self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
         self._pending.clear()
         self._superseding.clear()
-        for id_, _ in damaged:
-            self._damaged.pop(id_, None)
-        for name in whole:
-            self._whole.pop(name, None)
+        self._notes.forget((id_ for id_, _ in damaged), whole)
 
     def _still_lies_there(self, row: IndexRecord) -> bool:
         """Another record of the id may have superseded it since it was read."""

@@ -185,6 +185,23 @@ class Index:
                 yield IndexRow(key, _decode(key, value))
             start = batch[-1][0] + b"\0"
 
+    def rows_under(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> Iterator[tuple[bytes, Location]]:
+        """Id and place of the keyring's records under these run keys that are not damaged, batch by batch."""
+        keyring = self._get(self._keyrings, keyring_id)
+        held = {key_id: self._get(self._keys, key_id) for key_id in key_ids}
+        wanted = {_NUMBER.unpack(self._opened(key_id, value))[0] for key_id, value in held.items() if value}
+        if keyring is None or not wanted:
+            return
+        start = prefix = self._opened(keyring_id, keyring)
+        while batch := self._batch_from(start):
+            for key, value in batch:
+                if not key.startswith(prefix):
+                    return
+                location = _decode(key, value)
+                if location and location.key_number in wanted and not location.is_damaged:
+                    yield key[len(prefix) :], location
+            start = batch[-1][0] + b"\0"
+
     def record_count(self) -> int:
         with self._reading() as transaction:
             return int(transaction.stat(self._records)["entries"])

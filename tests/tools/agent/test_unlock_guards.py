@@ -78,3 +78,13 @@ async def test_a_root_that_names_another_manifest_than_its_payload_is_refused(ba
     offset, value = {"manifest": (TOP_BLOCK, other[TOP_BLOCK:LEVEL]), "level": (LEVEL, b"\x01")}[what]
     put_root(backed_up, offset, value)
     await refused(backed_up, "names another manifest than its sealed part")
+
+
+async def test_another_job_under_a_name_that_this_agent_backed_up_is_refused(backed_up: Site) -> None:
+    """A former job of the name, with the same password, would be an older safeset without a word."""
+    backed_up.state.save_job_id("job", b"n" * 16)
+    for name in ("job", "JOB"):
+        with pytest.raises(Failure, match="another job under the name") as caught:
+            await unlock(backed_up.agent.session, backed_up.state, Wanted(name, None, 0), PASSWORD)
+        assert caught.value.exit_code == 6
+    assert "restore.open" not in backed_up.vault.asked

@@ -1,0 +1,80 @@
+"""A run key or a slot that does not open any more: what lies under it is stored anew, or the run is refused."""
+
+import os
+from pathlib import Path
+
+import msgpack
+import pytest
+from blake3 import blake3
+
+from tests.vaultd.operations.sealing import DATA, id_of
+from tests.vaultd.operations.small_site import BackedUp, Site
+from tests.vaultd.operations.test_safesets import commit_leaf
+from vaultd.errors import Damaged
+from vaultd.operations import dead_keys, safesets
+
+
+def flip_rows(site: Site, table: str, field: int) -> None:
+    """A bit of the wrapped value of every row."""
+    catalog = site.vault.catalog
+    with catalog.read() as view:
+        rows, position = list(view.scan(table)), view.position()
+    changes = []
+    for key, value in rows:
+        fields = msgpack.unpackb(value)
+        fields[field] = fields[field][:-1] + bytes([fields[field][-1] ^ 1])
+        changes.append((table, key, msgpack.packb(fields)))
+    catalog.apply(changes, position)
+
+
+def missing(site: Site, backed_up: BackedUp, *ids: bytes) -> list[bool]:
+    return site.vault.store.missing(backed_up.sealer.keyring_id, ids)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_restarted: bool) -> None:
+    backed_up = site.ready()
+    content = os.urandom(50)
+    chunk = backed_up.sealer.record(DATA, content)
+    leaf = backed_up.sealer.leaf([chunk])
+    site.upload(backed_up, chunk, *leaf)
+    payload = backed_up.sealer.payload(leaf)
+    root = backed_up.sealer.root(leaf, payload)
+    site.commit(backed_up, root, payload)
+    identity, job_id, vault = backed_up.agent.identity, backed_up.job.job_id, site.vault
+    assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+    vault.judged_keys.clear()
+    flip_rows(site, "run_keys", 3)
+    (dead,) = dead_keys.find_dead_keys(vault, identity, job_id)
+    dead_keys.give_up_keys(vault, identity, job_id, [dead])
+    if is_restarted:
+        site.reopen()
+    vault = site.vault
+    block, companion = leaf
+    assert missing(site, backed_up, id_of(chunk), id_of(block), id_of(payload)) == [True] * 3
+    assert missing(site, backed_up, id_of(companion)) == [False], "no key is needed for it"
+    assert not safesets.is_whole_base(vault, identity, job_id, blake3(root).digest())
+    (location,) = vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
+    assert vault.store.read(location, id_of(chunk)) == chunk
+    vault.store.commit()
+    if not is_restarted:
+        assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
+        assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+
+
+def test_a_job_whose_slots_do_not_open_takes_no_run(site: Site) -> None:
+    backed_up = site.ready()
+    commit_leaf(site, backed_up)
+    flip_rows(site, "slots", 1)
+    with pytest.raises(Damaged, match="no slot of job 'home' can be read"):
+        dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+
+
+def test_nothing_is_judged_while_a_disk_is_away(site: Site, tmp_path: Path) -> None:
+    """It may have the copy of an erase key that opens."""
+    backed_up = site.ready()
+    commit_leaf(site, backed_up)
+    flip_rows(site, "run_keys", 3)
+    site.vault.judged_keys.clear()
+    site.vault.store.disks.offline = (tmp_path,)
+    assert dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id) == []

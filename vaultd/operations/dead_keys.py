@@ -1,0 +1,62 @@
+"""Run keys and slots that do not open any more: what lies under such a run key can never be restored, so it counts as
+damaged and the next run sends it again; a job whose slots are all lost takes no more runs.
+
+A key that opened once since the start is not tried again. While a disk is away nothing is judged: it may have the copy
+that opens.
+"""
+
+from blake3 import blake3
+
+from vaultd.catalog.keyrings import list_run_keys, list_slots
+from vaultd.errors import Damaged
+from vaultd.operations import access
+from vaultd.operations.runs import KEY_ID_BYTES
+from vaultd.operations.store_errors import translated
+from vaultd.operations.vault import Vault
+from vaultd.operations.wrapping import RUN_KEY, SLOT, run_key_owners, slot_owner, unwrap
+from vaultd.records import Identity, RunKey, Slot
+
+
+def find_dead_keys(vault: Vault, identity: Identity, job_id: bytes) -> list[bytes]:
+    """Of the job's keyring, those that were not found before. Damaged when none of its slots opens."""
+    if vault.store.disks.offline:
+        return []
+    with vault.catalog.read() as view:
+        job = access.job_with_keyring(access.own_job(view, identity, job_id))
+        slots = list(list_slots(view, job.account_id, job.keyring_id))
+        rows = list(list_run_keys(view, job.account_id, job.keyring_id))
+    if not any(_slot_opens(vault, slot) for slot in slots):
+        raise Damaged(
+            f"no slot of job {job.name!r} can be read: nothing that it stores could be restored",
+            "the operator runs `vaultd check`; if no copy of the slots is left, create the job anew under another name",
+        )
+    unjudged = [row for row in rows if row.key_id not in vault.judged_keys]
+    return [row.key_id for row in unjudged if not _key_opens(vault, job.keyring_id, row)]
+
+
+def give_up_keys(vault: Vault, identity: Identity, job_id: bytes, key_ids: list[bytes]) -> None:
+    """W. What lies under them is asked for again."""
+    with vault.catalog.read() as view:
+        job = access.own_job(view, identity, job_id)
+    with translated():
+        vault.store.give_up_keys(job.keyring_id, key_ids)
+    vault.judged_keys.update(key_ids)
+
+
+def _slot_opens(vault: Vault, slot: Slot) -> bool:
+    try:
+        unwrap(vault, [slot_owner(slot.slot_id)], SLOT, slot.slot_id, slot.wrapped)
+    except Damaged:
+        return False
+    return True
+
+
+def _key_opens(vault: Vault, keyring_id: bytes, row: RunKey) -> bool:
+    try:
+        sealed = unwrap(vault, run_key_owners(row.job_id, keyring_id), RUN_KEY, row.key_id, row.wrapped)
+    except Damaged:
+        return False
+    if blake3(sealed).digest(length=KEY_ID_BYTES) != row.key_id:
+        return False
+    vault.judged_keys.add(row.key_id)
+    return True

@@ -1,0 +1,51 @@
+"""What readers found about records since the last commit, which writes it into the index.
+
+Threads: readers note, the writer thread takes; every step is one dictionary operation.
+"""
+
+from collections.abc import Iterable
+
+from vaultd.store.index import IndexRecord, Location
+from vaultd.store.record_format import cid, parse_header
+
+_NOTES_MAX = 10_000  # of a kind between two commits; one that is dropped is made again by the next read
+
+
+class DamageNotes:
+    def __init__(self) -> None:
+        self.damaged: dict[bytes, Location] = {}  # by id
+        self.whole: dict[tuple[bytes, bytes], IndexRecord] = {}  # by keyring and id: flagged ones that read well again
+        self.met = 0
+        self._given_up_keys: set[int] = set()  # by their numbers in the index
+
+    def is_damaged(self, id_: bytes, location: Location) -> bool:
+        return location.is_damaged or id_ in self.damaged
+
+    def note_damage(self, id_: bytes, location: Location) -> None:
+        if not self.is_damaged(id_, location):
+            if len(self.damaged) < _NOTES_MAX:
+                self.damaged[id_] = location
+            self.met += 1  # after the note: who sees the count sees the note
+
+    def note_whole(self, id_: bytes, location: Location, record: bytes) -> None:
+        """It was taken for damaged, where a disk refused it for a time for example: the next commit unsays it."""
+        self.damaged.pop(id_, None)
+        is_opened = location.key_number not in self._given_up_keys
+        if location.is_damaged and is_opened and len(self.whole) < _NOTES_MAX:
+            header = parse_header(record)
+            self.whole[header.keyring_id, id_] = IndexRecord(
+                header.keyring_id, id_, header.key_id, location.container, location.offset, location.length,
+                header.type, cid(record),
+            )  # fmt: skip
+
+    def give_up_keys(self, key_numbers: Iterable[int], records: int) -> None:
+        """So many records are damaged from now on although they read well: nobody can open them."""
+        self._given_up_keys.update(key_numbers)
+        self.met += records
+
+    def forget(self, damaged: Iterable[bytes], whole: Iterable[tuple[bytes, bytes]]) -> None:
+        """The index has these now."""
+        for id_ in damaged:
+            self.damaged.pop(id_, None)
+        for name in whole:
+            self.whole.pop(name, None)

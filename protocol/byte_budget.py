@@ -45,6 +45,7 @@ class ByteBudget:
         self._frames_bytes = total_bytes - self._ahead_bytes
         self._streams: dict[Hashable, _Stream] = {}
         self._counts: Counter[bytes] = Counter()  # streams of an account
+        self._uploads: Counter[bytes] = Counter()  # those of them that have windows
         self._admitted: Counter[bytes] = Counter()  # bytes of an account's admitted frames
         self._promised_bytes = 0
         self._waiting: dict[Hashable, _Stream] = {}
@@ -57,6 +58,7 @@ class ByteBudget:
             raise ValueError(f"the stream {stream} is registered already")
         entry = self._streams[stream] = _Stream(account, receiver, least_bytes, least_bytes)
         self._counts[account] += 1
+        self._uploads[account] += least_bytes > 0
         self._promised_bytes += entry.promised_bytes
 
     def unregister(self, stream: Hashable) -> None:
@@ -69,6 +71,9 @@ class ByteBudget:
         self._counts[entry.account] -= 1
         if not self._counts[entry.account]:
             del self._counts[entry.account]
+        self._uploads[entry.account] -= entry.least_bytes > 0
+        if not self._uploads[entry.account]:
+            del self._uploads[entry.account]
         self.give_back(stream)
         del self._streams[stream]
 
@@ -78,7 +83,7 @@ class ByteBudget:
         A share that shrinks is not taken back, it is only not filled up: it counts until it was used.
         """
         entry = self._streams[stream]
-        share = self._ahead_bytes // max(2, len(self._counts)) // self._counts[entry.account]
+        share = self._ahead_bytes // max(2, len(+self._uploads)) // self._uploads[entry.account]
         room = entry.promised_bytes + self._ahead_bytes - self._promised_bytes
         window = max(BULK_WINDOW_BYTES_MIN, min(BULK_WINDOW_BYTES_MAX, share, room))
         promised = max(window, min(outstanding_bytes, entry.promised_bytes))
@@ -87,17 +92,23 @@ class ByteBudget:
         return window
 
     def admit(self, stream: Hashable, frame_bytes: int) -> bool:
-        """Whether a frame that is larger than the window may come whole; if not, its `refill` is called then."""
+        """Whether this frame, which is larger than the window, may come whole; if not, its `refill` is called then."""
         entry = self._streams[stream]
         if not entry.admitted_bytes:
             entry.wanted_bytes = frame_bytes - entry.least_bytes
             self._waiting[stream] = entry
             self._admit_waiting()
-        return entry.admitted_bytes > 0
+        return entry.admitted_bytes >= frame_bytes - entry.least_bytes
+
+    def comes_by_window(self, stream: Hashable) -> None:
+        """The frame that waited fits the window by now: it needs no admission, which the next one would take for its
+        own."""
+        self._waiting.pop(stream, None)
 
     def give_back(self, stream: Hashable) -> None:
         """The frame that was admitted is held no more."""
         entry = self._streams[stream]
+        self._waiting.pop(stream, None)
         self._admitted[entry.account] -= entry.admitted_bytes
         entry.admitted_bytes = 0
         if not self._admitted[entry.account]:

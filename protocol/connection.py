@@ -127,6 +127,10 @@ class ServerConnection(Connection):
         super().leave(stream_id)
         self._budget.unregister((self, stream_id))
 
+    def end_question(self, stream_id: int) -> None:
+        """Its answer is there, and nobody holds the question any more."""
+        self._budget.unregister((self, stream_id))
+
     def _on_request(self, request: RequestReceived) -> None:
         # Handlers of streams that were reset still hold what they took, though HTTP/2 counts those streams no more.
         if len(self._channels) >= 2 * (limits.STREAMS_OPEN if self._account is None else limits.STREAMS_SIGNED_IN):

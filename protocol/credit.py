@@ -58,9 +58,12 @@ class SharedCredit:
 
     def window_bytes(self, outstanding_bytes: int, held_bytes: int, frame_bytes: int) -> int:
         window = self.budget.window(self.stream, outstanding_bytes)
-        if held_bytes or frame_bytes <= window or not self.budget.admit(self.stream, frame_bytes):
+        if held_bytes:
             return window
-        return frame_bytes
+        if frame_bytes <= window:
+            self.budget.comes_by_window(self.stream)
+            return window
+        return frame_bytes if self.budget.admit(self.stream, frame_bytes) else window
 
     def let_go(self) -> None:
         """Frames are let go in the order of their coming, so the first one is the one that was admitted."""

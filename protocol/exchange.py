@@ -64,15 +64,29 @@ class Exchange:
         """Nobody holds this frame of an upload any more, nor a view of it: the peer may send as much."""
         self._channel.let_go(frame)
 
-    async def send_message(self, message: msgspec.Struct, raw: BytesLike | Iterable[BytesLike] = ()) -> None:
-        """Queues the whole frame; it waits for the frame before. `raw` must not be changed afterwards."""
+    def end_question(self) -> None:
+        """The answer is there, and the frame of the question is held by nobody: it counts no more, however slowly the
+        answer is taken."""
+        self.connection.end_question(self.stream_id)
+
+    def abort(self) -> None:
+        """Resets the stream, with what is queued of the answer: nothing of it is held any more."""
+        self._answered = self._finished = True
+        self._channel.close()
+
+    async def send_message(self, message: msgspec.Struct, raw: BytesLike | Iterable[BytesLike] = ()) -> int:
+        """Queues the whole frame and returns its size in bytes; it waits for the frame before. `raw` must not be
+        changed afterwards.
+        """
         header = encode(message)
         if len(header) > limits.ANSWER_HEADER_BYTES_MAX:
             raise RemoteProtocolError(
                 ErrorCode.too_large,
                 f"the answer has {len(header)} bytes; the limit is {limits.ANSWER_HEADER_BYTES_MAX}",
             )
-        await self._send(200, encode_frame(MESSAGE, header, raw))
+        pieces = encode_frame(MESSAGE, header, raw)
+        await self._send(200, pieces)
+        return sum(map(len, pieces))
 
     async def wait_sent(self) -> None:
         """Until what was sent is on its way: nothing here holds it any more. Raises when the peer is gone."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from protocol.byte_budget import ByteBudget
+from protocol.credit import SharedCredit
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -209,3 +210,30 @@ def test_admitted_frames_stay_within_their_half(seed: int):
         del admitted[gone]
         budget.give_back(gone)
     assert wanted == {}
+
+
+def test_a_frame_that_waited_and_fits_by_now_waits_no_more():
+    budget = ByteBudget(16 * MIB)
+    others = [f"other {number}" for number in range(30)]
+    add(budget, "large", account=b"l")
+    assert budget.admit("large", 8 * MIB + 256 * KIB)
+    for number, stream in enumerate(others):
+        add(budget, stream, account=bytes([number]))
+    add(budget, "grows", account=b"g")
+    credit = SharedCredit(budget, "grows")
+    assert credit.window_bytes(0, 0, 300 * KIB) == 256 * KIB
+    for stream in others:
+        budget.unregister(stream)
+    assert credit.window_bytes(0, 0, 300 * KIB) > 300 * KIB
+    budget.give_back("large")
+    add(budget, "next", account=b"n")
+    assert budget.admit("next", 8 * MIB + 256 * KIB)
+    assert credit.window_bytes(0, 0, 8 * MIB) < 8 * MIB, "no admission is left from the frame that came"
+
+
+def test_questions_take_nothing_from_the_windows_of_uploads():
+    budget = ByteBudget(64 * MIB)
+    add(budget, "upload")
+    for number in range(60):
+        budget.register(number, b"a", Receiver(), least_bytes=0)
+    assert budget.window("upload", 0) == 16 * MIB

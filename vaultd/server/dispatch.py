@@ -16,7 +16,14 @@ import trio
 from protocol.codec import decode
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.framing import Frame
-from protocol.limits import PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX, ROOT_BYTES, ROOTS_MAX
+from protocol.limits import (
+    ANSWER_HEADER_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    RECORD_BYTES_MAX,
+    ROOT_BYTES,
+    ROOTS_MAX,
+    SAFESETS_PAGE,
+)
 from protocol.messages import HelloRequest
 from protocol.methods import METHODS, Direction, Method, Role
 from protocol.states import SessionInput
@@ -26,6 +33,7 @@ from vaultd.errors import NotAllowed, VaultError
 from vaultd.logs import log
 from vaultd.policy.roles import may
 from vaultd.server import pages
+from vaultd.server.fetch_budget import GivenUp
 from vaultd.server.handlers import (
     account,
     chunk_fetch,
@@ -84,6 +92,11 @@ STREAMED: dict[str, Streamed] = {
 LARGE_ANSWERS = {
     "restore.open": PAYLOAD_BYTES_MAX + 2 * RECORD_BYTES_MAX,
     "safeset.roots": ROOT_BYTES * ROOTS_MAX,
+    "safeset.list": 512 * SAFESETS_PAGE,
+    **dict.fromkeys(
+        ("account.list", "account.show", "computer.list", "computer.show", "job.list", "job.show", "agent.jobs"),
+        ANSWER_HEADER_BYTES_MAX,
+    ),
 }
 UNKNOWN = "unknown"
 GONE = "gone"
@@ -149,24 +162,26 @@ def _authorise(session_of_connection: Session, method: Method) -> None:
 
 
 async def _ask(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> None:
-    frame = await _frame(exchange)
-    message = decode(frame.header, method.request)
-    request = Request(service, session_of_connection, message, frame.raw)
     if method.name not in LARGE_ANSWERS:
-        await _reply(exchange, request, method)
+        reply = await _reply(service, session_of_connection, exchange, method)
+        await exchange.send_message(reply.message, reply.raw)
         return
-    fetches, account_id = service.fetches, request.identity.account_id
+    fetches, account_id = service.fetches, session_of_connection.identity.account_id
     with fetches.request(account_id):
-        async with fetches.room(account_id, LARGE_ANSWERS[method.name]):
-            await _reply(exchange, request, method)
+        async with fetches.room(account_id, LARGE_ANSWERS[method.name]) as room:
+            reply = await _reply(service, session_of_connection, exchange, method)
+            room.shrink(await exchange.send_message(reply.message, reply.raw))
+            del reply
             await exchange.wait_sent()
 
 
-async def _reply(exchange: Exchange, request: Request, method: Method) -> None:
-    reply = await ASKED[method.name](request)
-    if not isinstance(reply, Reply):
-        reply = Reply(reply)
-    await exchange.send_message(reply.message, reply.raw)
+async def _reply(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> Reply:
+    """Holds the question until its answer is there, and no longer."""
+    frame = await _frame(exchange)
+    message = decode(frame.header, method.request)
+    reply = await ASKED[method.name](Request(service, session_of_connection, message, frame.raw))
+    exchange.end_question()
+    return reply if isinstance(reply, Reply) else Reply(reply)
 
 
 async def _frame(exchange: Exchange) -> Frame:
@@ -185,6 +200,8 @@ def _cause(error: Exception) -> Exception:
 
 async def _refuse(service: Service, exchange: Exchange, error: Exception) -> str:
     """Tells the client, if there is one, and returns the code for log and metrics."""
+    if isinstance(error, GivenUp):
+        exchange.abort()
     if isinstance(error, LOST):
         return GONE
     refusal = _refusal(error)

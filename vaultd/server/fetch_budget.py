@@ -17,6 +17,10 @@ from protocol.errors import ConnectionLost
 from protocol.limits import FETCH_BUDGET_BYTES, FRAME_SECONDS
 
 
+class GivenUp(ConnectionLost):
+    """The answer was not taken while others waited: its stream is reset, with everything that is queued of it."""
+
+
 class Room:
     """What one request may hold now. Make it with `FetchBudget.room`."""
 
@@ -59,7 +63,7 @@ class FetchBudget:
 
     @asynccontextmanager
     async def room(self, account: bytes, size_bytes: int) -> AsyncIterator[Room]:
-        """In a `request`: waits for its turn. Raises ConnectionLost where it was given up."""
+        """In a `request`: waits for its turn. Raises GivenUp where it was given up."""
         room = Room(self, account, size_bytes)
         self._waiting.append(room)
         self._admit()
@@ -70,7 +74,7 @@ class FetchBudget:
         finally:
             self._leave(room)
         if room.scope.cancelled_caught:
-            raise ConnectionLost(f"records were not taken in {FRAME_SECONDS} seconds while others waited")
+            raise GivenUp(f"records were not taken in {FRAME_SECONDS} seconds while others waited")
 
     def shrink(self, room: Room, size_bytes: int) -> None:
         self._held[room.account] -= room.size_bytes - size_bytes

@@ -9,6 +9,7 @@ import trio.testing
 
 from protocol import limits
 from protocol import messages as m
+from protocol.errors import ConnectionLost
 from protocol.transport import ClientTransport
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd.operations import sign_in
@@ -106,3 +107,48 @@ async def test_so_do_answers_that_open_restores(fetching: Running, monkeypatch: 
         assert 0 < Held.size_bytes <= fetches.held_bytes <= limits.FETCH_BUDGET_BYTES
     while Held.size_bytes or fetches.held_bytes:
         await trio.testing.wait_all_tasks_blocked(0.05)
+
+
+async def test_a_fetch_that_is_given_up_is_reset_and_holds_nothing_more(
+    fetching: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is queued of it would be outside of the budget, and a clean end would look like a whole answer."""
+    monkeypatch.setattr(limits, "BULK_WINDOW_BYTES_MAX", SMALL_WINDOW_BYTES)
+    fetches = fetching.service.fetches
+    async with fetching.connect() as connection:
+        await say_hello(connection, TOKEN)
+        call = await begin(connection)
+        while not Held.size_bytes:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        (room,) = fetches._rooms
+        room.scope.cancel()  # as the budget does when others wait
+        while Held.size_bytes or fetches.held_bytes:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        with pytest.raises(ConnectionLost, match="reset"):
+            await call.receive(m.FetchBatch)
+        await begin(connection)  # the connection goes on
+        while not Held.size_bytes:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+
+
+async def test_lists_have_room_in_the_budget_of_fetches(fetching: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of as many bytes as the answer has, as soon as that is known."""
+    standing, rooms = trio.Event(), []
+
+    async def list_jobs(request: Request) -> m.AgentJobsAnswer:
+        rooms.append([room.size_bytes for room in fetching.service.fetches._rooms])
+        await standing.wait()
+        return m.AgentJobsAnswer([])
+
+    monkeypatch.setitem(dispatch.ASKED, "agent.jobs", list_jobs)
+    async with fetching.connect() as connection, trio.open_nursery() as nursery:
+        await say_hello(connection, TOKEN)
+        for _ in range(20):
+            nursery.start_soon(connection.ask, "agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
+        while len(rooms) < 4:
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.testing.wait_all_tasks_blocked(0.2)
+        assert rooms[-1] == [limits.ANSWER_HEADER_BYTES_MAX] * 4
+        standing.set()
+    assert len(rooms) == 20
+    assert fetching.service.fetches.held_bytes == 0

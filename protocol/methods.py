@@ -131,7 +131,8 @@ _TABLE = (
            (E.not_found,), _READS),
     Method("restore.open", Role.agent, m.RestoreOpenRequest, m.RestoreOpenAnswer,
            (E.not_found, E.wrong_password, E.throttled, E.damaged), "makes another ticket",
-           raw="→ top block record ‖ top companion record"),
+           raw="→ top block record ‖ top companion record; its length 0, and an empty payload, stand for a record"
+           " that is damaged or out of reach"),
     Method("chunk.fetch", Role.agent, m.ChunkFetchRequest, m.FetchBatch,
            (E.not_found, E.damaged), _READS,
            raw="ids in the wanted order, 32 bytes each → records in that order", direction=Direction.download,

@@ -31,6 +31,7 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Revision = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 RecordLength = Annotated[int, Meta(ge=84, le=limits.RECORD_BYTES_MAX)]
+LengthOrNothing = Annotated[int, Meta(ge=0, le=limits.RECORD_BYTES_MAX)]
 KeyPair = tuple[Id, SealedKey]  # a run key: its id, and it sealed
 
 ComputerKind = Literal["pc", "server"]

@@ -40,6 +40,8 @@ class RestoreOpenRequest(Message, frozen=True):
 
 
 class RestoreOpenAnswer(Message, frozen=True):
+    """An empty payload, and a length of 0 of the companion, stand for a record that is damaged or out of reach."""
+
     ticket: fields.Id
     slots: Annotated[list[fields.Slot], Meta(min_length=1, max_length=2)]
     root: fields.Root
@@ -47,4 +49,4 @@ class RestoreOpenAnswer(Message, frozen=True):
     countersignature: fields.Signature
     vault_time_ns: fields.Nanoseconds
     run_keys: Annotated[list[fields.KeyPair], Meta(max_length=SEALED_KEYS_MAX)]
-    lengths: Annotated[list[fields.RecordLength], Meta(min_length=2, max_length=2)]
+    lengths: Annotated[list[fields.LengthOrNothing], Meta(min_length=2, max_length=2)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Done, Site, differences, restored
-from tests.independent.reader.record import DATA, MANIFEST_BLOCK
+from tests.independent.reader.record import DATA, MANIFEST_BLOCK, ROOT_PAYLOAD
 from tests.independent.reader.store import open_store
 from tests.support.trees import write_tree
 
@@ -62,8 +62,12 @@ def flip(site: Site, kind: int) -> None:
     found = [(path, place) for path, place in places if place.header.type == kind and place.header.id not in tops]
     assert len(found) > 1
     path, place = random.Random(kind).choice(found)
+    flip_last_bit(path, place.offset + place.header.length - 1)
+
+
+def flip_last_bit(path: Path, offset: int) -> None:
     with path.open("r+b") as file:
-        file.seek(place.offset + place.header.length - 1)
+        file.seek(offset)
         last = file.read(1)[0]
         file.seek(-1, 1)
         file.write(bytes([last ^ 1]))
@@ -124,3 +128,27 @@ def test_what_a_check_found_is_known_after_a_start_without_an_index(damaged: Dam
     assert checked.exit_code == 9
     # A block with the times of directories above the tree is not made again: then the older safeset keeps the hit.
     assert [Path(place).suffix for place in places[:1]] == [".container"]
+
+
+@pytest.mark.parametrize("what", ["payload", "top companion"])
+def test_a_record_that_a_restore_can_do_without_costs_no_file(site: Site, tmp_path: Path, what: str) -> None:
+    """The signed root names the top block: names and the list for the vault are told to be lost, and all comes back."""
+    tree = write_tree(tmp_path / "tree", small_files=10)
+    site.create_account("acme")
+    site.register("acme", "pc")
+    site.create_job("acme", "pc", "all", tree)
+    site.backup("pc", "all")
+    store = open_store(site.vault)
+    (root,) = store.found.roots.values()
+    places = [(path, place) for path, scan in store.scans.items() for place in scan.places]
+    for path, place in places:
+        if (place.header.type == ROOT_PAYLOAD) if what == "payload" else (place.header.id == root.top_companion):
+            flip_last_bit(path, place.offset + place.header.length - 1)
+    hit = Damaged(site, tree, tmp_path, what)
+    done = hit.restore("damaged")
+    assert (done.exit_code, done.last["code"]) == (9, "damaged")
+    assert f"the {what} of the safeset is damaged or out of reach" in done.error
+    assert hit.differences("damaged") == []
+    assert site.backup("pc", "all")["safeset"] == 2
+    assert hit.restore("new").exit_code == 0
+    assert hit.differences("new") == []

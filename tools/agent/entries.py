@@ -77,6 +77,7 @@ def walk_safeset(unlocked: Unlocked, path: bytes, damage: Damage) -> AsyncGenera
 async def _walk(
     unlocked: Unlocked, path: bytes, damage: Damage, blocks_at_once: int | None
 ) -> AsyncGenerator[list[Entry]]:
+    damage.update(dict.fromkeys(unlocked.damage))
     walk = ManifestWalk(unlocked.top, path)
     wanted, fetched = walk.wanted(), [unlocked.top_block]
     while wanted:

@@ -139,22 +139,39 @@ class Fetcher:
             return error
 
 
-def open_safeset_records(fetcher: Fetcher, answer: RestoreOpenAnswer, raw: bytes) -> tuple[Payload, FetchedBlock]:
-    """Payload and top block that came with the answer to restore.open. Worker threads."""
+def open_safeset_records(
+    fetcher: Fetcher, answer: RestoreOpenAnswer, raw: bytes
+) -> tuple[Payload | IntegrityError, FetchedBlock]:
+    """Payload, or why there is none, and top block that came with the answer to restore.open. Worker threads.
+
+    The signed root names the top block: without the payload only the names of job and computer are not known.
+    """
     root = fetcher.root
     fetcher.add_keys(answer.run_keys)
-    if cid(answer.payload) != root.payload_hash:
-        raise IntegrityError("the safeset's payload is not the one that its root names")
-    try:
-        payload_id = parse_header(answer.payload).id
-    except ValueError as error:
-        raise IntegrityError(f"the safeset's payload is damaged: {error}") from None
-    payload = decode_payload(fetcher.opener.open(answer.payload, payload_id, RecordType.ROOT))
-    check_payload(root, payload)
     if sum(answer.lengths) != len(raw):
         raise IntegrityError("the top block came with another length than the vault says")
     block, companion = _split(memoryview(raw), answer.lengths)
-    return payload, (fetcher.opener.open(block, root.top_block, RecordType.MANIFEST), companion)
+    opened = fetcher.opener.open(block, root.top_block, RecordType.MANIFEST)
+    lost = IntegrityError("the top companion of the safeset is damaged or out of reach at the vault")
+    return _open_payload(fetcher, answer.payload), (opened, companion if len(companion) else lost)
+
+
+def _open_payload(fetcher: Fetcher, record: bytes) -> Payload | IntegrityError:
+    """One that is there and says something else than the root is a lie, and no damage."""
+    if not record:
+        return IntegrityError(
+            "the payload of the safeset is damaged or out of reach at the vault: the names of its job and computer"
+            " could not be compared"
+        )
+    if cid(record) != fetcher.root.payload_hash:
+        raise IntegrityError("the safeset's payload is not the one that its root names")
+    try:
+        payload_id = parse_header(record).id
+    except ValueError as error:
+        raise IntegrityError(f"the safeset's payload is damaged: {error}") from None
+    payload = decode_payload(fetcher.opener.open(record, payload_id, RecordType.ROOT))
+    check_payload(fetcher.root, payload)
+    return payload
 
 
 def _held(id: bytes, records: dict[bytes, memoryview]) -> memoryview | IntegrityError:

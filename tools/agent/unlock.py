@@ -50,12 +50,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
+    """`damage` is about records of the safeset that a restore can do without."""
+
     root: Root
-    payload: Payload
     id_key: bytes
     fetcher: Fetcher
     top: BlockReference
     top_block: FetchedBlock
+    damage: list[str]
 
 
 async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, secret: Secret) -> Unlocked:
@@ -73,7 +75,9 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
             _check_own(state, identity, root)
         fetcher = Fetcher(session, answer.ticket, keyring, root)
         payload, block = await compute(open_safeset_records, fetcher, answer, bytes(raw))
-        _check_names(payload, wanted, identity)
+        damage = [str(payload)] if isinstance(payload, IntegrityError) else []
+        if not isinstance(payload, IntegrityError):
+            _check_names(payload, wanted, identity)
     except WrongPassword:
         raise _wrong(secret) from None
     except SlotDamaged as error:
@@ -84,7 +88,7 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
         raise Failure("damaged", str(error), "try another safeset, or ask the vault's operator") from None
     check_restored(state.job(parameters.job_id).load_head(), root, answer.root, wanted.sequence)
     top = BlockReference(root.top_block, root.top_companion, root.level)
-    return Unlocked(root, payload, keyring.generation(root.generation).id_key, fetcher, top, block)
+    return Unlocked(root, keyring.generation(root.generation).id_key, fetcher, top, block, damage)
 
 
 async def _open(

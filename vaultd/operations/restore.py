@@ -105,18 +105,33 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
-    top = FetchStream(vault, vault.tickets.find(identity, ticket)).fetch(_top_ids(safeset), bytes_max=1 << 30)
+    stream = FetchStream(vault, vault.tickets.find(identity, ticket))
+    keys: list[tuple[bytes, bytes]] = []
+    payload_id, block_id, companion_id = _top_ids(safeset)
+    payload, top_companion = (_unless_lost(stream, id_, keys) for id_ in (payload_id, companion_id))
+    top = stream.fetch([block_id], bytes_max=1 << 30)
+    keys += top.keys
     return Opened(
         ticket=ticket,
         slots=_readable(vault, slots),
         root=safeset.root,
-        payload=top.records[0],
+        payload=payload,
         countersignature=safeset.countersignature,
         vault_time_ns=safeset.stored_at_ns,
-        run_keys=top.keys,
-        top_block=top.records[1],
-        top_companion=top.records[2],
+        run_keys=keys,
+        top_block=top.records[0],
+        top_companion=top_companion,
     )
+
+
+def _unless_lost(stream: "FetchStream", id_: bytes, keys: list[tuple[bytes, bytes]]) -> bytes:
+    """Empty where it cannot be read: a restore needs neither payload nor companion, and says what it lacks."""
+    try:
+        fetched = stream.fetch([id_], bytes_max=1 << 30)
+    except (Damaged, NotFound, Unavailable):
+        return b""
+    keys += fetched.keys
+    return fetched.records[0]
 
 
 def open_fetch(vault: Vault, identity: Identity, ticket: bytes) -> "FetchStream":

@@ -32,11 +32,6 @@ async def refused(site: Site, match: str, job: str = "job", computer: str | None
     assert caught.value.exit_code == 9
 
 
-async def test_the_sealed_names_are_those_of_the_job_and_the_computer(backed_up: Site) -> None:
-    payload = (await opened(backed_up)).payload
-    assert (payload.job_name, payload.computer_name) == ("job", "pc1")
-
-
 @pytest.mark.parametrize(("job", "computer"), [("JOB", None), ("job", "pc1"), ("Job", "PC1")])
 async def test_names_are_compared_regardless_of_case(backed_up: Site, job: str, computer: str | None) -> None:
     await opened(backed_up, job, computer)

@@ -210,6 +210,9 @@ def test_a_recovery_code_comes_from_a_file_or_standard_input(
     written = recovery_text(RECOVERY_CODE).encode()
     path = site.directory / "code"
     path.write_bytes(written + b"\n")
+    path.chmod(0o640)
+    assert run(site, capsys, "ls", "job", "--recovery-code-file", str(path))[0] == 5
+    path.chmod(0o600)
     assert run(site, capsys, "ls", "job", "--recovery-code-file", str(path))[0] == 0
     for given, code in ((written.lower() + b"\r\n", 0), (b"", 2), (written[:-1], 12), (b"\xff", 2)):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))

@@ -6,16 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from tools.agent import sync
 from tools.agent.sync import sync_file_system
 
 
-def test_what_was_written_is_synced(tmp_path: Path) -> None:
+def test_the_whole_file_system_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[int] = []
+
+    class Library:
+        def syncfs(self, descriptor: int) -> int:
+            called.append(descriptor)
+            return real.syncfs(descriptor)
+
+    real = sync._libc
+    monkeypatch.setattr(sync, "_libc", Library())
     (tmp_path / "file").write_bytes(b"content")
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
         sync_file_system(descriptor)
     finally:
         os.close(descriptor)
+    assert called == [descriptor]
 
 
 def test_an_error_of_the_kernel_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What every command of the agent begins with: its output, its state directory, its identity, secrets for a restore."""
 
+import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,22 +67,25 @@ def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str
     if source.file is not None or source.command is not None:
         raise Failure("usage", "a password and a recovery code exclude each other", "give one of them")
     try:
-        return parse_recovery_code(read_code_file(recovery_code_file, "recovery code"))
+        return parse_recovery_code(read_code_file(recovery_code_file, "recovery code", is_secret=True))
     except RecoveryCodeError as error:
         raise Failure("wrong_password", str(error), "compare with what was shown when the job was created") from None
 
 
-def read_code_file(file: str, what: str) -> str:
+def read_code_file(file: str, what: str, *, is_secret: bool = False) -> str:
     if file == "-" and sys.stdin.isatty():
-        typed: str = click.prompt(what.capitalize(), err=True)
+        typed: str = click.prompt(what.capitalize(), err=True, hide_input=is_secret)
         return typed
     name = "standard input" if file == "-" else file
     try:
         with sys.stdin.buffer if file == "-" else Path(file).open("rb") as handle:
+            status = os.fstat(handle.fileno())
             text = handle.read(_CODE_FILE_BYTES_MAX).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise Failure("usage", f"{name} cannot be read for the {what}: {why}") from None
+    if is_secret and file != "-" and stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077:
+        raise Failure("not_allowed", f"{what} file {file} may be read by other users", f"run: chmod 600 {file}")
     if not text:
         raise Failure("usage", f"there is no {what} in {name}", "copy the whole code as it was shown")
     return text

@@ -79,13 +79,17 @@ def read_code_file(file: str, what: str, *, is_secret: bool = False) -> str:
     name = "standard input" if file == "-" else file
     try:
         with sys.stdin.buffer if file == "-" else Path(file).open("rb") as handle:
-            status = os.fstat(handle.fileno())
+            is_open = is_secret and file != "-" and _is_for_others(os.fstat(handle.fileno()))
             text = handle.read(_CODE_FILE_BYTES_MAX).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise Failure("usage", f"{name} cannot be read for the {what}: {why}") from None
-    if is_secret and file != "-" and stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077:
+    if is_open:
         raise Failure("not_allowed", f"{what} file {file} may be read by other users", f"run: chmod 600 {file}")
     if not text:
         raise Failure("usage", f"there is no {what} in {name}", "copy the whole code as it was shown")
     return text
+
+
+def _is_for_others(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and bool(stat.S_IMODE(status.st_mode) & 0o077)

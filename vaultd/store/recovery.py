@@ -109,7 +109,6 @@ class _Recovery:
                 details = entry.decode().details
                 self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
         unknown, passed = self._find_unknown(containers)
-        unknown.sort(key=lambda path: is_sealed(self._parts.door, path))  # what tells of an older copy is renamed last
         is_old = self._is_journal_old(unknown + passed) or has_kept(self._parts.door, self._parts.disks)
         self._keeps_leftovers = is_old or rebuilding or bool(self._holds_back)
         rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}

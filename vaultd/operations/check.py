@@ -45,7 +45,8 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
     with ExitStack() as cleanup:
         cleanup.callback(lock.close)
         settings = store_settings(config, vault_id)
-        stored = check_store(settings, door, read_data=read_data)
+        with translated():  # what a later version wrote ends the check
+            stored = check_store(settings, door, read_data=read_data)
         catalog = _CatalogCheck(config, door, settings)
         findings = [*stored.findings, *catalog.run()]
     return VaultReport(findings, stored.counts, catalog.jobs)

@@ -88,7 +88,7 @@ class JournalCheck:
             data = self._copies.read(path)
             if path in self._copies.unsure:
                 self._report(Severity.warning, path, "the disk refuses to read this copy; the other one holds")
-            elif is_other_history(data, segment):
+            elif is_other_history(data, segment, path):
                 self._report(Severity.damage, path, "this copy is of another history than the other one")
             elif data[:length] != segment.data:
                 self._report(Severity.warning, path, "this copy is missing, shorter or damaged; the other one holds")

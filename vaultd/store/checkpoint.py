@@ -57,16 +57,16 @@ def encode_header(header: CheckpointHeader) -> bytes:
     return head + checksum(head)
 
 
-def decode_header(data: bytes) -> CheckpointHeader:
+def decode_header(data: bytes, path: Path) -> CheckpointHeader:
     if len(data) != _HEADER_BYTES or checksum(data[: _HEADER.size]) != data[_HEADER.size :]:
         raise FormatError("checkpoint header: length or checksum does not hold")
     magic, version, reserved, vault_id, timeline, reserved2, number, entry_hash, created_ns, reserved3 = (
         _HEADER.unpack_from(data)
     )
     if magic != _MAGIC or version != VERSION:
-        raise NewerFormat(f"a checkpoint with magic {magic.hex()} version {version}")
+        raise NewerFormat(f"{path}: a checkpoint with magic {magic.hex()} version {version}")
     if any(reserved) or any(reserved2) or any(reserved3):
-        raise NewerFormat("a checkpoint whose reserved bytes are not zero")
+        raise NewerFormat(f"{path}: a checkpoint whose reserved bytes are not zero")
     return CheckpointHeader(vault_id, Position(timeline, number, entry_hash), created_ns)
 
 
@@ -138,7 +138,7 @@ def verify_checkpoint(door: Door, path: Path) -> tuple[CheckpointHeader, int]:
     count = sum(1 for _ in read_rows(door, path))
     handle = door.open_read(path)
     try:
-        return decode_header(door.read(handle, 0, _HEADER_BYTES)), count
+        return decode_header(door.read(handle, 0, _HEADER_BYTES), path), count
     finally:
         door.close(handle)
 
@@ -147,7 +147,7 @@ def read_rows(door: Door, path: Path) -> Iterator[Row]:
     """Row by row; damage shows no later than at the end, so check the whole before using a part."""
     handle = door.open_read(path)
     try:
-        decode_header(door.read(handle, 0, _HEADER_BYTES))
+        decode_header(door.read(handle, 0, _HEADER_BYTES), path)
         offset = _HEADER_BYTES
         total = blake3()
         count = 0

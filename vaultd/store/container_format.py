@@ -69,13 +69,13 @@ def encode_header(header: ContainerHeader) -> bytes:
     return (head + checksum(head)).ljust(BLOCK_BYTES, b"\0")
 
 
-def decode_header(block: bytes) -> ContainerHeader:
+def decode_header(block: bytes, path: Path) -> ContainerHeader:
     head = _checked_block(block, _HEADER.size, "container header")
     magic, version, reserved, vault_id, number, block_bytes, created_ns = _HEADER.unpack(head)
     if magic != _HEADER_MAGIC or version != VERSION:
-        raise NewerFormat(f"a container with magic {magic.hex()} version {version}")
+        raise NewerFormat(f"{path}: a container with magic {magic.hex()} version {version}")
     if block_bytes != BLOCK_BYTES or any(reserved):
-        raise NewerFormat(f"a container with block_bytes {block_bytes} or reserved bytes that are not zero")
+        raise NewerFormat(f"{path}: a container with block_bytes {block_bytes} or reserved bytes that are not zero")
     return ContainerHeader(vault_id, number, created_ns)
 
 
@@ -143,7 +143,8 @@ def decode_trailer(block: bytes) -> Trailer:
     head = _checked_block(block, _TRAILER.size, "container trailer")
     magic, reserved, number, offset, length, records = _TRAILER.unpack(head)
     if magic != _TRAILER_MAGIC or any(reserved):
-        raise NewerFormat(f"a container trailer with magic {magic.hex()} or reserved bytes that are not zero")
+        # Not of a later version: a container that was never sealed may end in bytes of a customer.
+        raise FormatError(f"container trailer: magic {magic.hex()} or a reserved byte is unknown")
     return Trailer(number, offset, length, records)
 
 

@@ -83,7 +83,7 @@ def read_record(door: Door, place: RecordPlace, expected: ExpectedRecord) -> byt
 
 
 def read_header(door: Door, path: Path) -> ContainerHeader:
-    return decode_header(_read_range(door, path, 0, BLOCK_BYTES))
+    return decode_header(_read_range(door, path, 0, BLOCK_BYTES), path)
 
 
 def read_trailer(door: Door, path: Path, length: int) -> Trailer:

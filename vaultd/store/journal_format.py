@@ -76,7 +76,7 @@ class RawEntry(NamedTuple):
     time_ns: int
     previous: bytes
     data: memoryview
-    is_newer: bool
+    unknown: str  # what of it this program does not know, empty for an entry of its own version
 
     def decode(self) -> JournalEntry:
         return decode_payload(self.kind, self.data[_ENTRY.size : -HASH_BYTES])
@@ -132,7 +132,7 @@ def encode_segment_header(header: SegmentHeader) -> bytes:
     return head + checksum(head)
 
 
-def decode_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
+def decode_segment_header(data: bytes | memoryview, place: Path) -> SegmentHeader | None:
     """None where the checksum does not hold, as after a crash; an unknown version is an error."""
     head = bytes(data[:SEGMENT_HEADER_BYTES])
     if len(head) < SEGMENT_HEADER_BYTES or checksum(head[: _SEGMENT.size]) != head[_SEGMENT.size :]:
@@ -141,9 +141,9 @@ def decode_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
         _SEGMENT.unpack_from(head)
     )
     if magic != _SEGMENT_MAGIC or version != VERSION:
-        raise NewerFormat(f"a journal segment with magic {magic.hex()} version {version}")
+        raise NewerFormat(f"{place}: a journal segment with magic {magic.hex()} version {version}")
     if any(reserved) or any(reserved2) or any(reserved3):
-        raise NewerFormat("a journal segment whose reserved bytes are not zero")
+        raise NewerFormat(f"{place}: a journal segment whose reserved bytes are not zero")
     return SegmentHeader(vault_id, timeline, first, previous, created_ns)
 
 
@@ -157,8 +157,6 @@ def encode_payload(entry: JournalEntry) -> bytes:
 
 
 def decode_payload(kind: int, payload: memoryview) -> JournalEntry:
-    if kind not in EntryKind._value2member_map_:
-        raise NewerFormat(f"a journal entry of kind {kind}")
     try:
         decoded = _PAYLOAD.decode(payload)
     except msgspec.DecodeError as error:
@@ -181,23 +179,36 @@ def decode_entry(data: memoryview, offset: int) -> RawEntry | None:
     if len(data) - offset < _ENTRY_BYTES_MIN:
         return None
     magic, length, kind, reserved, timeline, number, time_ns, previous = _ENTRY.unpack_from(data, offset)
-    if magic != _ENTRY_MAGIC or not _ENTRY_BYTES_MIN <= length <= len(data) - offset:
+    if not _ENTRY_BYTES_MIN <= length <= len(data) - offset:
         return None
     entry = data[offset : offset + length]
     digest = bytes(entry[-HASH_BYTES:])
     if blake3(entry[:-HASH_BYTES]).digest() != digest:
         return None
-    is_newer = any(reserved) or length > ENTRY_BYTES_MAX
-    return RawEntry(kind, Position(timeline, number, digest), time_ns, previous, entry, is_newer)
+    return RawEntry(kind, Position(timeline, number, digest), time_ns, previous, entry, _unknown_in(entry))
+
+
+def _unknown_in(head: memoryview) -> str:
+    if len(head) < _ENTRY_BYTES_MIN:
+        return ""
+    magic, length, kind, reserved, *_ = _ENTRY.unpack_from(head)
+    if magic != _ENTRY_MAGIC:
+        return f"magic {magic.hex()}"
+    if any(reserved):
+        return f"reserved {reserved.hex()}"
+    if kind not in EntryKind._value2member_map_:
+        return f"kind {kind}"
+    return f"length {length}" if length > ENTRY_BYTES_MAX else ""
 
 
 def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None = None) -> Segment | None:
     """Follows the chain through copies that were written alike, taking each entry from the first copy where it holds.
 
-    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header.
+    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header. What a
+    later version wrote where the next entry should be is an error, in whichever copy.
     """
     views = [memoryview(copy) for copy in copies]
-    headers = [decode_segment_header(view) for view in views]
+    headers = [decode_segment_header(view, place) for view in views]
     valid = [(index, header) for index, header in enumerate(headers) if header is not None]
     if not valid:
         return None
@@ -208,7 +219,7 @@ def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None =
     entries: list[RawEntry] = []
     position = Position(header.timeline, header.first - 1, header.previous)
     offset = SEGMENT_HEADER_BYTES
-    while following := _next_entry(views, offset, position):
+    while following := _next_entry(views, offset, position, place):
         index, entry = following
         entries.append(entry)
         pieces.append((index, offset, offset + len(entry.data)))
@@ -231,12 +242,14 @@ def entries_anywhere(copy: bytes, offset: int = 0) -> Iterator[RawEntry]:
         at = copy.find(_ENTRY_MAGIC, at + 1)
 
 
-def _next_entry(views: Sequence[memoryview], offset: int, after: Position) -> tuple[int, RawEntry] | None:
+def _next_entry(views: Sequence[memoryview], offset: int, after: Position, place: Path) -> tuple[int, RawEntry] | None:
+    for view in views:
+        # Looked at first, because the hash of each copy of each entry would cost as much again.
+        if (unknown := _unknown_in(view[offset:])) and decode_entry(view, offset):
+            raise NewerFormat(f"{place}: entry {after.number + 1} with {unknown}")
     for index, view in enumerate(views):
         entry = decode_entry(view, offset)
         if entry and entry.previous == after.hash and entry.position.number == after.number + 1:
-            if entry.is_newer:
-                raise NewerFormat(f"journal entry {entry.position.number}")
             return index, entry
     return None
 

@@ -219,8 +219,9 @@ class _Recovery:
 
     def _has_entry_behind(self, segment: Segment) -> bool:
         """In the copies that are not of another history."""
-        copies = map(self._copies.read, self._copies.paths(segment.header.first))
-        return has_entry_after([copy for copy in copies if not is_other_history(copy, segment)], len(segment.data))
+        copies = [(self._copies.read(path), path) for path in self._copies.paths(segment.header.first)]
+        own = [data for data, path in copies if not is_other_history(data, segment, path)]
+        return has_entry_after(own, len(segment.data))
 
     def _complete_older(self, start: int) -> None:
         """Segments that the index has long applied: a copy that is missing, shortened, forked or, of those that are
@@ -279,7 +280,7 @@ class _Recovery:
 
     def _before(self, first: int, following: int) -> Segment | None:
         """The segment `first`, where it ends right before the segment `following`, whose header may be damaged."""
-        headers = [decode_segment_header(self._copies.read(path)) for path in self._copies.paths(following)]
+        headers = [decode_segment_header(self._copies.read(path), path) for path in self._copies.paths(following)]
         wanted = {(following - 1, header.previous) for header in headers if header}
         for preferred in range(len(self._copies.directories)):
             segment = self._copies.merge(first, None, preferred)
@@ -296,7 +297,7 @@ class _Recovery:
             if data == segment.data and path not in self._copies.unsure:
                 continue
             severity = Severity.warning
-            is_other = is_other_history(data, segment)
+            is_other = is_other_history(data, segment, path)
             if not is_other and has_entry_after([data], len(segment.data)):
                 severity = Severity.damage
                 self._keep_behind(path, data, len(segment.data))
@@ -362,11 +363,11 @@ class _Recovery:
         return max(self._applied.index.number, self._applied.catalog.number) >= first
 
 
-def is_other_history(data: bytes, segment: Segment) -> bool:
+def is_other_history(data: bytes, segment: Segment, path: Path) -> bool:
     """Whether a copy follows another entry, or holds another one in the place of one that the segment has."""
     if data == segment.data:
         return False
-    header = decode_segment_header(data)
+    header = decode_segment_header(data, path)
     if header and header.previous != segment.header.previous:
         return True
     known = {entry.position.hash for entry in segment.entries}

@@ -320,6 +320,8 @@ class _Recovery:
                     self._report(Severity.warning, str(path), sentence)
                     passed.append(path)
                 else:
+                    with suppress(FormatError, OSError):  # torn, as a rule; one of a later version is an error
+                        read_header(self._parts.door, path)
                     unknown.append(path)
         return unknown, passed
 

@@ -41,6 +41,14 @@ def test_a_row_with_more_fields_is_refused_and_not_called_damaged() -> None:
         decode("keyrings", b"k", value, Keyring)
 
 
+def test_a_longer_array_inside_a_row_is_of_a_later_version_too() -> None:
+    run = Run(b"r" * 16, OWNER, b"J" * 16, b"K" * 16, 1, 0)
+    fields = msgpack.unpackb(put("runs", b"k", run)[2])
+    fields[11].append(None)
+    with pytest.raises(Conflict, match="later version"):
+        decode("runs", b"k", msgpack.packb(fields), Run)
+
+
 def test_runs_are_found_by_number_and_only_one_is_active(tmp_path: Path) -> None:
     catalog = Catalog.open(tmp_path / "catalog")
     runs = [

@@ -109,6 +109,19 @@ def test_an_erase_key_that_is_gone_is_damage(site: Site) -> None:
     assert check(site).is_damaged
 
 
+def test_what_a_later_version_wrote_ends_the_check_with_its_sentence(site: Site) -> None:
+    filled(site)
+    close_vault(site.vault)
+    path = max(site.config.disks[1].glob("checkpoints/*.checkpoint"))
+    before = path.read_bytes()
+    head = before[:4] + b"\2" + before[5:120]
+    path.write_bytes(head + blake3(head).digest()[:8] + before[128:])
+    with pytest.raises(Conflict, match=f"{path}.* version 2 was written by a later version"):
+        check_vault(site.config, SystemDoor(), read_data=False)
+    path.write_bytes(before)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
 def test_a_catalog_that_is_gone_is_only_a_warning(site: Site) -> None:
     filled(site)
     close_vault(site.vault)

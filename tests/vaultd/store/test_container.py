@@ -1,6 +1,7 @@
 import errno
 import os
 import struct
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
@@ -303,7 +304,7 @@ def test_a_header_of_a_later_version_is_no_damage(at):
     block[end : end + 8] = short_hash(bytes(block[:end]))
     assert len(block) == BLOCK_BYTES
     with pytest.raises(NewerFormat, match="container with"):
-        decode_header(bytes(block))
+        decode_header(bytes(block), Path("x.container"))
 
 
 def test_a_directory_of_a_later_version_is_no_damage():

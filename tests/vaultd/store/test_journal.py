@@ -232,14 +232,33 @@ def test_an_empty_directory_is_refused(tmp_path):
         reopen(settings(tmp_path))
 
 
-def test_an_unknown_kind_is_refused(tmp_path):
+LATER = {
+    "kind 13": (8, b"\x0d\0"),
+    "reserved 0100": (10, b"\1\0"),
+    "magic 53534a32": (0, b"SSJ2"),
+}
+
+
+@pytest.mark.parametrize("index", [START, None])
+@pytest.mark.parametrize("copies", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize("word", LATER)
+def test_a_whole_entry_of_a_later_version_stops_and_nothing_is_changed(tmp_path, word, copies, index):
+    """In one copy, where the other has an entry of this version in its place, or in both; with and without an index."""
     how = settings(tmp_path)
-    data = expected_segment(1, bytes(32), [(10, msgpack.packb({"changes": [], "details": {}}))])
+    payload = msgpack.packb({"changes": [], "details": {}})
+    data = expected_segment(1, bytes(32), [(3, payload)] * 2)
+    at, changed = LATER[word]
+    second = data[96 + 96 + len(payload) :]
+    entry = second[:at] + changed + second[at + len(changed) : -32]
     for copy in (0, 1):
         first_segment(how, copy).write_bytes(data)
-    (raw,) = reopen(how).read_from(1)
-    with pytest.raises(NewerFormat, match="kind 10"):
-        raw.decode()
+    for copy in copies:
+        first_segment(how, copy).write_bytes(data[: -len(second)] + entry + blake3(entry).digest())
+    before = [first_segment(how, copy).read_bytes() for copy in (0, 1)]
+    with pytest.raises(NewerFormat, match=f"1.journal: entry 2 with {word} was written by a later version"):
+        reopen(how, index)
+    assert [first_segment(how, copy).read_bytes() for copy in (0, 1)] == before
+    assert [len(list(directory.iterdir())) for directory in how.directories] == [1, 1]
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
@@ -254,7 +273,7 @@ def test_an_entry_of_a_later_version_is_never_cut(tmp_path, copies, is_applied):
     data[-32:] = blake3(data[start:-32]).digest()
     for copy in range(copies):
         first_segment(how, copy).write_bytes(data)
-    with pytest.raises(NewerFormat, match="journal entry 2 was written by a later version"):
+    with pytest.raises(NewerFormat, match="entry 2 with reserved 0100 was written by a later version"):
         reopen(how, Position(1, 1, bytes(data[start - 32 : start])) if is_applied else START)
     for copy in range(copies):
         assert first_segment(how, copy).read_bytes() == data

@@ -20,12 +20,13 @@ from tests.vaultd.store.fakes import (
     read,
     records,
     reopen,
+    short_hash,
     stored,
 )
 from vaultd.store.check import check_store
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.errors import DiskMissing
+from vaultd.store.errors import DiskMissing, NewerFormat
 from vaultd.store.findings import Severity
 from vaultd.store.journal_format import EntryKind, JournalEntry
 
@@ -290,6 +291,38 @@ def test_records_of_an_unknown_key_are_not_indexed(tmp_path):
     report = store.recover(lambda key: key == KEY)
     assert (report.records_indexed, report.records_without_key) == (2, 1)
     assert store.missing(KEYRING, [make_id(1), make_id(2)]) == [False, True]
+
+
+def test_an_unknown_container_of_a_later_version_stops_and_stays(tmp_path):
+    """The journal does not know it, and one of this version would be removed."""
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1))
+    store.commit()
+    store.close()
+    data = bytearray((tmp_path / CONTAINER).read_bytes())
+    data[4] = 2
+    path = (tmp_path / CONTAINER).with_name("000000000009.container")
+    path.write_bytes(bytes(data[:44]) + short_hash(bytes(data[:44])) + bytes(data[52:]))
+    before = path.read_bytes()
+    with pytest.raises(NewerFormat, match=f"{path}.* version 2 was written by a later version"):
+        reopen(settings)
+    assert path.read_bytes() == before
+
+
+def test_what_looks_like_a_trailer_of_a_later_version_in_a_customers_bytes_stops_nobody(tmp_path):
+    """A crash may leave a container that ends in the middle of a record's body, which may hold anything."""
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    store.append(0, records(1))
+    store.commit()
+    store.close()
+    head = b"SSF2" + bytes(36)
+    data = (tmp_path / CONTAINER).read_bytes()[:4096] + (head + short_hash(head)).ljust(4096, b"\0")
+    path = (tmp_path / CONTAINER).with_name("000000000009.container")
+    path.write_bytes(data)
+    reopen(settings)
+    assert not path.exists()
 
 
 def test_damage_costs_a_rebuild_only_what_it_hit(tmp_path):

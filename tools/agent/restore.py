@@ -14,6 +14,7 @@ from tools.agent.budget import ByteBudget
 from tools.agent.entries import Damage, find_entry, flagged, left_out, paths_above, walk_safeset
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
+from tools.agent.selection import is_inside
 from tools.agent.survey import Decision, Overwrite, Survey
 from tools.agent.unlock import Unlocked
 from tools.agent.window import Slot, Window
@@ -28,7 +29,11 @@ MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
 _RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
-_WARNINGS = {Decision.exists: "exists", Decision.in_the_way: "in the way"}
+_WARNINGS = {
+    Decision.exists: "exists",
+    Decision.in_the_way: "in the way",
+    Decision.other_metadata: "exists with other metadata",
+}
 _EXTRAS_NOT_RESTORED = {
     Extra.LINK_SET: "hard link restored as a file of its own",
     Extra.ATTRIBUTES: "extended attributes not restored yet",
@@ -77,6 +82,7 @@ class _Restore:
         self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
         self._planner = Planner()
         self._above: set[bytes] = set()
+        self._leading = _leading(unlocked.includes)
         self._left = 0
         self._manifest_damage: Damage = {}
 
@@ -114,6 +120,9 @@ class _Restore:
                 await self._plan_above(path)
             decisions = await compute(self._survey.decide, entries)
             for entry, decision in zip(entries, decisions, strict=True):
+                if entry.path in self._leading and entry.kind == Kind.DIRECTORY:
+                    self._planner.add_above(entry)
+                    continue
                 if not entry.is_continuation:
                     is_written = self._is_written(entry, decision)
                 if is_written:
@@ -197,3 +206,10 @@ def prepare_root(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failure("usage", f"target {root} cannot be made: {error.strerror}", "name another --target") from None
+
+
+def _leading(includes: Sequence[bytes]) -> set[bytes]:
+    """Directories that lead to an included path and lie in none: they are not the job's, so one that is there stays."""
+    paths = [include.strip(b"/") for include in includes]
+    above = {directory for path in paths for directory in paths_above(path)}
+    return {directory for directory in above if not any(is_inside(directory, path) for path in paths)}

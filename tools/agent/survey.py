@@ -8,6 +8,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from tools.agent.metadata import has_metadata
 from tools.agent.target import InTheWay, Target, status_of
 from tools.client.manifest import Entry, Extra, Kind
 
@@ -26,6 +27,7 @@ class Decision(Enum):
     leave = 2  # what is there is what would be written
     exists = 3  # something else is there and stays
     in_the_way = 4  # a link or another kind stands where a directory should be, or the other way round
+    other_metadata = 5  # the same content is there, with another owner, mode or time, and stays
 
 
 class Survey:
@@ -74,11 +76,15 @@ class Survey:
         if (entry.kind == Kind.DIRECTORY) != stat.S_ISDIR(status.st_mode):
             return Decision.in_the_way
         if entry.kind == Kind.DIRECTORY:
-            return Decision.leave if self._overwrite is Overwrite.never else Decision.write
+            is_kept = self._overwrite is Overwrite.newer and entry.mtime_ns <= status.st_mtime_ns
+            return Decision.leave if is_kept or self._overwrite is Overwrite.never else Decision.write
         return self._RULES[self._overwrite](self, entry, status, name, directory)
 
     def _never(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
-        return Decision.leave if self._is_same(entry, status, name, directory) else Decision.exists
+        if not self._is_same(entry, status, name, directory):
+            return Decision.exists
+        is_link = entry.kind == Kind.SYMBOLIC_LINK
+        return Decision.leave if is_link or has_metadata(status, entry) else Decision.other_metadata
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tools.agent.descriptor_limit import raise_descriptor_limit
+
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Leave = Callable[[int], None]
@@ -36,6 +38,7 @@ class _Level:
 class Target:
     def __init__(self, root: Path, leave_made: LeaveMade = lambda path: None) -> None:
         """`root` itself may be reached through links: it is what the person named."""
+        raise_descriptor_limit()
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._levels = [_Level(b"", descriptor)]
         self._leave_made = leave_made

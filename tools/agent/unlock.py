@@ -50,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """`damage` is about records of the safeset that a restore can do without."""
+    """`damage` is about records of the safeset that a restore can do without; `includes` are none where it hit them."""
 
     root: Root
     id_key: bytes
@@ -58,6 +58,7 @@ class Unlocked:
     top: BlockReference
     top_block: FetchedBlock
     damage: list[str]
+    includes: tuple[bytes, ...]
 
 
 async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, secret: Secret) -> Unlocked:
@@ -75,8 +76,12 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
             _check_own(state, identity, root)
         fetcher = Fetcher(session, answer.ticket, keyring, root)
         payload, block = await compute(open_safeset_records, fetcher, answer, bytes(raw))
-        damage = [str(payload)] if isinstance(payload, IntegrityError) else []
-        if not isinstance(payload, IntegrityError):
+        damage: list[str] = []
+        includes: tuple[bytes, ...] = ()
+        if isinstance(payload, IntegrityError):
+            damage.append(str(payload))
+        else:
+            includes = payload.includes
             _check_names(payload, wanted, identity)
     except WrongPassword:
         raise _wrong(secret) from None
@@ -88,7 +93,7 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
         raise Failure("damaged", str(error), "try another safeset, or ask the vault's operator") from None
     check_restored(state.job(parameters.job_id).load_head(), root, answer.root, wanted.sequence)
     top = BlockReference(root.top_block, root.top_companion, root.level)
-    return Unlocked(root, keyring.generation(root.generation).id_key, fetcher, top, block, damage)
+    return Unlocked(root, keyring.generation(root.generation).id_key, fetcher, top, block, damage, includes)
 
 
 async def _open(

@@ -6,13 +6,13 @@ it; no recursion, and at most `OPEN_DIRECTORIES_MAX` descriptors whatever the de
 
 import errno
 import os
-import resource
 import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.agent.descriptor_limit import raise_descriptor_limit
 from tools.agent.included import GOES_THROUGH_LINK, MOUNT_GONE, Included
 from tools.agent.kernel_mounts import kernel_devices
 from tools.agent.selection import Matcher, Selection, is_inside, parents, scan_key
@@ -324,10 +324,3 @@ def _include_code(error: OSError) -> str:
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return GOES_THROUGH_LINK
     return "include not found" if error.errno == errno.ENOENT else "unreadable"
-
-
-def raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

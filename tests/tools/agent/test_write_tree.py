@@ -155,7 +155,7 @@ def test_the_survey_looks_through_no_link(target: Path) -> None:
     decisions = survey.decide(entries)
     survey.close()
     way = Decision.in_the_way
-    assert decisions == [Decision.leave, way, way, way, Decision.write]
+    assert decisions == [Decision.other_metadata, way, way, way, Decision.write]
 
 
 def refuse(number: int) -> Callable[..., None]:

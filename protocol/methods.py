@@ -134,8 +134,9 @@ _TABLE = (
            raw="→ top block record ‖ top companion record; its length 0, and an empty payload, stand for a record"
            " that is damaged or out of reach"),
     Method("chunk.fetch", Role.agent, m.ChunkFetchRequest, m.FetchBatch,
-           (E.not_found, E.damaged), _READS,
-           raw="ids in the wanted order, 32 bytes each → records in that order", direction=Direction.download,
+           (), _READS,
+           raw="ids in the wanted order, 32 bytes each → records in that order; length 0 stands for one that cannot be"
+           " given, and `lost` says why", direction=Direction.download,
            raw_bytes_max=limits.ID_BYTES * limits.FETCH_IDS_MAX),
 )  # fmt: skip
 

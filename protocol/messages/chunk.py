@@ -33,5 +33,8 @@ class ChunkFetchRequest(Message, frozen=True):
 
 
 class FetchBatch(Message, frozen=True):
-    lengths: Annotated[list[fields.RecordLength], Meta(max_length=BATCH_RECORDS_MAX)]
+    """Length 0 stands for a record that the vault cannot give; `lost` says why, for each of them in their order."""
+
+    lengths: Annotated[list[fields.LengthOrNothing], Meta(max_length=BATCH_RECORDS_MAX)]
+    lost: Annotated[list[fields.RecordLoss], Meta(max_length=BATCH_RECORDS_MAX)]
     keys: Annotated[list[fields.KeyPair], Meta(max_length=SEALED_KEYS_MAX)]

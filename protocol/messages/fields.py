@@ -35,6 +35,7 @@ LengthOrNothing = Annotated[int, Meta(ge=0, le=limits.RECORD_BYTES_MAX)]
 KeyPair = tuple[Id, SealedKey]  # a run key: its id, and it sealed
 
 ComputerKind = Literal["pc", "server"]
+RecordLoss = Literal["damaged", "missing", "offline"]
 Outcome = Literal["done", "warnings", "failed", "aborted"]
 
 

@@ -168,7 +168,7 @@ async def test_a_client_that_reads_nothing_ends_its_connection(site: Site, mock_
         await exchange.receive_frame()
         answering.set()
         for _ in range(4):
-            await exchange.send_message(m.FetchBatch([], []), bytes(16 * MIB))
+            await exchange.send_message(m.FetchBatch([], [], []), bytes(16 * MIB))
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:
         await say_hello(client)
@@ -192,7 +192,7 @@ async def test_what_else_is_written_does_not_extend_the_time_of_an_answer(site: 
         if exchange.method != "chunk.fetch":
             return await exchange.send_error("not_found", "There is nothing.")
         answering.set()
-        await exchange.send_message(m.FetchBatch([], []), bytes(limits.BULK_WINDOW_BYTES_MAX))
+        await exchange.send_message(m.FetchBatch([], [], []), bytes(limits.BULK_WINDOW_BYTES_MAX))
         await exchange.wait_sent()
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:

@@ -73,7 +73,7 @@ async def test_a_download_in_order(site: Site):
         frame = await exchange.receive_frame()
         assert bytes(frame.raw) == b"i" * 64
         for number in range(4):
-            await exchange.send_message(m.FetchBatch([100 + number], []), bytes([number]) * 5 * MIB)
+            await exchange.send_message(m.FetchBatch([100 + number], [], []), bytes([number]) * 5 * MIB)
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:
         await say_hello(client)

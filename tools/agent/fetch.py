@@ -11,11 +11,12 @@ import trio
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import FETCH_IDS_MAX
 from protocol.messages import ChunkFetchRequest, FetchBatch, RestoreOpenAnswer
+from tools.agent.window import OutOfReach
 from tools.client.envelope import RecordOpener
 from tools.client.keyring import Keyring
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
-from tools.client.record_format import Buffer, IntegrityError, RecordType, cid, parse_header
+from tools.client.record_format import IntegrityError, RecordType, cid, parse_header
 from tools.client.root import Payload, Root, check_payload, decode_payload
 from tools.client.run_key import RunKeys
 from tools.client.session import VaultSession
@@ -27,10 +28,8 @@ PAUSES_SECONDS = (0.5, 2.0, 5.0, 15.0)
 Opened = Callable[[bytes, bytes | IntegrityError], None]
 """Called for each chunk, from any thread: its id, and its content or why there is none."""
 
-# Unavailable: the disk that it is on is offline.
-_OF_ONE_RECORD = (ErrorCode.damaged, ErrorCode.not_found, ErrorCode.unavailable)
-
-_Take = Callable[[list[bytes], FetchBatch, memoryview], Awaitable[None]]
+_Record = memoryview | IntegrityError
+_Take = Callable[[list[bytes], list[_Record], FetchBatch], Awaitable[None]]
 
 
 class Fetcher:
@@ -57,29 +56,27 @@ class Fetcher:
     async def fetch_chunks(self, ids: Sequence[bytes], opened: Opened) -> None:
         """All of them, each once, in about the order of asking."""
 
-        async def open_batch(part: list[bytes], batch: FetchBatch, raw: memoryview) -> None:
-            await compute(self._open_chunks, part, batch, raw, opened)
+        async def open_batch(part: list[bytes], records: list[_Record], batch: FetchBatch) -> None:
+            await compute(self._open_chunks, part, records, batch, opened)
 
         for start in range(0, len(ids), FETCH_IDS_MAX):
-            for lost in await self._records(ids[start : start + FETCH_IDS_MAX], open_batch):
-                opened(lost, IntegrityError(f"chunk {lost.hex()} is missing or damaged at the vault"))
+            await self._records(ids[start : start + FETCH_IDS_MAX], open_batch)
 
     async def fetch_blocks(self, references: Sequence[BlockReference]) -> list[FetchedBlock]:
         """Manifest blocks with their companions' records, each of them an IntegrityError when it cannot be had."""
         ids = [id for reference in references for id in (reference.block, reference.companion)]
-        records: dict[bytes, memoryview] = {}
+        found: dict[bytes, _Record] = {}
 
-        async def keep_batch(part: list[bytes], batch: FetchBatch, raw: memoryview) -> None:
+        async def keep_batch(part: list[bytes], records: list[_Record], batch: FetchBatch) -> None:
             await compute(self.add_keys, batch.keys)
-            records.update(zip(part, _split(raw, batch.lengths), strict=True))
+            found.update(zip(part, records, strict=True))
 
         await self._records(list(dict.fromkeys(ids)), keep_batch)
-        return await compute(self._open_blocks, references, records)
+        return await compute(self._open_blocks, references, found)
 
-    async def _records(self, ids: Sequence[bytes], take: _Take) -> list[bytes]:
-        """Gives each batch to `take`; returns the ids that the vault cannot give. After each of those it asks anew, and
-        also for what is left when a fetch broke off."""
-        left, lost = list(ids), []
+    async def _records(self, ids: Sequence[bytes], take: _Take) -> None:
+        """Gives each batch to `take`; asks anew for what is left when a fetch broke off."""
+        left = list(ids)
         pauses_seconds = iter(PAUSES_SECONDS)
         while left:
             left_before = len(left)
@@ -93,48 +90,38 @@ class Fetcher:
                 if pause_seconds is None:
                     raise
                 await trio.sleep(pause_seconds)
-            except RemoteProtocolError as error:
-                bad = _named(error, left)
-                if bad is None:
-                    raise
-                left.remove(bad)
-                lost.append(bad)
-        return lost
 
     async def _fetch(self, left: list[bytes], take: _Take) -> None:
-        """Takes out of `left` what came."""
+        """Takes out of `left` what was answered."""
         async with self._session.call("chunk.fetch") as call:
             await call.send(ChunkFetchRequest(self._ticket), b"".join(left))
             await call.end()
             while (received := await call.receive(FetchBatch)) is not None:
                 batch, raw = received
                 part = left[: len(batch.lengths)]
-                if len(part) != len(batch.lengths) or sum(batch.lengths) != len(raw):
+                is_all = len(part) == len(batch.lengths) and sum(batch.lengths) == len(raw)
+                if not is_all or batch.lengths.count(0) != len(batch.lost):
                     raise RemoteProtocolError(ErrorCode.internal, "the vault sent other records than asked for")
                 del left[: len(part)]
-                await take(part, batch, raw)
+                await take(part, _split_batch(part, batch, raw), batch)
         if left:
             raise ConnectionLost("the vault ended a fetch before everything came")
 
-    def _open_chunks(self, ids: list[bytes], batch: FetchBatch, raw: memoryview, opened: Opened) -> None:
+    def _open_chunks(self, ids: list[bytes], records: list[_Record], batch: FetchBatch, opened: Opened) -> None:
         self.add_keys(batch.keys)
-        for id, record in zip(ids, _split(raw, batch.lengths), strict=True):
-            try:
-                opened(id, self.opener.open(record, id, RecordType.DATA))
-            except IntegrityError as error:
-                opened(id, error)
+        for id, record in zip(ids, records, strict=True):
+            opened(id, self._open(id, record, RecordType.DATA))
 
-    def _open_blocks(
-        self, references: Sequence[BlockReference], records: dict[bytes, memoryview]
-    ) -> list[FetchedBlock]:
-        return [(self._open_block(r.block, records), _held(r.companion, records)) for r in references]
+    def _open_blocks(self, references: Sequence[BlockReference], found: dict[bytes, _Record]) -> list[FetchedBlock]:
+        return [
+            (self._open(one.block, found[one.block], RecordType.MANIFEST), found[one.companion]) for one in references
+        ]
 
-    def _open_block(self, id: bytes, records: dict[bytes, memoryview]) -> Buffer | IntegrityError:
-        record = _held(id, records)
+    def _open(self, id: bytes, record: _Record, type: RecordType) -> bytes | IntegrityError:
         if isinstance(record, IntegrityError):
             return record
         try:
-            return self.opener.open(record, id, RecordType.MANIFEST)
+            return self.opener.open(record, id, type)
         except IntegrityError as error:
             return error
 
@@ -174,16 +161,18 @@ def _open_payload(fetcher: Fetcher, record: bytes) -> Payload | IntegrityError:
     return payload
 
 
-def _held(id: bytes, records: dict[bytes, memoryview]) -> memoryview | IntegrityError:
-    held = records.get(id)
-    return IntegrityError(f"manifest record {id.hex()} is missing or damaged at the vault") if held is None else held
+def _split_batch(ids: list[bytes], batch: FetchBatch, raw: memoryview) -> list[_Record]:
+    losses = iter(batch.lost)
+    return [
+        record if len(record) else _lost(id, next(losses))
+        for id, record in zip(ids, _split(raw, batch.lengths), strict=True)
+    ]
 
 
-def _named(error: RemoteProtocolError, ids: Sequence[bytes]) -> bytes | None:
-    """The id that an error is about; errors about anything else end the restore."""
-    if isinstance(error, ConnectionLost) or error.code not in _OF_ONE_RECORD:
-        return None
-    return next((id for id in ids if id.hex() in error.message), None)
+def _lost(id: bytes, loss: str) -> IntegrityError:
+    if loss == "offline":
+        return OutOfReach(f"record {id.hex()} is on a disk of the vault that is offline")
+    return IntegrityError(f"record {id.hex()} is {loss} at the vault")
 
 
 def _split(raw: memoryview, lengths: Sequence[int]) -> list[memoryview]:

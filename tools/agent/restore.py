@@ -4,6 +4,7 @@ The plan runs ahead of the writer by at most the budget. Whatever is damaged is 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class _Restore:
         self._above: set[bytes] = set()
         self._leading = _leading(unlocked.includes)
         self._left = 0
+        self._is_last_written = False  # whether what continues the last entry is wanted
         self._manifest_damage: Damage = {}
 
     async def run(self, paths: Sequence[bytes]) -> Restored:
@@ -113,23 +115,29 @@ class _Restore:
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan_path(self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
-        is_found = is_written = False
-        async for entries in walk_safeset(self._unlocked, path, self._manifest_damage):
-            if not is_found:
-                is_found = True
-                await self._plan_above(path)
-            decisions = await compute(self._survey.decide, entries)
-            for entry, decision in zip(entries, decisions, strict=True):
-                if entry.path in self._leading and entry.kind == Kind.DIRECTORY:
-                    self._planner.add_above(entry)
-                    continue
-                if not entry.is_continuation:
-                    is_written = self._is_written(entry, decision)
-                if is_written:
-                    for window in self._planner.add(entry):
-                        await self._pass_on(window, to_writer, nursery)
+        is_found = False
+        async with aclosing(walk_safeset(self._unlocked, path, self._manifest_damage)) as found:
+            async for entries in found:
+                if not is_found:
+                    is_found = True
+                    await self._plan_above(path)
+                await self._plan_entries(entries, to_writer, nursery)
         if not is_found:
             self._planned.add(path, NOT_IN_SAFESET)
+
+    async def _plan_entries(
+        self, entries: list[Entry], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        decisions = await compute(self._survey.decide, entries)
+        for entry, decision in zip(entries, decisions, strict=True):
+            if entry.path in self._leading and entry.kind == Kind.DIRECTORY:
+                self._planner.add_above(entry)
+                continue
+            if not entry.is_continuation:
+                self._is_last_written = self._is_written(entry, decision)
+            if self._is_last_written:
+                for window in self._planner.add(entry):
+                    await self._pass_on(window, to_writer, nursery)
 
     async def _plan_above(self, path: bytes) -> None:
         """A directory above whose entry cannot be read stays closed to others; what is below it is restored."""

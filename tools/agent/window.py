@@ -8,6 +8,10 @@ from tools.client.manifest import Entry
 from tools.client.record_format import IntegrityError
 
 
+class OutOfReach(IntegrityError):
+    """The vault holds it on a disk that is away: nothing is damaged."""
+
+
 class Slot:
     """A chunk that was or will be fetched; several windows may share it."""
 

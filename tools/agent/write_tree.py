@@ -20,12 +20,13 @@ from tools.agent.place import place
 from tools.agent.survey import Overwrite
 from tools.agent.sync import WrittenFileSystems
 from tools.agent.target import InTheWay, Leave, Target
-from tools.agent.window import Above, Begin, Part, Window
+from tools.agent.window import Above, Begin, OutOfReach, Part, Window
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Extra, Kind, check_path
 from tools.client.record_format import IntegrityError
 
 DAMAGED = "damaged"
+OFFLINE = "offline"  # at the vault: another restore brings it when the disk is back
 METADATA_NOT_SET = "metadata not set"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CLOSED = -1
@@ -129,9 +130,9 @@ class TreeWriter:
         """One entry that cannot be written is named and the rest goes on; a full disk ends the restore."""
         try:
             action(*arguments)
-        except IntegrityError:
+        except IntegrityError as error:
             self._discard()
-            self._missed.add(entry.path, DAMAGED)
+            self._missed.add(entry.path, OFFLINE if isinstance(error, OutOfReach) else DAMAGED)
         except InTheWay:
             self._discard()
             self._missed.add(entry.path, "in the way")

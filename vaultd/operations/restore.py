@@ -5,29 +5,23 @@ Records and sealed keys leave the vault under a ticket only.
 """
 
 import hmac
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from blake3 import blake3
 
 from vaultd.catalog.database import View
-from vaultd.catalog.keyrings import list_slots, read_run_key
-from vaultd.errors import BadRequest, Damaged, NotFound, Unavailable, WrongPassword
+from vaultd.catalog.keyrings import list_slots
+from vaultd.errors import BadRequest, Damaged, NotFound, Unavailable, VaultError, WrongPassword
 from vaultd.operations import access
+from vaultd.operations.fetch import FetchStream, Loss
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import choose
 from vaultd.operations.sealed_headers import SlotHeader, parse_slot
-from vaultd.operations.store_errors import OFFLINE_HINT, translated
-from vaultd.operations.tickets import Ticket
+from vaultd.operations.store_errors import OFFLINE_HINT
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import RUN_KEY, SLOT, run_key_owners, slot_owner, unwrap
+from vaultd.operations.wrapping import SLOT, slot_owner, unwrap
 from vaultd.records import NO_ID, Identity, Job, Safeset, Slot
-from vaultd.store.errors import DiskMissing
-from vaultd.store.index import Location
-from vaultd.store.record_format import parse_header
-
-FETCH_IDS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +61,6 @@ class Opened:
     top_companion: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Records in the order of asking, as many as fitted; `keys` are (key id, sealed) that were not sent before."""
-
-    records: list[bytes]
-    keys: list[tuple[bytes, bytes]]
-
-
 def parameters(vault: Vault, identity: Identity, computer: str | None, job: str) -> Parameters:
     """What a password needs to be turned into a proof."""
     with vault.catalog.read() as view:
@@ -106,87 +92,33 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         safeset = choose(view, job, request.sequence)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
     stream = FetchStream(vault, vault.tickets.find(identity, ticket))
-    keys: list[tuple[bytes, bytes]] = []
-    payload_id, block_id, companion_id = _top_ids(safeset)
-    payload, top_companion = (_unless_lost(stream, id_, keys) for id_ in (payload_id, companion_id))
-    top = stream.fetch([block_id], bytes_max=1 << 30)
-    keys += top.keys
+    fetched = stream.fetch(_top_ids(safeset), bytes_max=1 << 30)
+    payload, top_block, top_companion = fetched.records
+    if isinstance(top_block, str):
+        raise _lost_top(job, top_block)
     return Opened(
         ticket=ticket,
         slots=_readable(vault, slots),
         root=safeset.root,
-        payload=payload,
+        payload=_unless_lost(payload),
         countersignature=safeset.countersignature,
         vault_time_ns=safeset.stored_at_ns,
-        run_keys=keys,
-        top_block=top.records[0],
-        top_companion=top_companion,
+        run_keys=fetched.keys,
+        top_block=top_block,
+        top_companion=_unless_lost(top_companion),
     )
 
 
-def _unless_lost(stream: "FetchStream", id_: bytes, keys: list[tuple[bytes, bytes]]) -> bytes:
-    """Empty where it cannot be read: a restore needs neither payload nor companion, and says what it lacks."""
-    try:
-        fetched = stream.fetch([id_], bytes_max=1 << 30)
-    except (Damaged, NotFound, Unavailable):
-        return b""
-    keys += fetched.keys
-    return fetched.records[0]
+def _unless_lost(record: bytes | Loss) -> bytes:
+    """A restore needs neither payload nor companion, and says what it lacks."""
+    return b"" if isinstance(record, str) else record
 
 
-def open_fetch(vault: Vault, identity: Identity, ticket: bytes) -> "FetchStream":
-    return FetchStream(vault, vault.tickets.find(identity, ticket))
-
-
-class FetchStream:
-    """One stream of records under a ticket: each sealed key goes out once. Threads: one at a time."""
-
-    def __init__(self, vault: Vault, ticket: Ticket) -> None:
-        self._vault = vault
-        self._ticket = ticket
-        self._sent: set[bytes] = set()
-
-    def fetch(self, ids: Sequence[bytes], bytes_max: int) -> Fetched:
-        """The first records of `ids` that fit into `bytes_max`, at least one; every byte was held against its
-        checksum.
-        """
-        if len(ids) > FETCH_IDS_MAX:
-            raise BadRequest(f"ids: {len(ids)} are more than {FETCH_IDS_MAX}")
-        records: list[bytes] = []
-        size = 0
-        with translated():
-            locations = self._vault.store.locate(self._ticket.keyring_id, ids)
-            for id_, location in zip(ids, locations, strict=True):
-                if location is None:
-                    raise NotFound(f"record {id_.hex()} is not here")
-                if records and size + location.length > bytes_max:
-                    break
-                records.append(self._read(location, id_))
-                size += location.length
-        return Fetched(records, list(self._new_keys(records)))
-
-    def _read(self, location: Location, id_: bytes) -> bytes:
-        """A disk that is away costs what lies on it and not the whole restore: the agent goes on after this record."""
-        try:
-            return self._vault.store.read(location, id_)
-        except DiskMissing as error:
-            raise Unavailable(f"record {id_.hex()} is on a disk that is offline", OFFLINE_HINT) from error
-
-    def _new_keys(self, records: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        """One that cannot be read is left out: it costs the records under it, which the agent names one by one."""
-        new = dict.fromkeys(parse_header(record).key_id for record in records)
-        wanted = [key_id for key_id in new if key_id != NO_ID and key_id not in self._sent]
-        if not wanted:
-            return
-        with self._vault.catalog.read() as view:
-            rows = [read_run_key(view, self._ticket.account_id, self._ticket.keyring_id, key_id) for key_id in wanted]
-        for key_id, row in zip(wanted, rows, strict=True):
-            if row is None:
-                continue
-            owners = run_key_owners(row.job_id, self._ticket.keyring_id)
-            with suppress(Damaged):
-                yield key_id, unwrap(self._vault, owners, RUN_KEY, key_id, row.wrapped)
-                self._sent.add(key_id)
+def _lost_top(job: Job, loss: Loss) -> VaultError:
+    sentence = f"the list of files of this safeset of job {job.name!r}"
+    if loss == "offline":
+        return Unavailable(f"{sentence} is on a disk that is offline", OFFLINE_HINT)
+    return Damaged(f"{sentence} is {loss}", "restore another safeset: --safeset N")
 
 
 def _job(view: View, identity: Identity, computer: str | None, job: str) -> Job:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from protocol import messages as m
+from protocol.errors import ConnectionLost, RemoteProtocolError
 from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.fake_vault import FakeFetch
 from tools.agent import fetch as fetch_module
@@ -71,15 +72,27 @@ async def test_a_restore_asks_for_so_much_at_once_only(stored: Site, monkeypatch
     assert 1 <= most <= 3
 
 
-async def test_a_record_on_a_disk_that_is_away_costs_its_files_only(stored: Site, monkeypatch: Patch) -> None:
-    real, away = FakeFetch.receive, stored.vault.ids_of_type(1)[0]
+@pytest.mark.parametrize(("loss", "code"), [("offline", "offline"), ("damaged", "damaged"), ("missing", "damaged")])
+async def test_a_record_that_the_vault_cannot_give_costs_its_files_only(stored: Site, loss: Any, code: str) -> None:
+    """In the same stream; a disk that is away is no damage."""
+    stored.vault.lost[stored.vault.ids_of_type(1)[0]] = loss
+    restored = await stored.restore()
+    assert restored.is_damaged == (code == "damaged")
+    assert 30 < restored.files < 40
+    assert {kept for _, kept in restored.missed.kept} == {code}
+    assert restored.missed.count == 40 - restored.files
+    assert stored.vault.asked_twice() == []
+
+
+async def test_a_batch_that_says_less_than_it_lacks_ends_the_restore(stored: Site, monkeypatch: Patch) -> None:
+    real, lost = FakeFetch.receive, stored.vault.ids_of_type(1)[0]
+    stored.vault.lost[lost] = "damaged"
 
     async def receive(self: FakeFetch, type: Any) -> Any:
-        if away in self.ids[:3]:
-            raise RemoteProtocolError(ErrorCode.unavailable, f"Chunk {away.hex()} is on a disk that is offline.", "")
-        return await real(self, type)
+        answer = await real(self, type)
+        return answer and (m.FetchBatch(answer[0].lengths, [], []), answer[1])
 
     monkeypatch.setattr(FakeFetch, "receive", receive)
-    restored = await stored.restore()
-    assert restored.is_damaged
-    assert 30 < restored.files < 40
+    with pytest.raises(BaseException) as caught:  # noqa: B017  (a group, or one)
+        await stored.restore()
+    assert isinstance(first_cause(caught.value), RemoteProtocolError)

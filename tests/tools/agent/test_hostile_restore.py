@@ -149,9 +149,7 @@ async def test_a_content_that_does_not_fit_is_damage(planter: Planter, change: d
     assert names(planter.site) == ["b"]
 
 
-async def test_a_content_without_end_does_not_fill_the_disk(
-    planter: Planter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_content_without_end_does_not_fill_the_disk(planter: Planter, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same chunk thousands of times, for a file that says it is small."""
     written = []
     write = os.write

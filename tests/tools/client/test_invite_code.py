@@ -20,8 +20,7 @@ def code_text(data: bytes) -> str:
 def test_a_literal_code() -> None:
     # `base32` of coreutils over 01 ‖ 00..0f ‖ 64..77 ‖ c8..db.
     text = (
-        "AEAAC-AQDAQ-CQMBY-IBEFA-WDANB-YHWIZ-LGM5U-GS2TL-NRWW4-"
-        "33QOF-ZHG5D-VOZ34-RSOKZ-PGM3T-WP2DI-5FU6U-2XLNP-WGZ3L-NQ"
+        "AEAAC-AQDAQ-CQMBY-IBEFA-WDANB-YHWIZ-LGM5U-GS2TL-NRWW4-33QOF-ZHG5D-VOZ34-RSOKZ-PGM3T-WP2DI-5FU6U-2XLNP-WGZ3L-NQ"
     )
     code = parse_invite_code(text)
     assert (code.secret, code.authority_fingerprint, code.creator_fingerprint) == (SECRET, FINGERPRINT, CREATOR)

@@ -58,7 +58,7 @@ class Vault:
                 await exchange.send_message(ACCOUNTS)
             case "chunk.fetch":
                 self.fetches_over.append(exchange.connection)
-                await exchange.send_message(m.FetchBatch([], []))
+                await exchange.send_message(m.FetchBatch([], [], []))
 
     def hello(self, request: m.HelloRequest) -> m.HelloAnswer:
         self.hellos.append(request)
@@ -101,7 +101,7 @@ async def test_a_token_signs_in_and_questions_are_answered(vault: Vault) -> None
 async def fetch(found: VaultSession) -> None:
     async with found.call("chunk.fetch") as call:
         await call.send(m.ChunkFetchRequest(bytes(16)))
-        assert await call.receive(m.FetchBatch) == (m.FetchBatch([], []), b"")
+        assert await call.receive(m.FetchBatch) == (m.FetchBatch([], [], []), b"")
 
 
 async def test_requests_of_many_frames_have_a_connection_of_their_own(vault: Vault) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site
 from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
-from vaultd.operations import proofs, restore
+from vaultd.operations import fetch, proofs, restore
 from vaultd.operations.restore import OpenRequest
 from vaultd.policy.throttle import Limit
 from vaultd.store.errors import DiskMissing
@@ -57,7 +57,7 @@ def test_records_come_in_the_asked_order_as_far_as_they_fit(site: Site) -> None:
     chunks, _, _, _ = saved(site, backed_up)
     identity = backed_up.agent.identity
     ticket = restore.open_restore(site.vault, identity, request(backed_up)).ticket
-    stream = restore.open_fetch(site.vault, identity, ticket)
+    stream = fetch.open_fetch(site.vault, identity, ticket)
     ids = [id_of(chunks[number]) for number in (2, 0, 1, 0)]
     first = stream.fetch(ids, 1)
     assert first.records == [chunks[2]]
@@ -72,10 +72,9 @@ def test_an_id_that_is_not_here_is_named(site: Site) -> None:
     saved(site, backed_up)
     identity = backed_up.agent.identity
     ticket = restore.open_restore(site.vault, identity, request(backed_up)).ticket
-    with pytest.raises(NotFound, match=f"record {'61' * 32} is not here"):
-        restore.open_fetch(site.vault, identity, ticket).fetch([b"a" * 32], 100)
+    assert fetch.open_fetch(site.vault, identity, ticket).fetch([b"a" * 32], 100).records == ["missing"]
     with pytest.raises(BadRequest, match="4097 are more than 4096"):
-        restore.open_fetch(site.vault, identity, ticket).fetch([bytes(32)] * 4097, 100)
+        fetch.open_fetch(site.vault, identity, ticket).fetch([bytes(32)] * 4097, 100)
 
 
 def test_an_id_on_a_disk_that_is_away_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,14 +82,15 @@ def test_an_id_on_a_disk_that_is_away_is_named(site: Site, monkeypatch: pytest.M
     chunks, _, _, _ = saved(site, backed_up)
     identity = backed_up.agent.identity
     ticket = restore.open_restore(site.vault, identity, request(backed_up)).ticket
-    stream = restore.open_fetch(site.vault, identity, ticket)
+    stream = fetch.open_fetch(site.vault, identity, ticket)
 
     def away(*_: object) -> bytes:
         raise DiskMissing("disk 64 is offline")
 
     monkeypatch.setattr(site.vault.store, "read", away)
-    with pytest.raises(Unavailable, match=f"record {id_of(chunks[1]).hex()} is on a disk that is offline"):
-        stream.fetch([id_of(chunks[1])], 1 << 20)
+    assert stream.fetch([id_of(chunks[1])], 1 << 20).records == ["offline"]
+    with pytest.raises(Unavailable, match="the list of files .* is on a disk that is offline"):
+        restore.open_restore(site.vault, identity, request(backed_up))
 
 
 def test_damaged_bytes_are_never_returned(site: Site) -> None:
@@ -107,10 +107,15 @@ def test_damaged_bytes_are_never_returned(site: Site) -> None:
             path.write_bytes(data)
             changed += 1
     assert changed == 1
-    stream = restore.open_fetch(site.vault, identity, ticket)
-    with pytest.raises(Damaged, match=id_of(chunks[1]).hex()):
-        stream.fetch([id_of(chunks[1])], 1 << 20)
-    assert stream.fetch([id_of(chunks[2])], 1 << 20).records == [chunks[2]]
+    stream = fetch.open_fetch(site.vault, identity, ticket)
+    ids = [id_of(chunks[number]) for number in (1, 0, 1, 2)]
+    given = stream.fetch(ids, 1 << 20).records
+    assert given == ["damaged", chunks[0], "missing", chunks[2]] or given == [
+        "damaged",
+        chunks[0],
+        "damaged",
+        chunks[2],
+    ]
 
 
 def test_a_wrong_proof_is_refused_and_the_attempts_are_counted(site: Site) -> None:
@@ -171,15 +176,15 @@ def test_a_ticket_is_bound_to_its_identity_and_a_day(site: Site) -> None:
     identity = backed_up.agent.identity
     ticket = restore.open_restore(site.vault, identity, request(backed_up)).ticket
     with pytest.raises(NotAllowed, match="ticket is unknown or expired"):
-        restore.open_fetch(site.vault, sibling.identity, ticket)
+        fetch.open_fetch(site.vault, sibling.identity, ticket)
     with pytest.raises(NotAllowed, match="ticket is unknown or expired"):
-        restore.open_fetch(site.vault, identity, bytes(16))
+        fetch.open_fetch(site.vault, identity, bytes(16))
     for _ in range(3):  # it lives from its last use
         site.clock.advance(24 * 3600 - 1)
-        restore.open_fetch(site.vault, identity, ticket)
+        fetch.open_fetch(site.vault, identity, ticket)
     site.clock.advance(24 * 3600)
     with pytest.raises(NotAllowed, match="ticket is unknown or expired"):
-        restore.open_fetch(site.vault, identity, ticket)
+        fetch.open_fetch(site.vault, identity, ticket)
 
 
 def test_an_identity_holds_a_bounded_number_of_tickets(site: Site) -> None:
@@ -188,8 +193,8 @@ def test_an_identity_holds_a_bounded_number_of_tickets(site: Site) -> None:
     identity = backed_up.agent.identity
     tickets = [restore.open_restore(site.vault, identity, request(backed_up)).ticket for _ in range(65)]
     with pytest.raises(NotAllowed):
-        restore.open_fetch(site.vault, identity, tickets[0])
-    restore.open_fetch(site.vault, identity, tickets[1])
+        fetch.open_fetch(site.vault, identity, tickets[0])
+    fetch.open_fetch(site.vault, identity, tickets[1])
 
 
 def test_another_computer_of_the_account_restores_with_the_proof(site: Site) -> None:
@@ -199,7 +204,7 @@ def test_another_computer_of_the_account_restores_with_the_proof(site: Site) -> 
     replacement = site.agent(administrator, "replacement").identity
     opened = restore.open_restore(site.vault, replacement, request(backed_up, computer="dead"))
     assert opened.root == root
-    stream = restore.open_fetch(site.vault, replacement, opened.ticket)
+    stream = fetch.open_fetch(site.vault, replacement, opened.ticket)
     assert stream.fetch([id_of(chunks[0])], 1).records == [chunks[0]]
     with pytest.raises(WrongPassword):
         restore.open_restore(site.vault, replacement, request(backed_up, computer="dead", proof=WRONG))
@@ -223,8 +228,7 @@ def test_for_another_account_nothing_of_it_exists(site: Site) -> None:
     with pytest.raises(NotFound, match=f"no slot {backed_up.slot_id.hex()}"):
         restore.open_restore(site.vault, thief, request(backed_up))
     ticket = restore.open_restore(site.vault, thief, request(stranger)).ticket
-    with pytest.raises(NotFound, match="is not here"):
-        restore.open_fetch(site.vault, thief, ticket).fetch([id_of(chunks[0])], 1)
+    assert fetch.open_fetch(site.vault, thief, ticket).fetch([id_of(chunks[0])], 1).records == ["missing"]
 
 
 def test_a_slot_id_prefix_opens_nothing(site: Site) -> None:

@@ -53,7 +53,7 @@ def fetching(running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
     monkeypatch.setattr(
         sign_in, "sign_in_token", lambda vault, token: identity if token == TOKEN else known(vault, token)
     )
-    monkeypatch.setattr(chunk_fetch.restore, "open_fetch", lambda *_: Stream())
+    monkeypatch.setattr(chunk_fetch, "open_fetch", lambda *_: Stream())
     return running
 
 

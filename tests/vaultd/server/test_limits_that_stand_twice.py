@@ -7,11 +7,11 @@ from protocol.methods import METHODS, Direction
 from tools.client import record_format as client_record_format
 from vaultd.config import SETTINGS
 from vaultd.operations import (
+    fetch,
     job_definition,
     keyrings,
     names,
     offer,
-    restore,
     root_format,
     runs,
     safesets,
@@ -34,7 +34,7 @@ PAIRS = {
     "PAYLOAD_BYTES_MAX": safesets.PAYLOAD_BYTES_MAX,
     "CODES_MAX": runs.CODES_MAX,
     "OFFER_IDS_MAX": offer.IDS_MAX,
-    "FETCH_IDS_MAX": restore.FETCH_IDS_MAX,
+    "FETCH_IDS_MAX": fetch.FETCH_IDS_MAX,
     "RECORD_BYTES_MAX": record_format.RECORD_BYTES_MAX,
     "ID_BYTES": offer.ID_BYTES,
     "ROOT_BYTES": root_format.ROOT_BYTES,

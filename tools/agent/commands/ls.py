@@ -2,6 +2,7 @@
 
 import base64
 import os
+from contextlib import aclosing
 from typing import Any
 
 import click
@@ -48,9 +49,10 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
     async def talk(session: VaultSession) -> tuple[int, bool]:
         unlocked = await unlock(session, state, wanted, secret)
         count = 0
-        async for entries in walk_safeset(unlocked, selected, damage):
-            for entry in entries:
-                count += _tell(output, entry, missed)
+        async with aclosing(walk_safeset(unlocked, selected, damage)) as found:
+            async for entries in found:
+                for entry in entries:
+                    count += _tell(output, entry, missed)
         if not (count or missed.count or damage) and selected:
             raise Failure("not_found", f"{path} is not in the safeset", "name it from the file system's root on")
         return count, unlocked.root.complete

@@ -12,7 +12,7 @@ from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.limits import FETCH_IDS_MAX, ID_BYTES, RECORD_BYTES_MAX
 from protocol.transport import Exchange
 from vaultd import metrics, offload
-from vaultd.operations import restore
+from vaultd.operations.fetch import FetchStream, open_fetch
 from vaultd.server.fetch_budget import Room
 from vaultd.server.service import Service
 from vaultd.server.session import Session
@@ -27,7 +27,7 @@ async def fetch(service: Service, session: Session, exchange: Exchange) -> None:
         raise RemoteProtocolError(ErrorCode.bad_request, "The request has no message.")
     message = decode(frame.header, m.ChunkFetchRequest)
     ids = _split(bytes(frame.raw))
-    stream = await offload.read(restore.open_fetch, service.vault, session.identity, message.ticket)
+    stream = await offload.read(open_fetch, service.vault, session.identity, message.ticket)
     account_id, at = session.identity.account_id, 0
     with service.fetches.request(account_id):
         while at < len(ids):
@@ -35,14 +35,17 @@ async def fetch(service: Service, session: Session, exchange: Exchange) -> None:
                 at += await _send_next(exchange, stream, ids[at:], room)
 
 
-async def _send_next(exchange: Exchange, stream: restore.FetchStream, ids: Sequence[bytes], room: Room) -> int:
-    """How many records went out; none of them is held here afterwards."""
+async def _send_next(exchange: Exchange, stream: FetchStream, ids: Sequence[bytes], room: Room) -> int:
+    """How many ids are answered; no record is held here afterwards."""
     batch = await offload.read(stream.fetch, ids, BATCH_BYTES)
-    size_bytes = sum(map(len, batch.records))
+    records = [record for record in batch.records if not isinstance(record, str)]
+    size_bytes = sum(map(len, records))
     room.shrink(size_bytes)
-    await exchange.send_message(m.FetchBatch(list(map(len, batch.records)), batch.keys), batch.records)
+    lengths = [0 if isinstance(record, str) else len(record) for record in batch.records]
+    lost = [record for record in batch.records if isinstance(record, str)]
+    await exchange.send_message(m.FetchBatch(lengths, lost, batch.keys), records)
     await exchange.wait_sent()
-    metrics.RECORDS_SENT.inc(len(batch.records))
+    metrics.RECORDS_SENT.inc(len(records))
     metrics.RECORD_BYTES_SENT.inc(size_bytes)
     return len(batch.records)
 

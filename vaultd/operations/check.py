@@ -83,7 +83,7 @@ class _CatalogCheck:
         if index is not None:
             records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
         signing_key = read_signing_key(self._config.directory)
-        erase_keys = EraseKeys(self._door, disks.copy_directories("erase-keys"))
+        erase_keys = EraseKeys.on(self._door, disks)
         parts = CheckParts(view, records, erase_keys, self._settings.vault_id, signing_key.public_key())
         for account in list_accounts(view):
             for job in list_jobs(view, account.account_id):

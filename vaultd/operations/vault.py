@@ -88,7 +88,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         catalog.catch_up(_entries_after(store, catalog.position()))
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
-        erase_keys = EraseKeys(door, store.disks.copy_directories("erase-keys"))
+        erase_keys = EraseKeys.on(door, store.disks)
         recovery = msgspec.structs.replace(recovery, findings=[*recovery.findings, *erase_keys.mend()])
         undo.pop_all()
     return Vault(

@@ -6,7 +6,7 @@ from pathlib import Path
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks import Disks
 from vaultd.store.erase_key_file import check_key, is_erased
-from vaultd.store.erase_keys import COPIES_DIFFER
+from vaultd.store.erase_keys import COPIES_DIFFER, DIRECTORY
 from vaultd.store.findings import Finding, Severity
 
 
@@ -48,11 +48,12 @@ class EraseKeyCheck:
             return
         elif len(good) == 1:
             self._report(Severity.warning, paths[0], "only one good copy of this erase key is left")
-        elif len({path.parent for path in good}) < len(self._disks.copy_directories("erase-keys")):
+        elif len({path.parent for path in good}) < len(self._disks.copy_directories(DIRECTORY)):
             self._report(Severity.warning, paths[0], "every good copy of this erase key lies on one disk")
 
     def _files(self) -> Iterator[Path]:
-        for directory in self._disks.copy_directories("erase-keys"):
+        disks = self._disks
+        for directory in disks.copy_directories(DIRECTORY) + disks.other_directories(DIRECTORY):
             for name in self._door.listdir(directory):
                 if name.endswith((".key", ".key2")):
                     yield directory / name

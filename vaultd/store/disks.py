@@ -122,6 +122,10 @@ class Disks:
         """Where a thing that is kept twice lies, on the disks of the first two that are here."""
         return [disk.directory(name) for disk in self.with_copies]
 
+    def other_directories(self, name: str) -> list[Path]:
+        """On all disks but those."""
+        return [disk.directory(name) for disk in self.online if disk.number >= COPIES]
+
     def offline_findings(self) -> list[Finding]:
         """One for each path without a disk, in the sentence that log and check show."""
         wanted = min(COPIES, len(self.online) + len(self.offline))

@@ -13,7 +13,7 @@ ERASED = bytes(KEY_BYTES)
 _MAGIC = b"SSE1"
 _VERSION = 1
 _FILE = Layout("<4sBB2s16s32s")
-_FILE_BYTES = 64
+_CHECKSUM_BYTES = 8
 
 
 class OwnerKind(IntEnum):
@@ -37,11 +37,21 @@ def encode_key(owner: Owner, key: bytes) -> bytes:
 
 
 def decode_key(data: bytes, owner_id: bytes) -> tuple[Owner, bytes]:
-    """Owner and key, of whatever kind the owner is. FormatError for damage and for another owner's."""
-    if len(data) != _FILE_BYTES or checksum(data[: _FILE.size]) != data[_FILE.size :]:
+    """Owner and key, of whatever kind the owner is. FormatError for damage and for another owner's.
+
+    The checksum is at the end in every version, so that a longer file of a later one is not taken for damage.
+    """
+    body = data[:-_CHECKSUM_BYTES]
+    if len(body) < _FILE.size or checksum(body) != data[-_CHECKSUM_BYTES:]:
         raise FormatError(f"the erase key file of {owner_id.hex()} is damaged: its length or checksum does not hold")
     magic, version, kind, reserved, held_id, key = _FILE.unpack_from(data)
-    if magic != _MAGIC or version != _VERSION or any(reserved) or kind not in OwnerKind._value2member_map_:
+    if (
+        len(body) != _FILE.size
+        or magic != _MAGIC
+        or version != _VERSION
+        or any(reserved)
+        or kind not in OwnerKind._value2member_map_
+    ):
         raise NewerFormat(f"the erase key file of {owner_id.hex()} with magic {magic.hex()} version {version}")
     if held_id != owner_id:
         raise FormatError(f"the erase key file of {owner_id.hex()} belongs to {held_id.hex()}")

@@ -12,11 +12,13 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
+from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from vaultd.store.disk_door import Door, read_file, write_file
+from vaultd.store.disks import Disks
 from vaultd.store.erase_key_file import (
     ERASED,
     KEY_BYTES,
@@ -34,29 +36,35 @@ _WRAP_MAGIC = b"SSW1"
 _WRAP_VERSION = 1
 _NONCE_BYTES = 12
 _WRAP = Layout("<4sBB2s16s")
+DIRECTORY = "erase-keys"
 _SUFFIXES = (".key", ".key2")
 COPIES_DIFFER = "its copies hold different keys: each may open something, so none was touched; keep them all"
 
 
 class EraseKeys:
-    def __init__(self, door: Door, directories: Sequence[Path]) -> None:
-        """`directories` of the first two disks that are here."""
+    def __init__(self, door: Door, directories: Sequence[Path], others: Sequence[Path] = ()) -> None:
+        """`directories` of the first two disks that are here; on the `others` a copy or a mark may lie all the same."""
         self._door = door
         self._directories = tuple(directories)
+        self._everywhere = (*directories, *others)
+
+    @classmethod
+    def on(cls, door: Door, disks: Disks) -> Self:
+        return cls(door, disks.copy_directories(DIRECTORY), disks.other_directories(DIRECTORY))
 
     def create(self, owner: Owner) -> None:
         """Durable in both copies when it returns. A repeat keeps the key and completes its copies.
 
         Where only damaged copies are here a new key would hide what was wrapped under the old one.
         """
-        found = next(self._find(owner), None)
-        if found is not None and is_erased(found):
+        found = list(self._find(owner))
+        if any(map(is_erased, found)):
             raise StoreError(f"the erase key of {owner.name} was erased for ever")
-        if found is None and any(self._door.exists(path) for path in self._files(owner.id.hex())):
+        if not found and any(self._door.exists(path) for path in self._files(owner.id.hex())):
             raise StoreError(
                 f"every copy of the erase key of {owner.name} that is here is damaged: bring the other disk back"
             )
-        data = found or encode_key(owner, os.urandom(KEY_BYTES))
+        data = found[0] if found else encode_key(owner, os.urandom(KEY_BYTES))
         for path in self._places(owner.id.hex()):
             if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
@@ -65,7 +73,7 @@ class EraseKeys:
         """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
         findings = []
         names: set[str] = set()
-        for directory in self._directories:
+        for directory in self._everywhere:
             try:
                 files = [name for name in self._door.listdir(directory) if name.endswith(_SUFFIXES)]
             except OSError as error:
@@ -100,11 +108,12 @@ class EraseKeys:
 
     def _erase_again(self, name: str, copies: dict[Path, bytes | None]) -> list[Finding]:
         """A copy that a disk brought back, or a damaged one, is written over in its place, not beside it."""
-        (erased,) = {data for data in copies.values() if data is not None and is_erased(data)}
+        erased = next(data for data in copies.values() if data is not None and is_erased(data))
         findings = []
         for path in dict.fromkeys([*self._places(name), *copies]):
             is_here = self._door.exists(path)
-            if copies.get(path) == erased or not (is_here or path in self._places(name)):
+            held = copies.get(path)
+            if (held is not None and is_erased(held)) or not (is_here or path in self._places(name)):
                 continue
             sentence = "this erase key was erased for ever; a copy that was still here was erased too"
             try:
@@ -157,7 +166,7 @@ class EraseKeys:
 
     def _files(self, name: str) -> list[Path]:
         """Wherever a copy may lie."""
-        return [directory / (name + suffix) for directory in self._directories for suffix in _SUFFIXES]
+        return [directory / (name + suffix) for directory in self._everywhere for suffix in _SUFFIXES]
 
     def _places(self, name: str) -> list[Path]:
         """Where the two copies go: on two disks, or side by side on a single one."""

@@ -198,7 +198,54 @@ def test_what_was_erased_for_ever_stays_erased_when_a_disk_comes_back(directorie
     assert made.mend() == []
 
 
-@pytest.mark.parametrize("data", [file_of(1, b"k" * 32, version=2), file_of(9, b"k" * 32)])
+def test_the_mark_on_any_disk_erases_every_copy(tmp_path):
+    """A disk that was one of the first two when the key was erased, and is not any more."""
+    settings = make_settings(tmp_path, disks=3)
+    store = create(settings)
+    made = EraseKeys.on(SystemDoor(), store.disks)
+    made.create(JOB)
+    (tmp_path / "disk2" / "erase-keys" / f"{NAME}.key").write_bytes(file_of(1, bytes(32)))
+    with pytest.raises(StoreError, match="erased for ever"):
+        made.load(JOB)
+    with pytest.raises(StoreError, match="erased for ever"):
+        made.create(JOB)
+    store.close()
+    sentences = {finding.sentence for finding in check_store(settings, SystemDoor(), read_data=False).findings}
+    assert sentences == {"this erase key was erased for ever, and a copy is still here"}
+    assert len(made.mend()) == 2
+    for number in (0, 1):
+        assert (tmp_path / f"disk{number}" / "erase-keys" / f"{NAME}.key").read_bytes() == file_of(1, bytes(32))
+
+
+def test_a_copy_on_any_disk_opens_and_comes_back_to_the_first_two(tmp_path):
+    store = create(make_settings(tmp_path, disks=3))
+    made = EraseKeys.on(SystemDoor(), store.disks)
+    made.create(JOB)
+    key = made.load(JOB)
+    first, second, third = (tmp_path / f"disk{number}" / "erase-keys" / f"{NAME}.key" for number in range(3))
+    first.rename(third)
+    second.unlink()
+    assert made.load(JOB) == key
+    made.mend()
+    assert first.read_bytes() == second.read_bytes() == third.read_bytes()
+    store.close()
+
+
+def test_two_kinds_of_erased_marks_of_one_name_do_not_keep_the_vault_from_starting(directories):
+    for kind, directory in enumerate(directories, 1):
+        (directory / f"{NAME}.key").write_bytes(file_of(kind, bytes(32)))
+    made = EraseKeys(SystemDoor(), directories)
+    assert made.mend() == []
+    with pytest.raises(StoreError, match="erased for ever"):
+        made.load(JOB)
+
+
+def longer_file() -> bytes:
+    head = b"SSE1" + bytes([2, 1, 0, 0]) + b"J" * 16 + b"k" * 64
+    return head + short_hash(head)
+
+
+@pytest.mark.parametrize("data", [file_of(1, b"k" * 32, version=2), file_of(9, b"k" * 32), longer_file()])
 def test_a_key_file_of_a_later_version_is_never_written_over(directories, data):
     made = keys(directories)
     path = directories[0] / f"{NAME}.key"

@@ -4,13 +4,12 @@ Invariant: what was kept is never written over or removed. A name holds the hash
 another name.
 """
 
-from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
 
 from vaultd.store.container_files import KEPT_SUFFIX, has_kept_files
-from vaultd.store.container_reader import read_trailer
+from vaultd.store.container_reader import Gap, Stretch, read_trailer, scan
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks
 from vaultd.store.errors import FormatError
@@ -20,24 +19,42 @@ _PIECE_BYTES = 8 * 1024 * 1024
 
 
 def is_sealed(door: Door, path: Path) -> bool:
+    """Or may be: what the disk refuses to read is not taken for torn."""
     try:
         read_trailer(door, path, door.size(path))
-    except (FormatError, OSError):
+    except FormatError:
         return False
+    except OSError:
+        return True
     return True
 
 
-def has_kept(door: Door, disks: Disks) -> bool:
-    """Whether something is kept here already: until that is moved away the journal is as much in doubt as it was."""
-    for disk in disks.online:
-        with suppress(OSError):  # told when its containers were listed
-            if has_kept_files(door, disk):
+def has_more_than_one_group(door: Door, path: Path, start: int) -> bool:
+    """Whether whole records go on behind the padding that ends the first group from `start` on."""
+    position = start
+    try:
+        for item in scan(door, path, Stretch(start, door.size(path), with_cid=False)):
+            if isinstance(item, Gap):
+                return False
+            if item.offset != position:
                 return True
-    for path in disks.copy_directories("journal"):
-        with suppress(OSError):
-            if any(name.endswith(KEPT_SUFFIX) for name in door.listdir(path)):
-                return True
+            position += item.header.record_length
+    except OSError:
+        pass  # told where the container is looked through
     return False
+
+
+def has_kept(door: Door, disks: Disks) -> bool:
+    """Whether something is kept here already: until that is moved away the journal is as much in doubt as it was.
+
+    So is one whose disk does not say.
+    """
+    try:
+        return any(has_kept_files(door, disk) for disk in disks.online) or any(
+            name.endswith(KEPT_SUFFIX) for path in disks.copy_directories("journal") for name in door.listdir(path)
+        )
+    except OSError:
+        return True
 
 
 def keep_container(door: Door, path: Path) -> Path:

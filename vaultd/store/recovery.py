@@ -17,6 +17,7 @@ from msgspec import Struct
 from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
 from vaultd.store.container_files import list_containers, taken_numbers
 from vaultd.store.container_format import (
+    BLOCK_BYTES,
     DirectoryRow,
     container_path,
     encode_row,
@@ -37,7 +38,7 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal_format import EntryKind
-from vaultd.store.leftovers import has_kept, is_sealed, keep_container, keep_tail
+from vaultd.store.leftovers import has_kept, has_more_than_one_group, is_sealed, keep_container, keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
@@ -97,7 +98,6 @@ class _Recovery:
         if self._parts.is_forked:
             sentence = "a copy with another history is kept beside; until it is moved away nothing is cut or removed"
             self._report(Severity.warning, "journal", sentence)
-        if self._parts.is_forked:
             self._holds_back = "another history of the journal may know them"
         elif self._parts.disks.offline:
             self._holds_back = "a disk is offline, and its copy of the journal may know them"
@@ -109,7 +109,8 @@ class _Recovery:
                 details = entry.decode().details
                 self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
         unknown, passed = self._find_unknown(containers)
-        is_old = self._is_journal_old(unknown + passed) or has_kept(self._parts.door, self._parts.disks)
+        is_old = self._is_journal_old(unknown + passed) | self._lacks_groups(containers, unknown)
+        is_old |= has_kept(self._parts.door, self._parts.disks)
         self._keeps_leftovers = is_old or rebuilding or bool(self._holds_back)
         rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
         self._flush()
@@ -346,6 +347,19 @@ class _Recovery:
             sentence = "a sealed container that the journal does not know: its disks may have come from an older copy"
             self._report(Severity.damage, str(path), sentence)
         return bool(sealed)
+
+    def _lacks_groups(self, rows: dict[int, ContainerRow], unknown: Sequence[Path]) -> bool:
+        """A crash leaves a part of one group at most: where there are more, the first was acknowledged."""
+        starts = dict.fromkeys(unknown, BLOCK_BYTES)
+        for row in rows.values():
+            disk = self._parts.disks.find_id(row.disk_id)
+            if disk and not row.is_sealed:
+                starts[container_path(disk.path, row.number)] = row.acknowledged_length
+        found = [path for path, start in starts.items() if has_more_than_one_group(self._parts.door, path, start)]
+        for path in found:
+            sentence = "groups of records that the journal does not know: its disks may have come from an older copy"
+            self._report(Severity.damage, str(path), sentence)
+        return bool(found)
 
     def _remove_unacknowledged(self, path: Path) -> None:
         door = self._parts.door

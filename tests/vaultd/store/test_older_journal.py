@@ -20,6 +20,7 @@ from tests.vaultd.store.fakes import (
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
+from vaultd.store.leftovers import has_kept
 
 SIZE = 20_000  # three fit a container
 
@@ -174,3 +175,67 @@ def test_a_process_that_was_killed_within_a_large_group_is_no_older_copy(tmp_pat
     store.append(0, records(*range(1, 21), size=SIZE))
     store.commit()
     assert [read(store, number) for number in range(21)] == [make_record(number, SIZE) for number in range(21)]
+
+
+@pytest.mark.parametrize("known", [0, 1])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_groups_that_the_journal_lacks_tell_that_it_is_older(tmp_path, known, groups):
+    """No container is sealed: two groups are one more than a crash leaves, one may be just that."""
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    for number in range(known):
+        store.append(0, records(number, size=100))
+        store.commit()
+    store.close()
+    for name in ("index", "disk0/journal"):
+        shutil.copytree(tmp_path / name, tmp_path / "older" / name)
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    store.recover(lambda key: True)
+    for number in range(groups):
+        store.append(0, records(10 + number, size=100))
+        store.commit()
+    store.close()
+    bring_older_copy_back(tmp_path)
+    (path,) = (tmp_path / "disk0/containers/0000").iterdir()
+    stored = path.read_bytes()
+    store = ChunkStore.open(settings, SystemDoor(), now_ns)
+    damage = [item.place for item in store.recover(lambda key: True).findings if item.severity is Severity.damage]
+    store.close()
+    held = [found.read_bytes() for found in path.parent.glob("*.unacknowledged")]
+    start = 8192 if known else 0
+    assert (damage, held) == (([str(path)], [stored[start:]]) if groups == 2 else ([], []))
+
+
+class Refusing(SystemDoor):
+    def __init__(self, name):
+        self.name = name
+
+    def open_read(self, path):
+        if path.name == self.name:
+            raise OSError(5, "told to fail", str(path))
+        return super().open_read(path)
+
+    def listdir(self, path):
+        if path.name == self.name:
+            raise OSError(5, "told to fail", str(path))
+        return super().listdir(path)
+
+
+def test_an_unknown_container_that_the_disk_refuses_is_not_taken_for_torn(older):
+    settings, before = older
+    one = next(path for path in before if path.name == "000000000002.container")
+    for path in before.keys() - {one}:
+        if path.name != "000000000001.container":
+            path.unlink()
+    store = ChunkStore.open(settings, Refusing(one.name), now_ns)
+    store.recover(lambda key: True)
+    store.close()
+    assert before[one] in [path.read_bytes() for path in one.parent.iterdir()]
+
+
+def test_a_disk_that_does_not_say_whether_something_is_kept_counts_as_one_that_has(tmp_path):
+    store = create(make_settings(tmp_path))
+    assert not has_kept(SystemDoor(), store.disks)
+    for name in ("journal", "containers"):
+        assert has_kept(Refusing(name), store.disks)
+    store.close()

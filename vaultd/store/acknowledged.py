@@ -6,15 +6,18 @@ the journal before it. One container's cids are in memory at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from vaultd.store.container_format import BLOCK_BYTES
+from vaultd.store.errors import NewerFormat
 from vaultd.store.index import ContainerRow, Index
 from vaultd.store.journal_format import EntryKind, RawEntry
 
 CID_BYTES = 32
+CONTAINER_FIELDS = 4  # of a row in a group entry
 
 EntriesAfter = Callable[[int], Iterator[RawEntry]]
 
@@ -43,7 +46,7 @@ def acknowledge_entry(found: dict[int, ContainerRow], entry: RawEntry) -> None:
     """Takes what one journal entry says about containers; entries of other kinds are only checked."""
     details = entry.decode().details
     if entry.kind == EntryKind.group:
-        for number, disk_id, length, _ in details["containers"]:
+        for number, disk_id, length, _ in _containers_of(entry, details):
             row = found.get(number) or ContainerRow(number, disk_id, 0, 0, entry.position.number, False)
             found[number] = msgspec.structs.replace(row, acknowledged_length=length)
     elif entry.kind == EntryKind.container_sealed:
@@ -59,8 +62,16 @@ def read_groups(entries: Iterable[RawEntry], number: int) -> list[Group]:
     for entry in entries:
         if entry.kind != EntryKind.group:
             continue
-        for held, _, length, cids in entry.decode().details["containers"]:
+        for held, _, length, cids in _containers_of(entry, entry.decode().details):
             if held == number:
                 groups.append(Group(end, length, cids))
                 end = length
     return groups
+
+
+def _containers_of(entry: RawEntry, details: dict[str, Any]) -> list[Any]:
+    rows: list[Any] = details["containers"]
+    for row in rows:
+        if len(row) != CONTAINER_FIELDS:
+            raise NewerFormat(f"journal entry {entry.position.number} with {len(row)} fields of a container")
+    return rows

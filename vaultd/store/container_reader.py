@@ -24,7 +24,7 @@ from vaultd.store.container_format import (
     encode_padding_to_boundary,
 )
 from vaultd.store.disk_door import Door, Handle
-from vaultd.store.errors import FormatError, RecordDamaged, RecordError
+from vaultd.store.errors import FormatError, NewerFormat, NewerRecord, RecordDamaged, RecordError
 from vaultd.store.record_format import (
     COMPANION_MAGIC,
     HEADER_BYTES,
@@ -226,14 +226,16 @@ class _Scan:
             return self._padding(position)
         record = self._record(position)
         if is_lost and self._vouches and not self._vouches(record.cid):
-            self._unvouched_bytes += record.header.record_length
-            if self._unvouched_bytes > _UNVOUCHED_BYTES_MAX:
-                self._is_forged = True
+            self._count_unvouched(record.header.record_length)
             raise RecordError("record: nothing vouches for it behind the damage")
         return record
 
     def _record(self, position: int) -> ScannedRecord:
-        header = parse_header(self._window.view(position, HEADER_BYTES))
+        try:
+            header = parse_header(self._window.view(position, HEADER_BYTES))
+        except NewerRecord as error:
+            self._refuse_newer(position, error)
+            raise
         if position + header.record_length > self._window.end:
             raise RecordError("record: body goes beyond the end")
         if not self._with_cid:
@@ -243,6 +245,19 @@ class _Scan:
             raise RecordError("record: body ends before its body_length")
         check_companion(header, record)
         return ScannedRecord(position, header, cid(record))
+
+    def _refuse_newer(self, position: int, error: NewerRecord) -> None:
+        """Anybody can make bytes that look like one: only a cid that is vouched for stops the vault."""
+        if not (self._with_cid and self._vouches):
+            return
+        if self._vouches(cid(self._window.view(position, error.record_length))):
+            raise NewerFormat(f"a container's record at offset {position} ({error})") from None
+        self._count_unvouched(error.record_length)
+
+    def _count_unvouched(self, length: int) -> None:
+        self._unvouched_bytes += length
+        if self._unvouched_bytes > _UNVOUCHED_BYTES_MAX:
+            self._is_forged = True
 
     def _padding(self, position: int) -> int:
         length = decode_padding(self._window.view(position, PADDING_HEADER_BYTES))
@@ -274,6 +289,8 @@ class _Scan:
                 self._padding(position)
             else:
                 parse_header(self._window.view(position, HEADER_BYTES))
+        except NewerRecord:
+            return True
         except (RecordError, FormatError):
             return False
         return True
@@ -282,6 +299,10 @@ class _Scan:
 def _fault(record: bytes, expected: ExpectedRecord) -> str:
     try:
         header = parse_record(record)
+    except NewerRecord as error:
+        if cid(record)[: len(expected.cid_prefix)] == expected.cid_prefix:
+            raise NewerFormat(f"record {expected.id.hex()} ({error})") from None
+        return str(error)
     except RecordError as error:
         return str(error)
     if header.id != expected.id:

@@ -17,6 +17,16 @@ class RecordError(StoreError, ValueError):
     """Bytes that claim to be a record are not one; the sentence names the field."""
 
 
+class NewerRecord(RecordError):
+    """The checksum of the header holds and something in it is not known: where the cid of the `record_length` bytes is
+    vouched for, a later version wrote it, and else they only look like a record.
+    """
+
+    def __init__(self, sentence: str, record_length: int) -> None:
+        super().__init__(sentence)
+        self.record_length = record_length
+
+
 class DiskMissing(StoreError):
     """A disk is offline: what lies on it is out of reach and not damaged."""
 

@@ -6,7 +6,7 @@ from blake3 import blake3
 from msgspec import Struct
 
 from vaultd.store.checksum import checksum
-from vaultd.store.errors import RecordError
+from vaultd.store.errors import NewerRecord, RecordError
 
 HEADER_BYTES = 84
 RECORD_BYTES_MAX = 5 * 1024 * 1024
@@ -48,13 +48,10 @@ def parse_header(view: bytes | bytearray | memoryview) -> RecordHeader:
         raise RecordError("record: checksum of the header does not hold")
     sealed = magic == SEALED_MAGIC
     header = RecordHeader(sealed, suite, kind, keyring_id, key_id, id_, body_length)
-    if version != VERSION:
-        raise RecordError(f"record: version {version} is unknown")
-    if flags:
-        raise RecordError(f"record: flags {flags} are unknown")
-    _check_kind(header)
     if header.record_length > RECORD_BYTES_MAX:
         raise RecordError(f"record: body_length {body_length} makes it longer than {RECORD_BYTES_MAX} bytes")
+    if unknown := _unknown_in(header, version, flags):
+        raise NewerRecord(f"record: {unknown}", header.record_length)
     return header
 
 
@@ -77,16 +74,21 @@ def check_companion(header: RecordHeader, record: bytes | bytearray | memoryview
         raise RecordError("record: id of the companion is not the hash of its body")
 
 
-def _check_kind(header: RecordHeader) -> None:
+def _unknown_in(header: RecordHeader, version: int, flags: int) -> str:
+    if version != VERSION:
+        return f"version {version} is unknown"
+    if flags:
+        return f"flags {flags} are unknown"
+    return _unknown_kind(header)
+
+
+def _unknown_kind(header: RecordHeader) -> str:
     if header.sealed:
         if header.suite not in _SEALED_SUITES:
-            raise RecordError(f"record: suite {header.suite} is unknown")
-        if header.type not in _SEALED_TYPES:
-            raise RecordError(f"record: type {header.type} is unknown")
-        return
+            return f"suite {header.suite} is unknown"
+        return "" if header.type in _SEALED_TYPES else f"type {header.type} is unknown"
     if header.suite != 0:
-        raise RecordError(f"record: suite {header.suite} is not that of a companion")
+        return f"suite {header.suite} is not that of a companion"
     if header.type != COMPANION_TYPE:
-        raise RecordError(f"record: type {header.type} is not that of a companion")
-    if header.key_id != _NO_KEY:
-        raise RecordError("record: key of a companion is not zero")
+        return f"type {header.type} is not that of a companion"
+    return "" if header.key_id == _NO_KEY else "key of a companion is not zero"

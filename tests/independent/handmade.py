@@ -244,7 +244,7 @@ def leaf(chunks: list[bytes], entries: list[Any]) -> tuple[bytes, bytes]:
 def payload(block: bytes, companion_id: bytes, level: int, extras: Any = None) -> bytes:
     warnings = [[b"src/x", "gone"]]
     names = ["host", "documents", "office-1"]
-    rest = [[b"/src"], ["*.tmp"], "1.0", 1, 2, warnings, {} if extras is None else extras]
+    rest = [[b"/src"], ["*.tmp"], "1.0", 1, 2, warnings, 1, {} if extras is None else extras]
     return msgpack.packb([1, block, companion_id, level, *names, *rest])
 
 

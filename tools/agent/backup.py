@@ -40,7 +40,7 @@ from tools.client.failure import Failure, describe, first_cause
 from tools.client.keyring import Unattended, file_hash_key, manifest_cut_key
 from tools.client.offload import compute
 from tools.client.record_format import RecordType, chunk_id
-from tools.client.root import Figures, Payload, Root, encode_payload, sign_root
+from tools.client.root import SYSTEM_POSIX, Figures, Payload, Root, encode_payload, sign_root
 from tools.client.run_key import create_run_key
 from tools.client.session import VaultSession
 from tools.client.version import PROGRAM_VERSION
@@ -218,7 +218,7 @@ def _payload(agent: Agent, run: _Run, done: Done) -> Payload:
     return Payload(
         manifest.top_block, manifest.top_companion, manifest.level, socket.gethostname(), run.job.name,
         agent.identity.computer, tuple(definition.include), tuple(definition.exclude), PROGRAM_VERSION, run.begin_ns,
-        time.time_ns(), tuple(done.missed.kept),
+        time.time_ns(), tuple(done.missed.kept), SYSTEM_POSIX,
     )  # fmt: skip
 
 

@@ -53,6 +53,10 @@ class Fetcher:
                 except IntegrityError:
                     continue
 
+    def run_of(self, key_id: bytes) -> bytes:
+        """The run of a key that opened something."""
+        return self._run_keys[key_id].run_id
+
     async def fetch_chunks(self, ids: Sequence[bytes], opened: Opened) -> None:
         """All of them, each once, in about the order of asking."""
 
@@ -153,10 +157,12 @@ def _open_payload(fetcher: Fetcher, record: bytes) -> Payload | IntegrityError:
     if cid(record) != fetcher.root.payload_hash:
         raise IntegrityError("the safeset's payload is not the one that its root names")
     try:
-        payload_id = parse_header(record).id
+        header = parse_header(record)
     except ValueError as error:
         raise IntegrityError(f"the safeset's payload is damaged: {error}") from None
-    payload = decode_payload(fetcher.opener.open(record, payload_id, RecordType.ROOT))
+    payload = decode_payload(fetcher.opener.open(record, header.id, RecordType.ROOT))
+    if (header.suite, fetcher.run_of(header.key_id)) != (fetcher.root.suite, fetcher.root.run_id):
+        raise IntegrityError("the safeset's payload is of another run or suite than its root")
     check_payload(fetcher.root, payload)
     return payload
 

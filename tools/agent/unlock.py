@@ -21,7 +21,7 @@ from tools.client.failure import Failure
 from tools.client.keyring import Keyring, Unattended, signing_public_key
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
-from tools.client.record_format import IntegrityError
+from tools.client.record_format import IntegrityError, LaterVersion
 from tools.client.root import Payload, Root, generation_of, open_root, root_hash, verify_countersignature
 from tools.client.session import VaultSession
 from tools.client.slot import (
@@ -89,6 +89,8 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
         raise Failure(
             "damaged", f"the slot that this opens is damaged: {error}", "try the other one: password or recovery code"
         ) from None
+    except LaterVersion as error:
+        raise Failure("conflict", str(error), "update safeset on this computer and restore again") from None
     except IntegrityError as error:
         raise Failure("damaged", str(error), "try another safeset, or ask the vault's operator") from None
     check_restored(state.job(parameters.job_id).load_head(), root, answer.root, wanted.sequence)
@@ -125,6 +127,8 @@ def _checked_root(
 ) -> Root:
     seed = keyring.signing_seed(parameters.job_id, generation_of(answer.root))
     root = open_root(answer.root, signing_public_key(seed))
+    if root.suite < keyring.generation(root.generation).minimum_suite:
+        raise IntegrityError(f"the safeset's suite {root.suite} is below the minimum of its generation")
     mine = (keyring.keyring_id, parameters.job_id, parameters.computer_id)
     if (root.keyring_id, root.job_id, root.computer_id) != mine:
         raise IntegrityError("the vault answered with a safeset of another keyring, job or computer")

@@ -23,10 +23,11 @@ from tools.agent.target import InTheWay, Leave, Target
 from tools.agent.window import Above, Begin, OutOfReach, Part, Window
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Extra, Kind, check_path
-from tools.client.record_format import IntegrityError
+from tools.client.record_format import IntegrityError, LaterVersion
 
 DAMAGED = "damaged"
 OFFLINE = "offline"  # at the vault: another restore brings it when the disk is back
+LATER_VERSION = "made by a later version"
 METADATA_NOT_SET = "metadata not set"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CLOSED = -1
@@ -132,7 +133,7 @@ class TreeWriter:
             action(*arguments)
         except IntegrityError as error:
             self._discard()
-            self._missed.add(entry.path, OFFLINE if isinstance(error, OutOfReach) else DAMAGED)
+            self._missed.add(entry.path, _code_of(error))
         except InTheWay:
             self._discard()
             self._missed.add(entry.path, "in the way")
@@ -220,3 +221,9 @@ class TreeWriter:
         if self._file is not None:
             file, self._file = self._file, None
             file.discard()
+
+
+def _code_of(error: IntegrityError) -> str:
+    if isinstance(error, OutOfReach):
+        return OFFLINE
+    return LATER_VERSION if isinstance(error, LaterVersion) else DAMAGED

@@ -43,6 +43,10 @@ class KeyPair:
     public_key: bytes
 
 
+def is_known_kem(kem: int) -> bool:
+    return kem in _KEMS
+
+
 def generate_key_pair(kem: int = KEM_HYBRID) -> KeyPair:
     """A new pair from the system's random generator."""
     private_key = os.urandom(_known(kem).private_bytes)

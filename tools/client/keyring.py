@@ -9,13 +9,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tools.client.kem import KEM_HYBRID, check_public_key, generate_key_pair, public_of
-from tools.client.record_format import IntegrityError, Suite, kdf
+from tools.client.kem import KEM_HYBRID, check_public_key, generate_key_pair, is_known_kem, public_of
+from tools.client.record_format import IntegrityError, LaterVersion, Suite, kdf
 from tools.client.strict_msgpack import counted, elements, of_version, pack, sized, typed, unpack_array
 
 _VERSION = 1
 _GENERATION_MAX = 0xFFFF_FFFF
-_EXTRA_MAX = 0xFFFF_FFFF
+_EXTRA_MAX = 2**64 - 1
+_NUMBER_MAX = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Generation:
     id_key: bytes = field(repr=False)
     chunker_seed: bytes = field(repr=False)
     minimum_suite: int
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this program has the KEM: one of a later version is kept for whoever can use it."""
+        return is_known_kem(self.kem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,8 @@ class Keyring:
     def generation(self, number: int) -> Generation:
         """The generation of that number; IntegrityError when the keyring has none."""
         for generation in self.generations:
+            if generation.number == number and not generation.is_known:
+                raise LaterVersion(f"KEM {generation.kem} of generation {number} is unknown to this program")
             if generation.number == number:
                 return generation
         raise IntegrityError(f"the keyring has no generation {number}")
@@ -92,7 +100,7 @@ class Unattended:
     @classmethod
     def of(cls, keyring: Keyring, job_id: bytes) -> "Unattended":
         """The newest generation's part for one job."""
-        newest = keyring.newest
+        newest = keyring.generation(keyring.newest.number)
         return cls(
             keyring.keyring_id,
             newest.minimum_suite,
@@ -153,7 +161,7 @@ def decode_keyring(data: bytes) -> Keyring:
     numbers = [generation.number for generation in generations]
     if not numbers or numbers != sorted(set(numbers)):
         raise IntegrityError("the keyring's generations are missing or out of order")
-    signing = tuple(_decode_signing_key(item, numbers) for item in typed(array[3], list, "signing"))
+    signing = tuple(_decode_signing_key(item, numbers[-1]) for item in typed(array[3], list, "signing"))
     order = [(key.job_id, key.from_generation) for key in signing]
     if order != sorted(set(order)):
         raise IntegrityError("the keyring's signing keys are out of order, or one is there twice")
@@ -181,8 +189,9 @@ def signing_public_key(seed: bytes) -> bytes:
 def _decode_generation(item: Any) -> Generation:
     number, kem, private_key, public_key, id_key, seed, minimum_suite = elements(item, 7, "generation")
     counted(number, 1, _GENERATION_MAX, "generation")
-    derived = public_of(typed(kem, int, "KEM"), typed(private_key, bytes, "private key"))
-    if derived != public_key:
+    counted(kem, 1, _NUMBER_MAX, "KEM")
+    typed(private_key, bytes, "private key")
+    if is_known_kem(kem) and public_of(kem, private_key) != typed(public_key, bytes, "public key"):
         raise IntegrityError(f"the public key of generation {number} does not belong to its private key")
     return Generation(
         number, kem, private_key, public_key, sized(id_key, 32, "id key"), sized(seed, 8, "chunker seed"),
@@ -190,12 +199,12 @@ def _decode_generation(item: Any) -> Generation:
     )  # fmt: skip
 
 
-def _decode_signing_key(item: Any, generations: list[int]) -> SigningKey:
+def _decode_signing_key(item: Any, newest: int) -> SigningKey:
     job_id, from_generation, seed = elements(item, 3, "signing key")
-    if typed(from_generation, int, "first generation of a signing key") not in generations:
-        raise IntegrityError(f"a signing key begins with generation {from_generation}, which the keyring lacks")
+    counted(from_generation, 1, newest, "first generation of a signing key")
     return SigningKey(sized(job_id, 16, "job id"), from_generation, sized(seed, 32, "signing seed"))
 
 
 def _minimum_suite(value: Any) -> int:
-    return counted(value, min(Suite), max(Suite), "minimum suite")
+    """One of a later version is greater than any suite that this program has: nothing under it opens here."""
+    return counted(value, min(Suite), _NUMBER_MAX, "minimum suite")

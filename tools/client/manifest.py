@@ -43,6 +43,7 @@ class Extra(IntEnum):
     CREATION_TIME = 6
     WINDOWS = 7
     FLAGS = 8
+    NAMES = 9  # how many the file of a link set had
 
 
 class Windows(IntEnum):

@@ -21,7 +21,7 @@ from tools.client.manifest import (
 )
 from tools.client.manifest_extras import decode_extras
 from tools.client.record_format import PLAIN_BYTES_MAX, Buffer, IntegrityError, RecordType
-from tools.client.strict_msgpack import counted, elements, sized, typed, unpack_array
+from tools.client.strict_msgpack import check_version, counted, elements, sized, typed, unpack_array
 
 _CHUNK_BYTES_MAX = PLAIN_BYTES_MAX[RecordType.DATA]
 _KIND_MAX = 255
@@ -33,13 +33,14 @@ _TIME_MAX = 2**63 - 1
 def decode_block(plaintext: Buffer) -> Leaf | Inner:
     """A manifest block; IntegrityError that names what is wrong with it."""
     array = unpack_array(plaintext, "manifest block")
-    if len(array) < 4 or array[0] != VERSION:
-        raise IntegrityError(f"the manifest block's version {array[:1]} is unknown to this program")
+    check_version(array, VERSION, "manifest block")
+    if len(array) < 4:
+        raise IntegrityError(f"a manifest block has {len(array)} elements")
     level = counted(array[1], 0, LEVEL_MAX, "level")
     companion = sized(array[2], 32, "companion")
     if level:
         return _decode_inner(level, companion, elements(array, 4, "inner block")[3])
-    _, _, _, chunks, entries = elements(array, 5, "leaf block")
+    chunks, entries = elements(array, 5, "leaf block")[3:]
     return _decode_leaf(companion, chunks, entries)
 
 

@@ -111,6 +111,7 @@ _CHECKS: dict[int, _Check] = {
     Extra.CREATION_TIME: _check_time,
     Extra.WINDOWS: _check_map,
     Extra.FLAGS: _check_number,
+    Extra.NAMES: _check_number,
 }
 
 _WINDOWS_CHECKS: dict[int, _Check] = {

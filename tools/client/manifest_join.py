@@ -79,9 +79,9 @@ def _append(extras: dict[int, Any], number: int, more: Any, path: bytes) -> None
             holes += more
         case Extra.ATTRIBUTES:
             _unite(extras.setdefault(number, {}), more, path)
-        case Extra.WINDOWS if more.keys() == {Windows.ALTERNATE_STREAMS}:
+        case Extra.WINDOWS if more.keys() <= {Windows.ALTERNATE_STREAMS}:  # none: it has numbers of a later version
             streams = extras.setdefault(number, {}).setdefault(Windows.ALTERNATE_STREAMS, {})
-            _unite(streams, more[Windows.ALTERNATE_STREAMS], path)
+            _unite(streams, more.get(Windows.ALTERNATE_STREAMS, {}), path)
         case _:
             raise IntegrityError(f"extra {number} of {path!r} stands in an entry that continues another")
 

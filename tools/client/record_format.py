@@ -42,6 +42,10 @@ class IntegrityError(Exception):
     """Bytes are damaged or were altered; nothing of them may be used."""
 
 
+class LaterVersion(IntegrityError):
+    """What its checksum holds was made by a later version: not damaged, but nothing of it may be used here either."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordHeader:
     """The first 84 bytes of a record; `body_length` counts the bytes after them."""
@@ -93,9 +97,9 @@ def pack_header(header: RecordHeader) -> bytes:
 
 
 def parse_header(record: Buffer) -> RecordHeader:
-    """The header of a whole record; raises ValueError with the field when a byte or the length is wrong.
+    """The header of a whole record; ValueError with the field when a byte or the length is wrong.
 
-    The checksum is judged first, so a version that is named in the error was written, not flipped.
+    The checksum is judged first: what is unknown behind it was written, not flipped, and is a LaterVersion.
     """
     if len(record) < HEADER_BYTES:
         raise ValueError(f"the record has {len(record)} bytes, a header alone has {HEADER_BYTES}")
@@ -104,11 +108,15 @@ def parse_header(record: Buffer) -> RecordHeader:
         raise ValueError("the checksum of the record's header is wrong")
     magic, version, suite, type, flags, keyring_id, key_id, id, body_length = _HEADER.unpack_from(head)
     if magic not in (RECORD_MAGIC, COMPANION_MAGIC):
-        raise ValueError(f"the record's magic {magic!r} is unknown")
-    if version != VERSION:
-        raise ValueError(f"the record's version {version} is unknown to this program")
-    if flags:
-        raise ValueError(f"the record's flags {flags} must be zero")
+        raise LaterVersion(f"the record's magic {magic!r} is unknown to this program")
+    for field, value, known in (
+        ("version", version, (VERSION,)),
+        ("suite", suite, (NO_SUITE, *Suite)),
+        ("type", type, tuple(RecordType)),
+        ("flags", flags, (0,)),
+    ):
+        if value not in known:
+            raise LaterVersion(f"the record's {field} {value} is unknown to this program: a later version made it")
     if body_length != len(record) - HEADER_BYTES or len(record) > RECORD_BYTES_MAX:
         raise ValueError(f"the record's body_length {body_length} does not fit a record of {len(record)} bytes")
     return RecordHeader(magic, suite, type, keyring_id, key_id, id, body_length)

@@ -7,11 +7,13 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from tools.client.record_format import PLAIN_BYTES_MAX, Buffer, IntegrityError, RecordType, Suite
+from tools.client.record_format import PLAIN_BYTES_MAX, Buffer, IntegrityError, LaterVersion, RecordType, Suite
 from tools.client.strict_msgpack import counted, elements, of_version, pack, sized, typed, unpack_array
 
 ROOT_BYTES = 360
 WARNINGS_MAX = 1_000
+SYSTEM_POSIX = 1
+SYSTEM_WINDOWS = 2
 
 _BODY = struct.Struct("<BBB16sI16s16s16sIQ32sq32s32s32sB7sQQQQQQQQ")
 _HEAD = struct.Struct("<4sB")
@@ -23,6 +25,7 @@ _SIGNED_BYTES = 296
 _ROOT_LABEL = b"safeset root v1"
 _COUNTERSIGNATURE_LABEL = b"safeset countersignature v1"
 _LEVEL_MAX = 255
+_SYSTEM_MAX = 255
 _EXTRA_MAX = 2**64 - 1
 _TIME_MAX = 2**63 - 1
 
@@ -65,7 +68,10 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The sealed part. `warnings` are (path, code), at most 1,000; the public part counts all of them."""
+    """The sealed part. `warnings` are (path, code), at most 1,000; the public part counts all of them.
+
+    `system`: whose paths these are, SYSTEM_POSIX or a number that this program does not write.
+    """
 
     top_block: bytes
     top_companion: bytes
@@ -79,6 +85,7 @@ class Payload:
     begin_ns: int
     end_ns: int
     warnings: tuple[tuple[bytes, str], ...]
+    system: int
 
 
 def sign_root(root: Root, signing_seed: bytes, minimum_suite: int) -> bytes:
@@ -112,12 +119,12 @@ def open_root(encoded: bytes, signing_key: bytes) -> Root:
     signed, signature = encoded[:_SIGNED_BYTES], encoded[_SIGNED_BYTES:]
     magic, version = _HEAD.unpack_from(signed)
     if magic != _MAGIC or version != _VERSION:
-        raise IntegrityError(f"the root's magic {magic!r} or version {version} is unknown to this program")
+        raise LaterVersion(f"the root's magic {magic!r} or version {version} is unknown to this program")
     _verify(signing_key, signature, _ROOT_LABEL + signed, "the root is not signed by the job's key")
     fields = _BODY.unpack_from(signed, _HEAD.size)
     suite, complete, reserved = fields[:3]
     if suite not in list(Suite) or complete not in (0, 1) or reserved or any(fields[16]):
-        raise IntegrityError(f"the root's suite {suite}, complete {complete} or a reserved byte is unknown")
+        raise LaterVersion(f"the root's suite {suite}, complete {complete} or a reserved byte is unknown")
     values = (suite, bool(complete), *fields[3:16], Figures(*fields[17:]))
     return Root(*values)
 
@@ -138,7 +145,9 @@ def encode_payload(payload: Payload) -> bytes:
         list(p.includes), list(p.excludes), p.agent_version, p.begin_ns, p.end_ns,
     ]  # fmt: skip
     limit = PLAIN_BYTES_MAX[RecordType.ROOT]
-    room = limit - len(pack([*head, [], {}])) - 4  # an array of up to 1,000 needs two bytes more than an empty one
+    room = (
+        limit - len(pack([*head, [], p.system, {}])) - 4
+    )  # an array of up to 1,000 needs two bytes more than an empty one
     if room < 0:
         raise ValueError(f"includes and excludes are too long: a safeset's payload has at most {limit} bytes")
     kept: list[list[object]] = []
@@ -147,15 +156,15 @@ def encode_payload(payload: Payload) -> bytes:
         if room < 0:
             break
         kept.append([path, code])
-    return pack([*head, kept, {}])
+    return pack([*head, kept, p.system, {}])
 
 
 def decode_payload(plaintext: Buffer) -> Payload:
     """Raises IntegrityError that names the field."""
-    array = of_version(unpack_array(plaintext, "root payload"), _VERSION, 14, "root payload")
+    array = of_version(unpack_array(plaintext, "root payload"), _VERSION, 15, "root payload")
     warnings = [elements(item, 2, "warning") for item in typed(array[12], list, "warnings")]
     counted(len(warnings), 0, WARNINGS_MAX, "the number of warnings")
-    for number in typed(array[13], dict, "extras"):  # what a later version says of the safeset: nothing needs it
+    for number in typed(array[14], dict, "extras"):  # what a later version says of the safeset: nothing needs it
         counted(number, 1, _EXTRA_MAX, "the number of an extra")
     return Payload(
         sized(array[1], 32, "top block"),
@@ -170,6 +179,7 @@ def decode_payload(plaintext: Buffer) -> Payload:
         counted(array[10], -_TIME_MAX, _TIME_MAX, "begin"),
         counted(array[11], -_TIME_MAX, _TIME_MAX, "end"),
         tuple((typed(path, bytes, "warning's path"), typed(code, str, "warning's code")) for path, code in warnings),
+        counted(array[13], 1, _SYSTEM_MAX, "system"),
     )
 
 

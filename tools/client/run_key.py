@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from tools.client.kem import open_sealed, seal
 from tools.client.keyring import Keyring, Unattended
-from tools.client.record_format import IntegrityError
+from tools.client.record_format import IntegrityError, LaterVersion
 
 _HEADER = struct.Struct("<4sBBH16sI16s16sH")
 _BOUND_BYTES = 60  # HPKE binds these; the length after them binds itself
@@ -46,14 +46,19 @@ class OpenedRunKey:
     run_key: bytes = field(repr=False)
     id_key: bytes = field(repr=False)
     minimum_suite: int
+    run_id: bytes
 
 
 class RunKeys(Mapping[bytes, OpenedRunKey]):
-    """The run keys that a restore has opened, by key id, for a RecordOpener. One thread adds, any may read."""
+    """The run keys that a restore has opened, by key id, for a RecordOpener. One thread adds, any may read.
+
+    Asking for one that a later version made is a LaterVersion.
+    """
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self._run_keys: dict[bytes, OpenedRunKey] = {}
+        self._of_later_versions: dict[bytes, LaterVersion] = {}
 
     def add(self, id: bytes, sealed: bytes) -> None:
         """Opens a sealed key under the id that the vault names for it; IntegrityError when it is another key."""
@@ -61,9 +66,14 @@ class RunKeys(Mapping[bytes, OpenedRunKey]):
             return
         if key_id(sealed) != id:
             raise IntegrityError(f"the sealed run key {id.hex()} is damaged: its id is another")
-        self._run_keys[id] = open_run_key(sealed, self._keyring)
+        try:
+            self._run_keys[id] = open_run_key(sealed, self._keyring)
+        except LaterVersion as error:
+            self._of_later_versions[id] = error
 
     def __getitem__(self, id: bytes) -> OpenedRunKey:
+        if id in self._of_later_versions:
+            raise self._of_later_versions[id]
         return self._run_keys[id]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -94,7 +104,7 @@ def parse_sealed_run_key(sealed: bytes) -> SealedRunKey:
         raise IntegrityError(f"the sealed run key has {len(sealed)} bytes, its header alone has {_HEADER.size}")
     magic, version, kem, reserved, keyring_id, generation, job_id, run_id, length = _HEADER.unpack_from(sealed)
     if magic != _MAGIC or version != _VERSION or reserved:
-        raise IntegrityError(f"the sealed run key's magic {magic!r} or version {version} is unknown to this program")
+        raise LaterVersion(f"the sealed run key's magic {magic!r} or version {version} is unknown to this program")
     if length != len(sealed) - _HEADER.size:
         raise IntegrityError(f"the sealed run key's sealed_length {length} does not fit its {len(sealed)} bytes")
     return SealedRunKey(kem, keyring_id, generation, job_id, run_id)
@@ -112,4 +122,4 @@ def open_run_key(sealed: bytes, keyring: Keyring) -> OpenedRunKey:
     run_key = open_sealed(generation.kem, generation.private_key, sealed[_HEADER.size :], info)
     if len(run_key) != _RUN_KEY_BYTES:
         raise IntegrityError(f"the run key has {len(run_key)} bytes, not {_RUN_KEY_BYTES}")
-    return OpenedRunKey(run_key, generation.id_key, generation.minimum_suite)
+    return OpenedRunKey(run_key, generation.id_key, generation.minimum_suite, header.run_id)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from tools.client.keyring import Keyring, decode_keyring, encode_keyring
-from tools.client.record_format import IntegrityError, kdf, keyed
+from tools.client.record_format import IntegrityError, LaterVersion, kdf, keyed
 from tools.client.recovery_code import CODE_BYTES
 
 KIND_PASSWORD = 1
@@ -119,7 +119,7 @@ def derive_keys(secret: str | bytes, parameters: SlotParameters) -> SlotKeys:
 
 
 def open_slot(slot: bytes, keys: SlotKeys) -> Keyring:
-    """The keyring; WrongPassword or SlotDamaged."""
+    """The keyring; WrongPassword, SlotDamaged or LaterVersion."""
     header = _parse(slot)
     cipher_key, tag_key, commitment_key = _split(keys.opening_key)
     if not hmac.compare_digest(keyed(commitment_key, slot[:_COMMITTED_BYTES]), slot[_COMMITTED_BYTES:104]):
@@ -129,6 +129,8 @@ def open_slot(slot: bytes, keys: SlotKeys) -> Keyring:
         raise SlotDamaged("the slot's tag is wrong: its bytes are damaged or were altered")
     try:
         keyring = decode_keyring(_decrypt(cipher_key, slot[_BODY_START:tag_start]))
+    except LaterVersion:
+        raise
     except (ValueError, IntegrityError) as error:
         raise SlotDamaged(f"the keyring in the slot is damaged: {error}") from None
     if keyring.keyring_id != header.keyring_id or keyring.newest.number != header.generation:
@@ -173,7 +175,7 @@ def _parse(slot: bytes) -> _Header:
         ("magic", magic, _MAGIC), ("version", version, _VERSION), ("suite", suite, _SUITE), ("reserved", reserved, 0),
     ):  # fmt: skip
         if value != expected:
-            raise SlotDamaged(f"the slot's {field_name} {value!r} is unknown to this program")
+            raise LaterVersion(f"the slot's {field_name} {value!r} is unknown to this program: a later version made it")
     (body_length,) = _BODY_LENGTH.unpack_from(slot, _BODY_START - _BODY_LENGTH.size)
     if body_length != len(slot) - _BODY_START - _CHECKSUM_BYTES or body_length > _BODY_BYTES_MAX:
         raise SlotDamaged(f"the slot's body_length {body_length} does not fit its {len(slot)} bytes")
@@ -190,7 +192,7 @@ def _check_parameters(parameters: SlotParameters) -> None:
     elif parameters.kind == KIND_PASSWORD:
         bounds = (MEMORY_KIB_BOUNDS, PASSES_BOUNDS, LANES_BOUNDS)
     else:
-        raise SlotDamaged(f"the slot's kind {parameters.kind} is unknown to this program")
+        raise LaterVersion(f"the slot's kind {parameters.kind} is unknown to this program: a later version made it")
     values = (parameters.memory_kib, parameters.passes, parameters.lanes)
     for name, value, (lowest, highest) in zip(("memory_kib", "passes", "lanes"), values, bounds, strict=True):
         if not lowest <= value <= highest:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgpack
 
-from tools.client.record_format import Buffer, IntegrityError
+from tools.client.record_format import Buffer, IntegrityError, LaterVersion
 
 
 def pack(value: object) -> bytes:
@@ -52,9 +52,13 @@ def counted(value: Any, lowest: int, highest: int, field: str) -> int:
 
 def of_version(array: list[Any], version: int, count: int, field: str) -> list[Any]:
     """An array that begins with its version, which is judged first: a later one may have other elements."""
-    if not array or array[0] != version:
-        raise IntegrityError(f"the version {array[:1]} of the {field} is unknown to this program: a later one made it")
+    check_version(array, version, field)
     return elements(array, count, field)
+
+
+def check_version(array: list[Any], version: int, field: str) -> None:
+    if not array or array[0] != version:
+        raise LaterVersion(f"the version {array[:1]} of the {field} is unknown to this program: a later one made it")
 
 
 def elements(value: Any, count: int, field: str) -> list[Any]:

@@ -54,7 +54,8 @@ def parse_keyring(raw: bytes) -> Keyring:
     require(numbers == sorted(set(numbers)) and numbers[:1] >= [1], "the generations of a keyring are not oldest first")
     places = [(job, begin) for job, begin, _ in signing]
     require(places == sorted(set(places)), "the signing keys of a keyring are not in order, or one is there twice")
-    require(all(begin in numbers for _, begin in places), "a signing key begins with a generation that is not there")
+    in_range = all(1 <= begin <= numbers[-1] for _, begin in places)
+    require(in_range, "a signing key begins with a generation that is not there yet")
     require(all(len(job) == 16 and len(seed) == 32 for job, _, seed in signing), "a signing key has the wrong size")
     return Keyring(keyring_id, {g.number: g for g in parsed}, {(job, begin): seed for job, begin, seed in signing})
 
@@ -63,8 +64,8 @@ def parse_generation(row: list[Any]) -> Generation:
     require(len(row) == 7, "a generation is not an array of 7")
     number, kem, private_key, public_key, id_key, seed, minimum_suite = row
     sizes = {1: (96, 1216), 2: (32, 32)}
-    require(kem in sizes, f"KEM {kem} is unknown")
-    require((len(private_key), len(public_key)) == sizes[kem], f"the keys of KEM {kem} have the wrong sizes")
+    found = (len(private_key), len(public_key))
+    require(found == sizes.get(kem, found), f"the keys of KEM {kem} have the wrong sizes")
     require(len(id_key) == 32 and len(seed) == 8, "an id key or a chunker seed has the wrong size")
-    require(minimum_suite in (1, 2), f"minimum suite {minimum_suite} is unknown")
+    require(1 <= minimum_suite <= 255 and 1 <= kem <= 255, "a KEM or a minimum suite is no number of one byte")
     return Generation(number, kem, private_key, public_key, id_key, int.from_bytes(seed, "little"), minimum_suite)

@@ -14,7 +14,7 @@ from .damage import require
 from .hashing import unpack
 
 FILE, DIRECTORY, SYMBOLIC_LINK, FIFO, SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE, REPARSE_POINT = range(1, 9)
-LINK_TARGET, LINK_SET, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS = range(1, 9)
+LINK_TARGET, LINK_SET, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS, NAMES = range(1, 10)
 STREAMS = 3
 BELOW_UNKNOWN = 4
 KNOWN_FLAGS = 7
@@ -116,9 +116,9 @@ def joined(first: Entry, more: Entry) -> Entry:
     if ATTRIBUTES in new:
         extras[ATTRIBUTES] = united(extras.get(ATTRIBUTES, {}), new[ATTRIBUTES], path)
     if WINDOWS in new:
-        require(new[WINDOWS].keys() == {STREAMS}, f"only streams of extra 7 of {path!r} may go on")
-        before = extras.get(WINDOWS, {})
-        extras[WINDOWS] = before | {STREAMS: united(before.get(STREAMS, {}), new[WINDOWS][STREAMS], path)}
+        require(new[WINDOWS].keys() <= {STREAMS}, f"only streams of extra 7 of {path!r} may go on")
+        before, more_streams = extras.get(WINDOWS, {}), new[WINDOWS].get(STREAMS, {})
+        extras[WINDOWS] = before | {STREAMS: united(before.get(STREAMS, {}), more_streams, path)}
     require(len(msgpack.packb(extras)) <= EXTRAS_BYTES_MAX, f"the extras of {path!r} are too large")
     left_out = first.left_out + more.left_out
     return replace(first, extents=first.extents + more.extents, extras=extras, left_out=left_out)
@@ -189,8 +189,8 @@ def parse_entry(row: list[Any], chunks: tuple[bytes, ...]) -> Entry:
 def parse_extras(raw: dict[Any, Any], path: bytes) -> tuple[dict[int, Any], tuple[str, ...]]:
     """The known ones, and the names of the others."""
     require(all(isinstance(number, int) and number > 0 for number in raw), f"an extra of {path!r} has no number")
-    extras = {number: value for number, value in raw.items() if number <= FLAGS}
-    left_out = [str(number) for number in raw if number > FLAGS]
+    extras = {number: value for number, value in raw.items() if number <= NAMES}
+    left_out = [str(number) for number in raw if number > NAMES]
     if WINDOWS in extras:
         whole = extras[WINDOWS]
         require(all(isinstance(n, int) and n > 0 for n in whole), f"extra 7 of {path!r} has a key that is no number")
@@ -248,10 +248,10 @@ def content(entry: Entry, chunk: Callable[[bytes], bytes]) -> bytes:
 
 
 def apart(entry: Entry, data: bytes) -> list[tuple[int, bytes]]:
-    """Size and hash of what follows the content: large attributes, then streams, each in the order of its map."""
-    attributes = entry.extras.get(ATTRIBUTES, {}).values()
-    streams = entry.extras.get(WINDOWS, {}).get(STREAMS, {}).values()
-    found = [(value[0], value[1]) for value in [*attributes, *streams] if not isinstance(value, bytes)]
+    """Size and hash of what follows the content: large attributes, then streams, each ascending by name."""
+    attributes = sorted(entry.extras.get(ATTRIBUTES, {}).items())
+    streams = sorted(entry.extras.get(WINDOWS, {}).get(STREAMS, {}).items())
+    found = [(value[0], value[1]) for _, value in [*attributes, *streams] if not isinstance(value, bytes)]
     require(sum(size for size, _ in found) <= len(data), f"{entry.path!r} has fewer bytes than what lies apart")
     return found
 

@@ -65,7 +65,12 @@ class Opened:
 
     def payload(self, root: Root) -> Payload:
         verify_signature(root, self.keyring.signing_seed(root.job, root.generation))
+        generation = self.keyring.generations[root.generation]
+        require(root.suite >= generation.minimum_suite, f"safeset {root.sequence} is below its generation's minimum")
         record = self.store.payload_record(root.payload_hash)
+        header = parse_header(record)
+        run = self.store.found.run_keys[header.key].run
+        require((header.suite, run) == (root.suite, root.run), "a payload is of another run or suite than its root")
         return parse_payload(self.plaintext(record, ROOT_PAYLOAD), root)
 
     def generation(self, root: Root) -> Generation:

@@ -59,6 +59,7 @@ class Payload:
     begin: int
     end: int
     warnings: list[tuple[bytes, str]]
+    system: int
 
 
 def parse_root(raw: bytes) -> Root:
@@ -84,16 +85,17 @@ def verify_signature(root: Root, signing_seed: bytes) -> None:
 def parse_payload(plaintext: bytes, root: Root) -> Payload:
     """The opened payload; what it repeats of the public part must agree with it."""
     value = unpack(plaintext, "a root payload")
-    require(isinstance(value, list) and len(value) == 14, "a root payload is not an array of 14")
+    require(isinstance(value, list) and len(value) == 15, "a root payload is not an array of 15")
     require(value[0] == 1, f"root payload version {value[0]} is unknown")
     warnings = [(path, code) for path, code in value[12]]
-    fields = [*value[1:12], warnings]
+    fields = [*value[1:12], warnings, value[13]]
     payload = Payload(*fields)
     names = (payload.host_name, payload.job_name, payload.computer_name)
     require(all(isinstance(name, str) for name in names), "a root payload has a name that is no text")
     top = (payload.top_block, payload.top_companion, payload.level)
     require(top == (root.top_block, root.top_companion, root.level), "the payload names another top than the root")
-    extras = value[13]
+    require(isinstance(value[13], int) and value[13] >= 1, "a root payload names no system")
+    extras = value[14]
     require(isinstance(extras, dict), "the extras of a root payload are not a map")
     numbered = all(isinstance(number, int) and number > 0 for number in extras)
     require(numbered, "an extra of a root payload has no number")

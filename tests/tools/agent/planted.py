@@ -81,7 +81,7 @@ class Planter:
     def _commit(self, block: bytes, companion: bytes, level: int) -> None:
         self.top_companion = companion
         names = ("host", "job", "pc1")
-        payload = encode_payload(Payload(block, companion, level, *names, (b"/x",), (), "1", 1, 2, ()))
+        payload = encode_payload(Payload(block, companion, level, *names, (b"/x",), (), "1", 1, 2, (), 1))
         id = second.chunk_id(self.keys.id_key, 4, payload)
         sealed = self.maker.sealer.seal(RecordType.ROOT, id, payload)
         number = len(self.site.vault.roots) + 1

@@ -134,7 +134,7 @@ def test_damage_is_exit_code_9(site: Site, capsys: pytest.CaptureFixture[str]) -
 
 def test_what_a_later_version_wrote_is_exit_code_3(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     run(site, capsys, "backup", "job")
-    Planter(site).plant([[entry(b"a\x1b]0;x\x07", extras={9: 1}), entry(b"b", kind=9), entry(b"c")]])
+    Planter(site).plant([[entry(b"a\x1b]0;x\x07", extras={10: 1}), entry(b"b", kind=9), entry(b"c")]])
     with password_file(site.directory, PASSWORD) as path:
         for words in (("restore", "job", "--target", str(site.target)), ("ls", "job")):
             code, lines = run(site, capsys, *words, "--password-file", path)

@@ -51,7 +51,7 @@ async def test_a_planted_file_comes_back(planter: Planter) -> None:
 
 async def test_what_a_later_version_wrote_is_left_out_with_a_warning(planter: Planter) -> None:
     rows = [
-        file(planter, b"a", extras={9: b"new", 8: 1}), file(planter, b"b", extras={7: {6: 1}}),
+        file(planter, b"a", extras={10: b"new", 8: 1}), file(planter, b"b", extras={7: {6: 1}}),
         file(planter, b"c", kind=9), entry(b"d", **DIRECTORY, extras={77: []}), file(planter, b"d/e"),
     ]  # fmt: skip
     result = await restored(planter, rows)
@@ -66,9 +66,9 @@ async def test_what_a_later_version_wrote_is_left_out_with_a_warning(planter: Pl
 async def test_what_a_later_version_put_behind_a_content_costs_nothing_of_it(planter: Planter) -> None:
     """An extra that is not known may have bytes in the extents, where large attributes and streams have theirs."""
     rows = [
-        file(planter, b"a", extents=[0, 0, len(CONTENT), 0, 3, 9], extras={9: b"new"}),
-        entry(b"b", **DIRECTORY, extents=[0, 0, 5], extras={9: b"new"}),
-        file(planter, b"c", extras={9: b"new"}),
+        file(planter, b"a", extents=[0, 0, len(CONTENT), 0, 3, 9], extras={10: b"new"}),
+        entry(b"b", **DIRECTORY, extents=[0, 0, 5], extras={10: b"new"}),
+        file(planter, b"c", extras={10: b"new"}),
         file(planter, b"c", extents=[0, 2, 4]),
     ]
     result = await restored(planter, rows)

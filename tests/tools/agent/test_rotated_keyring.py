@@ -69,9 +69,14 @@ async def test_the_older_key_signs_nothing_of_the_newer_generation(rotated: Site
     sign_again(rotated, old_seed, 2)
     with pytest.raises(Failure, match="not signed by the job's key"):
         await rotated.restore()
+
+
+async def test_a_root_below_the_minimum_suite_of_its_generation_is_not_opened(rotated: Site) -> None:
+    """Whoever holds the newer signing key signs a root of suite 1 under a generation that takes suite 2 alone."""
     sign_again(rotated, NEWER_SEED, 2)
     rotated.state.job(JOB_ID).head_path.unlink()
-    await rotated.restore()
+    with pytest.raises(Failure, match="suite 1 is below the minimum"):
+        await rotated.restore()
 
 
 async def test_a_new_run_is_sealed_to_the_newer_generation_and_takes_its_suite_alone(rotated: Site) -> None:

@@ -80,6 +80,14 @@ async def test_a_root_that_names_another_manifest_than_its_payload_is_refused(ba
     await refused(backed_up, "names another manifest than its sealed part")
 
 
+@pytest.mark.parametrize(("offset", "value"), [(60, b"r" * 16), (5, b"\x02")], ids=["run", "suite"])
+async def test_a_payload_of_another_run_or_suite_than_its_root_is_refused(
+    backed_up: Site, offset: int, value: bytes
+) -> None:
+    put_root(backed_up, offset, value)
+    await refused(backed_up, "payload is of another run or suite than its root")
+
+
 async def test_another_job_under_a_name_that_this_agent_backed_up_is_refused(backed_up: Site) -> None:
     """A former job of the name, with the same password, would be an older safeset without a word."""
     backed_up.state.save_job_id("job", b"n" * 16)

@@ -261,7 +261,7 @@ def payload(fields):
     warnings = [[path, code] for path, code in f.warnings]
     return msgpack.packb([
         1, f.top_block, f.top_companion, f.level, *names, [*f.includes], [*f.excludes], f.agent_version, f.begin_ns,
-        f.end_ns, warnings, {},
+        f.end_ns, warnings, f.system, {},
     ])  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tools.client.keyring import (
     manifest_cut_key,
     signing_public_key,
 )
-from tools.client.record_format import IntegrityError
+from tools.client.record_format import IntegrityError, LaterVersion
 
 V = load("keyring")
 
@@ -117,18 +117,18 @@ SIGNING = msgpack.unpackb(KEYRING)[3]
         (changed(KEYRING, 2, []), "generations"),
         (changed(KEYRING, 2, 0, 0, 2), "generations"),
         (changed(KEYRING, 2, 0, 0, 0), "generation"),
-        (changed(KEYRING, 2, 0, 1, 3), "KEM 3"),
+        (changed(KEYRING, 2, 0, 1, 256), "KEM"),
         (changed(KEYRING, 2, 0, 1, 1), "private key"),
         (changed(KEYRING, 2, 0, 2, bytes(31)), "private key"),
         (changed(KEYRING, 2, 0, 3, bytes(32)), "does not belong"),
         (changed(KEYRING, 2, 1, 4, bytes(31)), "id key"),
         (changed(KEYRING, 2, 1, 5, bytes(9)), "chunker seed"),
         (changed(KEYRING, 2, 1, 6, 0), "minimum suite"),
-        (changed(KEYRING, 2, 1, 6, 3), "minimum suite"),
+        (changed(KEYRING, 2, 1, 6, 256), "minimum suite"),
         (changed(KEYRING, 2, 1, 6, True), "minimum suite"),
         (changed(KEYRING, 2, 1, [1, 2]), "generation"),
         (changed(KEYRING, 3, 0, 0, bytes(8)), "job id"),
-        (changed(KEYRING, 3, 0, 1, 3), "generation 3, which the keyring lacks"),
+        (changed(KEYRING, 3, 0, 1, 3), "first generation"),
         (changed(KEYRING, 3, 0, 1, True), "first generation"),
         (changed(KEYRING, 3, 0, 2, None), "signing seed"),
         (changed(KEYRING, 3, 0, 1, 2), "there twice"),
@@ -170,3 +170,35 @@ def test_the_version_is_judged_before_all_else():
     for data in (msgpack.packb([2, b"other", {}]), msgpack.packb([2] + [b""] * 9)):
         with pytest.raises(IntegrityError, match=r"version \[2\] of the keyring is unknown"):
             decode_keyring(data)
+
+
+def with_later_generation():
+    """One that a later version rotated to: another KEM, and a suite that is not known here."""
+    array = msgpack.unpackb(KEYRING)
+    array[2].append([9, 7, b"private", b"public", bytes(32), bytes(8), 3])
+    array[3] = [[job, begin, seed] for job, begin, seed in array[3]]
+    array[4] = {2**40: b"later"}
+    return msgpack.packb(array)
+
+
+def test_a_generation_of_a_later_version_closes_nothing_older_and_is_kept():
+    keyring = decode_keyring(with_later_generation())
+    assert encode_keyring(keyring) == with_later_generation()
+    assert keyring.generation(1) == decode_keyring(KEYRING).generation(1)
+    with pytest.raises(LaterVersion, match="KEM 7 of generation 9"):
+        keyring.generation(9)
+    job_id = keyring.signing[0].job_id
+    with pytest.raises(LaterVersion, match="KEM 7"):
+        Unattended.of(keyring, job_id)
+    assert keyring.signing_seed(job_id, 1)
+
+
+def test_generations_that_nothing_needs_may_be_left_out():
+    """Their signing keys go on for the generations after them."""
+    array = msgpack.unpackb(KEYRING)
+    assert [row[0] for row in array[2]] == [1, 2]
+    del array[2][0]
+    keyring = decode_keyring(msgpack.packb(array))
+    whole = decode_keyring(KEYRING)
+    for key in whole.signing:
+        assert keyring.signing_seed(key.job_id, 2) == whole.signing_seed(key.job_id, 2)

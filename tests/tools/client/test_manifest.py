@@ -171,7 +171,8 @@ RAW = msgpack.unpackb(LEAF, strict_map_key=False)[4]
         (LEAF + b"\0", "well-formed"),
         (LEAF[:-1], "well-formed"),
         (b"", "well-formed"),
-        (b"\x91\x01", "version"),
+        (b"\x91\x01", "1 elements"),
+        (b"\x94\x02\x00\xc0\xc0", "a later one made it"),
     ],
 )
 def test_a_leaf_that_no_writer_makes_is_refused(block, sentence):
@@ -190,7 +191,7 @@ def test_alternate_streams_have_a_size_and_a_hash_each():
 @pytest.mark.parametrize(
     ("extras", "known"),
     [
-        ({9: [1, {b"x": None}]}, {}),
+        ({10: [1, {b"x": None}]}, {}),
         ({1: b"../x", 200: b""}, {1: b"../x"}),
         ({7: {2: 32, 6: b"of a later version"}}, {7: {2: 32}}),
         ({2**63: 1}, {}),

@@ -91,3 +91,11 @@ def test_the_extras_of_one_path_have_a_limit():
     assert len(whole.extras[4]) == 33
     with pytest.raises(IntegrityError, match=r"extras of b'a' have more than 16777216 bytes"):
         joined(*pieces)
+
+
+@pytest.mark.parametrize("more", [{7: {}}, {7: {3: {b"b": [1, HASH]}}}])
+def test_extra_7_goes_on_with_what_a_later_version_put_there(more):
+    first = part({7: {3: {b"a": [1, HASH]}}})
+    (whole,) = joined(first, replace(part(more, extents=1), has_unknown=True))
+    assert list(whole.extras[7][3]) == ([b"a", b"b"] if more[7] else [b"a"])
+    assert whole.has_unknown

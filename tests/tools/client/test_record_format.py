@@ -4,6 +4,7 @@ from tests.tools.client import second_implementation as second
 from tools.client.record_format import (
     HEADER_BYTES,
     RECORD_MAGIC,
+    LaterVersion,
     RecordHeader,
     chunk_id,
     cid,
@@ -33,12 +34,20 @@ def test_every_byte_of_the_header_is_checked(position):
 
 
 @pytest.mark.parametrize(
-    ("at", "value", "field"), [(0, 0x54, "magic"), (4, 2, "version"), (7, 1, "flags"), (72, 4, "body_length")]
+    ("at", "value", "field", "error"),
+    [
+        (0, 0x54, "magic", LaterVersion),
+        (4, 2, "version", LaterVersion),
+        (5, 3, "suite", LaterVersion),
+        (6, 5, "type", LaterVersion),
+        (7, 1, "flags", LaterVersion),
+        (72, 4, "body_length", ValueError),
+    ],
 )
-def test_a_header_that_was_written_wrong_is_named(at, value, field):
+def test_a_header_that_was_written_wrong_is_named(at, value, field, error):
     checked = bytearray(pack_header(HEADER)[:76])
     checked[at] = value
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(error, match=field):
         parse_header(bytes(checked) + second.b3(bytes(checked))[:8] + b"12345")
 
 

@@ -32,7 +32,7 @@ ROOT = Root(
 )  # fmt: skip
 PAYLOAD = Payload(
     F["top_block"], F["top_companion"], 2, "höst", "jöb", "PC-1", (b"/home", b"/\xff"), ("*.tmp",), "0.1.0", 1, 2,
-    ((b"home/x", "changed"),),
+    ((b"home/x", "changed"),), 1,
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_the_frozen_payload_holds():
 
 
 def test_what_a_later_version_says_of_a_safeset_is_left_out():
-    later = [*msgpack.unpackb(V["payload"])[:13], {1: b"x", 2**64 - 1: [None, {"a": 1}]}]
+    later = [*msgpack.unpackb(V["payload"])[:14], {1: b"x", 2**64 - 1: [None, {"a": 1}]}]
     assert decode_payload(msgpack.packb(later)) == PAYLOAD
 
 
@@ -132,7 +132,8 @@ def test_includes_that_fill_the_record_are_refused():
         (4, b"x", "host name"), (5, b"x", "job name"), (6, None, "computer name"), (7, ["x"], "include"),
         (8, [b"x"], "exclude"), (9, 1, "agent version"), (10, "x", "begin"), (11, 2**63, "end"),
         (12, [[b"x"]], "warning"), (12, [[b"x", b"y"]], "code"), (12, [[b"x", "y"]] * 1001, "warnings"),
-        (13, [], "extras"), (13, {"1": 1}, "number of an extra"), (13, {0: 1}, "number of an extra"),
+        (13, 0, "system"), (13, "linux", "system"), (14, [], "extras"), (14, {"1": 1}, "number of an extra"),
+        (14, {0: 1}, "number of an extra"),
     ],
 )  # fmt: skip
 def test_a_payload_that_is_not_one_is_refused_with_its_field(at, value, sentence):

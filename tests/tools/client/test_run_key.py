@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize("v", V["sealed"], ids=lambda v: f"kem-{v['kem']}"
 def test_the_frozen_keys_hold(v):
     assert second.open_run_key(v["private_key"], v["sealed"]) == V["run_key"]
     generation = KEYRING.generation(v["generation"])
-    expected = OpenedRunKey(V["run_key"], generation.id_key, generation.minimum_suite)
+    expected = OpenedRunKey(V["run_key"], generation.id_key, generation.minimum_suite, V["run"])
     assert open_run_key(v["sealed"], KEYRING) == expected
     assert key_id(v["sealed"]) == v["key_id"] == second.b3(v["sealed"])[:16]
     header = parse_sealed_run_key(v["sealed"])

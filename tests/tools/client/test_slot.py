@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from tests.tools.client import second_implementation as second
 from tests.tools.client.vectors import load
 from tools.client.keyring import decode_keyring
+from tools.client.record_format import LaterVersion
 from tools.client.slot import (
     KIND_PASSWORD,
     KIND_RECOVERY_CODE,
@@ -102,10 +103,14 @@ def test_no_changed_byte_opens_and_all_of_it_is_damage():
 
 
 def test_a_byte_that_was_altered_with_its_checksum_never_opens():
-    """Behind the header it is damage. Ids and salt are in the commitment: altering them looks like a wrong password."""
+    """Behind the header it is damage, in its first bytes a later version.
+
+    Ids and salt are in the commitment: altering them looks like a wrong password.
+    """
     for position in range(len(SLOT) - 32):
-        with pytest.raises((WrongPassword, SlotDamaged)) as caught:
+        with pytest.raises((WrongPassword, SlotDamaged, LaterVersion)) as caught:
             open_slot(resealed(SLOT, position), KEYS)
+        assert (caught.type is LaterVersion) == (position < 8)
         if position >= 104:
             assert caught.type is SlotDamaged
         elif 8 <= position < 44 or position >= 56:
@@ -150,8 +155,6 @@ def with_costs(kind, costs):
         (1, (65_536, 3, 9), "lanes"),
         (2, (65_536, 3, 1), "memory_kib"),
         (2, (0, 3, 0), "passes"),
-        (0, (0, 0, 0), "kind 0"),
-        (3, (65_536, 3, 1), "kind 3"),
     ],
 )
 def test_parameters_out_of_bounds_are_damage_before_anything_is_derived(kind, costs, field, monkeypatch):
@@ -183,7 +186,7 @@ def test_a_good_slot_around_something_else_is_damage():
 @pytest.mark.parametrize(("at", "value", "field"), [(0, b"X", "magic"), (4, b"\2", "version"), (6, b"\2", "suite")])
 def test_an_unknown_version_is_named(at, value, field):
     changed = SLOT[:at] + value + SLOT[at + 1 : -32]
-    with pytest.raises(SlotDamaged, match=field):
+    with pytest.raises(LaterVersion, match=field):
         open_slot(changed + second.b3(changed), KEYS)
 
 
@@ -191,6 +194,13 @@ def test_a_body_length_that_does_not_fit_is_named():
     changed = SLOT[:104] + struct.pack("<I", 10) + SLOT[108:-32]
     with pytest.raises(SlotDamaged, match="body_length"):
         open_slot(changed + second.b3(changed), KEYS)
+
+
+@pytest.mark.parametrize("kind", [0, 3])
+def test_a_kind_of_a_later_version_is_named_and_no_damage(kind):
+    slot = with_costs(kind, (65_536, 3, 1))
+    with pytest.raises(LaterVersion, match=f"kind {kind} is unknown"):
+        open_slot(slot, KEYS)
 
 
 @pytest.mark.parametrize(

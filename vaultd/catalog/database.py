@@ -197,7 +197,10 @@ class Catalog:
         return applied + len(waiting)
 
     def load(self, rows: Iterable[Change], position: Position) -> None:
-        """Fills an empty catalog from a checkpoint. The position comes last: a load that was broken off begins anew."""
+        """Fills an empty catalog from a checkpoint. The position comes last: a load that was broken off begins anew,
+        without what it had brought, because the checkpoint may be another one now.
+        """
+        self._empty()
         waiting: list[Change] = []
         for row in rows:
             waiting.append(row)
@@ -205,6 +208,11 @@ class Catalog:
                 self.apply(waiting, START)
                 waiting = []
         self.apply(waiting, position)
+
+    def _empty(self) -> None:
+        with self._environment.begin(write=True) as transaction:
+            for table in TABLES:
+                transaction.drop(self._databases[table], delete=False)
 
     def _try_apply(self, rows: list[Change], position: Position) -> bool:
         try:

@@ -12,6 +12,7 @@ from vaultd.records import Change, Row
 R = TypeVar("R", bound=Row)
 
 _LONGER = "Expected `array` of at most length"  # what msgspec says of a row, or of an array in it
+_UNKNOWN_VALUE = "Invalid enum value"
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -28,7 +29,7 @@ def decode(table: str, key: bytes, value: bytes, kind: type[R]) -> R:
     try:
         return _decoder(kind).decode(value)
     except msgspec.MsgspecError as error:
-        if str(error).startswith(_LONGER):
+        if str(error).startswith((_LONGER, _UNKNOWN_VALUE)):
             raise Conflict(
                 f"row {key.hex()} of the table {table} was written by a later version of vaultd: start that one"
             ) from None

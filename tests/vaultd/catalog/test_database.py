@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vaultd.catalog.database import START, Catalog, Position
+from vaultd.catalog.database import CATCH_UP_CHANGES, START, Catalog, Position
 from vaultd.errors import Conflict, Damaged, Internal, Unavailable
 
 
@@ -124,4 +124,27 @@ def test_a_map_that_is_more_than_half_full_grows_before_a_long_reader_begins(tmp
     assert catalog._environment.info()["map_size"] == 1 << 20
     catalog.make_room()
     assert catalog._environment.info()["map_size"] == 1 << 21
+    catalog.close()
+
+
+def test_a_load_that_was_broken_off_leaves_nothing_to_the_next_one(tmp_path):
+    """The next start may load another checkpoint, in which a token is gone that the first one still had."""
+
+    def older():
+        yield "tokens", b"removed", b"who"
+        for number in range(CATCH_UP_CHANGES):
+            yield "audit", number.to_bytes(8, "big"), b"x"
+        raise KeyboardInterrupt
+
+    catalog = Catalog.open(tmp_path / "catalog")
+    with pytest.raises(KeyboardInterrupt):
+        catalog.load(older(), Position(1, 10, b"a" * 32))
+    catalog.close()
+    catalog = Catalog.open(tmp_path / "catalog")
+    assert catalog.position() == START
+    catalog.load([("tokens", b"kept", b"who")], Position(1, 20, b"b" * 32))
+    with catalog.read() as view:
+        assert view.get("tokens", b"kept") == b"who"
+        assert view.get("tokens", b"removed") is None
+        assert view.get("audit", bytes(8)) is None
     catalog.close()

@@ -91,3 +91,9 @@ def test_audit_entries_are_numbered_per_account(tmp_path: Path) -> None:
         keys = [key for key, _ in view.scan("audit")]
     assert keys == [OWNER + bytes(7) + b"\x01", OWNER + bytes(7) + b"\x02", OTHER + bytes(7) + b"\x01"]
     catalog.close()
+
+
+def test_a_value_that_only_a_later_version_knows_is_named_as_that():
+    row = msgpack.packb([bytes(16), bytes(16), "auditor", "x"])
+    with pytest.raises(Conflict, match="later version"):
+        decode("identities", b"k", row, Identity)

@@ -192,3 +192,20 @@ def test_what_was_durable_is_there_after_a_crash_and_the_rest_is_not(site: Site)
     (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(durable)])
     assert location is not None
     assert blake3(site.vault.store.read(location, id_of(durable))).digest() == blake3(durable).digest()
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "sentence"),
+    [
+        (4, 2, "version 2 is unknown"),
+        (5, 3, "suite 3 is unknown"),
+        (6, 9, "type 9 is unknown"),
+        (7, 1, "flags 1 are unknown"),
+    ],
+)
+def test_what_this_version_does_not_know_is_not_taken(site: Site, at: int, value: int, sentence: str) -> None:
+    """So nothing that an agent sends can be what a later version wrote, at which a start stops."""
+    backed_up = site.ready()
+    good = backed_up.sealer.record(DATA, b"x")
+    head = good[:at] + bytes([value]) + good[at + 1 : 76]
+    refused(site, backed_up, batch(head + blake3(head).digest(length=8) + good[84:]), sentence)

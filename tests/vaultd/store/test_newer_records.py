@@ -63,16 +63,25 @@ def start_without_index(settings):
         store.close()
 
 
-@pytest.mark.parametrize("sealed", [False, True])
 @pytest.mark.parametrize("fields", LATER)
-def test_a_read_stops_and_flags_nothing(tmp_path, fields, sealed):
+def test_a_read_stops_and_flags_nothing(tmp_path, fields):
     settings = make_settings(tmp_path)
-    filled(settings, fields, sealed=sealed)
+    filled(settings, fields, sealed=True)
     store = reopen(settings)
     with pytest.raises(NewerFormat, match="is unknown|are unknown"):
         read(store, 1)
     assert store.missing(KEYRING, [make_id(1)]) == [False]
     store.close()
+
+
+@pytest.mark.parametrize("fields", LATER)
+def test_a_start_stops_at_one_in_an_open_container(tmp_path, fields):
+    settings = make_settings(tmp_path)
+    filled(settings, fields, sealed=False)
+    before = (tmp_path / CONTAINER).read_bytes()
+    with pytest.raises(NewerFormat, match="later version"):
+        reopen(settings)
+    assert (tmp_path / CONTAINER).read_bytes() == before
 
 
 @pytest.mark.parametrize("sealed", [False, True])

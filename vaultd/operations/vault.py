@@ -27,12 +27,12 @@ from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
 from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
-from vaultd.store import journal_recovery
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.journal_format import Position as JournalPosition
+from vaultd.store.journal_kept import is_forked
 
 VAULT_ID_FILE = "vault.id"
 SIGNING_KEY_FILE = "signing.key"
@@ -188,10 +188,10 @@ def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: 
     One of another history is passed over. One that is ahead of the journal tells that entries are lost, unless another
     history is known to be kept.
     """
-    is_forked = journal_recovery.is_forked(door, store.disks.copy_directories("journal"))
+    has_forked = is_forked(door, store.disks.copy_directories("journal"))
 
     def belongs(position: JournalPosition) -> bool:
-        if is_forked and position.number > store.position.number:
+        if has_forked and position.number > store.position.number:
             return False
         return _is_in_journal(store, Position(*position), "checkpoint")
 

@@ -12,7 +12,8 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_copies import JournalCopies
 from vaultd.store.journal_format import START, Position, Segment
-from vaultd.store.journal_recovery import is_forked, is_other_history
+from vaultd.store.journal_kept import is_forked
+from vaultd.store.journal_recovery import is_other_history
 
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 
@@ -86,7 +87,7 @@ class JournalCheck:
         length = len(segment.data)
         for path in self._copies.paths(first):
             data = self._copies.read(path)
-            if path in self._copies.unsure:
+            if path in self._copies.unread:
                 self._report(Severity.warning, path, "the disk refuses to read this copy; the other one holds")
             elif is_other_history(data, segment, path):
                 self._report(Severity.damage, path, "this copy is of another history than the other one")

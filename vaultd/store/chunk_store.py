@@ -25,7 +25,8 @@ from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
-from vaultd.store.journal_recovery import Applied, is_forked
+from vaultd.store.journal_kept import is_forked
+from vaultd.store.journal_recovery import Applied
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.recovery import Parts, Recovered, recover
 

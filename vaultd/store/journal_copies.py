@@ -1,6 +1,6 @@
 """The copies of the journal's segments as they are read: an entry is taken from whichever copy holds it.
 
-Threads: any, for reading; `unsure` belongs to whoever opened the journal.
+Threads: any, for reading; `unsure` and `unread` belong to whoever opened the journal.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from vaultd.store.journal_format import Position, Segment, merge_segment, segmen
 class JournalCopies:
     def __init__(self, door: Door, directories: Sequence[Path], vault_id: bytes) -> None:
         self.directories = tuple(directories)
-        self.unsure: set[Path] = set()  # copies that could not be synced or read
+        self.unsure: set[Path] = set()  # copies that could not be synced
+        self.unread: set[Path] = set()  # copies that the disk refused to read, once at least
         self._door = door
         self._vault_id = vault_id
 
@@ -27,12 +28,23 @@ class JournalCopies:
         return [directory / segment_name(first) for directory in self.directories]
 
     def read(self, path: Path) -> bytes:
-        """Nothing where there is none; a copy that the disk refuses to read is a damaged copy."""
+        """Nothing where there is none; nothing of one that the disk refuses to read, whatever it may hold."""
         try:
-            return read_file(self._door, path) if self._door.exists(path) else b""
-        except OSError:
-            self.unsure.add(path)
+            return read_file(self._door, path)
+        except FileNotFoundError:
             return b""
+        except OSError:
+            self.unread.add(path)
+            return b""
+
+    def refuse_unread(self, first: int) -> None:
+        """For what must not be decided without a copy that is there."""
+        for path in self.paths(first):
+            if path in self.unread:
+                raise StoreError(
+                    f"{path} cannot be read, and neither index nor another copy says what it would: "
+                    "replace the disk or take it out of `disks`"
+                )
 
     def merge(self, first: int, before: Position | None = None, preferred: int = 0) -> Segment | None:
         """The longest chain after `before`, taken from the preferred copy where copies disagree."""
@@ -44,6 +56,7 @@ class JournalCopies:
         """A segment that is whole in itself must also follow the one before it."""
         path = self.paths(first)[0]
         if segment is None:
+            self.refuse_unread(first)
             raise StoreError(f"{path} is damaged: no copy has a good header; restore it from another copy")
         if segment.header.vault_id != self._vault_id:
             raise StoreError(f"{path} belongs to vault {segment.header.vault_id.hex()}")

@@ -1,8 +1,9 @@
 """Makes the copies of the journal agree when it is opened.
 
 Invariants: what will be believed is synced first; the longest valid chain that holds what was applied wins; nothing is
-changed before the whole chain was accepted; nothing that was applied is cut; a copy of another history, and whole
-entries behind a damaged one, are kept beside, never overwritten. A crash in here is survived by running it again.
+changed before the whole chain was accepted; nothing that was applied is cut; a copy of another history or one that the
+disk refuses to read, and whole entries behind a damaged one, are kept beside, never overwritten. A crash in here is
+survived by running it again.
 Threads: the writer thread only.
 """
 
@@ -10,7 +11,6 @@ import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from blake3 import blake3
 from msgspec import Struct
 
 from vaultd.store.disk_door import Door, make_directory, write_file
@@ -27,9 +27,8 @@ from vaultd.store.journal_format import (
     entries_anywhere,
     has_entry_after,
 )
+from vaultd.store.journal_kept import keep_forked, keep_tail, keep_unread
 
-_FORKED = ".forked."
-_KEPT = ".unacknowledged"
 # Older segments whose copies are compared byte by byte at a start; others at another one.
 _NEWEST_COMPARED = 4
 _OTHERS_COMPARED = 2
@@ -65,11 +64,6 @@ def recover_journal(door: Door, copies: JournalCopies, applied: Applied) -> Reco
     except OSError as error:
         sentence = "replace the disk or take it offline"
         raise StoreError(f"a copy of the journal cannot be mended: {error}; {sentence}") from error
-
-
-def is_forked(door: Door, directories: Iterable[Path]) -> bool:
-    """Whether a copy of another history still lies beside: what it acknowledged must not be cut meanwhile."""
-    return any(_FORKED in name for path in directories if door.exists(path) for name in door.listdir(path))
 
 
 class _Recovery:
@@ -157,8 +151,8 @@ class _Recovery:
         best = max(chains, key=lambda chain: (chain.holds_index, chain.holds_catalog, chain.end.number))
         others = {first for chain in chains for first in chain.firsts}.difference(best.firsts) | self._empty(best)
         firsts = [first for first in self._firsts if first >= start and first not in others]
-        for _ in self._checked(firsts, best):
-            pass
+        *_, newest = self._checked(firsts, best)
+        self._require_read(newest, {first for first in firsts if first >= newest.header.first} | others)
         for first in sorted(others):
             self._drop_forked(first)
         end: Position | None = None
@@ -171,6 +165,14 @@ class _Recovery:
             if first > end.number + 1 or (first == end.number + 1 and self._copies.merge(first, end) is None):
                 self._drop_unborn(first)
         return end
+
+    def _require_read(self, newest: Segment, firsts: Iterable[int]) -> None:
+        """A copy that cannot be read may go on behind the others, unless index or catalog say that they end there."""
+        catalog = self._applied.catalog
+        is_vouched = self._applied.index is not None or (catalog != START and catalog.number == newest.end.number)
+        for first in sorted(firsts):
+            if not is_vouched or first > newest.end.number:
+                self._copies.refuse_unread(first)
 
     def _empty(self, best: _Chain) -> set[int]:
         """Segments that a crash left without an entry; while their disk was away the chain went on past them."""
@@ -200,6 +202,7 @@ class _Recovery:
         path = self._copies.paths(segment.header.first)[0]
         needed = max((index or START).number, catalog.number)
         if is_last and segment.end.number < needed:
+            self._copies.refuse_unread(segment.header.first)
             who = "index" if index and index.number == needed else "catalog"
             raise StoreError(
                 f"{path} ends at entry {segment.end.number}, but entry {needed} was acknowledged "
@@ -294,6 +297,10 @@ class _Recovery:
         """Makes every copy equal to the segment; what the segment does not say is kept beside."""
         for path in self._copies.paths(segment.header.first):
             data = self._copies.read(path)
+            if path in self._copies.unread:
+                self._keep_unread(path)
+                write_file(self._door, path, segment.data)
+                continue
             if data == segment.data and path not in self._copies.unsure:
                 continue
             severity = Severity.warning
@@ -303,10 +310,11 @@ class _Recovery:
                 self._keep_behind(path, data, len(segment.data))
             if is_other:
                 severity = Severity.damage
-                sentence = f"this copy of the journal is of another history: it was kept as {self._set_aside(path)}"
+                name = keep_forked(self._door, path, data)
+                sentence = f"this copy of the journal is of another history: it was kept as {name}"
                 write_file(self._door, path, segment.data)
             elif path in self._copies.unsure:
-                sentence = "this copy of the journal could not be synced or read and was made anew"
+                sentence = "this copy of the journal could not be synced and was made anew"
                 write_file(self._door, path, segment.data)
             elif data[: len(segment.data)] == segment.data:
                 sentence = f"{len(data) - len(segment.data)} bytes of an entry that was never acknowledged were cut"
@@ -318,8 +326,7 @@ class _Recovery:
 
     def _keep_behind(self, path: Path, data: bytes, start: int) -> None:
         """Entries behind a damaged one may have been acknowledged: index and catalog may be older than they are."""
-        name = f"{path.name}.{start:x}.{blake3(data[start:]).hexdigest(length=16)}{_KEPT}"
-        write_file(self._door, path.with_name(name), data[start:])
+        name = keep_tail(self._door, path, data, start)
         sentence = f"an entry at offset {start} is damaged, with good ones behind: what follows was kept as {name}"
         self._findings.append(Finding(Severity.damage, str(path), sentence))
 
@@ -329,17 +336,19 @@ class _Recovery:
             self._drop_unborn(first)
             return
         for path in self._copies.paths(first):
-            if self._door.exists(path):
-                sentence = f"this segment of the journal is of another history: it was kept as {self._set_aside(path)}"
+            data = self._copies.read(path)
+            if path in self._copies.unread:
+                self._keep_unread(path)
+            elif self._door.exists(path):
+                name = keep_forked(self._door, path, data)
+                sentence = f"this segment of the journal is of another history: it was kept as {name}"
                 self._findings.append(Finding(Severity.damage, str(path), sentence))
         self._firsts.remove(first)
 
-    def _set_aside(self, path: Path) -> str:
-        """Under a name that its bytes give, so that it replaces only the same bytes."""
-        name = f"{path.name}{_FORKED}{blake3(self._copies.read(path)).hexdigest(length=16)}"
-        self._door.rename(path, path.with_name(name))
-        self._door.fsync_directory(path.parent)
-        return name
+    def _keep_unread(self, path: Path) -> None:
+        name = keep_unread(self._door, path)
+        sentence = f"the disk refuses to read this copy of the journal: it was kept as {name}"
+        self._findings.append(Finding(Severity.warning, str(path), sentence))
 
     def _truncate(self, path: Path, length: int) -> None:
         handle = self._door.open_write(path)
@@ -352,7 +361,9 @@ class _Recovery:
     def _drop_unborn(self, first: int) -> None:
         """A crash left a segment without an entry."""
         for path in self._copies.paths(first):
-            if self._door.exists(path):
+            if path in self._copies.unread:
+                self._keep_unread(path)
+            elif self._door.exists(path):
                 self._door.unlink(path)
                 self._door.fsync_directory(path.parent)
         self._firsts.remove(first)

@@ -87,12 +87,14 @@ class Survey:
         return Decision.leave if is_link or has_metadata(status, entry) else Decision.other_metadata
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        if _has_size_and_time(entry, status) and not has_metadata(status, entry):
+            return Decision.other_metadata
         return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave
 
     def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
-        is_file = entry.kind == Kind.FILE and stat.S_ISREG(status.st_mode)
-        is_same = is_file and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
-        return Decision.leave if is_same else Decision.write
+        if not _has_size_and_time(entry, status):
+            return Decision.write
+        return Decision.leave if has_metadata(status, entry) else Decision.other_metadata
 
     def _always(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         return Decision.write
@@ -125,3 +127,9 @@ class Survey:
             while piece := handle.read(_READ_BYTES):
                 hasher.update(piece)
         return hasher.digest()
+
+
+def _has_size_and_time(entry: Entry, status: os.stat_result) -> bool:
+    """Only of files: what has both counts as the same content."""
+    is_file = entry.kind == Kind.FILE and stat.S_ISREG(status.st_mode)
+    return is_file and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)

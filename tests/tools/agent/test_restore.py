@@ -1,4 +1,4 @@
-"""Restores of parts: what the directories above them get."""
+"""Restores of parts, and over what is there: what directories get and what is told of metadata."""
 
 import os
 import stat
@@ -78,3 +78,23 @@ def test_paths_above() -> None:
     assert paths_above(b"") == []
     assert paths_above(b"a") == []
     assert paths_above(b"a/b/c") == [b"a", b"a/b"]
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.changed, Overwrite.newer])
+@pytest.mark.parametrize("changed", ["mode", "owner", "nothing"])
+async def test_what_counts_as_unchanged_and_has_another_mode_or_owner_is_told(
+    site: Site, overwrite: Overwrite, changed: str
+) -> None:
+    (site.source / "key").write_bytes(b"content")
+    (site.source / "key").chmod(0o600)
+    await site.back_up()
+    await site.restore()
+    there = site.restored_source / "key"
+    if changed == "mode":
+        there.chmod(0o666)
+    elif changed == "owner":
+        os.chown(there, 4711, 4711)
+    before = described(there)
+    restored = await site.restore(overwrite=overwrite)
+    told = [] if changed == "nothing" else [(bytes(site.source / "key")[1:], "exists with other metadata")]
+    assert (restored.files, restored.missed.kept, described(there)) == (0, told, before)

@@ -21,15 +21,15 @@ def apply_metadata(descriptor: int, entry: Entry) -> bool:
     mode = entry.mode if is_owned else entry.mode & ~_SET_ID_BITS
     has_mode = _succeeds(os.fchmod, descriptor, mode)
     has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-    return has_mode and has_time and _has_access(os.fstat(descriptor), entry)
+    return has_mode and has_time and has_access(os.fstat(descriptor), entry)
 
 
 def has_metadata(status: os.stat_result, entry: Entry) -> bool:
     """Whether what is there has owner, mode and time of the entry."""
-    return status.st_mtime_ns == entry.mtime_ns and _has_access(status, entry)
+    return status.st_mtime_ns == entry.mtime_ns and has_access(status, entry)
 
 
-def _has_access(status: os.stat_result, entry: Entry) -> bool:
+def has_access(status: os.stat_result, entry: Entry) -> bool:
     return status.st_mode & 0o7777 == entry.mode and (status.st_uid, status.st_gid) == owner_of(entry)
 
 

@@ -19,7 +19,7 @@ from tools.agent.selection import is_inside
 from tools.agent.survey import Decision, Overwrite, Survey
 from tools.agent.unlock import Unlocked
 from tools.agent.window import Slot, Window
-from tools.agent.write_tree import DAMAGED, TreeWriter
+from tools.agent.write_tree import DAMAGED, OTHER_METADATA, TreeWriter
 from tools.client.failure import Failure
 from tools.client.keyring import file_hash_key
 from tools.client.manifest import Entry, Extra, Kind, has_streams
@@ -33,7 +33,7 @@ _RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
 _WARNINGS = {
     Decision.exists: "exists",
     Decision.in_the_way: "in the way",
-    Decision.other_metadata: "exists with other metadata",
+    Decision.other_metadata: OTHER_METADATA,
 }
 _EXTRAS_NOT_RESTORED = {
     Extra.LINK_SET: "hard link restored as a file of its own",

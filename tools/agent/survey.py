@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from tools.agent.metadata import has_metadata
+from tools.agent.metadata import has_access, has_metadata
 from tools.agent.target import InTheWay, Target, status_of
 from tools.client.manifest import Entry, Extra, Kind
 
@@ -76,8 +76,7 @@ class Survey:
         if (entry.kind == Kind.DIRECTORY) != stat.S_ISDIR(status.st_mode):
             return Decision.in_the_way
         if entry.kind == Kind.DIRECTORY:
-            is_kept = self._overwrite is Overwrite.newer and entry.mtime_ns <= status.st_mtime_ns
-            return Decision.leave if is_kept or self._overwrite is Overwrite.never else Decision.write
+            return Decision.write  # the writer looks at it again, before it writes anything in it
         return self._RULES[self._overwrite](self, entry, status, name, directory)
 
     def _never(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
@@ -87,12 +86,14 @@ class Survey:
         return Decision.leave if is_link or has_metadata(status, entry) else Decision.other_metadata
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        if _has_size_and_time(entry, status) and not has_metadata(status, entry):
+            return Decision.other_metadata
         return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave
 
     def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
-        is_file = entry.kind == Kind.FILE and stat.S_ISREG(status.st_mode)
-        is_same = is_file and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
-        return Decision.leave if is_same else Decision.write
+        if not _has_size_and_time(entry, status):
+            return Decision.write
+        return Decision.leave if has_metadata(status, entry) else Decision.other_metadata
 
     def _always(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         return Decision.write
@@ -125,3 +126,20 @@ class Survey:
             while piece := handle.read(_READ_BYTES):
                 hasher.update(piece)
         return hasher.digest()
+
+
+def _has_size_and_time(entry: Entry, status: os.stat_result) -> bool:
+    """Only of files: what has both counts as the same content."""
+    is_file = entry.kind == Kind.FILE and stat.S_ISREG(status.st_mode)
+    return is_file and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+def decide_directory(entry: Entry, status: os.stat_result, overwrite: Overwrite) -> Decision:
+    """For one that is there: `write` sets its metadata, again where it is right and what comes into it changes it."""
+    if overwrite in (Overwrite.changed, Overwrite.always) or has_metadata(status, entry):
+        return Decision.write
+    if overwrite is Overwrite.never:
+        return Decision.other_metadata
+    if entry.mtime_ns > status.st_mtime_ns:
+        return Decision.write
+    return Decision.leave if has_access(status, entry) else Decision.other_metadata

@@ -14,10 +14,10 @@ from typing import Any
 
 from blake3 import blake3
 
-from tools.agent.metadata import apply_link_metadata, apply_metadata
+from tools.agent.metadata import apply_link_metadata, apply_metadata, has_metadata
 from tools.agent.missed import Missed
 from tools.agent.place import place
-from tools.agent.survey import Overwrite
+from tools.agent.survey import Decision, Overwrite, decide_directory
 from tools.agent.sync import WrittenFileSystems
 from tools.agent.target import InTheWay, Leave, Target
 from tools.agent.window import Above, Begin, OutOfReach, Part, Window
@@ -29,6 +29,7 @@ DAMAGED = "damaged"
 OFFLINE = "offline"  # at the vault: another restore brings it when the disk is back
 LATER_VERSION = "made by a later version"
 METADATA_NOT_SET = "metadata not set"
+OTHER_METADATA = "exists with other metadata"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CLOSED = -1
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -168,8 +169,11 @@ class TreeWriter:
             return
         descriptor, is_new = self._target.make_entry(entry.path)
         self._written.add(descriptor)
-        if is_new or self._overwrite is not Overwrite.never:
+        decision = Decision.write if is_new else decide_directory(entry, os.fstat(descriptor), self._overwrite)
+        if decision is Decision.write:
             self._target.on_leave(entry.path, self._leave(entry))
+        elif decision is Decision.other_metadata:
+            self._missed.add(entry.path, OTHER_METADATA)
 
     def _leave_made(self, path: bytes) -> Leave | None:
         entry = self._above.get(path)
@@ -177,7 +181,7 @@ class TreeWriter:
 
     def _leave(self, entry: Entry) -> Leave:
         def leave(descriptor: int) -> None:
-            if not apply_metadata(descriptor, entry):
+            if not has_metadata(os.fstat(descriptor), entry) and not apply_metadata(descriptor, entry):
                 self._missed.add(entry.path, METADATA_NOT_SET)
 
         return leave

@@ -1,4 +1,4 @@
-"""Restores of parts: what the directories above them get."""
+"""Restores of parts, and over what is there: what directories get and what is told of metadata."""
 
 import os
 import stat
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.agent.conftest import Site
+from tests.tools.agent.conftest import Site, differences
 from tools.agent import restore as module
+from tools.agent import write_tree
 from tools.agent.entries import Damage, paths_above
 from tools.agent.survey import Overwrite
 from tools.client.manifest import Entry
@@ -78,3 +79,76 @@ def test_paths_above() -> None:
     assert paths_above(b"") == []
     assert paths_above(b"a") == []
     assert paths_above(b"a/b/c") == [b"a", b"a/b"]
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.changed, Overwrite.newer])
+@pytest.mark.parametrize("changed", ["mode", "owner", "nothing"])
+async def test_what_counts_as_unchanged_and_has_another_mode_or_owner_is_told(
+    site: Site, overwrite: Overwrite, changed: str
+) -> None:
+    (site.source / "key").write_bytes(b"content")
+    (site.source / "key").chmod(0o600)
+    await site.back_up()
+    await site.restore()
+    there = site.restored_source / "key"
+    if changed == "mode":
+        there.chmod(0o666)
+    elif changed == "owner":
+        os.chown(there, 4711, 4711)
+    before = described(there)
+    restored = await site.restore(overwrite=overwrite)
+    told = [] if changed == "nothing" else [(bytes(site.source / "key")[1:], "exists with other metadata")]
+    assert (restored.files, restored.missed.kept, described(there)) == (0, told, before)
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.never, Overwrite.newer])
+@pytest.mark.parametrize("changed", ["mode", "owner", "nothing"])
+async def test_a_directory_that_stays_with_another_mode_or_owner_is_told(
+    site: Site, overwrite: Overwrite, changed: str
+) -> None:
+    (site.source / "private").mkdir(mode=0o700)
+    (site.source / "private" / "file").write_bytes(b"content")
+    await site.back_up()
+    await site.restore()
+    there = site.restored_source / "private"
+    if changed == "mode":
+        there.chmod(0o777)
+    elif changed == "owner":
+        os.chown(there, 4711, 4711)
+    before = described(there)
+    restored = await site.restore(overwrite=overwrite)
+    told = [] if changed == "nothing" else [(bytes(site.source / "private")[1:], "exists with other metadata")]
+    assert (restored.missed.kept, described(there)) == (told, before)
+
+
+async def test_directories_that_a_killed_restore_left_closed_are_told_and_changed_sets_them(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = site.source / "alice"
+    directory.mkdir(mode=0o755)
+    (directory / "file").write_bytes(b"content")
+    await site.back_up()
+    with monkeypatch.context() as killed:
+        killed.setattr(write_tree.TreeWriter, "_leave", lambda self, entry: lambda descriptor: None)
+        await site.restore()
+    restored = await site.restore()
+    told = [(bytes(path)[1:], "exists with other metadata") for path in (site.source, directory)]
+    assert restored.missed.kept == told
+    restored = await site.restore(overwrite=Overwrite.changed)
+    assert (restored.files, restored.missed.kept) == (0, [])
+    assert differences(site.source, site.restored_source) == ""
+
+
+@pytest.mark.parametrize("overwrite", list(Overwrite))
+async def test_what_a_second_restore_brings_leaves_the_times_of_directories(site: Site, overwrite: Overwrite) -> None:
+    """As after a full disk, or when a disk of the vault is back."""
+    for name in ("here", "missing"):
+        (site.source / name).write_bytes(b"content")
+    os.utime(site.source, ns=(1, 111_222_333))
+    await site.back_up()
+    await site.restore()
+    (site.restored_source / "missing").unlink()
+    os.utime(site.restored_source, ns=(1, 111_222_333))
+    restored = await site.restore(overwrite=overwrite)
+    assert restored.missed.kept == []
+    assert differences(site.source, site.restored_source) == ""

@@ -116,8 +116,8 @@ async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -
             await _end_failed(agent, run, error)
             if isinstance(error, RootRefused):
                 cache.drop()
-            if isinstance(first_cause(error), sqlite3.Error):
-                raise _cache_failed(cache, error) from error
+            if (failed := _cache_error(error)) is not None:
+                raise _cache_failed(cache, failed) from error
             raise
     finally:
         cache.close()
@@ -261,11 +261,18 @@ def _end_request(run: _Run, done: Done) -> RunEndRequest:
     )  # fmt: skip
 
 
+def _cache_error(error: BaseException) -> BaseException | None:
+    """Also where another task of the run failed at the same time."""
+    of_cache = error.subgroup(sqlite3.Error) if isinstance(error, BaseExceptionGroup) else error
+    cause = None if of_cache is None else first_cause(of_cache)
+    return cause if isinstance(cause, sqlite3.Error) else None
+
+
 def _cache_failed(cache: Cache, error: BaseException) -> Failure:
     cache.drop()
     return Failure(
         "failed",
-        f"the cache in the agent's state failed: {first_cause(error)}",
+        f"the cache in the agent's state failed: {error}",
         f"it was dropped; {_CACHE_HINT} and run the backup again",
     )
 

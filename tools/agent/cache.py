@@ -6,7 +6,8 @@ extents go into a manifest as they are.
 
 Where it cannot be written, on a full disk for example, a run goes on without: `failure` says why, what the run has
 written is given back to the disk, and the base stays as it is. An error of reading a base ends the run, because the
-manifest is made from it; then the cache is dropped and the next run reads everything.
+manifest is made from it; then the cache is dropped and the next run reads everything. Whatever the bytes of the file
+are, such an error is a `sqlite3.Error`: damage turns a column into another type, or a message of SQLite into no text.
 
 Threads: the scanning thread reads `known_paths`, `find_content` and `holds`; the thread that feeds the manifest reads
 `rows` and writes. The writes of a run are one transaction of their own connection; readers see the base until it is
@@ -36,6 +37,8 @@ _CHILDREN_MAX = 256
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
 _HASH_BYTES = 32
+_PRIMARY_CODE = 0xFF
+_CODES_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _HASH_NUMBER = struct.Struct("<q")
 _PART_NUMBER = struct.Struct("<I")
 _MARK_LABEL = b"safeset agent cache v1"
@@ -78,7 +81,10 @@ class CachedRow(NamedTuple):
     checksum: int
 
     def is_whole(self) -> bool:
-        return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras, self.further)
+        try:
+            return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras, self.further)
+        except (TypeError, struct.error):
+            return False
 
 
 KnownPath = tuple[bytes, int, int, int, int]
@@ -116,6 +122,16 @@ def belonging_of(keys: Unattended, job_id: bytes, timeline: int) -> Belonging:
     return Belonging(keys.keyring_id, keys.generation, kdf(keys.id_key, _MARK_LABEL, _MARK_BYTES), job_id, timeline)
 
 
+@contextmanager
+def _as_damage() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        raise sqlite3.DatabaseError(f"{type(error).__name__} while it was read: {error}") from error
+
+
 class Cache:
     def __init__(self, path: Path, belonging: Belonging) -> None:
         self._path = path
@@ -130,7 +146,7 @@ class Cache:
         try:
             self._connect()
             self.base = self._load_base()
-        except (sqlite3.Error, OSError):
+        except Exception:
             self.drop()
 
     def _connect(self) -> None:
@@ -184,10 +200,14 @@ class Cache:
         """All paths in scan order, read one batch at a time."""
         if self.base is None:
             return
-        cursor = self._reader.execute("SELECT key, size, mtime_ns, ctime_ns, inode FROM rows ORDER BY key")
-        while batch := cursor.fetchmany(_READ_ROWS):
-            yield from batch
+        with _as_damage():
+            cursor = self._reader.execute("SELECT key, size, mtime_ns, ctime_ns, inode FROM rows ORDER BY key")
+            while batch := cursor.fetchmany(_READ_ROWS):
+                if not all(type(known[0]) is bytes for known in batch):
+                    raise sqlite3.DatabaseError("a path is of another type")
+                yield from batch
 
+    @_as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         """The extents of a file of the base with this content; none when there is no such file."""
         if self.base is None:
@@ -198,6 +218,7 @@ class Cache:
                 return unpack_extents(row.extents)
         return []
 
+    @_as_damage()
     def holds(self, path: bytes, is_below_only: bool) -> bool:
         """Whether the base has something below a path or, unless only that is asked for, the path itself."""
         if self.base is None:
@@ -209,6 +230,7 @@ class Cache:
             return True
         return not is_below_only and bool(self._finder.execute("SELECT 1 FROM rows WHERE key = ?", (key,)).fetchone())
 
+    @_as_damage()
     def children(self, path: bytes) -> list[bytes]:
         """The first names that the base has directly in a directory."""
         if self.base is None:
@@ -232,19 +254,21 @@ class Cache:
         """All rows in scan order, read one batch at a time."""
         if self.base is None:
             return
-        cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
-        while batch := cursor.fetchmany(_REPLAYED_ROWS):
-            yield from map(CachedRow._make, batch)
+        with _as_damage():
+            cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
+            while batch := cursor.fetchmany(_REPLAYED_ROWS):
+                yield from map(CachedRow._make, batch)
 
     def further_extents(self, row: CachedRow) -> Iterator[bytes]:
         """What follows the first part of a row's extents; sqlite3.DatabaseError when it is not as it was written."""
-        for number in range(1, row.further + 1):
-            found = self._replayer.execute(
-                "SELECT extents, checksum FROM further_extents WHERE key = ? AND number = ?", (row.key, number)
-            ).fetchone()
-            if found is None or found[1] != _part_checksum(row.key, number, found[0]):
-                raise sqlite3.DatabaseError("the extents of a large file are damaged")
-            yield found[0]
+        with _as_damage():
+            for number in range(1, row.further + 1):
+                found = self._replayer.execute(
+                    "SELECT extents, checksum FROM further_extents WHERE key = ? AND number = ?", (row.key, number)
+                ).fetchone()
+                if found is None or found[1] != _part_checksum(row.key, number, found[0]):
+                    raise sqlite3.DatabaseError("the extents of a large file are damaged")
+                yield found[0]
 
     def begin(self) -> None:
         if self.failure is not None:
@@ -298,7 +322,7 @@ class Cache:
     def _until_it_fails(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:
             self.failure = error
             with suppress(sqlite3.Error, OSError):
                 if self._writer.in_transaction:
@@ -308,7 +332,9 @@ class Cache:
     @property
     def is_damaged(self) -> bool:
         """Whether it failed for another reason than its disk, so that the next run would fare no better with it."""
-        return self.failure is not None and not isinstance(self.failure, sqlite3.OperationalError | OSError)
+        if self.failure is None or isinstance(self.failure, OSError):
+            return False
+        return getattr(self.failure, "sqlite_errorcode", 0) & _PRIMARY_CODE not in _CODES_OF_THE_DISK
 
 
 def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None, further: int) -> int:

@@ -2,10 +2,10 @@
 
 import grp
 import pwd
-from functools import cache
+from functools import lru_cache
 
 
-@cache
+@lru_cache(4096)
 def user_name(uid: int) -> str | None:
     try:
         return _text(pwd.getpwuid(uid).pw_name)
@@ -13,7 +13,7 @@ def user_name(uid: int) -> str | None:
         return None
 
 
-@cache
+@lru_cache(4096)
 def group_name(gid: int) -> str | None:
     try:
         return _text(grp.getgrgid(gid).gr_name)
@@ -21,7 +21,7 @@ def group_name(gid: int) -> str | None:
         return None
 
 
-@cache
+@lru_cache(4096)
 def user_number(name: str) -> int | None:
     try:
         return pwd.getpwnam(name).pw_uid
@@ -29,7 +29,7 @@ def user_number(name: str) -> int | None:
         return None
 
 
-@cache
+@lru_cache(4096)
 def group_number(name: str) -> int | None:
     try:
         return grp.getgrnam(name).gr_gid

@@ -21,7 +21,7 @@ from tools.client.failure import Failure
 STATE_VERSION = 1
 T = TypeVar("T", bound=msgspec.Struct)
 
-_FILE_BYTES_MAX = 1 << 20
+_FILE_BYTES_MAX = 2 << 20  # above the four lists of at most 192 KiB each, in base64
 _UNFINISHED = ".new-"
 _CANDIDATE = "unattended-"
 

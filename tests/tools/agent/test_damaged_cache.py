@@ -14,7 +14,6 @@ from tools.client.failure import Failure
 
 RANDOM_FLIPS = 12
 # The bytes in front of a key say of which type each column is.
-HEADER_FLIPS = 30
 HEADER_BYTES = 16
 SCHEMA_FLIPS = 12
 
@@ -58,10 +57,10 @@ def flips(whole: bytes, key: bytes) -> list[tuple[int, int]]:
     chosen = random.Random(7)
     used = [place for place, byte in enumerate(whole) if byte]
     keys = [found.start() for found in re.finditer(re.escape(key), whole)]
-    headers = [place - back for place in keys for back in range(1, HEADER_BYTES)]
+    headers = [(keys[-1] - back, 0) for back in range(1, HEADER_BYTES)]
     schema = [place for place in used if place < 16_384]
-    places = chosen.choices(used, k=RANDOM_FLIPS) + chosen.choices(headers, k=HEADER_FLIPS)
-    return [(place, chosen.randrange(8)) for place in places + chosen.choices(schema, k=SCHEMA_FLIPS)]
+    places = chosen.choices(used, k=RANDOM_FLIPS)
+    return headers + [(place, chosen.randrange(8)) for place in places + chosen.choices(schema, k=SCHEMA_FLIPS)]
 
 
 def content_of(path: Path) -> bytes:

@@ -49,6 +49,8 @@ def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_r
     dead_keys.give_up_keys(vault, identity, job_id, [dead])
     if is_restarted:
         site.reopen()
+        assert dead_keys.find_dead_keys(site.vault, identity, job_id) == [dead]
+        dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
     vault = site.vault
     block, companion = leaf
     assert missing(site, backed_up, id_of(chunk), id_of(block), id_of(payload)) == [True] * 3
@@ -57,9 +59,27 @@ def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_r
     (location,) = vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
     assert vault.store.read(location, id_of(chunk)) == chunk
     vault.store.commit()
-    if not is_restarted:
-        assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
-        assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+    assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
+    assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+
+
+def test_what_was_read_before_its_key_was_judged_is_sent_again_too(site: Site) -> None:
+    backed_up = site.ready()
+    chunk = backed_up.sealer.record(DATA, os.urandom(50))
+    leaf = backed_up.sealer.leaf([chunk])
+    site.upload(backed_up, chunk, *leaf)
+    site.vault.store.commit()
+    identity, job_id = backed_up.agent.identity, backed_up.job.job_id
+    flip_rows(site, "run_keys", 3)
+    site.vault.judged_keys.clear()
+    (dead,) = dead_keys.find_dead_keys(site.vault, identity, job_id)
+    dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
+    site.reopen()
+    (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
+    assert site.vault.store.read(location, id_of(chunk)) == chunk
+    dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
+    site.vault.store.commit()
+    assert missing(site, backed_up, id_of(chunk)) == [True]
 
 
 def test_a_job_whose_slots_do_not_open_takes_no_run(site: Site) -> None:

@@ -155,7 +155,7 @@ def erase_key(kind: int, owner: bytes, key: bytes) -> bytes:
 def wrapped(kind: int, owner: bytes, key: bytes, purpose: bytes, item: tuple[bytes, bytes]) -> bytes:
     item_id, data = item
     head = b"SSW1" + bytes([1, kind, 0, 0]) + owner
-    return head + b"\x33" * 12 + AESGCM(key).encrypt(b"\x33" * 12, data, head + purpose + item_id)
+    return with_check(head) + b"\x33" * 12 + AESGCM(key).encrypt(b"\x33" * 12, data, head + purpose + item_id)
 
 
 def container_header(number: int) -> bytes:

@@ -262,11 +262,12 @@ class ChunkStore:
 
     def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """W. Records under these keys can never be opened: each counts as damaged until it is sent again."""
+        self._notes.give_up_keys(keyring_id, key_ids)
         with self._guarded():
             rows = self._index.rows_under(keyring_id, key_ids)
             while batch := list(islice(rows, _GIVEN_UP_BATCH)):
                 self._index.apply(IndexBatch(damaged=batch))
-                self._notes.give_up_keys((location.key_number for _, location in batch), len(batch))
+                self._notes.met += len(batch)
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -321,7 +322,7 @@ class ChunkStore:
             first = held.first_entry if held else first_entry
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         whole = self._notes.whole.copy()
-        again = [row for name, row in whole.items() if name not in self._pending and self._still_lies_there(row)]
+        again = [row for name, row in whole.items() if name not in self._pending and self._is_to_be_unflagged(row)]
         records = [*again, *self._pending.values()]
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
@@ -330,8 +331,10 @@ class ChunkStore:
         self._superseding.clear()
         self._notes.forget((id_ for id_, _ in damaged), whole)
 
-    def _still_lies_there(self, row: IndexRecord) -> bool:
-        """Another record of the id may have superseded it since it was read."""
+    def _is_to_be_unflagged(self, row: IndexRecord) -> bool:
+        """Another record of the id may have superseded it since it was read, or its key was given up."""
+        if self._notes.is_given_up(row):
+            return False
         (location,) = self._index.lookup(row.keyring_id, [row.id])
         return location is not None and (location.container, location.offset) == (row.container, row.offset)
 

@@ -17,6 +17,7 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from vaultd.store.checksum import CHECKSUM_BYTES, checksum
 from vaultd.store.disk_door import Door, read_file, write_file
 from vaultd.store.disks import Disks
 from vaultd.store.erase_key_file import (
@@ -29,13 +30,13 @@ from vaultd.store.erase_key_file import (
     encode_key,
     is_erased,
 )
-from vaultd.store.errors import FormatError, RecordDamaged, StoreError
+from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 _WRAP_MAGIC = b"SSW1"
 _WRAP_VERSION = 1
 _NONCE_BYTES = 12
-_WRAP = Layout("<4sBB2s16s")
+_WRAP = Layout("<4sBB2s16s")  # and its checksum behind it
 DIRECTORY = "erase-keys"
 _SUFFIXES = (".key", ".key2")
 COPIES_DIFFER = "its copies hold different keys: each may open something, so none was touched; keep them all"
@@ -150,12 +151,12 @@ class EraseKeys:
         head = _WRAP.pack(_WRAP_MAGIC, _WRAP_VERSION, owner.kind, bytes(2), owner.id)
         nonce = os.urandom(_NONCE_BYTES)
         associated = head + purpose.encode() + item_id
-        return head + nonce + AESGCM(self.load(owner)).encrypt(nonce, plaintext, associated)
+        return head + checksum(head) + nonce + AESGCM(self.load(owner)).encrypt(nonce, plaintext, associated)
 
     def unwrap(self, owners: Collection[Owner], purpose: str, item_id: bytes, wrapped: bytes) -> bytes:
         """Under the erase key that the wrap names, if that is one of these owners'."""
-        head, nonce, body = _split(wrapped)
         item = f"{purpose} {item_id.hex()}"
+        head, nonce, body = _split(wrapped, item)
         owner = _owner_of(head, item)
         if owner not in owners:
             raise FormatError(f"the header of the wrapped {item} names {owner.name}, whose it is not")
@@ -204,15 +205,18 @@ class EraseKeys:
 
 def _owner_of(head: bytes, item: str) -> Owner:
     """Whose erase key opens a wrap, as its own header says."""
-    if len(head) != _WRAP.size:
-        raise FormatError(f"the wrapped {item} is too short")
     magic, version, kind, reserved, owner_id = _WRAP.unpack(head)
     is_known = magic == _WRAP_MAGIC and version == _WRAP_VERSION and kind in OwnerKind._value2member_map_
     if not is_known or any(reserved):
-        raise FormatError(f"the header of the wrapped {item} is damaged, or of a later version of vaultd")
+        raise NewerFormat(f"the wrapped {item} with magic {magic.hex()} version {version}")
     return Owner(OwnerKind(kind), owner_id)
 
 
-def _split(wrapped: bytes) -> tuple[bytes, bytes, bytes]:
-    body = _WRAP.size + _NONCE_BYTES
-    return wrapped[: _WRAP.size], wrapped[_WRAP.size : body], wrapped[body:]
+def _split(wrapped: bytes, item: str) -> tuple[bytes, bytes, bytes]:
+    """Head, nonce and ciphertext; FormatError for a damaged head."""
+    nonce = _WRAP.size + CHECKSUM_BYTES
+    body = nonce + _NONCE_BYTES
+    head = wrapped[: _WRAP.size]
+    if len(wrapped) < body or checksum(head) != wrapped[_WRAP.size : nonce]:
+        raise FormatError(f"the header of the wrapped {item} is damaged: its length or checksum does not hold")
+    return head, wrapped[nonce:body], wrapped[body:]

@@ -14,7 +14,7 @@ from .damage import Damage, require, require_zero
 from .hashing import require_checksum
 
 ERASE_KEY = struct.Struct("<4sBB2s16s32s8s")
-WRAP = struct.Struct("<4sBB2s16s12s")
+WRAP = struct.Struct("<4sBB2s16s8s12s")
 JOB, KEYRING, SLOT = 1, 2, 3
 
 
@@ -51,8 +51,9 @@ def read_erase_keys(directories: Iterable[Path]) -> dict[bytes, EraseKey]:
 
 def wrap_owner(wrapped: bytes) -> bytes:
     require(len(wrapped) >= WRAP.size + 16, "a wrapped value is cut short")
-    magic, version, kind, reserved, owner, _ = WRAP.unpack_from(wrapped)
+    magic, version, kind, reserved, owner, _, _ = WRAP.unpack_from(wrapped)
     require(magic == b"SSW1", f"{magic!r} is not the magic of a wrapped value")
+    require_checksum(wrapped[:32], 24, "a wrapped value")
     require(version == 1, f"wrap version {version} is unknown")
     require(kind in (JOB, KEYRING, SLOT), f"wrap owner kind {kind} is unknown")
     require_zero(reserved, "a wrapped value")
@@ -65,6 +66,6 @@ def unwrap(wrapped: bytes, erase_key: EraseKey, purpose: str, item_id: bytes) ->
     require(wrapped[5] == erase_key.owner_kind, "a wrapped value has another owner kind than the erase key")
     associated = wrapped[:24] + purpose.encode("ascii") + item_id
     try:
-        return AESGCM(erase_key.key).decrypt(wrapped[24:36], wrapped[36:], associated)
+        return AESGCM(erase_key.key).decrypt(wrapped[32:44], wrapped[44:], associated)
     except InvalidTag as error:
         raise Damage("a wrapped value does not open with its erase key") from error

@@ -10,7 +10,7 @@ from blake3 import blake3
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
 from tests.vaultd.operations.test_safesets import commit_leaf
-from vaultd.errors import Damaged
+from vaultd.errors import Conflict, Damaged
 from vaultd.operations import dead_keys, safesets
 
 
@@ -49,6 +49,8 @@ def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_r
     dead_keys.give_up_keys(vault, identity, job_id, [dead])
     if is_restarted:
         site.reopen()
+        assert dead_keys.find_dead_keys(site.vault, identity, job_id) == [dead]
+        dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
     vault = site.vault
     block, companion = leaf
     assert missing(site, backed_up, id_of(chunk), id_of(block), id_of(payload)) == [True] * 3
@@ -57,9 +59,46 @@ def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_r
     (location,) = vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
     assert vault.store.read(location, id_of(chunk)) == chunk
     vault.store.commit()
-    if not is_restarted:
-        assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
-        assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+    assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
+    assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+
+
+@pytest.mark.parametrize(("table", "field"), [("run_keys", 3), ("slots", 1)])
+def test_a_wrap_of_a_later_version_refuses_the_run_and_is_not_judged(site: Site, table: str, field: int) -> None:
+    backed_up = site.ready()
+    commit_leaf(site, backed_up)
+    site.vault.judged_keys.clear()
+    catalog = site.vault.catalog
+    with catalog.read() as view:
+        rows, position = list(view.scan(table)), view.position()
+    changes = []
+    for key, value in rows:
+        fields = msgpack.unpackb(value)
+        head = fields[field][:4] + b"\2" + fields[field][5:24]
+        fields[field] = head + blake3(head).digest()[:8] + fields[field][32:]
+        changes.append((table, key, msgpack.packb(fields)))
+    catalog.apply(changes, position)
+    with pytest.raises(Conflict, match="later version of vaultd"):
+        dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+
+
+def test_what_was_read_before_its_key_was_judged_is_sent_again_too(site: Site) -> None:
+    backed_up = site.ready()
+    chunk = backed_up.sealer.record(DATA, os.urandom(50))
+    leaf = backed_up.sealer.leaf([chunk])
+    site.upload(backed_up, chunk, *leaf)
+    site.vault.store.commit()
+    identity, job_id = backed_up.agent.identity, backed_up.job.job_id
+    flip_rows(site, "run_keys", 3)
+    site.vault.judged_keys.clear()
+    (dead,) = dead_keys.find_dead_keys(site.vault, identity, job_id)
+    dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
+    site.reopen()
+    (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
+    assert site.vault.store.read(location, id_of(chunk)) == chunk
+    dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
+    site.vault.store.commit()
+    assert missing(site, backed_up, id_of(chunk)) == [True]
 
 
 def test_a_job_whose_slots_do_not_open_takes_no_run(site: Site) -> None:

@@ -64,7 +64,7 @@ def unwrapped(directory: Path, slot_id: bytes, rows: dict[bytes, list[bytes]]) -
     wrapped = rows[slot_id][1]
     assert wrapped[5] == 3
     assert wrapped[8:24] == slot_id
-    return AESGCM(key).decrypt(wrapped[24:36], wrapped[36:], wrapped[:24] + b"slot" + slot_id)
+    return AESGCM(key).decrypt(wrapped[32:44], wrapped[44:], wrapped[:24] + b"slot" + slot_id)
 
 
 @pytest.mark.parametrize("taken", ["job", "keyring", "other slot"])

@@ -113,9 +113,11 @@ def test_wrapping_agrees_with_aes_gcm_done_by_hand(directories):
     item = b"s" * 16
     head = struct.pack("<4sBBH16s", b"SSW1", 1, 1, 0, b"J" * 16)
     wrapped = made.wrap(JOB, "run_key", item, b"secret")
-    assert wrapped[:24] == head
-    assert AESGCM(made.load(JOB)).decrypt(wrapped[24:36], wrapped[36:], head + b"run_key" + item) == b"secret"
-    by_hand = head + b"n" * 12 + AESGCM(made.load(JOB)).encrypt(b"n" * 12, b"other", head + b"slot" + item)
+    assert wrapped[:32] == head + short_hash(head)
+    assert AESGCM(made.load(JOB)).decrypt(wrapped[32:44], wrapped[44:], head + b"run_key" + item) == b"secret"
+    by_hand = (
+        head + short_hash(head) + b"n" * 12 + AESGCM(made.load(JOB)).encrypt(b"n" * 12, b"other", head + b"slot" + item)
+    )
     assert made.unwrap([JOB], "slot", item, by_hand) == b"other"
 
 
@@ -254,6 +256,18 @@ def test_a_key_file_of_a_later_version_is_never_written_over(directories, data):
         with pytest.raises(NewerFormat, match="later version"):
             use()
     assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize(("at", "value"), [(0, 0), (4, 2), (5, 4), (6, 1)])
+def test_a_wrap_of_a_later_version_is_not_taken_for_damage(directories, at, value):
+    made = keys(directories)
+    wrapped = bytearray(made.wrap(JOB, "slot", b"s" * 16, b"secret"))
+    wrapped[at] = value
+    with pytest.raises(FormatError, match="checksum"):
+        made.unwrap([JOB], "slot", b"s" * 16, bytes(wrapped))
+    wrapped[24:32] = short_hash(bytes(wrapped[:24]))
+    with pytest.raises(NewerFormat, match="later version"):
+        made.unwrap([JOB], "slot", b"s" * 16, bytes(wrapped))
 
 
 def test_a_wrap_opens_under_the_owner_that_it_names(directories):

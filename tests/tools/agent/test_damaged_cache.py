@@ -5,8 +5,10 @@ import random
 import re
 import shutil
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+
+import pytest
 
 from tests.support.trees import make_old
 from tests.tools.agent.conftest import JOB_ID, Site, differences
@@ -37,6 +39,21 @@ async def test_no_flipped_bit_stops_a_job(site: Site) -> None:
         shutil.rmtree(site.target, ignore_errors=True)
         await site.restore()
         assert differences(site.source, site.restored_source) == "", (place, bit)
+
+
+@pytest.mark.parametrize("value", ["CAST(key AS TEXT)", "7"])
+async def test_a_path_of_another_type_stops_no_job(site: Site, value: str) -> None:
+    """As one bit in front of it makes it."""
+    for number in range(5):
+        (site.source / f"file{number}").write_bytes(b"%d" % number)
+    make_old(site.source)
+    await site.back_up()
+    with closing(sqlite3.connect(site.state.job(JOB_ID).cache_path)) as connection, connection:
+        changed = connection.execute(f"UPDATE rows SET key = {value} WHERE key = (SELECT max(key) FROM rows)")
+        assert changed.rowcount == 1
+    with suppress(FailedCache):
+        await back_up_with_hint(site)
+    assert (await site.back_up()).notes == []
 
 
 class FailedCache(Exception):

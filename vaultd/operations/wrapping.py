@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-from vaultd.errors import Conflict, Damaged
+from vaultd.errors import Conflict, Damaged, Unavailable
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.store.erase_key_file import Owner, OwnerKind
-from vaultd.store.errors import NewerFormat, StoreError
+from vaultd.store.errors import KeyUnread, NewerFormat, StoreError
 
 SLOT = "slot"
 RUN_KEY = "run_key"
@@ -40,10 +40,12 @@ def wrap(vault: Vault, owner: Owner, purpose: str, id_: bytes, plaintext: bytes)
 
 
 def unwrap(vault: Vault, owners: Collection[Owner], purpose: str, id_: bytes, wrapped: bytes) -> bytes:
-    """Damaged for what does not open; what a later version wrote is no damage, and refused as such."""
+    """Damaged for what does not open; neither what a later version wrote is that, nor what cannot be read now."""
     try:
         return vault.erase_keys.unwrap(owners, purpose, id_, wrapped)
     except NewerFormat as error:
         raise Conflict(str(error)) from error
+    except KeyUnread as error:
+        raise Unavailable(str(error), "the operator looks at the disks of the vault") from error
     except StoreError as error:
         raise Damaged(f"{purpose} {id_.hex()} cannot be read: {error}") from error

@@ -22,6 +22,8 @@ class DamageNotes:
         return location.is_damaged or id_ in self.damaged
 
     def note_damage(self, id_: bytes, location: Location) -> None:
+        for name in [name for name in self.whole.copy() if name[1] == id_]:
+            self.whole.pop(name, None)  # the last reader is right
         if not self.is_damaged(id_, location):
             if len(self.damaged) < _NOTES_MAX:
                 self.damaged[id_] = location

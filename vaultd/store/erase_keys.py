@@ -30,7 +30,7 @@ from vaultd.store.erase_key_file import (
     encode_key,
     is_erased,
 )
-from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
+from vaultd.store.errors import FormatError, KeyUnread, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 _WRAP_MAGIC = b"SSW1"
@@ -163,6 +163,7 @@ class EraseKeys:
         for key in self._load_all(owner):
             with suppress(InvalidTag):
                 return AESGCM(key).decrypt(nonce, body, head + purpose.encode() + item_id)
+        self._refuse_unread(owner)
         raise RecordDamaged(f"the {item} of {owner.name} is damaged")
 
     def _files(self, name: str) -> list[Path]:
@@ -179,11 +180,21 @@ class EraseKeys:
         """The keys in the good copies: one, unless the copies differ."""
         files = dict.fromkeys(self._find(owner))
         if not files:
+            self._refuse_unread(owner)
             raise StoreError(f"the erase key of {owner.name} is gone: it was erased, or its disks are offline")
         keys = [decode_key(data, owner.id)[1] for data in files]
         if ERASED in keys:
             raise StoreError(f"the erase key of {owner.name} was erased for ever")
         return keys
+
+    def _refuse_unread(self, owner: Owner) -> None:
+        """A copy that the system does not give now, for want of descriptors for example, may be the one that opens."""
+        for path in self._files(owner.id.hex()):
+            try:
+                if self._door.exists(path):
+                    read_file(self._door, path)
+            except OSError as error:
+                raise KeyUnread(f"the erase key of {owner.name} cannot be read now: {error}") from error
 
     def _find(self, owner: Owner) -> Iterator[bytes]:
         """Every good copy."""

@@ -31,6 +31,10 @@ class DiskMissing(StoreError):
     """A disk is offline: what lies on it is out of reach and not damaged."""
 
 
+class KeyUnread(StoreError):
+    """A copy of an erase key is there and cannot be read now: nothing is said about what is wrapped under it."""
+
+
 class InUse(StoreError):
     """Another process works on this vault directory or on one of its disks."""
 

@@ -1,5 +1,6 @@
 """A run key or a slot that does not open any more: what lies under it is stored anew, or the run is refused."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from blake3 import blake3
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
 from tests.vaultd.operations.test_safesets import commit_leaf
-from vaultd.errors import Conflict, Damaged
+from vaultd.errors import Conflict, Damaged, Unavailable
 from vaultd.operations import dead_keys, safesets
+from vaultd.operations.vault import close_vault, open_vault
+from vaultd.store.disk_door import Handle, SystemDoor
 
 
 def flip_rows(site: Site, table: str, field: int) -> None:
@@ -116,4 +119,29 @@ def test_nothing_is_judged_while_a_disk_is_away(site: Site, tmp_path: Path) -> N
     flip_rows(site, "run_keys", 3)
     site.vault.judged_keys.clear()
     site.vault.store.disks.offline = (tmp_path,)
+    assert dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id) == []
+
+
+class NoDescriptors(SystemDoor):
+    """For a moment the process has no more of them."""
+
+    is_over = False
+
+    def open_read(self, path: Path) -> Handle:
+        if path.suffix in (".key", ".key2") and not self.is_over:
+            raise OSError(errno.EMFILE, "Too many open files", str(path))
+        return super().open_read(path)
+
+
+def test_a_key_that_cannot_be_read_now_is_not_judged(site: Site) -> None:
+    backed_up = site.ready()
+    commit_leaf(site, backed_up)
+    close_vault(site.vault)
+    door = NoDescriptors()
+    door.is_over = True
+    site.vault = open_vault(site.config, site.clock, door)
+    door.is_over = False
+    with pytest.raises(Unavailable, match="cannot be read now"):
+        dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+    door.is_over = True
     assert dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id) == []

@@ -149,3 +149,24 @@ def test_the_check_names_what_waits_to_be_sent_again(settings, tmp_path):
     note(settings, tmp_path).close()
     found = check_store(settings, SystemDoor(), read_data=False).findings
     assert any(make_id(2).hex() in finding.sentence and "sends it again" in finding.sentence for finding in found)
+
+
+def test_a_record_that_reads_well_once_and_then_not_again_stays_damaged(tmp_path):
+    store = create(make_settings(tmp_path))
+    store.append(0, records(1))
+    store.commit()
+    path = tmp_path / "disk0/containers/0000/000000000001.container"
+    for _ in range(2):  # damaged, whole, damaged
+        flip(path, 4096 + 90)
+        with pytest.raises(RecordDamaged):
+            read(store, 1)
+        if not store.missing(KEYRING, [make_id(1)])[0]:
+            store.commit()
+        flip(path, 4096 + 90)
+        read(store, 1)
+    flip(path, 4096 + 90)
+    with pytest.raises(RecordDamaged):
+        read(store, 1)
+    store.commit()
+    assert store.missing(KEYRING, [make_id(1)]) == [True]
+    store.close()

@@ -8,6 +8,8 @@ from tools.agent.unlock import Unlocked
 from tools.client.manifest import (
     FLAG_BELOW_UNKNOWN,
     FLAG_CHANGED_WHILE_READ,
+    FLAG_NOT_READ,
+    FLAG_PARTLY_UNKNOWN,
     FLAG_PARTLY_UNREADABLE,
     KNOWN_KINDS,
     Entry,
@@ -26,6 +28,8 @@ _FLAG_CODES = {
     FLAG_CHANGED_WHILE_READ: "changed while it was read",
     FLAG_PARTLY_UNREADABLE: "partly unreadable when it was stored",
     FLAG_BELOW_UNKNOWN: "what was below is unknown: it could not be listed",
+    FLAG_NOT_READ: "could not be read when the safeset was made",
+    FLAG_PARTLY_UNKNOWN: "some of what was in it is unknown: it could not be looked at",
 }
 
 

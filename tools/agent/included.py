@@ -24,6 +24,7 @@ Children = Callable[[bytes], Sequence[bytes]]
 """Names that the base has directly in a path, some of them where there are many."""
 
 LOST_MOUNT = "nothing is mounted here any more"
+NOT_MOUNTED = "nothing is mounted there any more: compare what is in it with what ought to be"
 MOUNT_GONE = "the mount is gone with its directory"
 NOT_WATCHED = "one mount too many to be watched"
 _MOUNTS_MAX = 1000
@@ -77,7 +78,7 @@ class Included:
         self._mounts_bytes = size_bytes
         return None
 
-    def check_mount(self, path: bytes, is_here: Callable[[bytes], bool]) -> str | None:
+    def check_mount(self, path: bytes, is_here: Callable[[bytes], bool], *, is_empty: bool) -> str | None:
         """For a directory without a mount; `is_here` looks for a name in it. The code of a warning, if there has to be
         one: then it stays expected, with what was mounted below it. Failure where it is an included path.
         """
@@ -86,6 +87,8 @@ class Included:
         known = () if path in self._lost_before else self._base_children(path)
         if known and 2 * sum(map(is_here, known)) >= len(known):
             return None  # its files lie here now
+        if path in self._paths and not (known or is_empty or path in self._lost_before):
+            return NOT_MOUNTED  # nobody knows what was in it, and a run that failed would never know more
         if path in self._paths:
             hint = f"{_MOUNT_HINT} Where its files are to stay away on purpose, create another job"
             message = f"nothing is mounted at the included path {_shown(path)} any more, the last safeset has its files"

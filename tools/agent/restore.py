@@ -22,7 +22,7 @@ from tools.agent.window import Slot, Window
 from tools.agent.write_tree import DAMAGED, OTHER_METADATA, TreeWriter
 from tools.client.failure import Failure
 from tools.client.keyring import file_hash_key
-from tools.client.manifest import Entry, Extra, Kind, has_streams
+from tools.client.manifest import FLAG_NOT_READ, Entry, Extra, Kind, has_streams
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
 
@@ -159,6 +159,8 @@ class _Restore:
             return False
         for code in flagged(entry):
             self._planned.add(entry.path, code)
+        if extras.get(Extra.FLAGS, 0) & FLAG_NOT_READ:
+            return False  # a file that is there may be good
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
         if decision is Decision.leave and entry.kind == Kind.FILE:

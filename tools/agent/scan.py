@@ -40,9 +40,10 @@ from tools.agent.row_maker import KINDS, RowMaker
 from tools.agent.state import Expected
 from tools.agent.walk import Found, TreeWalk
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
-from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAG_CHANGED_WHILE_READ, Extra, Kind
+from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAG_CHANGED_WHILE_READ, FLAG_NOT_READ, Extra, Kind
 
 WAITING_ROWS_MAX = 16_384
+UNREADABLE = "unreadable"
 # Contents of this run that a later file may share; a duplicate farther away is found as a chunk at the latest.
 _SHARED_CONTENTS_MAX = 16_384
 # Where a computer enforces them, every file has one from the system; a restore leaves that to the system again.
@@ -166,7 +167,10 @@ class Scanner:
             code = _code_of(error)
             self._walk.included.check_missed(found.path, code)
             self._missed.add(found.path, code)
-            return False
+            if code != UNREADABLE or kind is not Kind.FILE:
+                return False
+            flags = {int(Extra.FLAGS): FLAG_NOT_READ}
+            self._add_row(self._rows.other(found.path, found.status, NEVER_THE_SAME, flags))
         return True
 
     def _take_other(self, found: Found, kind: Kind, begin_ns: int) -> None:
@@ -336,4 +340,4 @@ def _code_of(error: OSError | ValueError) -> str:
             return "replaced during the scan"
         case TooLong():
             return "too long without a size"
-    return "unreadable"
+    return UNREADABLE

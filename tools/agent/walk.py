@@ -257,7 +257,7 @@ class TreeWalk:
     def _check_mount(self, path: bytes, level: _Level, device_above: int) -> None:
         code = None
         if level.device == device_above:
-            code = self.included.check_mount(path, level.has)
+            code = self.included.check_mount(path, level.has, is_empty=level.is_empty)
         elif not level.is_empty:
             code = self.included.note_mount(path)
         if code:

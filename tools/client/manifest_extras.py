@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from tools.client.manifest import FLAG_BELOW_UNKNOWN, FLAGS_KNOWN, Extra, Kind, Windows
+from tools.client.manifest import (
+    FLAG_BELOW_UNKNOWN,
+    FLAG_NOT_READ,
+    FLAG_PARTLY_UNKNOWN,
+    FLAGS_KNOWN,
+    Extra,
+    Kind,
+    Windows,
+)
 from tools.client.record_format import IntegrityError
 from tools.client.strict_msgpack import counted, elements, sized, typed
 
@@ -26,8 +34,10 @@ def decode_extras(raw: Any, kind: int, size: int) -> tuple[dict[int, Any], bool]
     flags = extras.get(Extra.FLAGS, 0)
     if kind == Kind.DIRECTORY and Extra.LINK_SET in extras:
         raise IntegrityError(f"extra {Extra.LINK_SET:d} is on a directory, which has one name only")
-    if kind in _KINDS_WITHOUT_ENTRIES and flags & FLAG_BELOW_UNKNOWN:
+    if kind in _KINDS_WITHOUT_ENTRIES and flags & (FLAG_BELOW_UNKNOWN | FLAG_PARTLY_UNKNOWN):
         raise IntegrityError(f"extra {Extra.FLAGS:d} says of something else than a directory that it holds entries")
+    if flags & FLAG_NOT_READ and (kind != Kind.FILE or size):
+        raise IntegrityError(f"extra {Extra.FLAGS:d} says of something that was stored that it was not read")
     if flags & ~FLAGS_KNOWN:
         extras[Extra.FLAGS], has_unknown = flags & FLAGS_KNOWN, True
     holes = extras.get(Extra.HOLES)

@@ -17,7 +17,8 @@ FILE, DIRECTORY, SYMBOLIC_LINK, FIFO, SOCKET, CHARACTER_DEVICE, BLOCK_DEVICE, RE
 LINK_TARGET, LINK_SET, DEVICE, ATTRIBUTES, HOLES, CREATED, WINDOWS, FLAGS, NAMES = range(1, 10)
 STREAMS = 3
 BELOW_UNKNOWN = 4
-KNOWN_FLAGS = 7
+NOT_READ, PARTLY_UNKNOWN = 8, 16
+KNOWN_FLAGS = 31
 KNOWN_WINDOWS = range(1, 6)
 EXTRAS_BYTES_MAX = 16_777_216
 
@@ -209,7 +210,7 @@ def require_fitting(kind: int, extras: dict[int, Any], path: bytes) -> None:
         link_set = extras[LINK_SET]
         require(kind != DIRECTORY, f"the directory {path!r} is in a set of hard links")
         require(isinstance(link_set, bytes) and len(link_set) == 16, f"the link set of {path!r} is not 16 bytes")
-    if extras.get(FLAGS, 0) & BELOW_UNKNOWN and kind <= REPARSE_POINT:
+    if extras.get(FLAGS, 0) & (BELOW_UNKNOWN | PARTLY_UNKNOWN) and kind <= REPARSE_POINT:
         require(kind == DIRECTORY, f"{path!r} is no directory whose entries could be unknown")
     values = [value for value in extras.get(ATTRIBUTES, {}).values() if not isinstance(value, bytes)]
     streams = extras.get(WINDOWS, {}).get(STREAMS, {})

@@ -88,6 +88,8 @@ class Opened:
     def file_of(self, root: Root, entry: manifest.Entry) -> bytes:
         """The bytes of an entry whose hash fits."""
         require(entry.kind == manifest.FILE, f"{entry.path!r} is not a file")
+        not_read = entry.extras.get(manifest.FLAGS, 0) & manifest.NOT_READ
+        require(not not_read, f"{entry.path!r} could not be read when the safeset was made")
         data = manifest.content(entry, self.chunk)
         whole = manifest.file_bytes(entry, data)
         if entry.hash is not None:

@@ -10,6 +10,7 @@ from tools.agent import included as included_module
 from tools.agent import walk as walk_module
 from tools.client.failure import describe
 
+NOT_MOUNTED = "nothing is mounted there any more: compare what is in it with what ought to be"
 LOST = "nothing is mounted here any more"
 GONE = "the mount is gone with its directory"
 
@@ -162,3 +163,19 @@ async def test_a_mount_point_that_goes_with_its_mount_is_told_once(site: Site, m
     assert (await site.back_up()).missed.kept == [(bytes(disk)[1:], GONE)]
     assert site.vault.ended[-1].outcome == "warnings"
     assert (await site.back_up()).missed.kept == []
+
+
+async def test_an_included_path_whose_files_lie_on_the_disk_around_it_now_is_backed_up_without_a_cache(
+    site: Site, mounts: Mounts
+) -> None:
+    """Where nobody knows what was in it, the run tells and goes on; what is empty still ends it."""
+    for number in range(5):
+        (site.source / f"{number}").write_bytes(b"x")
+    mounts.mount(site.source, 4001)
+    await site.back_up()
+    mounts.devices.clear()
+    site.vault.base_known = False
+    assert (await site.back_up()).missed.kept == [(bytes(site.source)[1:], NOT_MOUNTED)]
+    site.vault.base_known = True
+    assert (await site.back_up()).missed.kept == []
+    assert len(site.vault.roots) == 3

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from tests.tools.agent.conftest import Site
+from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.test_unlisted_directory import refuse_listing
 from tools.agent import scan as scan_module
 from tools.agent.commands.ls import _tell
 from tools.agent.missed import Missed
+from tools.agent.survey import Overwrite
 from tools.client.output import Output
 
 BELOW = "what was below is unknown: it could not be listed"
+NOT_READ = "could not be read when the safeset was made"
 CHANGED = "changed while it was read"
 
 
@@ -43,3 +45,38 @@ async def test_a_restore_and_a_listing_say_what_the_run_could_not_store(
     for entry in await site.entries(1):
         _tell(Output(json=False), entry, listed)
     assert listed.kept == expected
+
+
+async def test_a_file_that_could_not_be_read_is_there_and_not_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A safeset that leaves it out would say that it was removed; the next run tries again."""
+    (site.source / "good").write_bytes(b"good")
+    secret = site.source / "secret"
+    secret.write_bytes(b"content")
+    os.chmod(secret, 0o640)
+    await site.back_up()
+    secret.write_bytes(b"another")
+    path = bytes(secret)[1:]
+    real = scan_module.open_found
+
+    def refuse(found: Any) -> Any:
+        if found.path == path:
+            raise PermissionError(13, "told to fail")
+        return real(found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scan_module, "open_found", refuse)
+        done = await site.back_up()
+    assert done.missed.kept == [(path, "unreadable")]
+    assert done.scanned.files == 1
+    (entry,) = [entry for entry in await site.entries(2) if entry.path == path]
+    assert (entry.size, entry.hash, entry.extents, entry.extras, entry.mode) == (0, None, (), {8: 8}, 0o640)
+    for overwrite in Overwrite:
+        restored = await site.restore(sequence=2, overwrite=overwrite)
+        assert (path, NOT_READ) in restored.missed.kept
+        assert not (site.restored_source / "secret").exists()
+    (site.restored_source / "secret").write_bytes(b"of the older safeset")
+    await site.restore(sequence=2, overwrite=Overwrite.always)
+    assert (site.restored_source / "secret").read_bytes() == b"of the older safeset"
+    assert (await site.back_up()).missed.kept == []
+    await site.restore(sequence=3, overwrite=Overwrite.always)
+    assert not differences(site.source, site.restored_source)

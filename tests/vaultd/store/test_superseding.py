@@ -156,14 +156,12 @@ def test_a_record_that_reads_well_once_and_then_not_again_stays_damaged(tmp_path
     store.append(0, records(1))
     store.commit()
     path = tmp_path / "disk0/containers/0000/000000000001.container"
-    for _ in range(2):  # damaged, whole, damaged
-        flip(path, 4096 + 90)
-        with pytest.raises(RecordDamaged):
-            read(store, 1)
-        if not store.missing(KEYRING, [make_id(1)])[0]:
-            store.commit()
-        flip(path, 4096 + 90)
+    flip(path, 4096 + 90)
+    with pytest.raises(RecordDamaged):
         read(store, 1)
+    store.commit()
+    flip(path, 4096 + 90)
+    read(store, 1)
     flip(path, 4096 + 90)
     with pytest.raises(RecordDamaged):
         read(store, 1)

@@ -240,3 +240,34 @@ def test_a_backup_that_is_watched_tells_the_total(site: Site, capsys: pytest.Cap
     status = [line for line in lines if line["type"] == "status"]
     assert {line["bytes_total"] for line in status} <= {None, 1 << 26}
     assert lines[-1]["protected_bytes"] == 1 << 26
+
+
+def test_an_empty_target_or_path_is_refused(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They come from shell variables that were not set; "." would be the live tree where this directory is /."""
+    (site.source / "file").write_bytes(b"content")
+    assert run(site, capsys, "backup", "job")[0] == 0
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with password_file(site.directory, PASSWORD) as password:
+        for words, sentence in (
+            (("restore", "job", "--target", "", "--overwrite", "always"), "--target is empty"),
+            (("restore", "job", "", "--target", "."), "a PATH is empty"),
+            (("restore", "job", str(site.source), "", "--target", "."), "a PATH is empty"),
+            (("ls", "job", ""), "a PATH is empty"),
+        ):
+            code, lines = run(site, capsys, *words, "--password-file", password)
+            assert (code, lines[-1]["code"], lines[-1]["message"]) == (2, "usage", sentence)
+            assert lines[-1]["hint"]
+    assert not list(here.iterdir())
+
+
+def test_an_empty_state_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--state", "", "register", "https://vault.example:8443", "--code", "A"]
+    assert main.run(words) == 2  # type: ignore[attr-defined]
+    assert "error: --state is empty\nhint: " in capsys.readouterr().err

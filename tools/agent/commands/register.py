@@ -13,6 +13,7 @@ from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
 from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, parse_invite_code
+from tools.client.named_path import NamedPath
 from tools.client.program import Command
 from tools.client.session import Endpoint, connect, fetch_authority
 from tools.client.tables import fields_text
@@ -22,7 +23,7 @@ from tools.client.tables import fields_text
 @click.argument("url")
 @click.option("--code", help="What `vaultctl computer invite` printed; others on this computer can read it.")
 @click.option("--code-file", metavar="FILE", help="File with that code instead; - is standard input.")
-@click.option("--ca", type=click.Path(path_type=Path), metavar="FILE", help="The site's authority certificate.")
+@click.option("--ca", type=NamedPath(), metavar="FILE", help="The site's authority certificate.")
 @click.option("--name", help="This computer's name in the account; its host name without it.")
 @click.pass_context
 def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **options: Any) -> None:

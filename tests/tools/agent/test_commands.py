@@ -22,6 +22,7 @@ from tools.agent.__main__ import main
 from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
+from tools.client.invite_code import InviteCode, format_invite_code
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +272,12 @@ def test_an_empty_state_is_refused(
     words = ["--state", "", "register", "https://vault.example:8443", "--code", "A"]
     assert main.run(words) == 2  # type: ignore[attr-defined]
     assert "error: --state is empty\nhint: " in capsys.readouterr().err
+
+
+def test_an_empty_name_is_not_the_host_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code_file = tmp_path / "code"
+    code_file.write_text(format_invite_code(InviteCode(bytes(16), bytes(20), bytes(20))))
+    words = ["register", "https://vault.example:8443", "--code-file", str(code_file), "--name", ""]
+    assert main.run(["--state", str(tmp_path / "new"), *words]) == 2  # type: ignore[attr-defined]
+    assert "error: --name is empty\n" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -32,8 +32,10 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
     Shows the fingerprint of the agent's key: whoever creates a job for this computer compares it. The code must come
     from that person: this agent takes no job that another key than the one in the code signed.
     """
+    if name == "":
+        raise Failure("usage", "--name is empty", "leave it out for the host name; a shell variable may not be set")
     invite = _invite(**options)
-    computer = name or socket.gethostname()
+    computer = socket.gethostname() if name is None else name
     ca_pem = None if ca is None else _read_authority(ca)
     state = create_state(state_path(ctx))
     with lock_state(state):

@@ -281,3 +281,10 @@ def test_an_empty_name_is_not_the_host_name(capsys: pytest.CaptureFixture[str], 
     assert main.run(["--state", str(tmp_path / "new"), *words]) == 2  # type: ignore[attr-defined]
     assert "error: --name is empty\n" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_without_any_included_path_names_the_first(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.source.rmdir()
+    code, lines = run(site, capsys, "backup", "job")
+    assert (code, lines[-1]["code"]) == (4, "not_found")
+    assert lines[-1]["message"].endswith(f"; the first is {site.source}")

@@ -19,7 +19,20 @@ from vaultd.server.version import VAULTD_VERSION
 
 JSON_FLAG = "--json"
 EXIT_OK, EXIT_FAILED, EXIT_DAMAGE, EXIT_INTERRUPTED = 0, 1, 9, 130
-DIRECTORY = click.Path(file_okay=False, path_type=Path)
+
+
+class Directory(click.Path):
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":  # a shell variable that was not set; `Path` would make it the current directory
+            name = "the directory" if param is None or isinstance(param, click.Argument) else param.opts[0]
+            raise click.UsageError(f"{name} is empty", ctx)
+        return super().convert(value, param, ctx)
+
+
+DIRECTORY = Directory()
 
 
 def _json_option() -> click.Option:

@@ -95,3 +95,19 @@ def test_a_damaged_slot_is_exit_9_and_its_copy_helps(lost: tuple[Site, Path, str
     assert done.last["code"] == "damaged"
     site.stop()
     assert site.check().exit_code == 9
+
+
+def test_what_is_not_found_says_where_to_look(lost: tuple[Site, Path, str], tmp_path: Path) -> None:
+    site, tree, _ = lost
+    password = ("--password-file", site.password("all"))
+    restore = ("restore", "all", "--target", tmp_path / "back", *password)
+    for words, hint in (
+        (restore, "name the computer that made it with --computer NAME"),
+        (("ls", "all", *password), "name the computer that made it with --computer NAME"),
+        (("safesets", "all"), "name the computer that made it with --computer NAME"),
+        ((*restore, "--computer", "old", "--safeset", "99"), "see `vault-agent safesets all --computer old`"),
+        (("ls", "all", f"{tree}/no", "--computer", "old", *password), "it may be in an older one: --safeset N"),
+        (("ls", "all", "no", "--computer", "old", *password), "name it from the file system's root on"),
+    ):
+        done = site.run_agent("new", *words, "--json")
+        assert (done.exit_code, done.last["code"], done.last["hint"]) == (4, "not_found", hint)

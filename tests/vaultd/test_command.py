@@ -188,3 +188,18 @@ def test_the_version_is_that_of_the_distribution() -> None:
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert told.strip() == project["version"]
+
+
+def test_an_empty_directory_is_not_the_current_one(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for words, name in (
+        (("init", ""), "the directory"),
+        (("init", "v", "--disk", ""), "--disk"),
+        (("serve", ""), "the directory"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "vaultd", *words],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"error: {name} is empty")
+        assert not list(tmp_path.iterdir())

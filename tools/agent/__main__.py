@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tools.client.named_path import NamedPath
 from tools.client.program import Part, Program
 from tools.client.version import PROGRAM_VERSION
 
@@ -24,7 +25,7 @@ _PARTS = {
     "--state",
     metavar="DIR",
     envvar="VAULT_AGENT_STATE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Directory with this agent's identity, keys and cache; or $VAULT_AGENT_STATE. Every command needs it.",
 )
 def main(state: Path | None) -> None:

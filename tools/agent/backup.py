@@ -43,6 +43,7 @@ from tools.client.record_format import RecordType, chunk_id
 from tools.client.root import SYSTEM_POSIX, Figures, Payload, Root, encode_payload, sign_root
 from tools.client.run_key import create_run_key
 from tools.client.session import VaultSession
+from tools.client.terminal_text import escape_path
 from tools.client.version import PROGRAM_VERSION
 
 _END_SECONDS = 5.0
@@ -150,7 +151,9 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     scanned = scanner.figures
     if not scanner.has_found_a_root:
         raise Failure(
-            "not_found", "none of the job's included paths is there", "are all disks mounted? else create another job"
+            "not_found",
+            f"none of the job's included paths is there; the first is {escape_path(definition.include[0])}",
+            "are all disks mounted? else create another job",
         )
     reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
     done = Done(run.begin.head_sequence + 1, scanned, sent, reused_bytes, missed)

@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from tools.agent.selection import merge_includes
 from tools.agent.unlock import Unlocked
+from tools.client.failure import Failure
 from tools.client.manifest import (
     FLAG_BELOW_UNKNOWN,
     FLAG_CHANGED_WHILE_READ,
@@ -55,6 +56,8 @@ def left_out(entry: Entry) -> str | None:
 
 def wanted_paths(paths: Sequence[bytes]) -> tuple[bytes, ...]:
     """Paths as people give them, as the manifest has them; without any, everything."""
+    if b"" in paths:
+        raise Failure("usage", "a PATH is empty", "leave it out for everything; a shell variable may not be set")
     return merge_includes([path if path.startswith(b"/") else b"/" + path for path in paths] or [b"/"])
 
 

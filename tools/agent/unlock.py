@@ -16,6 +16,7 @@ from protocol.messages import (
 )
 from tools.agent.fetch import Fetcher, open_safeset_records
 from tools.agent.head import check_restored
+from tools.agent.not_found import OF_ANOTHER_COMPUTER, hint_where_not_found
 from tools.agent.state import Identity, StateDirectory
 from tools.client.failure import Failure
 from tools.client.keyring import Keyring, Unattended, signing_public_key
@@ -47,6 +48,11 @@ class Wanted:
     computer: str | None
     sequence: int
 
+    @property
+    def text(self) -> str:
+        """Job and computer as they are typed."""
+        return self.job if self.computer is None else f"{self.job} --computer {self.computer}"
+
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
@@ -63,9 +69,10 @@ class Unlocked:
 
 async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, secret: Secret) -> Unlocked:
     identity = state.load_identity()
-    parameters, _ = await session.ask(
-        "restore.parameters", RestoreParametersRequest(wanted.computer, wanted.job), RestoreParametersAnswer
-    )
+    with hint_where_not_found(OF_ANOTHER_COMPUTER if wanted.computer is None else ""):
+        parameters, _ = await session.ask(
+            "restore.parameters", RestoreParametersRequest(wanted.computer, wanted.job), RestoreParametersAnswer
+        )
     if wanted.computer is None:
         _check_job(state, wanted.job, parameters.job_id)
     answer, raw, keys = await _open(session, wanted, parameters, secret)
@@ -113,7 +120,8 @@ async def _open(
             raise Failure("damaged", f"the vault's parameters of a slot are bad: {error}", "ask its operator") from None
         request = RestoreOpenRequest(wanted.computer, wanted.job, slot.slot_id, keys.proof, wanted.sequence)
         try:
-            answer, raw = await session.ask("restore.open", request, RestoreOpenAnswer)
+            with hint_where_not_found(f"see `vault-agent safesets {wanted.text}`"):
+                answer, raw = await session.ask("restore.open", request, RestoreOpenAnswer)
         except RemoteProtocolError as error:
             if error.code is not ErrorCode.wrong_password:
                 raise

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tools.client.named_path import NamedPath
 from tools.client.program import Part, Program
 from tools.client.version import PROGRAM_VERSION
 
@@ -23,7 +24,7 @@ _PARTS = {
     "--context",
     metavar="FILE",
     envvar="VAULTCTL_CONTEXT",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="URL, authority and credentials of one identity; or $VAULTCTL_CONTEXT.",
 )
 def main(context: Path | None) -> None:

@@ -22,6 +22,7 @@ from tools.agent.__main__ import main
 from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
+from tools.client.invite_code import InviteCode, format_invite_code
 
 
 @pytest.fixture(autouse=True)
@@ -240,3 +241,50 @@ def test_a_backup_that_is_watched_tells_the_total(site: Site, capsys: pytest.Cap
     status = [line for line in lines if line["type"] == "status"]
     assert {line["bytes_total"] for line in status} <= {None, 1 << 26}
     assert lines[-1]["protected_bytes"] == 1 << 26
+
+
+def test_an_empty_target_or_path_is_refused(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They come from shell variables that were not set; "." would be the live tree where this directory is /."""
+    (site.source / "file").write_bytes(b"content")
+    assert run(site, capsys, "backup", "job")[0] == 0
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with password_file(site.directory, PASSWORD) as password:
+        for words, sentence in (
+            (("restore", "job", "--target", "", "--overwrite", "always"), "--target is empty"),
+            (("restore", "job", "", "--target", "."), "a PATH is empty"),
+            (("restore", "job", str(site.source), "", "--target", "."), "a PATH is empty"),
+            (("ls", "job", ""), "a PATH is empty"),
+        ):
+            code, lines = run(site, capsys, *words, "--password-file", password)
+            assert (code, lines[-1]["code"], lines[-1]["message"]) == (2, "usage", sentence)
+            assert lines[-1]["hint"]
+    assert not list(here.iterdir())
+
+
+def test_an_empty_state_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--state", "", "register", "https://vault.example:8443", "--code", "A"]
+    assert main.run(words) == 2  # type: ignore[attr-defined]
+    assert "error: --state is empty\nhint: " in capsys.readouterr().err
+
+
+def test_an_empty_name_is_not_the_host_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code_file = tmp_path / "code"
+    code_file.write_text(format_invite_code(InviteCode(bytes(16), bytes(20), bytes(20))))
+    words = ["register", "https://vault.example:8443", "--code-file", str(code_file), "--name", ""]
+    assert main.run(["--state", str(tmp_path / "new"), *words]) == 2  # type: ignore[attr-defined]
+    assert "error: --name is empty\n" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_without_any_included_path_names_the_first(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.source.rmdir()
+    code, lines = run(site, capsys, "backup", "job")
+    assert (code, lines[-1]["code"]) == (4, "not_found")
+    assert lines[-1]["message"].endswith(f"; the first is {site.source}")

@@ -22,10 +22,10 @@ COMPUTER = m.ComputerSummary(bytes.fromhex("c1" * 16), "office-1", "server", 10*
 def test_invite(vault: FakeVault, administrator: Path, run: Run, words: tuple[str, ...], kind: str) -> None:
     vault.on("computer.invite", lambda _: m.ComputerInviteAnswer(SECRET, 10**18))
     ended = run(administrator, "computer", "invite", *words)
-    data = base64.b32decode(ended.out.strip().replace("-", "") + "====")
-    assert (data[:1], data[1:17], data[37:]) == (b"\x01", SECRET, CREATOR.fingerprint)
+    data = base64.b32decode(ended.out.strip().replace("-", "") + "======")
+    assert (data[:1], data[1:17], data[37:57]) == (b"\x01", SECRET, CREATOR.fingerprint)
     assert data[17:37] == hashlib.sha256(b"DER of the authority").digest()[:20]
-    assert [len(group) for group in ended.out.strip().split("-")] == [5] * 18 + [2]
+    assert [len(group) for group in ended.out.strip().split("-")] == [5] * 19 + [3]
     assert "2001-09-09 01:46:40 UTC" in ended.err
     assert CREATOR.fingerprint_text in ended.err
     assert vault.requests("computer.invite")[0].kind == kind

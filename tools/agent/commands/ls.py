@@ -54,7 +54,7 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
                 for entry in entries:
                     count += _tell(output, entry, missed)
         if not (count or missed.count or damage) and selected:
-            raise Failure("not_found", f"{path} is not in the safeset", "name it from the file system's root on")
+            raise _not_there(str(path))
         return count, unlocked.root.complete
 
     count, is_complete = ask_vault(state, state.load_identity(), talk)
@@ -68,6 +68,12 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
         )
     output.line({"type": "summary", "entries": count, "complete": is_complete, "warnings": missed.count})
     return EXIT_OK if is_complete and not missed.count else EXIT_WARNINGS
+
+
+def _not_there(path: str) -> Failure:
+    is_whole = path.startswith("/")
+    hint = "it may be in an older one: --safeset N" if is_whole else "name it from the file system's root on"
+    return Failure("not_found", f"{path} is not in the safeset", hint)
 
 
 def _tell(output: Output, entry: Entry, missed: Missed) -> bool:

@@ -13,6 +13,7 @@ from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
 from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, parse_invite_code
+from tools.client.named_path import NamedPath
 from tools.client.program import Command
 from tools.client.session import Endpoint, connect, fetch_authority
 from tools.client.tables import fields_text
@@ -22,7 +23,7 @@ from tools.client.tables import fields_text
 @click.argument("url")
 @click.option("--code", help="What `vaultctl computer invite` printed; others on this computer can read it.")
 @click.option("--code-file", metavar="FILE", help="File with that code instead; - is standard input.")
-@click.option("--ca", type=click.Path(path_type=Path), metavar="FILE", help="The site's authority certificate.")
+@click.option("--ca", type=NamedPath(), metavar="FILE", help="The site's authority certificate.")
 @click.option("--name", help="This computer's name in the account; its host name without it.")
 @click.pass_context
 def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **options: Any) -> None:
@@ -31,8 +32,10 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
     Shows the fingerprint of the agent's key: whoever creates a job for this computer compares it. The code must come
     from that person: this agent takes no job that another key than the one in the code signed.
     """
+    if name == "":
+        raise Failure("usage", "--name is empty", "leave it out for the host name; a shell variable may not be set")
     invite = _invite(**options)
-    computer = name or socket.gethostname()
+    computer = socket.gethostname() if name is None else name
     ca_pem = None if ca is None else _read_authority(ca)
     state = create_state(state_path(ctx))
     with lock_state(state):

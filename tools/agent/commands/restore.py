@@ -15,6 +15,7 @@ from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Wanted, unlock
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource
 from tools.client.program import Command
@@ -30,7 +31,7 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 @click.option(
     "--target",
     required=True,
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="DIR",
     help="Files come to DIR and their full source path; / is the original place.",
 )

@@ -8,6 +8,7 @@ import click
 from tools.client import calls
 from tools.client.context import Context, check_new_context, create_context
 from tools.client.documents import document_of
+from tools.client.named_path import NamedPath
 from tools.client.program import Group
 from tools.client.tables import Column, fields_text, table_text
 from tools.client.terminal_text import escape_text
@@ -36,7 +37,7 @@ def command() -> None:
 @click.option(
     "--admin-context",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Where the context of the account's first administrator goes [default: NAME.context].",
 )
 @click.pass_context

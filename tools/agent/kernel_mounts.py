@@ -16,7 +16,8 @@ KERNEL_TYPES = frozenset({
     b"selinuxfs", b"sysfs", b"tracefs",
 })  # fmt: skip
 UNSTEADY_TYPES = frozenset({
-    b"cramfs", b"erofs", b"exfat", b"fuse.sshfs", b"iso9660", b"msdos", b"romfs", b"squashfs", b"udf", b"vfat",
+    b"cramfs", b"erofs", b"exfat", b"fuse.rclone", b"fuse.squashfuse", b"fuse.sshfs", b"fuseblk", b"iso9660", b"msdos",
+    b"romfs", b"squashfs", b"udf", b"vfat",
 })  # fmt: skip
 _MOUNTS = Path("/proc/self/mountinfo")
 

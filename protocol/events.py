@@ -37,10 +37,11 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class StreamReset:
-    """The stream is gone, whoever reset it."""
+    """The stream is gone, whoever reset it; `is_cut`: bytes were queued for it, which nobody gets now."""
 
     stream_id: int
     error_code: int
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

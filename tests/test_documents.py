@@ -126,3 +126,9 @@ def test_readme_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_what_a_restore_or_run_leaves_out_has_a_row() -> None:
+    seen = {row[0].strip("`") for row in table_rows("operations.md", "When something is wrong")}
+    codes = ("exists", "in the way", "exists with other metadata", "include not found", "include is empty", "offline")
+    assert {f"warning: {code}" for code in codes} <= seen

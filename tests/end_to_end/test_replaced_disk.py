@@ -43,7 +43,7 @@ def test_the_next_run_brings_back_what_lay_on_it(site: Site, tmp_path: Path) -> 
     (home / "disk.new").touch()
     site.start()
     lost = restore(site, tmp_path / "lost")
-    assert (lost.exit_code, "another one replaced" in lost.error) == (9, True)
+    assert (lost.exit_code, "the list of files of this safeset" in lost.error) == (9, True)
     assert site.backup("pc", "all")["safeset"] == 2
     assert restore(site, tmp_path / "new").exit_code == 0
     assert differences(tree, restored(tmp_path / "new", tree)) == []

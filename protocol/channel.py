@@ -24,7 +24,6 @@ class Channel:
         self.response: ResponseReceived | None = None
         self.waits_to_send = False
         self.is_gone = False
-        self.is_cut = False  # it went before the connection had all that was sent
         self.on_gone: Callable[[], None] | None = None
         self._pulse = pulse
         self._reader = FrameReader(limits)
@@ -47,7 +46,7 @@ class Channel:
                 self.on_response(event)
             case StreamReset():
                 sentence = f"the other side reset the request (HTTP/2 error {event.error_code})"
-                self.on_failure(ConnectionLost(sentence), is_cut=event.is_cut)
+                self.on_failure(ConnectionLost(sentence))
 
     def on_response(self, response: ResponseReceived) -> None:
         self.response = response
@@ -71,14 +70,9 @@ class Channel:
         self._ended = True
         self._pulse.beat()
 
-    def on_lost_connection(self, error: RemoteProtocolError) -> None:
-        """Who still waits for a write does not know how much of it went out."""
-        self.on_failure(error, is_cut=self.waits_to_send or self.link.http2.unsent(self.stream_id) > 0)
-
-    def on_failure(self, error: RemoteProtocolError, *, is_cut: bool) -> None:
+    def on_failure(self, error: RemoteProtocolError) -> None:
         """The stream or the connection is gone; frames that came before are still handed out."""
-        if not self.is_gone:
-            self.is_gone, self.is_cut = True, is_cut
+        self.is_gone = True
         if not self._ended and self._error is None:
             self._error = error
         self._pulse.beat()
@@ -169,11 +163,6 @@ class Channel:
                     link.abort(ConnectionLost("the other side takes no more of an answer"))
         finally:
             self.waits_to_send = False
-
-    def check_whole(self) -> None:
-        """Whether the connection had all that was sent before the peer went."""
-        if self.is_cut:
-            raise self._error or ConnectionLost("the other side ended this request before its answer was out")
 
     def check_sendable(self) -> None:
         if self.is_gone or not self.is_sendable:

@@ -42,7 +42,7 @@ class Connection:
         """End the connection; the first reason stays."""
         self.failure = self.failure or error
         for channel in list(self._channels.values()):
-            channel.on_lost_connection(self.failure)
+            channel.on_failure(self.failure)
         self._driver.stop()
 
     def enter(self, stream_id: int, frame_limits: framing.FrameLimits, credit: Credit | None) -> Channel:

@@ -37,11 +37,10 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class StreamReset:
-    """The stream is gone, whoever reset it; `is_cut`: bytes were queued for it, which nobody gets now."""
+    """The stream is gone, whoever reset it."""
 
     stream_id: int
     error_code: int
-    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

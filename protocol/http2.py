@@ -278,9 +278,8 @@ class Http2Connection:
             case h2_events.StreamEnded():
                 self._events.append(StreamEnded(event.stream_id))
             case h2_events.StreamReset():
-                is_cut = self._queue.holds_bytes(event.stream_id)
                 self._queue.drop(event.stream_id)
-                self._events.append(StreamReset(event.stream_id, int(event.error_code or 0), is_cut))
+                self._events.append(StreamReset(event.stream_id, int(event.error_code or 0)))
             case h2_events.RemoteSettingsChanged():
                 self._h2.cap_encoder()
                 self._events.append(SettingsReceived())

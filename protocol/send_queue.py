@@ -38,9 +38,6 @@ class SendQueue:
     def size_bytes(self, stream_id: int) -> int:
         return self._streams[stream_id].size_bytes
 
-    def holds_bytes(self, stream_id: int) -> bool:
-        return stream_id in self._streams and self._streams[stream_id].size_bytes > 0
-
     def unsent(self, stream_id: int) -> int:
         """Bytes that wait, and one for an end that was not said; 0 when nothing is to be done."""
         stream = self._streams.get(stream_id)

@@ -172,7 +172,7 @@ async def _ask(service: Service, session_of_connection: Session, exchange: Excha
             reply = await _reply(service, session_of_connection, exchange, method)
             room.shrink(await exchange.send_message(reply.message, reply.raw))
             del reply
-            await exchange.finish()
+            await exchange.wait_sent()
 
 
 async def _reply(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> Reply:

@@ -3,19 +3,14 @@
 import msgspec
 import pytest
 import trio
-import trio.testing
 
 from protocol import messages as m
-from protocol import transport
-from protocol.channel import Channel
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.events import StreamReset
-from protocol.limits import STREAM_WINDOW_BYTES
 from protocol.methods import METHODS, Direction
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd.errors import NoSpace, Unavailable
 from vaultd.server import dispatch
-from vaultd.server.request import Reply, Request
+from vaultd.server.request import Request
 
 
 class Anything(msgspec.Struct):
@@ -162,73 +157,3 @@ async def test_a_disk_error_answers_unavailable_and_stops_the_daemon(
     with trio.fail_after(5):
         await running.service.store_stopped.wait()
     assert running.service.stop.is_set()
-
-
-def log_codes(monkeypatch: pytest.MonkeyPatch, method: str) -> trio.MemoryReceiveChannel[str]:
-    """The codes that the log gets for requests of `method`."""
-    told, codes = trio.open_memory_channel[str](16)
-
-    def info(_event: str, **fields: object) -> None:
-        if fields["method"] == method:
-            told.send_nowait(str(fields["code"]))
-
-    monkeypatch.setattr(dispatch.log, "info", info)
-    return codes
-
-
-async def test_a_peer_that_goes_after_the_whole_answer_is_no_failure(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The vault hears of its going before it comes back from the write that held the answer."""
-    codes, handed_over, reset = log_codes(monkeypatch, "account.list"), trio.Event(), trio.Event()
-    accounts, flush, on_event = dispatch.ASKED["account.list"], transport._Tls.flush, Channel.on_event
-
-    async def list_all(request: Request) -> object:
-        answer = await accounts(request)
-        handed_over.set()
-        return answer
-
-    async def flush_until_reset(tls: transport._Tls) -> None:
-        has_answer = handed_over.is_set() and tls._object.server_side
-        await flush(tls)
-        if has_answer:
-            await reset.wait()
-
-    def tell(channel: Channel, event: object) -> None:
-        on_event(channel, event)  # type: ignore[arg-type]
-        if isinstance(event, StreamReset):
-            reset.set()
-
-    async with running.connect_operator() as connection:
-        monkeypatch.setitem(dispatch.ASKED, "account.list", list_all)
-        monkeypatch.setattr(transport._Tls, "flush", flush_until_reset)
-        monkeypatch.setattr(Channel, "on_event", tell)
-        with trio.fail_after(10):
-            async with connection.call("account.list") as call:
-                await call.send(m.AccountListRequest())
-                assert await call.receive(m.AccountListAnswer) is not None
-            assert await codes.receive() == "ok"
-
-
-@pytest.mark.parametrize("method", ["account.list", "vault.status"])
-async def test_a_peer_that_goes_before_the_whole_answer_is_gone(
-    running: Running, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    """One of the large answers, which have a budget, and another one."""
-    answered = trio.Event()
-    codes = log_codes(monkeypatch, method)
-
-    async def answer(_request: Request) -> Reply:
-        await trio.lowlevel.checkpoint()
-        answered.set()
-        return Reply(m.RunEndAnswer(), bytes(2 * STREAM_WINDOW_BYTES))
-
-    async with running.connect_operator() as connection:
-        monkeypatch.setitem(dispatch.ASKED, method, answer)
-        with trio.fail_after(10):
-            async with connection.call(method) as call:
-                await call.send(m.AccountListRequest())
-                await call.end()
-                await answered.wait()
-                await trio.testing.wait_all_tasks_blocked(0.05)
-            assert await codes.receive() == "gone"

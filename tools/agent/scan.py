@@ -95,7 +95,7 @@ class Scanner:
         self._bundler = Bundler()
         self._shared: OrderedDict[bytes, Extents] = OrderedDict()
         self._linked = CountedOnce()
-        self._unsteady = mounted_devices(UNSTEADY_TYPES)
+        self._unsteady: dict[int, bool] = {}
         self._waiting: list[ScanRow | bytes] = []
         self._batch = Batch()
         self._steps = self._scan()
@@ -213,7 +213,10 @@ class Scanner:
         self._count(status, size_bytes)
 
     def _fingerprint_of(self, status: os.stat_result, begin_ns: int) -> Fingerprint:
-        return NEVER_THE_SAME if status.st_dev in self._unsteady else fingerprint_of(status, begin_ns)
+        device = status.st_dev
+        if device not in self._unsteady:  # looked up when it is met: a file system may be mounted on demand
+            self._unsteady[device] = device in mounted_devices(UNSTEADY_TYPES)
+        return NEVER_THE_SAME if self._unsteady[device] else fingerprint_of(status, begin_ns)
 
     def _read(self, descriptor: int, status: os.stat_result) -> Generator[bool, None, _Content]:
         if status.st_size == 0 and os.read(descriptor, 1):

@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +74,14 @@ class _Level:
             return False
         return True
 
+    def take(self, descriptor: int) -> None:
+        """Of this directory, opened anew; one of another is closed."""
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) == (self.device, self.inode):
+            self.descriptor = descriptor
+        else:
+            os.close(descriptor)
+
     def close(self) -> None:
         if self.descriptor >= 0:
             os.close(self.descriptor)
@@ -92,7 +101,7 @@ class TreeWalk:
         self._forced = selection.inner | selection.leading
         self._inner_left = set(selection.inner)
         self._unreadable: set[bytes] = set()
-        self._kernel_devices = kernel_devices()
+        self._kernel_devices: dict[int, bool] = {}
         self.roots_found = 0
         self.kernel_mounts_left = 0
         raise_descriptor_limit()
@@ -233,7 +242,11 @@ class TreeWalk:
             yield Found(path, status, descriptor, name)
 
     def _is_kernels(self, device: int, scope_device: int) -> bool:
-        return device != scope_device and device in self._kernel_devices
+        if device == scope_device:
+            return False
+        if device not in self._kernel_devices:  # looked up when it is met: a file system may be mounted on demand
+            self._kernel_devices[device] = device in kernel_devices()
+        return self._kernel_devices[device]
 
     def _leave_kernel_file(self, status: os.stat_result, scope_device: int) -> bool:
         """Whether something is mounted over a file, as namespaces are; directories are stored, and not entered."""
@@ -294,17 +307,15 @@ class TreeWalk:
         if not levels or levels[-1].descriptor >= 0:
             return
         above = levels[-1]
-        descriptor = -1
-        try:
-            descriptor = os.open("..", _OPEN_DIRECTORY, dir_fd=below.descriptor)
-            status = os.fstat(descriptor)
-            if (status.st_dev, status.st_ino) == (above.device, above.inode):
-                above.descriptor = descriptor
+        path = above.prefix[:-1]
+        # From below as a rule; where that one moved, by the path: what is above did not move with it.
+        ways = (lambda: os.open("..", _OPEN_DIRECTORY, dir_fd=below.descriptor), lambda: open_directory(path))
+        for way in ways:
+            with suppress(OSError, ValueError):
+                above.take(way())
+            if above.descriptor >= 0:
                 return
-            os.close(descriptor)
-        except (OSError, ValueError):
-            pass
-        self._warn(above.prefix.rstrip(b"/"), "moved during the scan")
+        self._warn(path, "moved during the scan")
 
 
 def open_directory(path: bytes) -> int:

@@ -1,14 +1,18 @@
 """What mounts on demand: another file system before it is opened than after."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.trees import make_old
 from tests.tools.agent.conftest import Site
+from tools.agent import scan as scan_module
 from tools.agent import walk as walk_module
 from tools.agent.kernel_mounts import kernel_devices
+from tools.agent.walk import Found, TreeWalk
 
 TRIGGER_DEVICE = os.makedev(0, 77)
 
@@ -47,3 +51,23 @@ async def test_an_included_automount_is_one_file_system(site: Site, monkeypatch:
     make_idle(monkeypatch, site.source, site.directory / "mountinfo")
     done = await site.back_up()
     assert (done.scanned.files, done.missed.kept) == (1, [])
+
+
+async def test_what_was_mounted_during_the_scan_has_no_honest_change_times_either(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick, say, that the walk itself mounts: each run reads what is on it."""
+    (site.source / "file").write_bytes(b"content")
+    real, mounted = TreeWalk.__iter__, set()
+
+    def walk(self: TreeWalk) -> Iterator[Found]:
+        mounted.add(site.source.stat().st_dev)
+        return real(self)
+
+    make_old(site.source)
+    for _ in range(2):
+        mounted.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(scan_module, "mounted_devices", lambda types: frozenset(mounted))
+            patch.setattr(TreeWalk, "__iter__", walk)
+            assert (await site.back_up()).scanned.bytes_read == len(b"content")

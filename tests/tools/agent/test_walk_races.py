@@ -71,5 +71,24 @@ def test_a_directory_that_moved_is_not_gone_on_with_elsewhere(tmp_path: Path, mo
         for found in walked(root, missed, root / "a" / "d" / "e", lambda: move(outside / "d"))
     }
     assert elsewhere not in inodes.values()
-    assert bytes(root / "a" / "z")[1:] not in inodes
-    assert (bytes(root / "a")[1:], "moved during the scan") in missed
+    assert inodes[bytes(root / "a" / "z")[1:]] == (root / "a" / "z").stat().st_ino
+    assert missed == []
+
+
+def test_a_directory_that_moved_away_is_told_and_what_is_above_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk_module, "OPEN_DIRECTORIES_MAX", 1)
+    root, missed = tmp_path / "tree", Missed()
+    (root / "a" / "d" / "e").mkdir(parents=True)
+    for directory in (root, root / "a", root / "a" / "d"):
+        (directory / "z").touch()
+
+    def change() -> None:
+        (root / "a" / "d").rename(tmp_path / "d")
+        (root / "a").rename(tmp_path / "a")
+
+    found = {found.path for found in walked(root, missed, root / "a" / "d" / "e", change)}
+    assert bytes(root / "z")[1:] in found
+    assert bytes(root / "a" / "z")[1:] not in found
+    assert missed == [(bytes(root / "a")[1:], "moved during the scan")]

@@ -87,8 +87,11 @@ class Included:
         known = () if path in self._lost_before else self._base_children(path)
         if known and 2 * sum(map(is_here, known)) >= len(known):
             return None  # its files lie here now
-        if path in self._paths and not (known or is_empty or path in self._lost_before):
-            return NOT_MOUNTED  # nobody knows what was in it, and a run that failed would never know more
+        if path in self._paths and not (known or is_empty):
+            # Nobody knows what was in it, and a run that failed would never know more. It is told in each run.
+            self.note_mount(path)
+            self._lost.add(path)
+            return NOT_MOUNTED
         if path in self._paths:
             hint = f"{_MOUNT_HINT} Where its files are to stay away on purpose, create another job"
             message = f"nothing is mounted at the included path {_shown(path)} any more, the last safeset has its files"

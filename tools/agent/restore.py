@@ -19,7 +19,7 @@ from tools.agent.selection import is_inside
 from tools.agent.survey import Decision, Overwrite, Survey
 from tools.agent.unlock import Unlocked
 from tools.agent.window import Slot, Window
-from tools.agent.write_tree import DAMAGED, OTHER_METADATA, TreeWriter
+from tools.agent.write_tree import LOST, OTHER_METADATA, TreeWriter
 from tools.client.failure import Failure
 from tools.client.keyring import file_hash_key
 from tools.client.manifest import FLAG_NOT_READ, Entry, Extra, Kind, has_streams
@@ -59,7 +59,12 @@ class Restored:
 
     @property
     def is_damaged(self) -> bool:
-        return bool(self.manifest_damage) or self.missed.codes[DAMAGED] > 0
+        return bool(self.manifest_damage) or self.lost > 0
+
+    @property
+    def lost(self) -> int:
+        """Paths whose content did not come, whatever the vault says of the reason: it may lie."""
+        return sum(self.missed.codes[code] for code in LOST)
 
 
 Tell = Callable[[int, int], None]

@@ -169,8 +169,16 @@ class Scanner:
             self._missed.add(found.path, code)
             if code != UNREADABLE or kind is not Kind.FILE:
                 return False
-            flags = {int(Extra.FLAGS): FLAG_NOT_READ}
-            self._add_row(self._rows.other(found.path, found.status, NEVER_THE_SAME, flags))
+            return self._add_unread(found)
+        return True
+
+    def _add_unread(self, found: Found) -> bool:
+        """Of a file of which nothing could be read: that it is there."""
+        try:
+            row = self._rows.other(found.path, found.status, NEVER_THE_SAME, {int(Extra.FLAGS): FLAG_NOT_READ})
+        except ValueError:  # its path is too long
+            return False
+        self._add_row(row)
         return True
 
     def _take_other(self, found: Found, kind: Kind, begin_ns: int) -> None:

@@ -28,6 +28,7 @@ from tools.client.record_format import IntegrityError, LaterVersion
 DAMAGED = "damaged"
 OFFLINE = "offline"  # at the vault: another restore brings it when the disk is back
 LATER_VERSION = "made by a later version"
+LOST = (DAMAGED, OFFLINE, LATER_VERSION)
 METADATA_NOT_SET = "metadata not set"
 OTHER_METADATA = "exists with other metadata"
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -25,6 +25,7 @@ from tools.client.record_format import (
     RECORD_MAGIC,
     Buffer,
     IntegrityError,
+    LaterVersion,
     RecordHeader,
     RecordType,
     Suite,
@@ -208,8 +209,10 @@ def _open_body(keys: tuple[bytes, bytes], record: memoryview, suite: Suite, plai
     data = inner[_INNER.size : end]
     if codec == CODEC_ZSTD:
         return decompress(data, plain_length)
-    if codec != CODEC_STORED or len(data) != plain_length:
-        raise ValueError(f"codec {codec} is unknown, or its data has another length than it says")
+    if codec != CODEC_STORED:
+        raise LaterVersion(f"the record's codec {codec} is unknown to this program: a later version made it")
+    if len(data) != plain_length:
+        raise ValueError("the data has another length than it says")
     return data
 
 

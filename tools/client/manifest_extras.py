@@ -19,7 +19,8 @@ _U32_MAX = 2**32 - 1
 _U64_MAX = 2**64 - 1
 _TIME_MAX = 2**63 - 1
 
-_KINDS_WITHOUT_ENTRIES = frozenset(Kind) - {Kind.DIRECTORY}
+_KINDS = frozenset(Kind)
+_KINDS_WITHOUT_ENTRIES = _KINDS - {Kind.DIRECTORY}
 
 _Check = Callable[[Any, str], object]
 
@@ -36,7 +37,7 @@ def decode_extras(raw: Any, kind: int, size: int) -> tuple[dict[int, Any], bool]
         raise IntegrityError(f"extra {Extra.LINK_SET:d} is on a directory, which has one name only")
     if kind in _KINDS_WITHOUT_ENTRIES and flags & (FLAG_BELOW_UNKNOWN | FLAG_PARTLY_UNKNOWN):
         raise IntegrityError(f"extra {Extra.FLAGS:d} says of something else than a directory that it holds entries")
-    if flags & FLAG_NOT_READ and (kind != Kind.FILE or size):
+    if flags & FLAG_NOT_READ and kind in _KINDS and (kind != Kind.FILE or size):
         raise IntegrityError(f"extra {Extra.FLAGS:d} says of something that was stored that it was not read")
     if flags & ~FLAGS_KNOWN:
         extras[Extra.FLAGS], has_unknown = flags & FLAGS_KNOWN, True

@@ -108,7 +108,7 @@ def parse_header(record: Buffer) -> RecordHeader:
         raise ValueError("the checksum of the record's header is wrong")
     magic, version, suite, type, flags, keyring_id, key_id, id, body_length = _HEADER.unpack_from(head)
     if magic not in (RECORD_MAGIC, COMPANION_MAGIC):
-        raise LaterVersion(f"the record's magic {magic!r} is unknown to this program")
+        raise ValueError(f"the record's magic {magic!r} is that of no record")
     for field, value, known in (
         ("version", version, (VERSION,)),
         ("suite", suite, (NO_SUITE, *Suite)),

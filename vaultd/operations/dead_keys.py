@@ -8,7 +8,7 @@ that opens.
 from blake3 import blake3
 
 from vaultd.catalog.keyrings import list_run_keys, list_slots
-from vaultd.errors import Damaged
+from vaultd.errors import Damaged, Unavailable
 from vaultd.operations import access
 from vaultd.operations.runs import KEY_ID_BYTES
 from vaultd.operations.store_errors import translated
@@ -25,7 +25,7 @@ def find_dead_keys(vault: Vault, identity: Identity, job_id: bytes) -> list[byte
         job = access.job_with_keyring(access.own_job(view, identity, job_id))
         slots = list(list_slots(view, job.account_id, job.keyring_id))
         rows = list(list_run_keys(view, job.account_id, job.keyring_id))
-    if not any(_slot_opens(vault, slot) for slot in slots):
+    if not _any_opens(vault, slots):
         raise Damaged(
             f"no slot of job {job.name!r} can be read: nothing that it stores could be restored",
             "the operator runs `vaultd check`; if no copy of the slots is left, create the job anew under another name",
@@ -43,12 +43,20 @@ def give_up_keys(vault: Vault, identity: Identity, job_id: bytes, key_ids: list[
     vault.judged_keys.update(key_ids)
 
 
-def _slot_opens(vault: Vault, slot: Slot) -> bool:
-    try:
-        unwrap(vault, [slot_owner(slot.slot_id)], SLOT, slot.slot_id, slot.wrapped)
-    except Damaged:
-        return False
-    return True
+def _any_opens(vault: Vault, slots: list[Slot]) -> bool:
+    unread: Unavailable | None = None
+    for slot in slots:
+        try:
+            unwrap(vault, [slot_owner(slot.slot_id)], SLOT, slot.slot_id, slot.wrapped)
+        except Damaged:
+            continue
+        except Unavailable as error:
+            unread = error
+        else:
+            return True
+    if unread:
+        raise unread
+    return False
 
 
 def _key_opens(vault: Vault, keyring_id: bytes, row: RunKey) -> bool:
@@ -56,6 +64,8 @@ def _key_opens(vault: Vault, keyring_id: bytes, row: RunKey) -> bool:
         sealed = unwrap(vault, run_key_owners(row.job_id, keyring_id), RUN_KEY, row.key_id, row.wrapped)
     except Damaged:
         return False
+    except Unavailable:
+        return True  # not judged: the next run looks again
     if blake3(sealed).digest(length=KEY_ID_BYTES) != row.key_id:
         return False
     vault.judged_keys.add(row.key_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vaultd.catalog.keyrings import read_run_key
-from vaultd.errors import BadRequest, Damaged
+from vaultd.errors import BadRequest, Conflict, Damaged, Unavailable
 from vaultd.operations.store_errors import translated
 from vaultd.operations.tickets import Ticket
 from vaultd.operations.vault import Vault
@@ -51,18 +51,26 @@ class FetchStream:
         records: list[bytes | Loss] = []
         size = 0
         with translated():
-            locations = self._vault.store.locate(self._ticket.keyring_id, ids)
+            locations = self._locate(ids)
             for id_, location in zip(ids, locations, strict=True):
-                if location and size and size + location.length > bytes_max:
+                length = location.length if isinstance(location, Location) else 0
+                if size and size + length > bytes_max:
                     break
-                record = self._read(location, id_)
-                records.append(record)
-                size += 0 if isinstance(record, str) else len(record)
+                records.append(self._read(location, id_))
+                size += length
         return Fetched(records, self._new_keys([record for record in records if not isinstance(record, str)]))
 
-    def _read(self, location: Location | None, id_: bytes) -> bytes | Loss:
-        if location is None:
-            return "missing"
+    def _locate(self, ids: Sequence[bytes]) -> Sequence[Location | Loss]:
+        """A damaged row of the index costs its own record only."""
+        store, keyring_id = self._vault.store, self._ticket.keyring_id
+        try:
+            return [location or "missing" for location in store.locate(keyring_id, ids)]
+        except RecordDamaged:
+            return ["damaged"] if len(ids) == 1 else [self._locate([id_])[0] for id_ in ids]
+
+    def _read(self, location: Location | Loss, id_: bytes) -> bytes | Loss:
+        if isinstance(location, str):
+            return location
         try:
             return self._vault.store.read(location, id_)
         except DiskMissing:
@@ -85,7 +93,7 @@ class FetchStream:
             owners = run_key_owners(row.job_id, self._ticket.keyring_id)
             try:
                 keys.append((key_id, unwrap(self._vault, owners, RUN_KEY, key_id, row.wrapped)))
-            except Damaged:
+            except (Damaged, Unavailable, Conflict):
                 continue
             self._sent.add(key_id)
         return keys

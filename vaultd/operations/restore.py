@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots
-from vaultd.errors import BadRequest, Damaged, NotFound, Unavailable, VaultError, WrongPassword
+from vaultd.errors import BadRequest, Conflict, Damaged, NotFound, Unavailable, VaultError, WrongPassword
 from vaultd.operations import access
 from vaultd.operations.fetch import FetchStream, Loss
 from vaultd.operations.root_format import parse_root
@@ -142,6 +142,7 @@ def _top_ids(safeset: Safeset) -> list[bytes]:
 def _headers(vault: Vault, slots: Sequence[Slot]) -> list[SlotHeader]:
     """One header for each slot that reads, from the first copy that does."""
     found: dict[bytes, SlotHeader] = {}
+    refused: VaultError | None = None
     for slot in slots:
         if slot.slot_id in found:
             continue
@@ -149,6 +150,10 @@ def _headers(vault: Vault, slots: Sequence[Slot]) -> list[SlotHeader]:
             found[slot.slot_id] = parse_slot(_unwrap_slot(vault, slot))
         except (Damaged, BadRequest):
             continue
+        except (Unavailable, Conflict) as error:
+            refused = error
+    if refused and not found:
+        raise refused
     return list(found.values())
 
 

@@ -151,7 +151,7 @@ class _Recovery:
         best = max(chains, key=lambda chain: (chain.holds_index, chain.holds_catalog, chain.end.number))
         others = {first for chain in chains for first in chain.firsts}.difference(best.firsts) | self._empty(best)
         firsts = [first for first in self._firsts if first >= start and first not in others]
-        *_, newest = self._checked(firsts, best)
+        newest = max(self._checked(firsts, best), key=lambda segment: segment.header.first)  # one in memory at a time
         self._require_read(newest, {first for first in firsts if first >= newest.header.first} | others)
         for first in sorted(others):
             self._drop_forked(first)

@@ -45,6 +45,7 @@ class Entry:
     extents: tuple[Extent, ...]
     extras: dict[int, Any]
     left_out: tuple[str, ...] = ()
+    extras_bytes: int = 0  # of an entry that continues: of the maps of all its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,11 @@ def joined(first: Entry, more: Entry) -> Entry:
         require(new[WINDOWS].keys() <= {STREAMS}, f"only streams of extra 7 of {path!r} may go on")
         before, more_streams = extras.get(WINDOWS, {}), new[WINDOWS].get(STREAMS, {})
         extras[WINDOWS] = before | {STREAMS: united(before.get(STREAMS, {}), more_streams, path)}
-    require(len(msgpack.packb(extras)) <= EXTRAS_BYTES_MAX, f"the extras of {path!r} are too large")
+    size_bytes = (first.extras_bytes or len(msgpack.packb(first.extras))) + len(msgpack.packb(new))
+    require(size_bytes <= EXTRAS_BYTES_MAX, f"the extras of {path!r} are too large")
     left_out = first.left_out + more.left_out
-    return replace(first, extents=first.extents + more.extents, extras=extras, left_out=left_out)
+    extents = first.extents + more.extents
+    return replace(first, extents=extents, extras=extras, left_out=left_out, extras_bytes=size_bytes)
 
 
 def united(before: dict[Any, Any], more: dict[Any, Any], path: bytes) -> dict[Any, Any]:

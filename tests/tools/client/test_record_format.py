@@ -36,7 +36,7 @@ def test_every_byte_of_the_header_is_checked(position):
 @pytest.mark.parametrize(
     ("at", "value", "field", "error"),
     [
-        (0, 0x54, "magic", LaterVersion),
+        (0, 0x54, "magic", ValueError),
         (4, 2, "version", LaterVersion),
         (5, 3, "suite", LaterVersion),
         (6, 5, "type", LaterVersion),

@@ -1,8 +1,10 @@
 """Restores: only against the proof, throttled, under a ticket, with every byte checked."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
+import msgpack
 import pytest
 
 from tests.vaultd.operations.sealing import DATA, id_of
@@ -11,7 +13,7 @@ from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, T
 from vaultd.operations import fetch, proofs, restore
 from vaultd.operations.restore import OpenRequest
 from vaultd.policy.throttle import Limit
-from vaultd.store.errors import DiskMissing
+from vaultd.store.errors import DiskMissing, RecordDamaged
 
 WRONG = bytes(32)
 
@@ -303,3 +305,27 @@ def spoil_slot(site: Site, backed_up: BackedUp, copy: int) -> None:
     damaged = bytearray(value)
     damaged[150] ^= 1
     site.vault.catalog.apply([("slots", key, bytes(damaged))], site.vault.catalog.position())
+
+
+def test_a_damaged_row_of_the_index_costs_its_own_record(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also that of the payload, which a restore can do without."""
+    backed_up = site.ready()
+    chunks, _, _, _ = saved(site, backed_up)
+    real, store, lost = site.vault.store.locate, site.vault.store, [id_of(chunks[1])]
+
+    def locate(keyring_id: bytes, ids: Sequence[bytes]) -> object:
+        if lost[0] in ids:
+            raise RecordDamaged(f"the index row of record {lost[0].hex()} is damaged")
+        return real(keyring_id, ids)
+
+    monkeypatch.setattr(store, "locate", locate)
+    identity = backed_up.agent.identity
+    opened = restore.open_restore(site.vault, identity, request(backed_up))
+    stream = fetch.open_fetch(site.vault, identity, opened.ticket)
+    given = stream.fetch([id_of(chunk) for chunk in chunks[:3]], 1 << 20).records
+    assert given == [chunks[0], "damaged", chunks[2]]
+    with site.vault.catalog.read() as view:
+        (row,) = list(view.scan("safesets"))
+    lost[0] = msgpack.unpackb(row[1])[7]
+    opened = restore.open_restore(site.vault, identity, request(backed_up))
+    assert (opened.payload, len(opened.top_block) > 0) == (b"", True)

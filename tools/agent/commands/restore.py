@@ -83,10 +83,10 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
         output.note("warning: the safeset is provisional: the run that made it did not come to its end")
     tell_damage(output, restored.manifest_damage)
     if restored.is_damaged:
-        count = restored.missed.codes["damaged"]
+        count = restored.lost
         raise Failure(
             "damaged",
-            f"{files_text(restored.files)} restored, {count_text(count)} damaged"
+            f"{files_text(restored.files)} restored, {count_text(count)} damaged or out of reach"
             if count
             else f"{files_text(restored.files)} restored, but the list of files is damaged",
             "the files that are named above are missing in the target; try another safeset for them",

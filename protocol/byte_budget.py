@@ -145,7 +145,8 @@ class ByteBudget:
         return [
             stream
             for account, stream in oldest.items()
-            if not self._admitted[account] or self._admitted[account] + self._waiting[stream].wanted_bytes <= part_bytes
+            if not self._admitted[account]
+            or self._admitted[account] + self._waiting[stream].wanted_bytes <= part_bytes
         ]
 
     def _fits(self, entry: _Stream) -> bool:

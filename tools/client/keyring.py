@@ -69,9 +69,9 @@ class Keyring:
     def generation(self, number: int) -> Generation:
         """The generation of that number; IntegrityError when the keyring has none."""
         for generation in self.generations:
-            if generation.number == number and not generation.is_known:
-                raise LaterVersion(f"KEM {generation.kem} of generation {number} is unknown to this program")
             if generation.number == number:
+                if not generation.is_known:
+                    raise LaterVersion(f"KEM {generation.kem} of generation {number} is unknown to this program")
                 return generation
         raise IntegrityError(f"the keyring has no generation {number}")
 

@@ -35,6 +35,12 @@ class Suite(IntEnum):
     GCM = 2
 
 
+_KNOWN = {
+    "version": frozenset({VERSION}),
+    "suite": frozenset({NO_SUITE, *Suite}),
+    "type": frozenset(RecordType),
+    "flags": frozenset({0}),
+}
 PLAIN_BYTES_MAX = {RecordType.DATA: 4_194_304, RecordType.MANIFEST: 4_194_304, RecordType.ROOT: 262_144}
 
 
@@ -109,13 +115,8 @@ def parse_header(record: Buffer) -> RecordHeader:
     magic, version, suite, type, flags, keyring_id, key_id, id, body_length = _HEADER.unpack_from(head)
     if magic not in (RECORD_MAGIC, COMPANION_MAGIC):
         raise ValueError(f"the record's magic {magic!r} is that of no record")
-    for field, value, known in (
-        ("version", version, (VERSION,)),
-        ("suite", suite, (NO_SUITE, *Suite)),
-        ("type", type, tuple(RecordType)),
-        ("flags", flags, (0,)),
-    ):
-        if value not in known:
+    for field, value in (("version", version), ("suite", suite), ("type", type), ("flags", flags)):
+        if value not in _KNOWN[field]:
             raise LaterVersion(f"the record's {field} {value} is unknown to this program: a later version made it")
     if body_length != len(record) - HEADER_BYTES or len(record) > RECORD_BYTES_MAX:
         raise ValueError(f"the record's body_length {body_length} does not fit a record of {len(record)} bytes")

@@ -13,7 +13,6 @@ from tools.client.strict_msgpack import counted, elements, of_version, pack, siz
 ROOT_BYTES = 360
 WARNINGS_MAX = 1_000
 SYSTEM_POSIX = 1
-SYSTEM_WINDOWS = 2
 
 _BODY = struct.Struct("<BBB16sI16s16s16sIQ32sq32s32s32sB7sQQQQQQQQ")
 _HEAD = struct.Struct("<4sB")

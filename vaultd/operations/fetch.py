@@ -16,7 +16,8 @@ from vaultd.store.index import Location
 from vaultd.store.record_format import parse_header
 
 FETCH_IDS_MAX = 4096
-
+# Looked at in one turn of a thread, however small or damaged they are.
+IDS_AT_ONCE = 256
 
 # Why a record cannot be given; offline: its disk is away.
 Loss = Literal["damaged", "missing", "offline"]
@@ -43,11 +44,12 @@ class FetchStream:
         self._sent: set[bytes] = set()
 
     def fetch(self, ids: Sequence[bytes], bytes_max: int) -> Fetched:
-        """The first records of `ids` that fit into `bytes_max`, at least one; every byte was held against its
-        checksum.
+        """The first records of `ids` that fit into `bytes_max`, at least one and IDS_AT_ONCE at most; every byte was
+        held against its checksum.
         """
         if len(ids) > FETCH_IDS_MAX:
             raise BadRequest(f"ids: {len(ids)} are more than {FETCH_IDS_MAX}")
+        ids = ids[:IDS_AT_ONCE]
         records: list[bytes | Loss] = []
         size = 0
         with translated():

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
@@ -17,17 +18,27 @@ from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import Handle, SystemDoor
 
 
-def flip_rows(site: Site, table: str, field: int) -> None:
-    """A bit of the wrapped value of every row."""
+def change_rows(site: Site, table: str, field: int, change: Callable[[bytes], bytes]) -> None:
+    """The wrapped value of every row."""
     catalog = site.vault.catalog
     with catalog.read() as view:
         rows, position = list(view.scan(table)), view.position()
     changes = []
     for key, value in rows:
         fields = msgpack.unpackb(value)
-        fields[field] = fields[field][:-1] + bytes([fields[field][-1] ^ 1])
+        fields[field] = change(fields[field])
         changes.append((table, key, msgpack.packb(fields)))
     catalog.apply(changes, position)
+
+
+def flip_rows(site: Site, table: str, field: int) -> None:
+    """A bit of each."""
+    change_rows(site, table, field, lambda wrapped: wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
+
+
+def of_a_later_version(wrapped: bytes) -> bytes:
+    head = wrapped[:4] + b"\2" + wrapped[5:24]
+    return head + blake3(head).digest()[:8] + wrapped[32:]
 
 
 def missing(site: Site, backed_up: BackedUp, *ids: bytes) -> list[bool]:
@@ -71,16 +82,7 @@ def test_a_wrap_of_a_later_version_refuses_the_run_and_is_not_judged(site: Site,
     backed_up = site.ready()
     commit_leaf(site, backed_up)
     site.vault.judged_keys.clear()
-    catalog = site.vault.catalog
-    with catalog.read() as view:
-        rows, position = list(view.scan(table)), view.position()
-    changes = []
-    for key, value in rows:
-        fields = msgpack.unpackb(value)
-        head = fields[field][:4] + b"\2" + fields[field][5:24]
-        fields[field] = head + blake3(head).digest()[:8] + fields[field][32:]
-        changes.append((table, key, msgpack.packb(fields)))
-    catalog.apply(changes, position)
+    change_rows(site, table, field, of_a_later_version)
     with pytest.raises(Conflict, match="later version of vaultd"):
         dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
 

@@ -329,3 +329,13 @@ def test_a_damaged_row_of_the_index_costs_its_own_record(site: Site, monkeypatch
     lost[0] = msgpack.unpackb(row[1])[7]
     opened = restore.open_restore(site.vault, identity, request(backed_up))
     assert (opened.payload, len(opened.top_block) > 0) == (b"", True)
+
+
+def test_a_turn_looks_at_so_many_ids_only(site: Site) -> None:
+    """Thousands that are lost would hold a thread for as long as a dying disk takes for all of them."""
+    backed_up = site.ready()
+    saved(site, backed_up)
+    identity = backed_up.agent.identity
+    ticket = restore.open_restore(site.vault, identity, request(backed_up)).ticket
+    stream = fetch.open_fetch(site.vault, identity, ticket)
+    assert stream.fetch([bytes(32)] * 4096, 1 << 20).records == ["missing"] * 256

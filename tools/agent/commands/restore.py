@@ -89,7 +89,8 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
             f"{files_text(restored.files)} restored, {count_text(count)} damaged or out of reach"
             if count
             else f"{files_text(restored.files)} restored, but the list of files is damaged",
-            "the files that are named above are missing in the target; try another safeset for them",
+            "the files that are named above are missing in the target; try another safeset for them, or the same one "
+            "again where it says offline, when the vault's disk is back",
         )
     output.line({
         "type": "summary", "files": restored.files, "bytes": restored.bytes, "seconds": round(seconds, 3),

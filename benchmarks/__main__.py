@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.results import write_result
-from benchmarks.scenarios import memory, primitives, random_file, shifted_file, small_files
+from benchmarks.scenarios import memory, primitives, random_file, restart, shifted_file, small_files
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
@@ -18,6 +18,7 @@ SCENARIOS = {
     "shifted_file": shifted_file.run,
     "memory": memory.run,
     "primitives": primitives.run,
+    "restart": restart.run,
 }
 SEED = 20261123
 

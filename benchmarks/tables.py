@@ -1,4 +1,4 @@
-"""Tables of docs/performance.md from the raw files: `python -m benchmarks.tables`."""
+"""Tables of the pages in docs/ from the raw files: `python -m benchmarks.tables`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "performance.md"
-RESULTS = ROOT / "docs" / "results"
+DOCS = ROOT / "docs"
+RESULTS = DOCS / "results"
 MIB = 1 << 20
 
 
@@ -23,11 +23,20 @@ def render(result: dict[str, Any]) -> str:
     cases: dict[str, list[dict[str, Any]]] = {}
     for sample in result["samples"]:
         cases.setdefault(sample["case"], []).append(sample)
-    rows = per_byte(cases) if "nanoseconds_per_byte" in result["samples"][0] else whole_runs(cases)
+    rows = rows_of(cases, result["samples"][0])
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
     return "\n".join(rows) + "\n\n" + origin + "\n"
+
+
+def rows_of(cases: dict[str, list[dict[str, Any]]], sample: dict[str, Any]) -> list[str]:
+    """What is in a sample says which kind of table it belongs to."""
+    if "nanoseconds_per_byte" in sample:
+        return per_byte(cases)
+    if "agent_cpu_seconds" not in sample:
+        return vault_alone(cases)
+    return whole_runs(cases)
 
 
 def per_byte(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -35,6 +44,17 @@ def per_byte(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
     for case, samples in cases.items():
         values = [sample["nanoseconds_per_byte"] for sample in samples]
         lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) |")
+    return lines
+
+
+def vault_alone(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = ["| case | rounds | wall s (median, min-max) | CPU s | peak anonymous MiB |", "|---|---|---|---|---|"]
+    for case, samples in cases.items():
+        walls = [sample["wall_seconds"] for sample in samples]
+        processor = median(sample["vault_cpu_seconds"] for sample in samples)
+        memory = max(sample["vault_peak_anonymous_bytes"] for sample in samples) / MIB
+        spread = f"{median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
+        lines.append(f"| {case} | {len(samples)} | {spread} | {processor:.1f} | {memory:.0f} |")
     return lines
 
 
@@ -98,13 +118,15 @@ def added(sample: dict[str, Any]) -> str:
 
 
 def write_tables() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    for name, table in render_tables(RESULTS).items():
-        marked = f"<!-- table {name} -->\n{table}<!-- end -->"
-        text = re.sub(
-            rf"<!-- table {name} -->\n.*?<!-- end -->", lambda _, marked=marked: marked, text, flags=re.DOTALL
-        )
-    PAGE.write_text(text, encoding="utf-8")
+    tables = render_tables(RESULTS)
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for name, table in tables.items():
+            marked = f"<!-- table {name} -->\n{table}<!-- end -->"
+            text = re.sub(
+                rf"<!-- table {name} -->\n.*?<!-- end -->", lambda _, marked=marked: marked, text, flags=re.DOTALL
+            )
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

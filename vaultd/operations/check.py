@@ -14,7 +14,7 @@ from vaultd.config import Config
 from vaultd.errors import VaultError
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
-from vaultd.operations.store_errors import translated
+from vaultd.operations.store_errors import told_in_full
 from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
 from vaultd.store.check import CheckCounts, check_store
 from vaultd.store.chunk_store import StoreSettings
@@ -40,12 +40,12 @@ class VaultReport:
 def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
     """Refused while a daemon runs on the directory."""
     vault_id = read_vault_id(config.directory)
-    with translated():
+    with told_in_full():
         lock = lock_vault(config.directory, config.disks)
     with ExitStack() as cleanup:
         cleanup.callback(lock.close)
         settings = store_settings(config, vault_id)
-        with translated():  # what a later version wrote ends the check
+        with told_in_full():  # what a later version wrote ends the check
             stored = check_store(settings, door, read_data=read_data)
         catalog = _CatalogCheck(config, door, settings)
         findings = [*stored.findings, *catalog.run()]

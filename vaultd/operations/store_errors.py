@@ -12,6 +12,18 @@ NO_SPACE_HINT = "the operator makes room on a disk"
 
 
 @contextmanager
+def told_in_full() -> Iterator[None]:
+    """On the operator's own terminal: there the sentence names the disk and its path, which clients are not told."""
+    with translated():
+        try:
+            yield
+        except store_errors.DiskMissing as error:
+            raise Unavailable(str(error), "mount it; one that is gone for good is replaced by a new one") from error
+        except store_errors.StoreBroken as error:
+            raise Unavailable(str(error), "look at the disk, then start again") from error
+
+
+@contextmanager
 def translated() -> Iterator[None]:
     try:
         yield

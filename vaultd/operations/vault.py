@@ -22,7 +22,7 @@ from vaultd.config import Config
 from vaultd.errors import Damaged, NotFound
 from vaultd.operations.authority import KeyPair
 from vaultd.operations.proofs import ProofThrottle
-from vaultd.operations.store_errors import translated
+from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
 from vaultd.records import Change
@@ -74,7 +74,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     vault_id = read_vault_id(config.directory)
     authority = read_authority(config.directory)
     signing_key = read_signing_key(config.directory)
-    with ExitStack() as undo, translated():
+    with ExitStack() as undo, told_in_full():
         lock = lock_vault(config.directory, config.disks)
         undo.callback(lock.close)
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)

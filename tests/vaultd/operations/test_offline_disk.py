@@ -9,6 +9,7 @@ from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site
 from vaultd import metrics
 from vaultd.daemon import serve
+from vaultd.errors import Unavailable
 from vaultd.operations import status
 from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault
@@ -40,6 +41,18 @@ def test_a_disk_that_is_away_is_found_shown_counted_and_logged(site: Site) -> No
     assert status.vault_status(site.vault, "1", 0).offline_disks == [str(lost)]
     serve._tell_recovery(site.vault, 0.0)
     assert gauge() == 1
+
+
+def test_a_start_without_any_disk_with_a_journal_names_them(site: Site) -> None:
+    lost = lose_second_disk(site)
+    first = site.config.directory / "disk-1"
+    first.rename(first.with_name("elsewhere"))
+    with pytest.raises(Unavailable) as told:
+        open_vault(site.config, site.clock, SystemDoor())
+    assert str(lost) in told.value.message
+    assert str(first) in told.value.message
+    first.with_name("elsewhere").rename(first)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 
 def test_a_new_disk_is_locked_from_the_start_on_that_makes_it_one(site: Site, tmp_path: Path) -> None:

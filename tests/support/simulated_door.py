@@ -202,7 +202,7 @@ class SimulatedDoor:
 
     def _disk(self, path: Path, *, changing: bool = False) -> SimulatedDisk:
         for disk in self.disks:
-            if path.is_relative_to(disk.root):
+            if path.parts[: len(disk.root.parts)] == disk.root.parts:
                 if disk.is_away:
                     raise _error(errno.ENOENT, path)
                 if disk.trouble:
@@ -215,7 +215,7 @@ class SimulatedDoor:
     def _node(self, path: Path) -> Node:
         disk = self._disk(path)
         node: Node | None = disk.directory
-        for part in path.relative_to(disk.root).parts:
+        for part in path.parts[len(disk.root.parts) :]:
             if not isinstance(node, Directory):
                 raise _error(errno.ENOTDIR, path)
             node = node.live.get(part)

@@ -168,6 +168,9 @@ class SimulatedDoor:
 
         return self._do("space", path, look)
 
+    def settle_space(self, path: Path) -> None:
+        self._do("settle_space", path, lambda: self._directory(path))
+
     def _do(self, name: str, path: Path, action: Callable[[], Answer]) -> Answer:
         kind = self._next(name, path)
         if kind is Kind.kill_before:

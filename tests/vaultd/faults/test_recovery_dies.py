@@ -2,7 +2,6 @@
 a third time; and the disks may fail it at every call, also at those that only look.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count

@@ -3,6 +3,7 @@
 They are read in a child: LMDB ends a process that touches a file which is shorter than its pages say.
 """
 
+import faulthandler
 import multiprocessing
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -63,6 +64,7 @@ def _in_child(read: Any, path: Path) -> OldImages | None:
 
 
 def _send(sender: Connection, read: Any, path: Path) -> None:
+    faulthandler.disable()
     try:
         found = read(path)
     except Exception:  # whatever is wrong with it: it says nothing

@@ -1,4 +1,4 @@
-"""The `vaultd` command: init, serve, check, demo.
+"""The `vaultd` command: init, serve, check, rebuild, demo.
 
 What a command needs is imported when it runs, so that help and mistakes in the words answer at once.
 """
@@ -136,6 +136,16 @@ def check(as_json: bool, directory: Path, read_data: bool) -> int:
         found = "damage found" if report["damaged"] else "no damage found"
         click.echo(f"{found}; {'every record was read' if read_data else 'records were not read (--read-data)'}")
     return EXIT_DAMAGE if report["damaged"] else EXIT_OK
+
+
+@main.command()
+@click.argument("directory", type=DIRECTORY, metavar="DIR")
+@click.option("--index-only", is_flag=True, help="Leave the catalog as it is.")
+@click.pass_obj
+def rebuild(as_json: bool, directory: Path, index_only: bool) -> int:
+    """Make index and catalog of the vault in DIR anew, while no daemon runs on it."""
+    exit_code: int = _late("vaultd.daemon.rebuild").rebuild(directory, index_only=index_only, as_json=as_json)
+    return exit_code
 
 
 @main.command()

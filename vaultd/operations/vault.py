@@ -84,8 +84,8 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         undo.callback(store.close)
         lock.take_online(store.disks)
         if catalog.position() == START:
-            _load_checkpoint(store, catalog, door, vault_id)
-        catalog.catch_up(_entries_after(store, catalog.position()))
+            load_checkpoint(store, catalog, door, vault_id)
+        catalog.catch_up(entries_after(store, catalog.position()))
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
         erase_keys = EraseKeys.on(door, store.disks)
@@ -182,7 +182,7 @@ def _read(path: Path) -> bytes:
         raise NotFound(f"{path} is missing", "restore it from the operator's copy of the vault's keys") from None
 
 
-def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:
+def load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:
     """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing.
 
     One of another history is passed over. One that is ahead of the journal tells that entries are lost, unless another
@@ -193,7 +193,7 @@ def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: 
     def belongs(position: JournalPosition) -> bool:
         if has_forked and position.number > store.position.number:
             return False
-        return _is_in_journal(store, Position(*position), "checkpoint")
+        return is_in_journal(store, Position(*position), "checkpoint")
 
     directories = store.disks.copy_directories("checkpoints")
     found = checkpoints.read_newest_checkpoint(door, directories, vault_id, belongs)
@@ -201,9 +201,9 @@ def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: 
         catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), Position(*found[0]))
 
 
-def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
+def entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
     """Journal entries after the catalog's position; one that comes from another journal is refused."""
-    if not _is_in_journal(store, position, "catalog"):
+    if not is_in_journal(store, position, "catalog"):
         raise Damaged(
             f"the catalog does not belong to this journal: entry {position.number} differs",
             "move DIR/catalog away: the catalog is made again from the journal",
@@ -212,7 +212,7 @@ def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Posi
         yield Position(store.position.timeline, number, hash_), list(entry.changes)
 
 
-def _is_in_journal(store: ChunkStore, position: Position, what: str) -> bool:
+def is_in_journal(store: ChunkStore, position: Position, what: str) -> bool:
     """Whether catalog or checkpoint is the image of this very journal."""
     if position == START:
         return True

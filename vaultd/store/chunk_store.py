@@ -28,6 +28,7 @@ from vaultd.store.journal_format import START, JournalEntry, Position, encode_pa
 from vaultd.store.journal_kept import is_forked
 from vaultd.store.journal_recovery import Applied
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
+from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.recovery import Parts, Recovered, recover
 
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -109,18 +110,24 @@ class ChunkStore:
 
     @classmethod
     def open(
-        cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int], catalog: Position = START
+        cls,
+        settings: StoreSettings,
+        door: Door,
+        now_ns: Callable[[], int],
+        catalog: Position = START,
+        who: str = "catalog",
     ) -> "ChunkStore":
         """Readable at once, with the journal's copies mended; writable after `recover`.
 
-        `catalog` is what the catalog has applied: the journal must hold it too, and is not cut where it does not.
+        `catalog` is what the catalog, or `who` in its place, has applied: the journal must hold it too, and is not cut
+        where it does not.
         """
         _check_settings(settings)
         take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns())
         disks = sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id))
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
-            applied = Applied(index.position(), catalog)
+            applied = Applied(index.position(), catalog, who)
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
             store = cls(settings, door, now_ns, _Opened(disks, journal, index))
             store._containers = index.containers()
@@ -146,7 +153,7 @@ class ChunkStore:
         """Records found damaged since the store was opened: what was seen whole at another count may not be so."""
         return self._notes.met
 
-    def recover(self, known_key: Callable[[bytes], bool]) -> RecoveryReport:
+    def recover(self, known_key: Callable[[bytes], bool], tell: Tell = tell_nobody) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
         parts = Parts(
             self._door,
@@ -155,6 +162,7 @@ class ChunkStore:
             self._index,
             lambda number: self._journal.read_from(number + 1),
             is_forked(self._door, self.disks.copy_directories("journal")),
+            tell,
         )
         with self._guarded():
             recovered = recover(parts, known_key)

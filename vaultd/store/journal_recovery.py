@@ -35,10 +35,11 @@ _OTHERS_COMPARED = 2
 
 
 class Applied(Struct, frozen=True):
-    """What index and catalog have applied; `index` is None while the index is being rebuilt."""
+    """What index and catalog have applied; `index` is None while the index is being rebuilt, `who` is the catalog."""
 
     index: Position | None
     catalog: Position = START
+    who: str = "catalog"
 
 
 class RecoveredJournal(Struct, frozen=True):
@@ -203,11 +204,10 @@ class _Recovery:
         needed = max((index or START).number, catalog.number)
         if is_last and segment.end.number < needed:
             self._copies.refuse_unread(segment.header.first)
-            who = "index" if index and index.number == needed else "catalog"
+            who = "index" if index and index.number == needed else self._applied.who
             raise StoreError(
                 f"{path} ends at entry {segment.end.number}, but entry {needed} was acknowledged "
-                f"(the {who} has applied it): the journal "
-                "is damaged, or a disk with its newer copy is missing"
+                f"(the {who} has applied it): the journal is damaged, or a disk with its newer copy is missing"
             )
         if index and _reaches(segment, index) and not _holds(segment, index):
             raise StoreError(

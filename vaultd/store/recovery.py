@@ -14,14 +14,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups
+from vaultd.store.acknowledged import EntriesAfter, Group, acknowledged_containers, read_groups, read_superseded
 from vaultd.store.container_files import list_containers, taken_numbers
-from vaultd.store.container_format import (
-    BLOCK_BYTES,
-    DirectoryRow,
-    container_path,
-    encode_row,
-)
+from vaultd.store.container_format import BLOCK_BYTES, DirectoryRow, container_path, encode_row
 from vaultd.store.container_reader import (
     ExpectedRecord,
     RecordPlace,
@@ -37,8 +32,8 @@ from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreEr
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
-from vaultd.store.journal_format import EntryKind
 from vaultd.store.leftovers import has_kept, has_more_than_one_group, is_sealed, keep_container, keep_tail
+from vaultd.store.reading_progress import ReadingProgress, Tell
 from vaultd.store.record_format import COMPANION_TYPE
 
 _BATCH_RECORDS = 10_000
@@ -59,6 +54,7 @@ class Parts(Struct, frozen=True):
     index: Index
     entries_after: EntriesAfter
     is_forked: bool
+    tell: Tell
 
 
 class Recovered(Struct, frozen=True):
@@ -102,17 +98,16 @@ class _Recovery:
         elif self._parts.disks.offline:
             self._holds_back = "a disk is offline, and its copy of the journal may know them"
         containers = acknowledged_containers(index, self._parts.entries_after)
-        end = index.position()
-        for entry in self._parts.entries_after(end.number if end else 0):
-            end = entry.position
-            if entry.kind == EntryKind.supersede:
-                details = entry.decode().details
-                self._superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
+        self._superseded, end = read_superseded(self._parts.entries_after, containers, index.position())
         unknown, passed = self._find_unknown(containers)
         is_old = self._is_journal_old(unknown + passed) | self._lacks_groups(containers, unknown)
         is_old |= has_kept(self._parts.door, self._parts.disks)
         self._keeps_leftovers = is_old or rebuilding or bool(self._holds_back)
-        rows = {number: self._recover_readable(row) for number, row in sorted(containers.items())}
+        progress = ReadingProgress(containers.values(), self._parts.tell)
+        rows: dict[int, ContainerRow] = {}
+        for number, row in sorted(containers.items()):
+            rows[number] = self._recover_readable(row)
+            progress.add(row, self._indexed)
         self._flush()
         self._find_lost()
         index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))

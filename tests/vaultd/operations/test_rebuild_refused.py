@@ -1,0 +1,173 @@
+"""Where a rebuild cannot come to its end, or would lose something, the old images stay as they are."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.vaultd.operations.image_dump import dump_catalog, dump_index
+from tests.vaultd.operations.rich_site import Rich
+from tests.vaultd.operations.test_rebuild import lose, rebuild, require_equal, require_serves, spoil
+from tests.vaultd.store.fakes import flip, short_hash
+from vaultd.errors import Conflict, Damaged, Internal, NotFound, Unavailable, VaultError
+from vaultd.operations.rebuild import rebuild_vault
+from vaultd.operations.vault import open_vault
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import StoreBroken
+from vaultd.store.index import Index
+from vaultd.store.reading_progress import tell_nobody
+
+
+def images(rich: Rich) -> dict[Path, bytes]:
+    return {
+        path: path.read_bytes() for name in ("index", "catalog") for path in rich.directory.glob(f"{name}*/data.mdb")
+    }
+
+
+def require_refused(rich: Rich, kind: type[VaultError], message: str) -> VaultError:
+    """Nothing of the images has changed, and nothing is beside them."""
+    before = images(rich)
+    with pytest.raises(kind, match=message) as raised:
+        rebuild(rich)
+    assert images(rich) == before
+    assert sorted(rich.directory.glob("*.rebuilding")) == []
+    return raised.value
+
+
+def segments(rich: Rich, disk: int) -> list[Path]:
+    return sorted((rich.directory / f"disk-{disk}/journal").glob("*.journal"))
+
+
+def test_a_journal_that_lacks_what_the_index_has_applied(rich: Rich) -> None:
+    """As when the disks' journals came from an older copy: the index knows that there was more."""
+    for disk in (1, 2):
+        for path in segments(rich, disk)[-3:]:
+            path.unlink()
+    number = rich.index.position[1]
+    error = require_refused(rich, Damaged, rf"but entry {number} was acknowledged \(the index has applied it\)")
+    assert "as they were" in error.hint
+    with pytest.raises(Internal, match="the index has applied it"):
+        open_vault(rich.site.config, rich.site.clock, SystemDoor())
+
+
+def test_also_where_the_catalog_alone_can_say_so(rich: Rich) -> None:
+    for disk in (1, 2):
+        for path in segments(rich, disk)[-3:]:
+            path.unlink()
+    lose("index")(rich)
+    require_refused(rich, Damaged, "the catalog has applied it")
+
+
+@pytest.mark.parametrize("index", ["there", "lost"])
+def test_an_entry_that_is_damaged_in_every_copy_with_good_ones_behind(rich: Rich, index: str) -> None:
+    """In the last segment."""
+    for disk in (1, 2):
+        flip(segments(rich, disk)[-1], 200)
+    if index == "lost":
+        lose("index", "catalog")(rich)
+    require_refused(rich, Damaged, "acknowledged|good entries behind|ahead|has applied entry")
+
+
+def test_an_old_segment_that_is_damaged_in_every_copy(rich: Rich) -> None:
+    """The index alone knows what is in the container that was open then; the vault goes on with it."""
+    for disk in (1, 2):
+        flip(segments(rich, disk)[4], 200)
+    require_refused(rich, Damaged, "damaged in every copy")
+    require_serves(rich)
+
+
+def test_a_format_of_a_later_version(rich: Rich) -> None:
+    (path, *_) = sorted(rich.directory.glob("disk-*/containers/*/*.container"))
+    data = bytearray(path.read_bytes())
+    data[4] = 2
+    data[44:52] = short_hash(bytes(data[:44]))
+    path.write_bytes(data)
+    require_refused(rich, Conflict, "later version")
+
+
+def test_a_daemon_that_runs(rich: Rich) -> None:
+    rich.open()
+    require_refused(rich, Conflict, "is in use by another vaultd")
+
+
+def take_away(rich: Rich, disk: int) -> None:
+    (rich.directory / f"disk-{disk}").rename(rich.directory / "away")
+    (rich.directory / f"disk-{disk}").mkdir()
+
+
+def bring_back(rich: Rich, disk: int) -> None:
+    (rich.directory / f"disk-{disk}").rmdir()
+    (rich.directory / "away").rename(rich.directory / f"disk-{disk}")
+
+
+@pytest.mark.parametrize("disk", [1, 2])
+def test_a_disk_that_is_away_with_records_that_the_old_index_knows(rich: Rich, disk: int) -> None:
+    take_away(rich, disk)
+    error = require_refused(rich, Unavailable, f"a disk is offline .*disk-{disk}")
+    assert "bring the disk back" in error.hint
+    bring_back(rich, disk)
+    rebuild(rich)
+    require_equal(rich)
+
+
+@pytest.mark.parametrize("disk", [1, 2])
+@pytest.mark.parametrize("loss", ["both lost", "index spoiled"])
+def test_without_an_old_index_it_goes_on_and_the_disk_is_indexed_when_it_is_back(
+    rich: Rich, disk: int, loss: str
+) -> None:
+    lose("index", "catalog")(rich) if loss == "both lost" else spoil("index", 100_000)(rich)
+    take_away(rich, disk)
+    report = rebuild(rich)
+    assert report.offline == [str(rich.directory / f"disk-{disk}")]
+    assert dump_catalog(rich.directory) == rich.catalog
+    there = dump_index(rich.directory).records.items()
+    lost = {number for number, held in rich.index.containers.items() if held.disk_id == disk_id(rich, disk)}
+    assert lost
+    assert {name for name, _ in there} & set(rich.index.whole) == {
+        name for name, place in rich.index.whole.items() if place.container not in lost
+    }
+    bring_back(rich, disk)
+    rich.open()
+    rich.end()
+    require_equal(rich)
+    require_serves(rich)
+
+
+def disk_id(rich: Rich, disk: int) -> bytes:
+    (path,) = [
+        one for one in (rich.directory / f"disk-{disk}/disk.id", rich.directory / "away/disk.id") if one.exists()
+    ]
+    return path.read_bytes()[24:40]
+
+
+def test_a_disk_that_is_lost_for_good_and_replaced(rich: Rich) -> None:
+    shutil.rmtree(rich.directory / "disk-2")
+    (rich.directory / "disk-2").mkdir()
+    (rich.directory / "disk-2/disk.new").touch()
+    report = rebuild(rich)
+    assert report.offline == []
+    assert dump_catalog(rich.directory) == rich.catalog
+    rich.open()
+
+
+@pytest.mark.parametrize("name", ["vault.id", "authority.pem", "authority.key", "signing.key"])
+def test_what_is_missing_of_the_keys_is_named(rich: Rich, name: str) -> None:
+    (rich.directory / name).unlink()
+    error = require_refused(rich, NotFound, f"{name} is missing")
+    assert "operator's copy" in error.hint
+
+
+def test_a_catalog_that_cannot_be_read_needs_the_whole(rich: Rich) -> None:
+    spoil("catalog", 100_000)(rich)
+    with pytest.raises(Damaged, match="catalog cannot be read"):
+        rebuild_vault(rich.site.config, rich.site.clock, SystemDoor(), tell_nobody, index_only=True)
+
+
+def test_a_failure_on_the_way(rich: Rich, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_index: Index, _batch: object) -> None:
+        raise StoreBroken("told to fail")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Index, "apply", broken)
+        require_refused(rich, Unavailable, "disk error")
+    require_serves(rich)

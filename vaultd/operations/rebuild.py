@@ -1,0 +1,207 @@
+"""Index and catalog made anew from containers, journal and checkpoint, beside the old ones.
+
+Invariants: an old image stays in its place until the new ones are whole and durable, so a rebuild that fails or is
+killed leaves what was there. A journal that lacks what an old image has applied is refused, and so is a disk that is
+away and holds records which the old index knows. What a rebuild left that was killed is never continued or believed.
+Threads: one.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from vaultd.catalog.database import START, Catalog
+from vaultd.catalog.keyrings import is_known_key
+from vaultd.clock import Clock
+from vaultd.config import Config
+from vaultd.errors import Damaged, Internal, Unavailable, VaultError
+from vaultd.operations.old_images import OldImages, both, is_readable_catalog, look_at_catalog, look_at_index
+from vaultd.operations.store_errors import translated
+from vaultd.operations.vault import (
+    CATALOG_DIRECTORY,
+    INDEX_DIRECTORY,
+    entries_after,
+    is_in_journal,
+    load_checkpoint,
+    read_authority,
+    read_signing_key,
+    read_vault_id,
+    store_settings,
+)
+from vaultd.store.chunk_store import ChunkStore
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import NEW_NAME, Disks, VaultLock, lock_vault, open_disks
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.journal_format import Position as JournalPosition
+from vaultd.store.reading_progress import Tell
+
+NEW_SUFFIX = ".rebuilding"
+OLD_SUFFIX = ".before-rebuild"
+UNTOUCHED = "index and catalog are as they were"
+_COUNTED = ("accounts", "computers", "jobs", "safesets", "keyrings", "slots", "run_keys")
+
+
+class RebuildCounts(Struct, frozen=True):
+    """What the new images hold; `slots` counts both copies, `record_bytes` acknowledged lengths of containers."""
+
+    accounts: int
+    computers: int
+    jobs: int
+    safesets: int
+    keyrings: int
+    slots: int
+    run_keys: int
+    containers: int
+    records: int
+    record_bytes: int
+    records_without_key: int
+
+
+class RebuildReport(Struct, frozen=True):
+    counts: RebuildCounts
+    findings: list[Finding]
+    offline: list[str]
+
+    @property
+    def is_damaged(self) -> bool:
+        return any(finding.severity is Severity.damage for finding in self.findings)
+
+
+def rebuild_vault(config: Config, clock: Clock, door: Door, tell: Tell, *, index_only: bool) -> RebuildReport:
+    """Refused while a daemon runs on the directory."""
+    vault_id = read_vault_id(config.directory)
+    read_authority(config.directory)
+    read_signing_key(config.directory)
+    with ExitStack() as cleanup:
+        with translated():
+            lock = lock_vault(config.directory, config.disks)
+            cleanup.callback(lock.close)
+            disks = open_disks(door, config.disks, vault_id)
+        rebuild = _Rebuild(config, clock, door, vault_id, index_only=index_only)
+        with _says_what_is_left(config.directory):
+            report = rebuild.make(lock, disks, tell)
+        rebuild.take_places()
+    return report
+
+
+class _Rebuild:
+    def __init__(self, config: Config, clock: Clock, door: Door, vault_id: bytes, *, index_only: bool) -> None:
+        self._config = config
+        self._clock = clock
+        self._door = door
+        self._vault_id = vault_id
+        self._names = [INDEX_DIRECTORY] if index_only else [INDEX_DIRECTORY, CATALOG_DIRECTORY]
+
+    def make(self, lock: VaultLock, disks: Disks, tell: Tell) -> RebuildReport:
+        """The new images, whole and durable, beside the old ones."""
+        old = self._look_at_old()
+        _require_disks(self._door, old, disks)
+        self._remove_all(NEW_SUFFIX)
+        try:
+            return self._make(lock, old, tell)
+        except BaseException:
+            self._remove_all(NEW_SUFFIX)
+            raise
+
+    def take_places(self) -> None:
+        """A crash between two of these leaves each image old, new or missing; the next start makes a missing one."""
+        for name in self._names:
+            place, old = self._place(name), self._place(name, OLD_SUFFIX)
+            _remove(old)  # of a rebuild that was killed
+            if self._door.exists(place):
+                self._door.rename(place, old)
+            self._door.rename(self._place(name, NEW_SUFFIX), place)
+        self._door.fsync_directory(self._config.directory)
+        self._remove_all(OLD_SUFFIX)
+
+    def _look_at_old(self) -> OldImages:
+        """Also what a rebuild that was killed had put aside."""
+        index = look_at_index([self._place(INDEX_DIRECTORY, suffix) for suffix in ("", OLD_SUFFIX)])
+        catalog = look_at_catalog([self._place(CATALOG_DIRECTORY, suffix) for suffix in ("", OLD_SUFFIX)])
+        path = self._place(CATALOG_DIRECTORY)
+        if CATALOG_DIRECTORY not in self._names and path.exists() and not is_readable_catalog(path):
+            raise Damaged(f"{path} cannot be read", "run `vaultd rebuild` without --index-only")
+        return both(index, catalog)
+
+    def _make(self, lock: VaultLock, old: OldImages, tell: Tell) -> RebuildReport:
+        """As a start does it, with images that are new; everything of them is durable when this returns."""
+        index_path = self._place(INDEX_DIRECTORY, NEW_SUFFIX)
+        settings = msgspec.structs.replace(store_settings(self._config, self._vault_id), index_path=index_path)
+        catalog_path = self._place(CATALOG_DIRECTORY, NEW_SUFFIX if CATALOG_DIRECTORY in self._names else "")
+        with ExitStack() as cleanup:
+            catalog = Catalog.open(catalog_path)
+            cleanup.callback(catalog.close)
+            store = ChunkStore.open(settings, self._door, self._clock.now_ns, JournalPosition(*old.applied), old.who)
+            cleanup.callback(store.close)
+            lock.take_online(store.disks)
+            _require_history(store, old)
+            if catalog.position() == START:
+                load_checkpoint(store, catalog, self._door, self._vault_id)
+            catalog.catch_up(entries_after(store, catalog.position()))
+            with catalog.read() as view:
+                recovery = store.recover(lambda key_id: is_known_key(view, key_id), tell)
+                rows = {table: view.count(table) for table in _COUNTED}
+            kept = store.statistics()
+            counts = RebuildCounts(
+                **rows,
+                containers=kept.containers,
+                records=kept.records,
+                record_bytes=kept.record_bytes,
+                records_without_key=recovery.records_without_key,
+            )
+        for path in (index_path, catalog_path):
+            self._door.fsync_directory(path)
+        return RebuildReport(counts, recovery.findings, kept.offline)
+
+    def _remove_all(self, suffix: str) -> None:
+        for name in self._names:
+            _remove(self._place(name, suffix))
+
+    def _place(self, name: str, suffix: str = "") -> Path:
+        return self._config.directory / (name + suffix)
+
+
+def _require_disks(door: Door, old: OldImages, disks: Disks) -> None:
+    """Only an index that was made before a disk went away knows what lies on it: without it that counts as missing.
+
+    One whose place another one is to take is gone for good.
+    """
+    here = {disk.disk_id for disk in disks.online}
+    away = [str(path) for path in disks.offline if not door.exists(path / NEW_NAME)]
+    if away and old.disk_ids - here:
+        names = ", ".join(away)
+        raise Unavailable(
+            f"a disk is offline ({names}), and the index alone knows which records lie on it: a new one would not",
+            "bring the disk back or let another one take its place; to go on without it, move DIR/index away first",
+        )
+
+
+def _require_history(store: ChunkStore, old: OldImages) -> None:
+    """Where a disk is away the journal that the old images belong to may lie on it."""
+    if store.disks.offline and not is_in_journal(store, old.applied, old.who):
+        raise Damaged(
+            f"the {old.who} does not belong to the journal that is here: entry {old.applied.number} differs",
+            "bring the disk that is offline back: it may have the journal that the vault went on with",
+        )
+
+
+@contextmanager
+def _says_what_is_left(directory: Path) -> Iterator[None]:
+    """What cannot be rebuilt from is damage; whatever it was, nothing of the old images is lost."""
+    try:
+        with translated():
+            yield
+    except Internal as error:
+        raise Damaged(error.message, f"{UNTOUCHED} in {directory}") from error
+    except VaultError as error:
+        hint = f"{error.hint}; " if error.hint else ""
+        raise type(error)(error.message, f"{hint}{UNTOUCHED} in {directory}") from error
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)

@@ -34,4 +34,4 @@ def _look(clock: Clock) -> Look:
 def _tell(jump_seconds: int) -> None:
     if jump_seconds:
         metrics.CLOCK_JUMPS.inc()
-        log.error("clock jumped", seconds=jump_seconds, hint="set this machine's clock and keep it with NTP")
+        log.error("clock jumped", seconds=jump_seconds, problem="set the clock of this machine and keep it with NTP")

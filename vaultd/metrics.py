@@ -57,6 +57,9 @@ EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
 DISKS_OFFLINE = Gauge(
     "vaultd_disks_offline", "disks of the settings that were not here at the start", registry=REGISTRY
 )
+CLOCK_JUMPS = Counter(
+    "vaultd_clock_jumps", "times that the vault's clock jumped by more than 5 minutes", registry=REGISTRY
+)
 STORE_STOPPED = Gauge("vaultd_store_stopped", "1 after a disk error stopped all writing", registry=REGISTRY)
 
 # Name as a scrape shows it, type and meaning of every metric: what docs/operations.md lists.

@@ -76,7 +76,7 @@ class Site:
         assert self.daemon is None
         with self.log_file.open("a") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "vaultd", "serve", str(self.vault)],
+                [sys.executable, "-m", MODULES["vaultd"], "serve", str(self.vault)],
                 cwd=ROOT, env=environment() | self.settings, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self.daemon.stdout is not None

@@ -43,6 +43,8 @@ class Speedometer:
         self._points: deque[tuple[float, int]] = deque()
 
     def add(self, now_seconds: float, count_bytes: int) -> None:
+        if self._points and now_seconds < self._points[-1][0]:
+            self._points.clear()  # a clock that was set back
         self._points.append((now_seconds, count_bytes))
         while len(self._points) > 2 and self._points[0][0] < now_seconds - SPEED_OVER_SECONDS:
             self._points.popleft()

@@ -19,6 +19,7 @@ from vaultd import metrics
 from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
 from vaultd.logs import configure_logs, log
+from vaultd.maintenance.clock_watch import tell_jump_at_start
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
 from vaultd.operations.vault import SERVER_FILE, SERVER_KEY_FILE, Vault, close_vault, open_vault
@@ -40,6 +41,7 @@ def serve(directory: Path) -> int:
     exit_code = EXIT_STORE_STOPPED
     try:
         _tell_recovery(vault, time.monotonic() - begin)
+        tell_jump_at_start(vault)
         exit_code = trio.run(_run, vault)
     finally:
         exit_code = max(exit_code, _close(vault))

@@ -3,6 +3,7 @@
 import trio
 
 from vaultd.maintenance.checkpoint import keep_checkpoints
+from vaultd.maintenance.clock_watch import watch_clock
 from vaultd.maintenance.loop_lag import watch_loop_lag
 from vaultd.operations.vault import Vault
 
@@ -10,4 +11,5 @@ from vaultd.operations.vault import Vault
 async def run_maintenance(vault: Vault) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_loop_lag)
+        nursery.start_soon(watch_clock, vault.clock)
         nursery.start_soon(keep_checkpoints, vault)

@@ -18,6 +18,7 @@ from vaultd.operations.names import check_name
 from vaultd.operations.sealed_headers import PUBLIC_KEY_BYTES
 from vaultd.operations.summaries import ComputerSummary, JobSummary, summarise_computer, summarise_job
 from vaultd.operations.vault import Vault
+from vaultd.policy.clock_jump import is_alive
 from vaultd.records import NO_ID, Computer, Identity, Invite, Role
 
 KINDS = ("pc", "server")
@@ -146,7 +147,7 @@ def _usable_invite(vault: Vault, view: View, checked: CheckedRequest) -> Invite:
         asked = (request.name, checked.tls_key, request.sealing_key)
         if known is None or (known.name, known.tls_key, known.sealing_key) != asked:
             raise _bad_code()
-    elif vault.clock.now_ns() >= row.expires_ns:
+    elif not is_alive(row.created_ns, row.expires_ns, vault.clock.now_ns()):
         raise _bad_code()
     return row
 

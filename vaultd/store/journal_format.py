@@ -53,11 +53,15 @@ START = Position(FIRST_TIMELINE, 0, NO_HASH)
 
 
 class JournalEntry(Struct, frozen=True):
-    """What one entry says. Its changes reach the catalog together or not at all; those of two entries may not."""
+    """What one entry says. Its changes reach the catalog together or not at all; those of two entries may not.
+
+    `time_ns`: of one that was read, when it was written by the vault's clock; it decides nothing.
+    """
 
     kind: int
     details: dict[str, Any] = {}
     changes: Sequence[Change] = ()
+    time_ns: int = 0
 
 
 class SegmentHeader(Struct, frozen=True):
@@ -79,7 +83,7 @@ class RawEntry(NamedTuple):
     unknown: str  # what of it this program does not know, empty for an entry of its own version
 
     def decode(self) -> JournalEntry:
-        return decode_payload(self.kind, self.data[_ENTRY.size : -HASH_BYTES])
+        return decode_payload(self.kind, self.time_ns, self.data[_ENTRY.size : -HASH_BYTES])
 
 
 class Segment(Struct, frozen=True):
@@ -156,12 +160,12 @@ def encode_payload(entry: JournalEntry) -> bytes:
     return payload
 
 
-def decode_payload(kind: int, payload: memoryview) -> JournalEntry:
+def decode_payload(kind: int, time_ns: int, payload: memoryview) -> JournalEntry:
     try:
         decoded = _PAYLOAD.decode(payload)
     except msgspec.DecodeError as error:
         raise FormatError(f"journal entry: payload is not as it should be: {error}") from None
-    return JournalEntry(kind, decoded.details, decoded.changes)
+    return JournalEntry(kind, decoded.details, decoded.changes, time_ns)
 
 
 def encode_entry(kind: int, after: Position, time_ns: int, payload: bytes) -> tuple[bytes, Position]:

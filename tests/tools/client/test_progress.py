@@ -56,6 +56,17 @@ def test_speed_is_of_the_last_seconds() -> None:
     assert speed.bytes_per_second() == 0
 
 
+def test_a_clock_that_is_set_back_begins_anew() -> None:
+    """The times may be those of another machine."""
+    speed = Speedometer()
+    for second in range(1000, 1010):
+        speed.add(float(second), second)
+    for second in range(100):
+        speed.add(float(second), second * 7)
+    assert speed.bytes_per_second() == 7
+    assert len(speed._points) <= 12
+
+
 def test_no_estimate_without_total_or_speed() -> None:
     assert remaining_seconds(Figures("p", 1, 1), 5.0) is None
     assert remaining_seconds(Figures("p", 1, 1, 10), 0.0) is None

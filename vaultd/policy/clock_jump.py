@@ -1,0 +1,36 @@
+"""Whether the wall clock jumped, and what lives only for a while by a clock that may jump."""
+
+from dataclasses import dataclass
+
+# Clocks are corrected by seconds all the time; where it is more than this, people should know.
+BOUND_SECONDS = 300
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """At both clocks at once."""
+
+    wall_ns: int
+    monotonic_seconds: float
+
+
+def jump_between(before: Look, now: Look) -> int:
+    """Seconds by which the wall clock went further than time passed, negative for back; 0 within the bound."""
+    wall_seconds = (now.wall_ns - before.wall_ns) / _SECOND_NS
+    return _beyond_bound(wall_seconds - (now.monotonic_seconds - before.monotonic_seconds))
+
+
+def jump_since_entry(entry_ns: int, now_ns: int) -> int:
+    """Seconds (negative) by which a start lies before the last entry of the journal; 0 for any later start, because
+    nobody knows how long the vault was down."""
+    return _beyond_bound(min(now_ns - entry_ns, 0) / _SECOND_NS)
+
+
+def is_alive(made_ns: int, expires_ns: int, now_ns: int) -> bool:
+    """Not before it was made either: a clock that is set back must not make live longer what should end."""
+    return made_ns - BOUND_SECONDS * _SECOND_NS <= now_ns < expires_ns
+
+
+def _beyond_bound(seconds: float) -> int:
+    return round(seconds) if abs(seconds) > BOUND_SECONDS else 0

@@ -64,8 +64,8 @@ def summary_text(summary: dict[str, Any], *, index_only: bool) -> str:
     names = ("accounts", "computers", "jobs", "safesets")
     lines = [
         f"{'index' if index_only else 'index and catalog'} made anew in {summary['seconds']:.1f} s: "
-        f"{summary['records']:,} records in {summary['containers']:,} containers; "
-        + ", ".join(f"{summary[name]:,} {name}" for name in names)
+        f"{_counted('records', summary['records'])} in {_counted('containers', summary['containers'])}; "
+        + ", ".join(_counted(name, summary[name]) for name in names)
     ]
     if summary["damaged"]:
         lines.append("damage found: what it names is missing; the next runs send again what the computers still have")
@@ -128,3 +128,7 @@ def status_text(status: dict[str, Any]) -> str:
         minutes, seconds = divmod(status["remaining_seconds"], 60)
         parts += [f"{status['bytes_per_second'] / MEGABYTE:,.0f} MB/s", f"{minutes:,}:{seconds:02} left"]
     return "  ".join(parts)
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{count:,} {name.removesuffix('s') if count == 1 else name}"

@@ -18,7 +18,7 @@ from vaultd.catalog.database import START, Catalog
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
-from vaultd.errors import Damaged, Internal, Unavailable, VaultError
+from vaultd.errors import Damaged, Internal, NoSpace, Unavailable, VaultError
 from vaultd.operations.old_images import OldImages, both, is_readable_catalog, look_at_catalog, look_at_index
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import (
@@ -35,12 +35,15 @@ from vaultd.operations.vault import (
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import NEW_NAME, Disks, VaultLock, lock_vault, open_disks
+from vaultd.store.errors import StoreBroken
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.reading_progress import Tell
 
 NEW_SUFFIX = ".rebuilding"
 OLD_SUFFIX = ".before-rebuild"
+LMDB_WORD = "mdb_"  # in every error of LMDB
+ROOM_BYTES = 1024 * 1024
 UNTOUCHED = "index and catalog are as they were"
 _COUNTED = ("accounts", "computers", "jobs", "safesets", "keyrings", "slots", "run_keys")
 
@@ -103,8 +106,11 @@ class _Rebuild:
         self._remove_all(NEW_SUFFIX)
         try:
             return self._make(lock, old, tell)
-        except BaseException:
-            self._remove_all(NEW_SUFFIX)
+        except BaseException as error:
+            try:
+                self._require_room(error)
+            finally:
+                self._remove_all(NEW_SUFFIX)
             raise
 
     def take_places(self) -> None:
@@ -157,6 +163,13 @@ class _Rebuild:
             self._door.fsync_directory(path)
         return RebuildReport(counts, recovery.findings, kept.offline)
 
+    def _require_room(self, error: BaseException) -> None:
+        """Asked while the new images are still there: LMDB calls a write that was cut short an input/output error."""
+        _, free = self._door.space(self._config.directory)
+        if LMDB_WORD in str(error) and free < ROOM_BYTES:
+            sentence = f"{self._config.directory} has no room for new images beside the old ones"
+            raise NoSpace(sentence, "make room, or move DIR/index to another file system first") from error
+
     def _remove_all(self, suffix: str) -> None:
         for name in self._names:
             _remove(self._place(name, suffix))
@@ -191,15 +204,24 @@ def _require_history(store: ChunkStore, old: OldImages) -> None:
 
 @contextmanager
 def _says_what_is_left(directory: Path) -> Iterator[None]:
-    """What cannot be rebuilt from is damage; whatever it was, nothing of the old images is lost."""
+    """Whatever went wrong, nothing of the old images is lost."""
     try:
         with translated():
             yield
-    except Internal as error:
-        raise Damaged(error.message, f"{UNTOUCHED} in {directory}") from error
     except VaultError as error:
-        hint = f"{error.hint}; " if error.hint else ""
-        raise type(error)(error.message, f"{hint}{UNTOUCHED} in {directory}") from error
+        told = _as_of_a_rebuild(error)
+        hint = f"{told.hint}; " if told.hint else ""
+        raise type(told)(told.message, f"{hint}{UNTOUCHED} in {directory}") from error
+
+
+def _as_of_a_rebuild(error: VaultError) -> VaultError:
+    """Journal or containers that nothing can be made from are damage; what cannot be written is an image."""
+    cause = error.__cause__
+    if isinstance(error, Internal):
+        return Damaged(error.message)
+    if isinstance(error, Unavailable) and isinstance(cause, StoreBroken):
+        return Unavailable(f"the new images cannot be written: {cause}", "look at the disk")
+    return error
 
 
 def _remove(path: Path) -> None:

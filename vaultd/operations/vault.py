@@ -213,7 +213,7 @@ def entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Posit
     if not is_in_journal(store, position, "catalog"):
         raise Damaged(
             f"the catalog does not belong to this journal: entry {position.number} differs",
-            "move DIR/catalog away: the catalog is made again from the journal",
+            "stop vaultd and run `vaultd rebuild DIR`: the catalog is made again from the journal",
         )
     for number, hash_, entry in store.replay(position.number):
         yield Position(store.position.timeline, number, hash_), list(entry.changes)

@@ -212,7 +212,7 @@ class _Recovery:
         if index and _reaches(segment, index) and not _holds(segment, index):
             raise StoreError(
                 f"{path}: entry {index.number} is not the one that the index has applied: "
-                "index and journal are of different histories; move the index away to have it rebuilt"
+                "index and journal are of different histories; `vaultd rebuild DIR` makes a new one"
             )
         if index is None and is_last and self._has_entry_behind(segment):
             raise StoreError(

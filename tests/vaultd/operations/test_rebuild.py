@@ -12,6 +12,8 @@ from vaultd.operations import dead_keys
 from vaultd.operations.rebuild import RebuildReport, rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
+from vaultd.store.index import Index, IndexBatch
+from vaultd.store.journal_format import Position
 from vaultd.store.reading_progress import Reading, tell_nobody
 
 IMAGES = ("index", "catalog")
@@ -107,6 +109,14 @@ def catalog_number(catalog: Catalog) -> int:
     return number
 
 
+def another_history(rich: Rich) -> None:
+    """The index has applied another entry than the one that the journal has in its place."""
+    timeline, number, _ = rich.index.position
+    index = Index.open(rich.directory / "index", rich.index.vault)
+    index.apply(IndexBatch(position=Position(timeline, number - 5, b"x" * 32)))
+    index.close()
+
+
 LOSSES = {
     "nothing": lose(),
     "both lost": lose(*IMAGES),
@@ -120,8 +130,9 @@ LOSSES = {
     "index empty": spoil("index", 0),
     "index cut": cut("index"),
     "catalog cut": cut("catalog"),
+    "index of another history": another_history,
 }
-STARTS = {name: change for name, change in LOSSES.items() if not name.endswith(("spoiled", "cut", "empty"))}
+STARTS = {name: change for name, change in LOSSES.items() if not name.endswith(("spoiled", "cut", "empty", "history"))}
 
 
 def require_serves(rich: Rich) -> None:

@@ -3,19 +3,22 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.vaultd.operations.image_dump import dump_catalog, dump_index
 from tests.vaultd.operations.rich_site import Rich
-from tests.vaultd.operations.test_rebuild import lose, rebuild, require_equal, require_serves, spoil
+from tests.vaultd.operations.test_rebuild import another_history, lose, rebuild, require_equal, require_serves, spoil
 from tests.vaultd.store.fakes import flip, short_hash
-from vaultd.errors import Conflict, Damaged, Internal, NotFound, Unavailable, VaultError
+from vaultd.errors import Conflict, Damaged, Internal, NoSpace, NotFound, Unavailable, VaultError
 from vaultd.operations.rebuild import rebuild_vault
 from vaultd.operations.vault import open_vault
-from vaultd.store.disk_door import SystemDoor
+from vaultd.store.disk_door import Door, SystemDoor
 from vaultd.store.errors import StoreBroken
-from vaultd.store.index import Index
+from vaultd.store.index import Index, IndexBatch
 from vaultd.store.reading_progress import tell_nobody
+
+DOOR = SystemDoor()
 
 
 def images(rich: Rich) -> dict[Path, bytes]:
@@ -24,11 +27,11 @@ def images(rich: Rich) -> dict[Path, bytes]:
     }
 
 
-def require_refused(rich: Rich, kind: type[VaultError], message: str) -> VaultError:
+def require_refused(rich: Rich, kind: type[VaultError], message: str, door: Door = DOOR) -> VaultError:
     """Nothing of the images has changed, and nothing is beside them."""
     before = images(rich)
     with pytest.raises(kind, match=message) as raised:
-        rebuild(rich)
+        rebuild_vault(rich.site.config, rich.site.clock, door, tell_nobody, index_only=False)
     assert images(rich) == before
     assert sorted(rich.directory.glob("*.rebuilding")) == []
     return raised.value
@@ -133,6 +136,18 @@ def test_without_an_old_index_it_goes_on_and_the_disk_is_indexed_when_it_is_back
     require_serves(rich)
 
 
+def test_an_index_of_another_history_while_a_disk_is_away(rich: Rich) -> None:
+    """That disk may have the journal which the index belongs to."""
+    another_history(rich)
+    lose("catalog")(rich)
+    index = Index.open(rich.directory / "index", rich.index.vault)
+    gone = [msgspec.structs.replace(row, indexed_length=0) for row in index.containers().values()]
+    index.apply(IndexBatch(containers=gone))
+    index.close()
+    take_away(rich, 2)
+    require_refused(rich, Damaged, "the index does not belong to the journal that is here")
+
+
 def disk_id(rich: Rich, disk: int) -> bytes:
     (path,) = [
         one for one in (rich.directory / f"disk-{disk}/disk.id", rich.directory / "away/disk.id") if one.exists()
@@ -163,11 +178,24 @@ def test_a_catalog_that_cannot_be_read_needs_the_whole(rich: Rich) -> None:
         rebuild_vault(rich.site.config, rich.site.clock, SystemDoor(), tell_nobody, index_only=True)
 
 
-def test_a_failure_on_the_way(rich: Rich, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_index: Index, _batch: object) -> None:
-        raise StoreBroken("told to fail")
+class FullDoor(SystemDoor):
+    def space(self, path: Path) -> tuple[int, int]:
+        return super().space(path)[0], 0
+
+
+@pytest.mark.parametrize(
+    ("door", "kind", "message"),
+    [(FullDoor(), NoSpace, "no room for new images"), (SystemDoor(), Unavailable, "Input/output error")],
+)
+def test_images_that_cannot_be_written(
+    rich: Rich, monkeypatch: pytest.MonkeyPatch, door: Door, kind: type[VaultError], message: str
+) -> None:
+    """LMDB says the same of a full disk and of one that fails."""
+
+    def broken(index: Index, _batch: object) -> None:
+        raise StoreBroken(f"{index.path}: the index transaction failed: mdb_txn_commit: Input/output error")
 
     with monkeypatch.context() as patched:
         patched.setattr(Index, "apply", broken)
-        require_refused(rich, Unavailable, "disk error")
+        require_refused(rich, kind, message, door)
     require_serves(rich)

@@ -7,6 +7,7 @@ import pytest
 from blake3 import blake3
 
 from tests.vaultd.store.fakes import (
+    KEY,
     KEYRING,
     create,
     flip,
@@ -167,4 +168,23 @@ def test_a_record_that_reads_well_once_and_then_not_again_stays_damaged(tmp_path
         read(store, 1)
     store.commit()
     assert store.missing(KEYRING, [make_id(1)]) == [True]
+    store.close()
+
+
+def test_one_on_a_disk_that_was_away_when_the_index_was_made_anew_supersedes_when_it_is_back(tmp_path):
+    """The older record reads well, as under a key that was given up: it must not win because it was read before."""
+    settings = make_settings(tmp_path, disks=2)
+    store = create(settings)
+    store.append(0, records(1, 2, 3))
+    store.commit()
+    store.give_up_keys(KEYRING, [KEY])
+    store.append(1, [stored(AGAIN)])
+    store.commit()
+    store.close()
+    shutil.rmtree(settings.index_path)
+    (tmp_path / "disk1").rename(tmp_path / "away")
+    reopen(settings).close()
+    (tmp_path / "away").rename(tmp_path / "disk1")
+    store = reopen(settings)
+    assert read(store, 2) == AGAIN
     store.close()

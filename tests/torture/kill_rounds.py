@@ -1,0 +1,80 @@
+"""Kills by the number: rounds on one vault after another, and each vault looked through at its end."""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.end_to_end.conftest import differences, restored
+from tests.torture.judge import Judge, Verdict
+from tests.torture.kills import Kill, Killer
+from tests.torture.site import TorturedSite
+
+AGENTS = 8
+MEDIUM_BYTES = 300_000
+ROUNDS_OF_A_VAULT = 20
+
+
+@dataclass(slots=True)
+class KillFigures:
+    kills: list[Kill] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
+    rounds: int = 0
+    restores: int = 0
+
+
+def kill_often(
+    count: int, seed: int, *, agents: int = AGENTS, medium_bytes: int = MEDIUM_BYTES, parent: Path | None = None
+) -> KillFigures:
+    """At least `count` kills. The seed makes trees, targets and delays; what a kill hits is up to the machine."""
+    figures = KillFigures()
+    if not count:
+        return figures
+    source = random.Random(seed)
+    tortured = TorturedSite(agents, seed, parent)
+    try:
+        while len(figures.kills) < count and figures.verdict.is_clean:
+            if figures.rounds:
+                tortured.put_back()
+            _torture(tortured, source, figures, count, medium_bytes)
+    finally:
+        tortured.close()
+    return figures
+
+
+def _torture(tortured: TorturedSite, source: random.Random, figures: KillFigures, count: int, size: int) -> None:
+    """One vault from its first round to its last."""
+    site, verdict = tortured.site, figures.verdict
+    judge = Judge(site.disks, verdict)
+    site.start()
+    for _ in range(ROUNDS_OF_A_VAULT):
+        killer = Killer(site, tortured.agents, tortured.trees, source)
+        figures.rounds += 1
+        killer.round(f"round {figures.rounds}", judge, size, count - len(figures.kills))
+        figures.kills += killer.kills
+        verdict.other += killer.unexpected
+        if len(figures.kills) >= count or not verdict.is_clean:
+            break
+        _tell(figures, count)
+    _compare_restores(tortured, figures)
+    site.stop()
+    checked = site.check()
+    if checked.exit_code or checked.last["findings"]:
+        verdict.losses.append(f"round {figures.rounds}: vaultd check says {checked.last} {checked.error}")
+    judge.look_at_all(f"round {figures.rounds}, at the end of the vault", site.vault)
+
+
+def _compare_restores(tortured: TorturedSite, figures: KillFigures) -> None:
+    for job, tree in zip(tortured.jobs, tortured.trees, strict=True):
+        target = tortured.directory / f"restored-{job}-{figures.rounds}"
+        tortured.site.restore(job, job, target)
+        figures.restores += 1
+        if wrong := differences(tree, restored(target, tree)):
+            figures.verdict.losses.append(f"round {figures.rounds}: {job} came back with other files: {wrong[:5]}")
+
+
+def _tell(figures: KillFigures, count: int) -> None:
+    uploads = sum(kill.is_during_upload for kill in figures.kills)
+    print(f"\r{len(figures.kills)} of {count} kills, {uploads} during upload", end="", file=sys.stderr, flush=True)

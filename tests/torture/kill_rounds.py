@@ -13,7 +13,7 @@ from tests.torture.kills import Kill, Killer
 from tests.torture.site import TorturedSite
 
 AGENTS = 8
-MEDIUM_BYTES = 300_000
+MEDIUM_BYTES = 450_000
 ROUNDS_OF_A_VAULT = 20
 
 

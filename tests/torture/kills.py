@@ -23,7 +23,7 @@ _DELAY_MS = (1, 500)
 _POLL_SECONDS = 0.001
 _ROUND_SECONDS = 180
 _KILLS_OF_A_ROUND = (1, 4)
-_AT_ANY_TIME = 0.15  # of the kills: not only in uploads
+_AT_ANY_TIME = 0.1  # of the kills: not only in uploads
 
 
 @dataclass(frozen=True, slots=True)

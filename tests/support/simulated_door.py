@@ -168,6 +168,9 @@ class SimulatedDoor:
 
         return self._do("space", path, look)
 
+    def settle_space(self, path: Path) -> None:
+        self._do("settle_space", path, lambda: self._directory(path))
+
     def _do(self, name: str, path: Path, action: Callable[[], Answer]) -> Answer:
         kind = self._next(name, path)
         if kind is Kind.kill_before:
@@ -202,7 +205,7 @@ class SimulatedDoor:
 
     def _disk(self, path: Path, *, changing: bool = False) -> SimulatedDisk:
         for disk in self.disks:
-            if path.is_relative_to(disk.root):
+            if path.parts[: len(disk.root.parts)] == disk.root.parts:
                 if disk.is_away:
                     raise _error(errno.ENOENT, path)
                 if disk.trouble:
@@ -215,7 +218,7 @@ class SimulatedDoor:
     def _node(self, path: Path) -> Node:
         disk = self._disk(path)
         node: Node | None = disk.directory
-        for part in path.relative_to(disk.root).parts:
+        for part in path.parts[len(disk.root.parts) :]:
             if not isinstance(node, Directory):
                 raise _error(errno.ENOTDIR, path)
             node = node.live.get(part)

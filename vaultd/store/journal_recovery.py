@@ -176,7 +176,7 @@ class _Recovery:
 
     def _empty(self, best: _Chain) -> set[int]:
         """Segments that a crash left without an entry; while their disk was away the chain went on past them."""
-        passed = [first for first in self._firsts if first >= best.firsts[0] and first <= best.end.number]
+        passed = [first for first in self._firsts if best.firsts and best.firsts[0] <= first <= best.end.number]
         return {
             first
             for first in set(passed).difference(best.firsts)

@@ -127,3 +127,16 @@ def test_a_journal_without_an_entry_says_nothing_about_the_copy_that_cannot_be_r
     create(settings).close()
     shutil.rmtree(settings.index_path)
     refused(settings, UnreadDoor(newest(tmp_path, 0)), tmp_path)
+
+
+@pytest.mark.parametrize("disks", [1, 2])
+def test_no_copy_of_the_newest_segment_can_be_read(tmp_path, disks):
+    settings = make_settings(tmp_path, disks)
+    store = create(settings)
+    store.append(0, records(1))
+    store.commit()
+    store.close()
+    refused(settings, UnreadDoor(*(newest(tmp_path, disk) for disk in range(disks))), tmp_path)
+    store = reopen(settings)
+    assert read(store, 1) == make_record(1)
+    store.close()

@@ -1,0 +1,162 @@
+"""What clients do to a vault, as steps that may be repeated until they went through; each tells the model what it asks
+for and what was acknowledged.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.support.acknowledged import Acknowledged, Facts, record_facts
+from tests.support.simulated_vault import SimulatedVault, State
+from tests.vaultd.operations.sealing import DATA, Sealer, id_of, slot
+from tests.vaultd.operations.small_site import BackedUp, new_job, new_keyring
+from vaultd.operations import accounts, jobs, keyrings, runs, safesets
+from vaultd.operations.jobs import NewJob
+from vaultd.operations.safesets import Prepared
+from vaultd.operations.vault import close_vault, write_checkpoint
+from vaultd.records import Figures, Identity
+
+Operation = Callable[[SimulatedVault, Acknowledged], None]
+CHUNK_SIZES = (300, 5000, 20_000)
+
+
+@dataclass
+class Base:
+    """A stopped vault with one safeset, a run that has begun since, and a second job that has no keyring yet."""
+
+    state: State
+    model: Acknowledged
+    administrator: Identity
+    backed_up: BackedUp
+    second: NewJob
+    plaintexts: list[bytes]  # of the safeset's chunks
+    chunks: list[bytes]
+    root: bytes
+
+    def seal(self, *sizes: int) -> list[bytes]:
+        """New chunks."""
+        return [self.backed_up.sealer.record(DATA, os.urandom(size)) for size in sizes]
+
+
+def make_base(world: SimulatedVault) -> Base:
+    model = Acknowledged()
+    with model.expecting({("account", "acme"): True}):
+        administrator = world.administrator()
+    agent = world.agent(administrator)
+    model.agents[agent.identity.identity_id] = agent.identity
+    second = new_job(agent, "photos")
+    creating(administrator, second)(world, model)
+    first = new_job(agent, "home")
+    with model.expecting(job_facts(first)):
+        job = jobs.create(world.vault, administrator, first)
+    backed_up = world.keyring(agent, job)
+    model.asked["slots", backed_up.sealer.keyring_id] = [backed_up.slot] * 2
+    beginning(backed_up)(world, model)
+    plaintexts = [os.urandom(size) for size in CHUNK_SIZES]
+    chunks = [backed_up.sealer.record(DATA, plaintext) for plaintext in plaintexts]
+    uploading(backed_up, *chunks)(world, model)
+    commit = committing(backed_up, chunks, 1, bytes(32))
+    commit(world, model)
+    beginning(backed_up)(world, model)
+    model.judge(world.vault)
+    root = model.kept["safeset", job.job_id, 1]
+    return Base(world.save(), model, administrator, backed_up, second, plaintexts, chunks, root)
+
+
+def job_facts(new: NewJob) -> Facts:
+    return {("job", new.job_id): (new.name, new.definition, new.signature)}
+
+
+def creating(administrator: Identity, new: NewJob) -> Operation:
+    def create(world: SimulatedVault, model: Acknowledged) -> None:
+        with model.expecting(job_facts(new)):
+            jobs.create(world.vault, administrator, new)
+
+    return create
+
+
+def keyring_for(base: Base) -> Operation:
+    """The keyring of the second job, with two slots."""
+    agent, new = base.backed_up.agent, base.second
+    sealer = Sealer(agent.identity.account_id, agent.identity.identity_id, new.job_id, os.urandom(16))
+    slots = [slot(sealer.keyring_id), slot(sealer.keyring_id, kind=2)]
+    keyring = new_keyring(sealer, *slots)
+
+    def create(world: SimulatedVault, model: Acknowledged) -> None:
+        with model.expecting({("slots", sealer.keyring_id): sorted(slots * 2)}):
+            keyrings.create(world.vault, agent.identity, keyring)
+
+    return create
+
+
+def beginning(backed_up: BackedUp) -> Operation:
+    """A run, and its key. The sealer goes on with that key."""
+    sealer, identity = backed_up.sealer, backed_up.agent.identity
+    sealer.run_id = run_id = os.urandom(16)
+    sealer.sealed_key = sealed_key = sealer.make_sealed_key()
+    key_id = sealer.key_id
+
+    def begin(world: SimulatedVault, model: Acknowledged) -> None:
+        runs.begin(world.vault, identity, sealer.job_id, run_id, None)
+        with model.expecting({("run key", key_id): sealed_key}):
+            runs.add_key(world.vault, identity, run_id, sealed_key)
+
+    return begin
+
+
+def ending(backed_up: BackedUp) -> Operation:
+    identity, run_id = backed_up.agent.identity, backed_up.sealer.run_id
+
+    def end(world: SimulatedVault, model: Acknowledged) -> None:
+        runs.end(world.vault, identity, run_id, "done", Figures(files=1))
+
+    return end
+
+
+def uploading(backed_up: BackedUp, *records: bytes, repeated: Sequence[bytes] = ()) -> Operation:
+    """One batch, acknowledged by one group commit; `repeated` are of known ids, and the first of an id wins."""
+
+    def upload(world: SimulatedVault, model: Acknowledged) -> None:
+        with model.expecting(record_facts(backed_up, records)):
+            world.upload(backed_up, *records, *repeated)
+
+    return upload
+
+
+def committing(backed_up: BackedUp, chunks: list[bytes], number: int, previous: bytes) -> Operation:
+    """A safeset of these chunks: its tree is sent, then its root."""
+    sealer = backed_up.sealer
+    top = sealer.leaf(chunks)
+    payload = sealer.payload(top)
+    root = sealer.root(top, payload, sequence=number, previous=previous)
+    used = [id_of(record) for record in (*chunks, *top, payload)]
+    identity, run_id = backed_up.agent.identity, sealer.run_id
+
+    def commit(world: SimulatedVault, model: Acknowledged) -> None:
+        uploading(backed_up, *top)(world, model)
+        model.used[root] = used
+        facts: Facts = record_facts(backed_up, [payload])
+        with model.expecting({**facts, ("safeset", sealer.job_id, number): root}):
+            prepared = safesets.prepare(world.vault, identity, run_id, root, payload)
+            if isinstance(prepared, Prepared):
+                safesets.commit(world.vault, identity, prepared)
+
+    return commit
+
+
+def opening_account(administrator: Identity, name: str) -> Operation:
+    def create(world: SimulatedVault, model: Acknowledged) -> None:
+        if name not in [row.name for row in accounts.list_all(world.vault)]:
+            with model.expecting({("account", name): True}):
+                accounts.create_account(world.vault, world.operator, name)
+
+    return create
+
+
+def checkpoint(world: SimulatedVault, model: Acknowledged) -> None:
+    write_checkpoint(world.vault)
+
+
+def closing(world: SimulatedVault, model: Acknowledged) -> None:
+    close_vault(world.vault)
+    world.start(world.door.faults)

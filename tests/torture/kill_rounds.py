@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +25,10 @@ class KillFigures:
     restores: int = 0
 
 
-def kill_often(
-    count: int, seed: int, *, agents: int = AGENTS, medium_bytes: int = MEDIUM_BYTES, parent: Path | None = None
-) -> KillFigures:
+Tell = Callable[[KillFigures], None]
+
+
+def kill_often(count: int, seed: int, tell: Tell, *, agents: int = AGENTS, parent: Path | None = None) -> KillFigures:
     """At least `count` kills. The seed makes trees, targets and delays; what a kill hits is up to the machine."""
     figures = KillFigures()
     if not count:
@@ -38,13 +39,13 @@ def kill_often(
         while len(figures.kills) < count and figures.verdict.is_clean:
             if figures.rounds:
                 tortured.put_back()
-            _torture(tortured, source, figures, count, medium_bytes)
+            _torture(tortured, source, figures, count, tell)
     finally:
         tortured.close()
     return figures
 
 
-def _torture(tortured: TorturedSite, source: random.Random, figures: KillFigures, count: int, size: int) -> None:
+def _torture(tortured: TorturedSite, source: random.Random, figures: KillFigures, count: int, tell: Tell) -> None:
     """One vault from its first round to its last."""
     site, verdict = tortured.site, figures.verdict
     judge = Judge(site.disks, verdict)
@@ -52,12 +53,12 @@ def _torture(tortured: TorturedSite, source: random.Random, figures: KillFigures
     for _ in range(ROUNDS_OF_A_VAULT):
         killer = Killer(site, tortured.agents, tortured.trees, source)
         figures.rounds += 1
-        killer.round(f"round {figures.rounds}", judge, size, count - len(figures.kills))
+        killer.round(f"round {figures.rounds}", judge, MEDIUM_BYTES, count - len(figures.kills))
         figures.kills += killer.kills
         verdict.other += killer.unexpected
         if len(figures.kills) >= count or not verdict.is_clean:
             break
-        _tell(figures, count)
+        tell(figures)
     _compare_restores(tortured, figures)
     site.stop()
     checked = site.check()
@@ -73,8 +74,3 @@ def _compare_restores(tortured: TorturedSite, figures: KillFigures) -> None:
         figures.restores += 1
         if wrong := differences(tree, restored(target, tree)):
             figures.verdict.losses.append(f"round {figures.rounds}: {job} came back with other files: {wrong[:5]}")
-
-
-def _tell(figures: KillFigures, count: int) -> None:
-    uploads = sum(kill.is_during_upload for kill in figures.kills)
-    print(f"\r{len(figures.kills)} of {count} kills, {uploads} during upload", end="", file=sys.stderr, flush=True)

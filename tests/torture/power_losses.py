@@ -27,6 +27,7 @@ from vaultd.store.errors import StoreError
 
 _MEMORY = Path("/dev/shm")
 _BLOCK_SEEDS = 250
+_SEGMENT_BYTES = 8 * 1024  # some steps fill one
 _STEPS = (1, 6)
 _CALLS_OF_A_STEP = 9  # about; a scenario that ends before its call falls at its end
 _OPENING_CALLS = 14
@@ -76,7 +77,7 @@ def lose_block(start: int, end: int) -> LossFigures:
     figures = LossFigures()
     memory = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="safeset-torture-", dir=memory) as directory, _drawn_from("ground"):
-        with SimulatedVault.make(Path(directory)) as world:
+        with SimulatedVault.make(Path(directory), journal_segment_bytes=_SEGMENT_BYTES) as world:
             ground = make_ground(world)
             for seed in range(start, end):
                 _lose(world, ground, seed, figures)

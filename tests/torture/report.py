@@ -51,13 +51,14 @@ class Report:
     def rows(self) -> list[tuple[str, str]]:
         losses, kills, verdict = self.losses, self.kills.kills, self.kills.verdict
         of_target = ", ".join(f"{target} {sum(kill.target == target for kill in kills):,}" for target in TARGETS)
+        acknowledged = f"{verdict.acknowledged_records:,} records, {verdict.acknowledged_bytes / (1 << 20):,.0f} MiB"
         return [
             ("seeds of simulated power loss", f"{losses.seeds:,}"),
             ("falls in them, also in recovery", f"{losses.falls:,}"),
             ("points (step, call, file) hit", f"{len(losses.points):,}"),
             ("kills", f"{len(kills):,} ({of_target})"),
             ("kills during upload", f"{self.kills_during_upload:,}"),
-            ("acknowledged under kills", f"{verdict.acknowledged_records:,} records, {_mib(verdict.acknowledged_bytes)}"),
+            ("acknowledged under kills", acknowledged),
             ("safesets, restores compared", f"{verdict.safesets:,}, {self.kills.restores:,}"),
             ("losses", f"{self.lost:,}"),
             ("acknowledged bytes sent again", f"{verdict.resent_bytes:,}"),
@@ -78,7 +79,3 @@ class Report:
 def bound(tries: int, lost: int) -> str:
     """The rule of three: with none among so many, the chance of one is below this, 95 times of 100."""
     return f"{300 / tries:.3f} %" if tries and not lost else "none"
-
-
-def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 20):,.0f} MiB"

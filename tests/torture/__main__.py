@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.results import make_result
-from tests.torture.kill_rounds import KillFigures, kill_often
+from tests.torture.kill_rounds import KillFigures, Plan, kill_often
 from tests.torture.power_losses import LossFigures, lose_often
 from tests.torture.report import Report
 
@@ -21,9 +21,8 @@ def main() -> int:
     arguments = _arguments()
     start = time.time()
     losses = lose_often(arguments.seeds, arguments.seed, arguments.workers, lambda f: _tell_losses(f, arguments.seeds))
-    kills = kill_often(
-        arguments.kills, arguments.seed, lambda f: _tell_kills(f, arguments.kills), parent=arguments.directory
-    )
+    plan = Plan(arguments.kills, arguments.seed, parent=arguments.directory)
+    kills = kill_often(plan, lambda figures: _tell_kills(figures, arguments.kills))
     report = Report(losses, kills)
     print(report.text())
     if arguments.json:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.end_to_end.conftest import differences, restored
 from tests.torture.judge import Judge, Verdict
-from tests.torture.kills import Kill, Killer
+from tests.torture.kills import DELAY_MS_MAX, Kill, Killer
 from tests.torture.site import TorturedSite
+from tests.torture.trees import Trees
 
 AGENTS = 8
-MEDIUM_BYTES = 450_000
 ROUNDS_OF_A_VAULT = 20
 
 
@@ -28,33 +28,44 @@ class KillFigures:
 Tell = Callable[[KillFigures], None]
 
 
-def kill_often(count: int, seed: int, tell: Tell, *, agents: int = AGENTS, parent: Path | None = None) -> KillFigures:
-    """At least `count` kills. The seed makes trees, targets and delays; what a kill hits is up to the machine."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The seed makes trees, targets and delays; what a kill hits is up to the machine."""
+
+    kills: int
+    seed: int
+    agents: int = AGENTS
+    delay_ms_max: float = DELAY_MS_MAX
+    parent: Path | None = None
+
+
+def kill_often(plan: Plan, tell: Tell) -> KillFigures:
     figures = KillFigures()
-    if not count:
+    if not plan.kills:
         return figures
-    source = random.Random(seed)
-    tortured = TorturedSite(agents, seed, parent)
+    source = random.Random(plan.seed)
+    tortured = TorturedSite(plan.agents, plan.seed, plan.parent)
+    trees = Trees(tortured.trees, plan.seed)
     try:
-        while len(figures.kills) < count and figures.verdict.is_clean:
+        while len(figures.kills) < plan.kills and figures.verdict.is_clean:
             if figures.rounds:
                 tortured.put_back()
-            _torture(tortured, source, figures, count, tell)
+            killer = Killer(tortured.site, tortured.agents, trees, source, plan.delay_ms_max)
+            _torture(tortured, killer, figures, plan.kills, tell)
     finally:
         tortured.close()
     return figures
 
 
-def _torture(tortured: TorturedSite, source: random.Random, figures: KillFigures, count: int, tell: Tell) -> None:
+def _torture(tortured: TorturedSite, killer: Killer, figures: KillFigures, count: int, tell: Tell) -> None:
     """One vault from its first round to its last."""
     site, verdict = tortured.site, figures.verdict
     judge = Judge(site.disks, verdict)
     site.start()
     for _ in range(ROUNDS_OF_A_VAULT):
-        killer = Killer(site, tortured.agents, tortured.trees, source)
         figures.rounds += 1
-        killer.round(f"round {figures.rounds}", judge, MEDIUM_BYTES, count - len(figures.kills))
-        figures.kills += killer.kills
+        killer.round(f"round {figures.rounds}", judge, count - len(figures.kills))
+        figures.kills += killer.take_kills()
         verdict.other += killer.unexpected
         if len(figures.kills) >= count or not verdict.is_clean:
             break

@@ -11,15 +11,15 @@ import select
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.end_to_end.conftest import Site
 from tests.torture.agents import Agent
 from tests.torture.judge import Judge
-from tests.torture.trees import change_tree
+from tests.torture.trees import Trees
 
 TARGETS = {"vault": 45, "agents": 30, "both": 25}
-_DELAY_MS = (1, 500)
+DELAY_MS_MAX = 500.0
+_DELAY_MS_MIN = 1.0
 _POLL_SECONDS = 0.001
 _ROUND_SECONDS = 180
 _KILLS_OF_A_ROUND = (1, 4)
@@ -42,21 +42,23 @@ class Kill:
 
 
 class Killer:
-    """Of one vault with its agents; all of chance comes from `source`."""
+    """Of one vault with its agents; all of chance comes from `source`, but for what is in the trees."""
 
-    def __init__(self, site: Site, agents: list[Agent], trees: list[Path], source: random.Random) -> None:
-        self.kills: list[Kill] = []
+    def __init__(
+        self, site: Site, agents: list[Agent], trees: Trees, source: random.Random, delay_ms_max: float
+    ) -> None:
+        self._kills: list[Kill] = []
         self.unexpected: list[str] = []
         self._site = site
         self._agents = agents
         self._trees = trees
         self._source = source
+        self._delay_ms_max = delay_ms_max
         self._may_fail: set[Agent] = set()
         self._done: set[Agent] = set()
 
-    def round(self, name: str, judge: Judge, medium_bytes: int, kills_left: int) -> None:
-        for tree in self._trees:
-            change_tree(tree, self._source, medium_bytes)
+    def round(self, name: str, judge: Judge, kills_left: int) -> None:
+        self._trees.change()
         judge.begin_round()
         self._done.clear()
         self._may_fail.clear()
@@ -68,6 +70,11 @@ class Killer:
             judge.look(f"{name}, kill {number + 1}", self._told_since(told_before))
         self._finish(name)
         judge.look(f"{name}, at its end", self._told_since(told_before))
+
+    def take_kills(self) -> list[Kill]:
+        """Those since the last call."""
+        taken, self._kills = self._kills, []
+        return taken
 
     def _told_since(self, before: dict[Agent, int]) -> list:
         return [told for agent in self._agents for told in agent.runs[before[agent] :]]
@@ -93,7 +100,7 @@ class Killer:
             agent.told.read(size)
         waiting = sum(agent.told.waiting_bytes() for agent in hit)
         processes = len(killed) + (target != "agents")
-        self.kills.append(Kill(target, processes, delay_ms, waiting, seconds))
+        self._kills.append(Kill(target, processes, delay_ms, waiting, seconds))
 
     def _restart(self) -> float:
         """The vault is killed and started; from the start of its process to the word that it listens."""
@@ -108,7 +115,7 @@ class Killer:
         """Most often some milliseconds after somebody began to send; else after nothing in particular."""
         if self._source.random() >= _AT_ANY_TIME:
             self._pump_until(lambda: any(a.is_running and a.told.size() for a in self._agents))
-        delay_ms = self._source.uniform(*_DELAY_MS)
+        delay_ms = self._source.uniform(_DELAY_MS_MIN, self._delay_ms_max)
         end = time.monotonic() + delay_ms / 1000
         self._pump_until(lambda: time.monotonic() >= end)
         return round(delay_ms, 3)

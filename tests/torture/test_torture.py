@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from tests.torture.agents import Acknowledged, Committed, Record, Sent, Told
 from tests.torture.judge import Judge, Verdict
-from tests.torture.kill_rounds import KillFigures, kill_often
+from tests.torture.kill_rounds import KillFigures, Plan, kill_often
 from tests.torture.kills import Kill
 from tests.torture.power_losses import LossFigures, lose_block
 from tests.torture.report import Report
@@ -20,7 +20,8 @@ from vaultd.store.container_format import container_path
 
 # Chosen so that every patch of tests/sabotage that names these tests meets a seed that notices it.
 FIRST_SEED, SEEDS = 1, 100
-KILL_SEED, KILLS, AGENTS = 1, 4, 2
+KILL_SEED, KILLS, AGENTS = 2, 4, 2
+DELAY_MS_MAX = 60.0  # the upload of two agents is short
 
 
 def test_power_losses_take_nothing_that_was_acknowledged() -> None:
@@ -31,7 +32,7 @@ def test_power_losses_take_nothing_that_was_acknowledged() -> None:
 
 
 def test_kills_take_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    figures = kill_often(KILLS, KILL_SEED, lambda figures: None, agents=AGENTS, parent=tmp_path)
+    figures = kill_often(Plan(KILLS, KILL_SEED, AGENTS, DELAY_MS_MAX, tmp_path), lambda figures: None)
     verdict = figures.verdict
     assert (verdict.losses, verdict.resent, verdict.other) == ([], [], [])
     assert (len(figures.kills), figures.restores) == (KILLS, AGENTS)

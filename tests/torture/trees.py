@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 MEDIUM_FILES, SMALL_FILES = 24, 60
+MEDIUM_BYTES = 450_000
 _SMALL_BYTES = [0, 1, 300, 9_000, 40_000]
 
 
@@ -19,10 +20,22 @@ def make_tree(root: Path, seed: int) -> None:
     (root / "link").symlink_to("dir-1/first")
 
 
-def change_tree(root: Path, source: random.Random, medium_bytes: int) -> None:
-    """About MEDIUM_FILES * `medium_bytes` of new content in all; one file twice, one moved, one gone."""
+class Trees:
+    """One for each agent."""
+
+    def __init__(self, roots: list[Path], seed: int) -> None:
+        self._roots = roots
+        self._source = random.Random(seed)
+
+    def change(self) -> None:
+        for root in self._roots:
+            change_tree(root, self._source)
+
+
+def change_tree(root: Path, source: random.Random) -> None:
+    """About MEDIUM_FILES * MEDIUM_BYTES of new content; one file twice, one moved, one gone."""
     for number in range(MEDIUM_FILES):
-        size = source.randrange(medium_bytes // 2, medium_bytes * 3 // 2)
+        size = source.randrange(MEDIUM_BYTES // 2, MEDIUM_BYTES * 3 // 2)
         (root / f"dir-{number % 3}" / f"medium-{number}").write_bytes(source.randbytes(size))
     for number in source.sample(range(SMALL_FILES), SMALL_FILES // 2):
         (root / f"dir-{number % 3}" / f"small-{number}").write_bytes(source.randbytes(source.choice(_SMALL_BYTES)))

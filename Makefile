@@ -1,13 +1,19 @@
 # make demo   shows the whole thing on this machine           make test      every test (the documents and the architecture are among them)
 # make lint   ruff and mypy                                    make sabotage  breaks each promise on purpose and expects its test to notice
+# make torture SEEDS=N KILLS=N   simulated power losses and real kills -9 under eight agents
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # A directory with files of your own for the demo; without it some of the system's.
 SOURCE ?=
 WORKERS ?= 2
+SEEDS ?= 200
+KILLS ?= 10
+SEED ?= 1
+# A file for the raw figures of the torture.
+JSON ?=
 
-.PHONY: demo test lint sabotage figures lock clean
+.PHONY: demo test lint sabotage torture figures lock clean
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +33,9 @@ lint: $(VENV)/.ready
 
 sabotage: $(VENV)/.ready
 	$(BIN)/python -m tests.sabotage
+
+torture: $(VENV)/.ready
+	$(BIN)/python -m tests.torture --seeds $(SEEDS) --kills $(KILLS) --seed $(SEED) --workers $(WORKERS) $(if $(JSON),--json '$(JSON)')
 
 # Writes docs/results/*.json and the tables made from them. Takes some minutes and about 12 GB of disk.
 figures: $(VENV)/.ready

@@ -18,8 +18,15 @@ NAMED = ("trio", "h2", "msgspec", "lmdb", "blake3", "zstandard", "cryptography",
 
 
 def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any]]) -> None:
+    result = make_result(name, seed, start, samples)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def make_result(name: str, seed: int, start: float, samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Samples with where they come from; `start` is the time when the first of them began."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    result = {
+    return {
         "scenario": name,
         "commit": commit,
         "versions": {
@@ -33,8 +40,6 @@ def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any
         "end": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "samples": samples,
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def processor() -> str:

@@ -210,10 +210,11 @@ class Channel:
         if self.is_gone:
             return
         http2 = self.link.http2
+        frame_bytes, missing_bytes = self._reader.awaited if self._wanted else (0, 0)
         if self._credit is not None:
-            frame_bytes, missing_bytes = self._reader.awaited if self._wanted else (0, 0)
             outstanding_bytes = http2.outstanding(self.stream_id) - count
             window_bytes = self._credit.window_bytes(outstanding_bytes, self._held_bytes, frame_bytes)
             http2.set_window(self.stream_id, window_bytes, missing_bytes)
-        http2.grant(self.stream_id, count)
+        # What is missing must be told here too: else the peer waits for less than a quarter of its window for ever.
+        http2.grant(self.stream_id, count, missing_bytes)
         self.link.wake()

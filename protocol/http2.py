@@ -90,15 +90,16 @@ class Http2Connection:
         events, self._events = self._events, []
         return self._without_stillborn(events)
 
-    def grant(self, stream_id: int, count: int) -> None:
-        """`count` received bytes were taken: the peer may send that many more, up to the stream's window."""
+    def grant(self, stream_id: int, count: int, needed_bytes: int = 0) -> None:
+        """`count` received bytes were taken: the peer may send that many more, up to the stream's window. It hears of
+        that by the quarter of a window, and at once where it may send less than `needed_bytes`."""
         inbound = self._inbound.get(stream_id)
         if inbound is None or self._h2.has_ended:
             return
         inbound.untaken_bytes -= count
         self._untaken_bytes -= count
         with self._lost_by_errors:
-            self._fill_stream_window(stream_id, inbound)
+            self._fill_stream_window(stream_id, inbound, needed_bytes)
             self._fill_connection_window()
 
     def outstanding(self, stream_id: int) -> int:

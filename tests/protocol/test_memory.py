@@ -135,6 +135,49 @@ async def test_large_questions_that_never_end_stay_within_the_budget(site: Site)
         assert await client.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
 
 
+async def test_a_frame_goes_on_when_a_small_one_before_it_is_let_go(site: Site):
+    """The window of 4 MiB is used up when less than a quarter of it comes back: the peer must hear of that too."""
+    window_bytes, totals = BUDGET_BYTES // 4, []
+    sizes = [window_bytes // 4 - 100_000, window_bytes - 50_000]
+    begun: list[Exchange] = []
+    is_full = trio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        begun.append(exchange)
+        first = await exchange.receive_frame()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_second, exchange)
+            await is_full.wait()
+            exchange.let_go(first)
+
+    async def take_second(exchange: Exchange) -> None:
+        frame = await exchange.receive_frame()
+        await exchange.send_message(m.UploadDurable(len(frame.raw)))
+
+    async def send(client) -> None:
+        async with client.call("chunk.upload") as call:
+            for size in sizes:
+                await call.send(BATCH, bytes(size))
+            totals.append((await call.receive(m.UploadDurable))[0].number)
+
+    server = Server(site, handler, ByteBudget(BUDGET_BYTES))
+    async with server.running(), connected(site, server.port) as client:
+        await say_hello(client)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, client)
+            while not begun or begun[0]._channel.link.http2.outstanding(begun[0].stream_id) < window_bytes:
+                await trio.testing.wait_all_tasks_blocked(0.05)
+            await trio.testing.wait_all_tasks_blocked(0.2)
+            is_full.set()
+            for _ in range(40):  # else the upload waits for ever
+                if not totals:
+                    await trio.testing.wait_all_tasks_blocked(0.05)
+            nursery.cancel_scope.cancel()
+    assert totals == sizes[1:]
+
+
 async def test_frames_larger_than_the_whole_budget_come_one_by_one(site: Site):
     standing, totals = Standing(), []
     standing.go_on.set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.support.acknowledged import Acknowledged, Facts, record_facts
 from tests.support.simulated_vault import SimulatedVault, State
 from tests.vaultd.operations.sealing import DATA, Sealer, id_of, slot
-from tests.vaultd.operations.small_site import BackedUp, new_job, new_keyring
+from tests.vaultd.operations.small_site import Agent, BackedUp, new_job, new_keyring
 from vaultd.operations import accounts, jobs, keyrings, runs, safesets
 from vaultd.operations.jobs import NewJob
 from vaultd.operations.safesets import Prepared
@@ -76,8 +76,11 @@ def creating(administrator: Identity, new: NewJob) -> Operation:
 
 
 def keyring_for(base: Base) -> Operation:
-    """The keyring of the second job, with two slots."""
-    agent, new = base.backed_up.agent, base.second
+    return keyring_for_job(base.backed_up.agent, base.second)
+
+
+def keyring_for_job(agent: Agent, new: NewJob) -> Operation:
+    """With two slots."""
     sealer = Sealer(agent.identity.account_id, agent.identity.identity_id, new.job_id, os.urandom(16))
     slots = [slot(sealer.keyring_id), slot(sealer.keyring_id, kind=2)]
     keyring = new_keyring(sealer, *slots)

@@ -1,0 +1,1 @@
+"""Power cuts and kills by the thousand: `make torture SEEDS=N KILLS=N`."""

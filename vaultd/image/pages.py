@@ -25,6 +25,7 @@ _BIG, _TREE_ROW = 1, 2  # flags of a row: the value lies on pages of its own; it
 _INTEGER_KEYS = 8
 _NOTHING = 2**64 - 1
 _DEPTH_MAX = 32
+_FILE_BYTES_MAX = 1 << 46  # a process can map no more
 
 
 class PageFault(Exception):
@@ -57,10 +58,10 @@ class ImagePages:
         self._data = data
         self.page_bytes = self._page_bytes()
         self._last, _, self._free, self._main = max((self._meta(number) for number in (0, 1)), key=lambda meta: meta[1])
-        if len(data) // self.page_bytes < 2 or self._last < 1:
-            raise PageFault("the file has no two pages")
+        if not 1 <= self._last < _FILE_BYTES_MAX // self.page_bytes:
+            raise PageFault(f"page 0 or 1 says that the last page is {self._last}")
         # A page that nothing ever wrote may lie behind the end of the file.
-        self._used = bytearray(max(len(data) // self.page_bytes, 2))
+        self._used = bytearray(len(data) // self.page_bytes)
         self._used[0] = self._used[1] = 1
 
     def tables(self) -> dict[str, Tree]:

@@ -5,6 +5,7 @@ was, and the writer gets MapStuck. Threads: `write` and `make_room` in one threa
 that reads must not write: growth would wait for it for ever.
 """
 
+import mmap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -31,7 +32,6 @@ class Environment:
         self._gate = threading.Condition()
         self._readers: list[int] = []
         self._growing = False
-        self._is_mapped = True
         self.databases = {name: self._open_table(name) for name in tables}
 
     @classmethod
@@ -67,7 +67,6 @@ class Environment:
         thread = threading.get_ident()
         with self._gate:
             self._gate.wait_for(lambda: not self._growing)
-            self._require_map()
             self._readers.append(thread)
         try:
             with self.environment.begin() as transaction:
@@ -93,7 +92,6 @@ class Environment:
 
     def _write_or_grow(self, work: Callable[[Any], None]) -> bool:
         """False if the map was full: it is larger now, and nothing was written."""
-        self._require_map()
         transaction = self.environment.begin(write=True)
         try:
             work(transaction)
@@ -127,20 +125,14 @@ class Environment:
     def _set_map_size(self) -> None:
         size: int = self.environment.info()["map_size"]
         try:
+            # LMDB gives its map up before it takes a larger one, and nothing can be read any more if there is none.
+            mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE, prot=0).close()
             self.environment.set_mapsize(size * 2)
-        except lmdb.Error as problem:
-            # LMDB has given the old map up already, and whoever read without one would kill the process.
-            self._is_mapped = False
-            self.environment.set_mapsize(size)
-            self._is_mapped = True
+        except (OSError, lmdb.Error) as problem:
             raise MapStuck(
                 f"its map of {size} bytes is full and cannot grow ({problem}): raise the limit of address space "
                 "(`ulimit -v`, LimitAS)"
             ) from problem
-
-    def _require_map(self) -> None:
-        if not self._is_mapped:
-            raise MapStuck("its map is gone: raise the limit of address space (`ulimit -v`, LimitAS)")
 
     def _open_table(self, name: str) -> Any:
         """A table that is not there yet is written, so a full map grows here too."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from vaultd.catalog.database import START, TABLES, Catalog
@@ -164,3 +165,46 @@ def test_it_looks_from_any_directory_and_runs_nothing_that_lies_there(
     (tmp_path / "lmdb.py").write_text("raise SystemExit(9)\n")
     monkeypatch.chdir(tmp_path)
     assert find_faults([image]) == [""]
+
+
+ROOTS_AT = (16 + 24 + 40, 16 + 24 + 48 + 40)  # of the free pages and of the tables, in each of the two first pages
+TRANSACTION_AT = 16 + 24 + 2 * 48 + 8
+
+
+def number_at(changed: bytearray, at: int) -> int:
+    return int.from_bytes(changed[at : at + 8], "little")
+
+
+def test_a_list_of_free_pages_that_names_one_in_use_is_not_believed(image: Image) -> None:
+    """Everything reads well, until the next write takes that page."""
+    changed = bytearray(data(image).read_bytes())
+    newest = max((0, PAGE), key=lambda at: number_at(changed, at + TRANSACTION_AT))
+    free, tables = (number_at(changed, newest + at) for at in ROOTS_AT)
+    row = free * PAGE + int.from_bytes(changed[free * PAGE + 16 : free * PAGE + 18], "little")
+    count_at = row + 8 + 8
+    assert 1 <= number_at(changed, count_at) < 500
+    changed[count_at : count_at + 16] = (1).to_bytes(8, "little") + tables.to_bytes(8, "little")
+    data(image).write_bytes(changed)
+    (fault,) = find_faults([image])
+    assert fault == f"page {tables} of the list of free pages is used twice"
+
+
+def test_a_key_out_of_its_order_is_not_believed(image: Image) -> None:
+    """The row is whole, and every look-up passes it by."""
+    changed = bytearray(data(image).read_bytes())
+    key = bytes([3]) * 40 if image.path.name == "catalog" else random.Random(1).randbytes(32)
+    assert changed.count(key) >= 1
+    data(image).write_bytes(changed.replace(key, bytes([key[0] ^ 0x80]) + key[1:]))
+    (fault,) = find_faults([image])
+    assert "keys that" in fault
+
+
+@pytest.mark.parametrize("table", ["audit", "meta"])
+def test_a_row_of_the_catalog_that_does_not_hold_its_checksum_is_a_fault(tmp_path: Path, table: str) -> None:
+    image = make_catalog(tmp_path / "catalog")
+    with lmdb.open(str(image.path), max_dbs=64, map_size=1 << 26) as environment:
+        database = environment.open_db(table.encode())
+        with environment.begin(write=True) as transaction:
+            (*_, (key, value)) = transaction.cursor(database)
+            transaction.put(key, value[:-1] + bytes([value[-1] ^ 1]), db=database)
+    assert find_faults([image]) == [f"row {key.hex()} of its table {table} does not hold its checksum"]

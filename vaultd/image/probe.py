@@ -1,0 +1,154 @@
+"""Whether the file of an image is whole, found out by a process of its own: a page that the disk refuses, or that leads
+astray, ends the process that follows it.
+
+The child walks every page by itself, compares the checksums of the rows that are named, and then lets LMDB walk what it
+can reach. Nothing is written. Only what the child says of the file, or its death over the file, counts against it: what
+keeps the child from looking is Unavailable.
+"""
+
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import lmdb
+
+import vaultd
+from vaultd.errors import Unavailable
+from vaultd.image.environment import explain, is_damage
+from vaultd.image.pages import ImagePages, PageFault
+from vaultd.image.rows import open_row
+
+DATA_NAME = "data.mdb"
+META = "meta"
+_CHECKED_META = b"position"  # the other rows of `meta` say whose rows these are, and are compared with that
+_EXIT_FAULT = 9
+_BEGUN = "begun\n"
+_DEADLY = {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE}
+
+
+class Image(NamedTuple):
+    """`checked`: by each format that is known, the tables whose rows are held against their checksums."""
+
+    path: Path
+    tables: Sequence[str]
+    checked: Mapping[bytes, Sequence[str]]
+
+
+def find_faults(images: Sequence[Image]) -> list[str]:
+    """For each image a sentence why it is not to be believed, or nothing; one that is not there has no fault."""
+    with ExitStack() as cleanup:
+        children = [_start(image, cleanup) for image in images]
+        return [_result(image, child) for image, child in zip(images, children, strict=True)]
+
+
+def _start(image: Image, cleanup: ExitStack) -> "subprocess.Popen[str] | None":
+    data = image.path / DATA_NAME
+    if not data.exists() or not data.stat().st_size:  # LMDB makes a new one then
+        return None
+    checked = {format_.hex(): list(tables) for format_, tables in image.checked.items()}
+    words = json.dumps([str(image.path), list(image.tables), checked])
+    root = str(Path(vaultd.__file__).parents[1])
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        return cleanup.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, words],
+                env=os.environ | {"PYTHONPATH": paths},
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )  # fmt: skip
+        )
+    except OSError as error:
+        raise _unavailable(image, str(error)) from error
+
+
+def _result(image: Image, child: "subprocess.Popen[str] | None") -> str:
+    if child is None:
+        return ""
+    told, complaint = child.communicate()
+    if child.returncode == 0 and told == _BEGUN:
+        return ""
+    if child.returncode == _EXIT_FAULT and told.startswith(_BEGUN):
+        return told.removeprefix(_BEGUN).strip()
+    if -child.returncode in _DEADLY and told.startswith(_BEGUN):
+        name = signal.Signals(-child.returncode).name
+        return f"the process that looked through it died of {name}: the file is cut, or the disk refuses a page of it"
+    raise _unavailable(image, (complaint.strip().splitlines() or [f"exit {child.returncode}"])[-1])
+
+
+def _unavailable(image: Image, reason: str) -> Unavailable:
+    sentence = f"{image.path} could not be looked through, which says nothing about it: {reason}"
+    return Unavailable(sentence, "start vaultd again; it needs memory, address space and processes for a second Python")
+
+
+def _main(words: str) -> int:
+    path, tables, checked = json.loads(words)
+    image = Image(Path(path), tables, {bytes.fromhex(format_): names for format_, names in checked.items()})
+    sys.stdout.write(_BEGUN)
+    sys.stdout.flush()
+    try:
+        look_through(image)
+    except PageFault as fault:
+        print(fault)
+        return _EXIT_FAULT
+    return 0
+
+
+def look_through(image: Image) -> None:
+    """In this process, which may die of what is in the file; PageFault says what is wrong with it."""
+    with (image.path / DATA_NAME).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        _check_tables(ImagePages(data), image)
+    _let_lmdb_walk(image)
+
+
+def _check_tables(pages: ImagePages, image: Image) -> None:
+    tables = pages.tables()
+    meta: dict[bytes, bytes] = {}
+    if META in tables:
+        for rows in pages.rows(META, tables[META]):
+            meta.update(zip(rows.keys, rows.values, strict=True))
+    checked = image.checked.get(meta.get(b"format", b""))
+    if b"format" not in meta and any(tree.rows for tree in tables.values()):
+        raise PageFault("it has rows and does not say of which format")
+    missing = sorted(set(image.tables) - set(tables))
+    if missing and checked is not None:
+        raise PageFault(f"its table {missing[0]} is missing")
+    if META in (checked or ()) and _CHECKED_META in meta:
+        _check_row(META, _CHECKED_META, meta[_CHECKED_META])
+    for name in sorted(set(tables) - {META}):
+        for rows in pages.rows(name, tables[name]):
+            if name in (checked or ()):
+                for key, value in zip(rows.keys, rows.values, strict=True):
+                    _check_row(name, key, value)
+    pages.check_free()
+
+
+def _check_row(name: str, key: bytes, value: bytes) -> None:
+    if open_row(key, value) is None:
+        raise PageFault(f"row {key.hex()} of its table {name} does not hold its checksum")
+
+
+def _let_lmdb_walk(image: Image) -> None:
+    """What the walk above takes for whole, LMDB must find whole too; a copy follows every page that it can reach."""
+    try:
+        environment = lmdb.open(str(image.path), readonly=True, lock=False, create=False, readahead=False)
+        with environment, Path(os.devnull).open("wb") as nowhere:
+            environment.copyfd(nowhere.fileno(), compact=True)
+    except lmdb.Error as problem:
+        if not is_damage(problem):
+            raise
+        raise PageFault(f"LMDB cannot walk through it: {explain(problem)}") from problem
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

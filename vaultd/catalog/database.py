@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from vaultd.errors import Conflict, Damaged, Internal, Unavailable
+from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable
 from vaultd.records import Change
 
 FORMAT = b"1"
@@ -227,6 +227,8 @@ class Catalog:
                 transaction.put(b"position", POSITION.pack(*position), db=self._databases[META])
         except lmdb.MapFullError:
             return False
+        except lmdb.DiskError as problem:
+            raise NoSpace(f"the disk of the catalog is full: {problem}", "the operator makes room on it") from None
         except lmdb.Error as problem:
             raise Unavailable(f"the catalog cannot be written: {problem}") from None
         return True

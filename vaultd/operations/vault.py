@@ -5,6 +5,7 @@ is mended), catalog (a lost one from a checkpoint) caught up from the journal, t
 which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all others.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from vaultd.catalog.database import START, Catalog, Position
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
-from vaultd.errors import Damaged, NotFound
+from vaultd.errors import Damaged, NoSpace, NotFound
 from vaultd.operations.authority import KeyPair
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import translated
@@ -33,6 +34,7 @@ from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.journal_kept import is_forked
+from vaultd.store.lock_file import write_lock_file
 
 VAULT_ID_FILE = "vault.id"
 SIGNING_KEY_FILE = "signing.key"
@@ -77,6 +79,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     with ExitStack() as undo, translated():
         lock = lock_vault(config.directory, config.disks)
         undo.callback(lock.close)
+        _write_lock_files(config.directory)
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
         undo.callback(catalog.close)
         applied = JournalPosition(*catalog.position())
@@ -180,6 +183,18 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise NotFound(f"{path} is missing", "restore it from the operator's copy of the vault's keys") from None
+
+
+def _write_lock_files(directory: Path) -> None:
+    try:
+        for name in (INDEX_DIRECTORY, CATALOG_DIRECTORY):
+            write_lock_file(directory / name)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace(
+            f"the file system of {directory} is so full that the vault cannot even be read", "free space there"
+        ) from error
 
 
 def _load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:

@@ -17,7 +17,7 @@ import lmdb
 from msgspec import Struct
 
 from vaultd.store.checksum import CHECKSUM_BYTES, checksum
-from vaultd.store.errors import FormatError, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.journal_format import Position
 
 FORMAT = 1
@@ -211,6 +211,8 @@ class Index:
         try:
             while not self._apply_or_grow(batch):
                 pass
+        except lmdb.DiskError as error:
+            raise NoSpace(f"{self.path}: the disk is full: {error}; free space and restart vaultd") from error
         except lmdb.Error as error:
             raise StoreBroken(f"{self.path}: the index transaction failed: {error}") from error
 

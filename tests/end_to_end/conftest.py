@@ -94,6 +94,15 @@ class Site:
         """As a power cut would, but the disk keeps what it got."""
         return self._end(signal.SIGKILL)
 
+    def wait(self) -> int:
+        """Until it ended by itself; the exit code."""
+        assert self.daemon is not None
+        exit_code = self.daemon.wait(STOP_SECONDS)
+        assert self.daemon.stdout is not None
+        self.daemon.stdout.close()
+        self.daemon = None
+        return exit_code
+
     @property
     def log_file(self) -> Path:
         return self.directory / "vaultd.log"
@@ -166,11 +175,7 @@ class Site:
     def _end(self, number: signal.Signals) -> int:
         assert self.daemon is not None
         self.daemon.send_signal(number)
-        exit_code = self.daemon.wait(STOP_SECONDS)
-        assert self.daemon.stdout is not None
-        self.daemon.stdout.close()
-        self.daemon = None
-        return exit_code
+        return self.wait()
 
     def _must(self, program: str, *words: object) -> Done:
         return self._ok(run_program(program, *words))

@@ -57,11 +57,18 @@ class RealDisk:
         (self.path / BALLAST).unlink()
         os.sync()
 
-    def remount(self, option: str) -> None:
-        run("mount", "-o", f"remount,{option}", self.path)
+    def make_read_only(self) -> None:
+        """As an operator does where nobody writes."""
+        run("mount", "-o", "remount,ro", self.path)
+
+    def break_read_only(self) -> None:
+        """What the kernel does under ext4 when it meets an error; files that are open for writing are no hindrance."""
+        run("mount", "-o", "remount,errors=remount-ro", self.path)
+        Path("/sys/fs/ext4", Path(self.device).name, "trigger_fs_error").write_text("1")
 
 
 Mount = Callable[[str, str], RealDisk]
+StopAfter = Callable[[Site], Site]
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def unmount(path: Path) -> None:
 
 
 @pytest.fixture
-def stop_after() -> Iterator[Callable[[Site], Site]]:
+def stop_after() -> Iterator[StopAfter]:
     """Its daemon is killed before the disks are unmounted: ask for this fixture after `mount`."""
     sites: list[Site] = []
 

@@ -3,20 +3,17 @@ the agent goes on where it stopped.
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import Done, Site, differences, restored
-from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, RealDisk
+from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, RealDisk, StopAfter
 
 RESERVE_BYTES = 64 * MIB  # as docs/operations.md promises
 BUFFER_BYTES = 4 * MIB  # taken, not yet written when the next batch was refused
 NEW_FILES, FILE_BYTES = 8, 2 * MIB
 ROOM_BYTES = 9 * MIB  # above the reserve: for some of the new files
-
-StopAfter = Callable[[Site], Site]
 
 
 def prepare(site: Site, source: Path) -> None:
@@ -38,8 +35,10 @@ def add_files(source: Path) -> None:
 def assert_refused(done: Done) -> None:
     assert done.exit_code == 7, done.error
     assert "the vault has no room left" in done.error
-    assert done.error.count("error:") == 1 and "Traceback" not in done.error
-    assert done.last["code"] == "no_space" and done.last["hint"]
+    assert done.error.count("error:") == 1
+    assert "Traceback" not in done.error
+    assert done.last["code"] == "no_space"
+    assert done.last["hint"] == "the operator makes room on a disk"
 
 
 def stored_bytes(site: Site) -> int:

@@ -49,6 +49,7 @@ class Door(Protocol):
     def fsync_directory(self, path: Path) -> None: ...
     def space(self, path: Path) -> tuple[int, int]: ...
     def settle_space(self, path: Path) -> None: ...
+    def is_read_only(self, path: Path) -> bool: ...
 
 
 class SystemDoor:
@@ -140,6 +141,13 @@ class SystemDoor:
         facts = os.statvfs(path)
         is_writable = not facts.f_flag & os.ST_RDONLY
         return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize * is_writable
+
+    def is_read_only(self, path: Path) -> bool:
+        """Also one that a kernel that met errors has made so; one that does not even answer is not."""
+        try:
+            return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False
 
     def settle_space(self, path: Path) -> None:
         """Makes `space` tell of everything that was written: btrfs counts only what it has committed."""

@@ -66,12 +66,13 @@ class OpenContainers:
         self._unsynced_directories: dict[Path, None] = {}
 
     def choose(self, home_disk: int, size_bytes: int) -> Disk:
-        """The home disk, or where that is full or offline the one with the most room."""
+        """The home disk, or where that is full, read-only or offline the one with the most room."""
         needed = size_bytes + self._room.reserve_bytes
-        home = self._disks.find_number(home_disk)
+        writable = self._disks.writable
+        home = next((disk for disk in writable if disk.number == home_disk), None)
         if home and self._room.free_bytes(home.path, needed) >= needed:
             return home
-        free, number = max((self._room.free_bytes(disk.path, needed), -disk.number) for disk in self._disks.online)
+        free, number = max((self._room.free_bytes(disk.path, needed), -disk.number) for disk in writable)
         if free < needed:
             raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: free space")
         disk = self._disks.find_number(-number)

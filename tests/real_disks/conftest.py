@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Site
+from tests.end_to_end.conftest import Site, restored
 
 MIB = 1024 * 1024
 FILE_SYSTEMS = {
@@ -53,6 +53,11 @@ class RealDisk:
             os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, take)
             os.fsync(file.fileno())
 
+    def mount_again(self) -> None:
+        """What the kernel held in memory is forgotten; what is on the device counts."""
+        run("umount", self.path)
+        run("mount", self.device, self.path)
+
     def make_room(self) -> None:
         (self.path / BALLAST).unlink()
         os.sync()
@@ -67,8 +72,7 @@ class RealDisk:
         Path("/sys/fs/ext4", Path(self.device).name, "trigger_fs_error").write_text("1")
 
 
-Mount = Callable[[str, str], RealDisk]
-StopAfter = Callable[[Site], Site]
+Mount = Callable[..., RealDisk]
 
 
 @pytest.fixture
@@ -92,22 +96,75 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         yield make
 
 
+@pytest.fixture
+def scarce(tmp_path: Path) -> Iterator[Path]:
+    """A small tmpfs for images: once it is full, the file system in an image meets errors that its device returns."""
+    path = tmp_path / "scarce"
+    path.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", path)
+    yield path
+    unmount(path)
+
+
 def unmount(path: Path) -> None:
     """A process that hangs on it must not keep the loop device: then it goes as soon as that lets go."""
     if subprocess.run(["umount", path], check=False, capture_output=True).returncode:
         subprocess.run(["umount", "--lazy", path], check=False)
 
 
+class PlacedSite(Site):
+    """A copy of a vault with an account, a computer and a job that has one safeset of `source`."""
+
+    def __init__(self, template: Site, directory: Path, vault: Path) -> None:
+        self.directory, self.vault = directory, vault
+        self.daemon = None
+        self.settings = {}
+        self.url = template.url
+        self.operator = vault / "operator.context"
+        self.source = template.directory / "source"
+        run("cp", "-a", template.vault, vault)
+        for path in template.directory.iterdir():
+            if path not in (template.vault, self.source):
+                run("cp", "-a", path, directory)
+
+    def restored_source(self, name: str) -> Path:
+        """What a restore of the newest safeset gives."""
+        target = self.directory / name
+        self.restore("pc", "home", target)
+        return restored(target, self.source)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Made once, because that starts many programs; stopped."""
+    site = Site(tmp_path_factory.mktemp("template"))
+    source = site.directory / "source"
+    source.mkdir()
+    (source / "old").write_bytes(os.urandom(MIB))
+    site.start()
+    site.create_account("acme")
+    site.register("acme", "pc")
+    site.create_job("acme", "pc", "home", source)
+    assert site.backup("pc", "home")["safeset"] == 1
+    assert site.stop() == 0
+    return site
+
+
+Place = Callable[[Path], PlacedSite]
+
+
 @pytest.fixture
-def stop_after() -> Iterator[StopAfter]:
-    """Its daemon is killed before the disks are unmounted: ask for this fixture after `mount`."""
-    sites: list[Site] = []
+def place(template: Site, tmp_path: Path) -> Iterator[Place]:
+    """Puts a site's vault at a path, daemon down. Ask for it after `mount`: its daemon ends before disks go."""
+    sites: list[PlacedSite] = []
 
-    def remember(site: Site) -> Site:
-        sites.append(site)
-        return site
+    def make(vault: Path) -> PlacedSite:
+        sites.append(PlacedSite(template, tmp_path, vault))
+        return sites[-1]
 
-    yield remember
+    yield make
     for site in sites:
         if site.daemon is not None:
             site.kill()
+    for path in (template.directory / "source").glob("new*"):
+        path.unlink()

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Site, differences, restored, run_program
-from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, StopAfter, run, unmount
-from tests.real_disks.test_full_disk import prepare
+from tests.end_to_end.conftest import Site, differences, run_program
+from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, Place, run, unmount
 from tests.vaultd.store.fakes import create, make_record, make_settings, read, records, reopen
 from vaultd.store.disks import lock_vault
 from vaultd.store.errors import StoreBroken, StoreError
@@ -20,15 +19,13 @@ def failed_start(site: Site) -> str:
 
 
 def test_a_vault_on_a_file_system_that_breaks_reads_on_under_an_overlay(
-    tmp_path: Path, mount: Mount, stop_after: StopAfter
+    tmp_path: Path, mount: Mount, place: Place
 ) -> None:
     disk = mount("ext4", "disk")
-    site = stop_after(Site(tmp_path, vault=disk.path / "vault"))
-    source = tmp_path / "source"
-    prepare(site, source)
-    old = restored(tmp_path / "first", source)
+    site = place(disk.path / "vault")
+    site.start()
     disk.break_read_only()
-    (source / "new").write_bytes(os.urandom(3 * MIB))
+    (site.source / "new").write_bytes(os.urandom(3 * MIB))
     done = site.run_agent("pc", "backup", "home")
     assert done.exit_code == 8
     assert "the store stopped after a disk error" in done.error
@@ -40,12 +37,9 @@ def test_a_vault_on_a_file_system_that_breaks_reads_on_under_an_overlay(
     run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={site.vault},upperdir={upper},workdir={work}", site.vault)
     try:
         site.start()
-        site.restore("pc", "home", tmp_path / "first")
-        assert [path.name for path in old.iterdir()] == ["old"]
-        assert (old / "old").read_bytes() == (source / "old").read_bytes()
+        assert [path.name for path in site.restored_source("first").iterdir()] == ["old"]
         assert site.backup("pc", "home")["safeset"] == 2
-        site.restore("pc", "home", tmp_path / "second")
-        assert differences(source, restored(tmp_path / "second", source)) == []
+        assert differences(site.source, site.restored_source("second")) == []
         assert site.stop() == 0
     finally:
         if site.daemon:

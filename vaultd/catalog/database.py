@@ -228,9 +228,10 @@ class Catalog:
         except lmdb.MapFullError:
             return False
         except lmdb.DiskError as problem:
-            raise NoSpace(f"the disk of the catalog is full: {problem}", "the operator makes room on it") from None
+            raise NoSpace("the vault has no room left", "the operator makes room on a disk") from problem
         except lmdb.Error as problem:
-            raise Unavailable(f"the catalog cannot be written: {problem}") from None
+            hint = "the operator restarts vaultd, which recovers from disk"
+            raise Unavailable("the store stopped: its catalog cannot be written", hint) from problem
         return True
 
     def make_room(self) -> None:

@@ -87,7 +87,7 @@ async def _commit_groups(service: Service) -> None:
         await service.group.run()
     except Exception as error:
         # Fail-stop: what was not acknowledged is not stored, and only a recovery from disk may write again.
-        log.error("store stopped", problem=f"{type(error).__name__}: {error}")
+        service.tell_stopped(error)
         service.stop_after_disk_error()
 
 

@@ -23,6 +23,7 @@ class Call:
         self.method = method
         self._open_channel = open_channel
         self._channel: Channel | None = None
+        self._refused: Frame | None = None  # the error frame: one task sends and another receives, and both are told
         self._ended = False
         self._closed = False
 
@@ -59,10 +60,12 @@ class Call:
         channel = self._opened()
         frame = await channel.take_frame()
         self._check_response(channel)
+        if frame is not None and frame.kind == ERROR:
+            self._refused = frame
+        if self._refused is not None:
+            raise _error_of(self._refused)
         if frame is None:
             return None
-        if frame.kind == ERROR:
-            raise _error_of(frame)
         return decode(frame.header, type), memoryview(frame.raw)
 
     async def aclose(self) -> None:
@@ -90,10 +93,10 @@ class Call:
 
     def _refusal(self, channel: Channel) -> RemoteProtocolError | None:
         """The error that came before the stream was closed, if there is one."""
-        while (frame := channel.take_what_came()) is not None:
+        while self._refused is None and (frame := channel.take_what_came()) is not None:
             if frame.kind == ERROR:
-                return _error_of(frame)
-        return None
+                self._refused = frame
+        return _error_of(self._refused) if self._refused else None
 
 
 def _error_of(frame: Frame) -> RemoteProtocolError:

@@ -6,7 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,16 @@ def _documents(text: str) -> list[Any]:
 class Site:
     """One vault directory with its daemon, up or down, and one account."""
 
-    def __init__(self, directory: Path, disks: int = 1) -> None:
+    def __init__(
+        self, directory: Path, disks: int = 1, vault: Path | None = None, disk_paths: Sequence[Path] = ()
+    ) -> None:
+        """`vault` and `disk_paths` where they are not to lie in `directory`."""
         self.directory = directory
-        self.vault = directory / "vault"
-        self.disks = [self.vault / f"disk-{number + 1}" for number in range(disks)]
+        self.vault = vault or directory / "vault"
+        self.disks = list(disk_paths) or [self.vault / f"disk-{number + 1}" for number in range(disks)]
         self.daemon: subprocess.Popen[str] | None = None
         self.settings: dict[str, str] = {}
-        more = [word for disk in self.disks for word in ("--disk", disk)] if disks > 1 else []
+        more = [word for disk in self.disks for word in ("--disk", disk)] if disks > 1 or disk_paths else []
         created = self._must("vaultd", "init", self.vault, "--name", "test", "--listen", "127.0.0.1:0", *more).last
         self.url: str = created["url"]
         self.authority = Path(created["ca"])
@@ -90,6 +93,15 @@ class Site:
     def kill(self) -> int:
         """As a power cut would, but the disk keeps what it got."""
         return self._end(signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Until it ended by itself; the exit code."""
+        assert self.daemon is not None
+        exit_code = self.daemon.wait(STOP_SECONDS)
+        assert self.daemon.stdout is not None
+        self.daemon.stdout.close()
+        self.daemon = None
+        return exit_code
 
     @property
     def log_file(self) -> Path:
@@ -163,11 +175,7 @@ class Site:
     def _end(self, number: signal.Signals) -> int:
         assert self.daemon is not None
         self.daemon.send_signal(number)
-        exit_code = self.daemon.wait(STOP_SECONDS)
-        assert self.daemon.stdout is not None
-        self.daemon.stdout.close()
-        self.daemon = None
-        return exit_code
+        return self.wait()
 
     def _must(self, program: str, *words: object) -> Done:
         return self._ok(run_program(program, *words))

@@ -8,6 +8,7 @@ import trio.testing
 
 from protocol import limits
 from protocol import messages as m
+from protocol.call import Call
 from protocol.errors import ConnectionLost, RemoteProtocolError
 from protocol.exchange import Exchange
 from protocol.transport import client_tls_context, open_connection
@@ -62,6 +63,34 @@ async def test_the_end_of_the_connection_cancels_handlers_and_fails_calls(site: 
                 await say_hello(client)
             await call.aclose()
         await cancelled.wait()
+
+
+@pytest.mark.parametrize("first", ["send", "receive"])
+async def test_a_refusal_is_told_to_who_sends_and_to_who_receives(site: Site, first: str):
+    """Two tasks of an upload: whichever meets the error first takes its frame, and the other hears the same."""
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        await exchange.receive_frame()
+        await exchange.send_error("no_space", "the vault has no room left", "make room")
+        await exchange.finish()
+
+    batch = m.UploadBatch(b"r" * 16, 0, [MIB], b"c" * 32)
+
+    async def send_until_refused(call: Call) -> None:
+        while True:
+            await call.send(batch, bytes(MIB))
+
+    async with Server(site, handler).running() as server, connected(site, server.port, agent=True) as client:
+        await say_hello(client)
+        async with client.call("chunk.upload") as call:
+            await call.send(batch, bytes(MIB))
+            order = [send_until_refused(call), call.receive(m.UploadDurable)]
+            for task in order if first == "send" else reversed(order):
+                with pytest.raises(RemoteProtocolError, match="no room left") as refused, trio.fail_after(20):
+                    await task
+                assert (refused.value.code, refused.value.hint) == ("no_space", "make room")
 
 
 async def test_a_server_that_goes_away_fails_calls(site: Site):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from vaultd.errors import Conflict, Damaged, Unavailable
+from vaultd.errors import Conflict, Damaged, NoSpace, Unavailable
 from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
 from vaultd.image.probe import META, Image
 from vaultd.image.rows import close_row, open_row
@@ -289,6 +289,8 @@ def _told(path: Path, what: str) -> Iterator[None]:
     """What LMDB says becomes one sentence. What the system lacks is not called damage."""
     try:
         yield
+    except lmdb.DiskError as problem:
+        raise NoSpace("the vault has no room left", "the operator makes room on a disk") from problem
     except lmdb.Error as problem:
         sentence = f"the catalog in {path} cannot be {what}: {explain(problem)}"
         if is_damage(problem):

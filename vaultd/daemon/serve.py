@@ -18,6 +18,7 @@ from protocol.transport import server_tls_context
 from vaultd import metrics
 from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
+from vaultd.daemon.open_files import raise_open_files
 from vaultd.logs import configure_logs, log
 from vaultd.maintenance.clock_watch import tell_jump_at_start
 from vaultd.maintenance.runner import run_maintenance
@@ -36,6 +37,8 @@ def serve(directory: Path) -> int:
     """Runs the vault until it is told to stop; returns the exit code."""
     configure_logs()
     config = load_config(directory)
+    if problem := raise_open_files(config):
+        log.warning("few open files", problem=problem)
     begin = time.monotonic()
     vault = open_vault(config, SystemClock(), SystemDoor())
     exit_code = EXIT_STORE_STOPPED
@@ -89,7 +92,7 @@ async def _commit_groups(service: Service) -> None:
         await service.group.run()
     except Exception as error:
         # Fail-stop: what was not acknowledged is not stored, and only a recovery from disk may write again.
-        log.error("store stopped", problem=f"{type(error).__name__}: {error}")
+        service.tell_stopped(error)
         service.stop_after_disk_error()
 
 

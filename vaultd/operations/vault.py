@@ -6,6 +6,7 @@ the journal, then recovery of containers and index, which asks the catalog which
 closing in one thread, before and after all others.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from vaultd.catalog.database import START, Catalog, Position
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
-from vaultd.errors import Damaged, NotFound
+from vaultd.errors import Damaged, NoSpace, NotFound
 from vaultd.operations.authority import KeyPair
 from vaultd.operations.images import set_damaged_aside
 from vaultd.operations.proofs import ProofThrottle
@@ -36,6 +37,7 @@ from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.index import Index
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.journal_kept import is_forked
+from vaultd.store.lock_file import write_lock_file
 
 VAULT_ID_FILE = "vault.id"
 SIGNING_KEY_FILE = "signing.key"
@@ -83,6 +85,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         catalog_path = config.directory / CATALOG_DIRECTORY
         images = [Index.image(config.directory / INDEX_DIRECTORY), Catalog.image(catalog_path)]
         set_aside = set_damaged_aside(door, images)
+        _write_lock_files(config.directory)
         catalog = Catalog.open(catalog_path)
         undo.callback(catalog.close)
         applied = JournalPosition(*catalog.position())
@@ -193,6 +196,18 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise NotFound(f"{path} is missing", "restore it from the operator's copy of the vault's keys") from None
+
+
+def _write_lock_files(directory: Path) -> None:
+    try:
+        for name in (INDEX_DIRECTORY, CATALOG_DIRECTORY):
+            write_lock_file(directory / name)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace(
+            f"the file system of {directory} is so full that the vault cannot even be read", "free space there"
+        ) from error
 
 
 def load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 import trio
 
 from vaultd import metrics, offload
-from vaultd.errors import Unavailable
+from vaultd.errors import NoSpace, Unavailable
 
 # An upload that never pauses and never fills a group still gets its answer.
 WAIT_SECONDS_MAX = 1.0
@@ -107,6 +107,8 @@ class GroupCommit:
         self._activity.set()
 
     def _refuse_after_error(self) -> None:
+        if isinstance(self._error, NoSpace):
+            raise NoSpace(self._error.message, self._error.hint) from self._error
         if self._error is not None:
             raise Unavailable(
                 "the store stopped after an error; what was not acknowledged is not stored",

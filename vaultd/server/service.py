@@ -6,6 +6,7 @@ import trio
 
 from vaultd import metrics, offload
 from vaultd.errors import Internal, NoSpace, Unavailable
+from vaultd.logs import log
 from vaultd.operations.vault import Vault
 from vaultd.server.fetch_budget import FetchBudget
 from vaultd.server.group_commit import GroupCommit
@@ -45,7 +46,12 @@ class Service:
     async def stop_if_broken(self, error: Exception) -> None:
         """After an error that may have stopped store or catalog, ask them."""
         if isinstance(error, Unavailable | NoSpace | Internal) and await offload.write(_is_broken, self.vault):
+            self.tell_stopped(error)
             self.stop_after_disk_error()
+
+    def tell_stopped(self, error: Exception) -> None:
+        """With the cause, for the operator only: what clients are told names no file."""
+        log.error("store stopped", problem=f"{type(error).__name__}: {error.__cause__ or error}")
 
     def stop_after_disk_error(self) -> None:
         metrics.STORE_STOPPED.set(1)

@@ -20,7 +20,7 @@ from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_reco
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
-from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, RecordUnread, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
@@ -30,6 +30,7 @@ from vaultd.store.journal_recovery import Applied
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.recovery import Parts, Recovered, recover
+from vaultd.store.room import Room
 
 RESERVE_BYTES = 64 * 1024 * 1024
 _GIVEN_UP_BATCH = 10_000
@@ -86,6 +87,7 @@ class ChunkStore:
         self._now_ns = now_ns
         self._journal = parts.journal
         self._index = parts.index
+        self._room = _room(settings, door, parts.disks)
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
@@ -189,7 +191,7 @@ class ChunkStore:
             return Appended(0, 0)
         size = sum(len(record.view) for record in new)
         disk = containers.choose(home_disk, size)
-        containers.require_journal_room(0, self._settings.reserve_bytes)
+        self._room.require_for_records(len(self._pending) + len(new))
         with self._guarded():
             for record in new:
                 header = record.header
@@ -221,7 +223,8 @@ class ChunkStore:
         payloads = [(entry.kind, encode_payload(entry)) for entry in entries]
         if payloads:
             size = sum(len(payload) for _, payload in payloads)
-            containers.require_journal_room(size, self._settings.reserve_bytes // 2)
+            self._room.require_for_entries(size)
+        self._room.note_commit(len(self._pending))
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
@@ -262,7 +265,7 @@ class ChunkStore:
         except OSError as error:
             sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
             if error.errno not in (errno.EIO, errno.ENOENT):
-                raise StoreError(sentence) from error
+                raise RecordUnread(sentence) from error
             if not self.disks.is_here(self._door, row.disk_id):
                 raise DiskMissing(f"{sentence}: its disk went away") from error
             self._notes.note_damage(expected_id, location)
@@ -367,10 +370,8 @@ class ChunkStore:
             raise
 
     def _open_containers(self, recovered: Recovered) -> OpenContainers:
-        settings = ContainerSettings(
-            self._settings.vault_id, self._settings.container_bytes, self._settings.reserve_bytes, self._now_ns
-        )
-        return OpenContainers(self._door, self.disks, settings, recovered.next_number, recovered.resumed)
+        settings = ContainerSettings(self._settings.vault_id, self._settings.container_bytes, self._now_ns)
+        return OpenContainers(self._door, self.disks, settings, self._room, recovered.next_number, recovered.resumed)
 
 
 class _Opened(Struct, frozen=True):
@@ -382,6 +383,10 @@ class _Opened(Struct, frozen=True):
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:
     directories = disks.copy_directories("journal")
     return JournalSettings(directories, settings.vault_id, settings.journal_segment_bytes, now_ns)
+
+
+def _room(settings: StoreSettings, door: Door, disks: Disks) -> Room:
+    return Room(door, settings.reserve_bytes, [disk.path for disk in disks.with_copies], settings.index_path)
 
 
 def _check_settings(settings: StoreSettings) -> None:

@@ -15,6 +15,8 @@ from typing import Protocol
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 UNFINISHED_SUFFIX = ".tmp"
+_BTRFS_SYNC = 0x9408  # the ioctl that ends btrfs's transaction; others do not know it
+_NOT_KNOWN = (errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Handle:
@@ -46,6 +48,8 @@ class Door(Protocol):
     def unlink(self, path: Path) -> None: ...
     def fsync_directory(self, path: Path) -> None: ...
     def space(self, path: Path) -> tuple[int, int]: ...
+    def settle_space(self, path: Path) -> None: ...
+    def is_read_only(self, path: Path) -> bool: ...
 
 
 class SystemDoor:
@@ -137,6 +141,24 @@ class SystemDoor:
         facts = os.statvfs(path)
         is_writable = not facts.f_flag & os.ST_RDONLY
         return facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize * is_writable
+
+    def is_read_only(self, path: Path) -> bool:
+        """Also one that a kernel that met errors has made so; one that does not even answer is not."""
+        try:
+            return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        except OSError:
+            return False
+
+    def settle_space(self, path: Path) -> None:
+        """Makes `space` tell of everything that was written: btrfs counts only what it has committed."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(descriptor, _BTRFS_SYNC)
+        except OSError as error:
+            if error.errno not in _NOT_KNOWN:
+                raise
+        finally:
+            os.close(descriptor)
 
     def _open(self, path: Path, flags: int, *, direct: bool) -> Handle:
         if direct:

@@ -4,9 +4,10 @@
 A disk is known by its identity file and never by its path; a path without one is an offline disk, not an empty one.
 """
 
+import errno
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
@@ -77,7 +78,11 @@ class VaultLock:
 class Disks:
     """The disks that are here, by number and by id, and the paths that hold none or one that fails."""
 
-    def __init__(self, online: Sequence[Disk], offline: Mapping[Path, str]) -> None:
+    def __init__(
+        self, online: Sequence[Disk], offline: Mapping[Path, str], read_only: Collection[int] = frozenset()
+    ) -> None:
+        """`read_only`: numbers of those that are read and not written to."""
+        self._read_only = read_only
         self.online = tuple(sorted(online, key=lambda disk: disk.number))
         self.offline = tuple(offline)
         self._reasons = dict(offline)
@@ -114,6 +119,10 @@ class Disks:
         return self._by_number.get(number)
 
     @property
+    def writable(self) -> list[Disk]:
+        return [disk for disk in self.online if disk.number not in self._read_only]
+
+    @property
     def with_copies(self) -> list[Disk]:
         """The first two, where journal, checkpoints and erase keys lie; those that are here."""
         return [disk for disk in self.online if disk.number < COPIES]
@@ -137,9 +146,9 @@ class Disks:
             for path, reason in self._reasons.items()
         ]
 
-    def without(self, failing: Mapping[Path, str]) -> "Disks":
+    def without(self, failing: Mapping[Path, str], read_only: Collection[int]) -> "Disks":
         online = [disk for disk in self.online if disk.path not in failing]
-        return Disks(online, self._reasons | dict(failing))
+        return Disks(online, self._reasons | dict(failing), read_only)
 
 
 def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: int) -> Disk:
@@ -230,18 +239,36 @@ def sync_directories(door: Door, disks: Disks) -> Disks:
     """A process killed between making a name and syncing it leaves a name that is there, but not durable.
 
     Without the disks that fail here; one of the first two, which the journal is written to, is not done without.
+    One that is read-only changes no more, so that what is read from it needs no sync.
     """
     failing: dict[Path, str] = {}
+    read_only = set()
     for disk in disks.online:
-        directories = [disk.directory(name) for name in DIRECTORIES]
+        path = disk.path
+        directories = [path, *filter(door.exists, map(disk.directory, DIRECTORIES))]
         try:
-            for path in [disk.path, *filter(door.exists, directories)]:
+            is_read_only = door.is_read_only(path)
+            for path in directories:
                 door.fsync_directory(path)
         except OSError as error:
-            if disk.number < COPIES:
+            is_read_only = error.errno == errno.EROFS  # ext4 that met an error says it here only
+            if disk.number < COPIES and not is_read_only:
                 raise StoreError(f"{path} cannot be synced: {error}; replace the disk or take it offline") from error
-            failing[disk.path] = f"{path} cannot be synced: {error}"
-    return disks.without(failing)
+            if not is_read_only:
+                failing[disk.path] = f"{path} cannot be synced: {error}"
+        if is_read_only:
+            _refuse_without_journal(disk)
+            read_only.add(disk.number)
+    return disks.without(failing, read_only)
+
+
+def _refuse_without_journal(disk: Disk) -> None:
+    """Before the start is in the middle of mending a copy of the journal."""
+    if disk.number < COPIES:
+        raise StoreError(
+            f"{disk.path} is read-only, and journal and erase keys have to be written to it: copy it to another disk "
+            "and mount that here, or lay an overlay over it to restore from it (operations page, Disks)"
+        )
 
 
 def lock_vault(directory: Path, disk_paths: Sequence[Path]) -> VaultLock:
@@ -251,6 +278,12 @@ def lock_vault(directory: Path, disk_paths: Sequence[Path]) -> VaultLock:
     lock = VaultLock()
     try:
         lock.take(directory / "lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            sentence = f"{directory} is read-only, and index and catalog have to be written there"
+            raise StoreError(f"{sentence}: copy it elsewhere, or lay an overlay over it") from error
+        raise
+    try:
         for path in disk_paths:
             with suppress(OSError):  # offline, or a disk that fails: it is offline too
                 lock.take_disk(path)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
 from vaultd.image.probe import Image
 from vaultd.image.rows import close_row, open_row
-from vaultd.store.errors import FormatError, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.journal_format import Position
 
 FORMAT = 1
@@ -209,6 +209,8 @@ class Index:
         """One durable transaction: everything of the batch or nothing; after a failure nothing more may be written."""
         try:
             self._image.write(lambda transaction: self._write(transaction, batch))
+        except lmdb.DiskError as error:
+            raise NoSpace(f"{self.path}: the disk is full: {explain(error)}; free space and restart vaultd") from error
         except lmdb.Error as error:
             raise StoreBroken(f"{self.path}: the index transaction failed: {explain(error)}") from error
 

@@ -15,12 +15,12 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disk, Disks
 from vaultd.store.errors import NoSpace
 from vaultd.store.record_format import RecordHeader
+from vaultd.store.room import Room
 
 
 class ContainerSettings(Struct, frozen=True):
     vault_id: bytes
     container_bytes: int
-    reserve_bytes: int
     now_ns: Callable[[], int]
 
 
@@ -48,6 +48,7 @@ class OpenContainers:
         door: Door,
         disks: Disks,
         settings: ContainerSettings,
+        room: Room,
         next_number: int,
         resumed: Mapping[int, ResumedContainer],
     ) -> None:
@@ -55,6 +56,7 @@ class OpenContainers:
         self._door = door
         self._disks = disks
         self._settings = settings
+        self._room = room
         self._next_number = next_number
         self._resumed = dict(resumed)
         # By disk number: each disk has its own aligned buffer, used by one open container after another.
@@ -64,24 +66,18 @@ class OpenContainers:
         self._unsynced_directories: dict[Path, None] = {}
 
     def choose(self, home_disk: int, size_bytes: int) -> Disk:
-        """The home disk, or where that is full or offline the one with the most room."""
-        needed = size_bytes + self._settings.reserve_bytes
-        home = self._disks.find_number(home_disk)
-        if home and self._free_bytes(home) >= needed:
+        """The home disk, or where that is full, read-only or offline the one with the most room."""
+        needed = size_bytes + self._room.reserve_bytes
+        writable = self._disks.writable
+        home = next((disk for disk in writable if disk.number == home_disk), None)
+        if home and self._room.free_bytes(home.path, needed) >= needed:
             return home
-        free, number = max((self._free_bytes(disk), -disk.number) for disk in self._disks.online)
+        free, number = max((self._room.free_bytes(disk.path, needed), -disk.number) for disk in writable)
         if free < needed:
             raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: free space")
         disk = self._disks.find_number(-number)
         assert disk is not None
         return disk
-
-    def require_journal_room(self, size_bytes: int, reserve_bytes: int) -> None:
-        """Refuses before anything is written what the disks with the journal have no room for."""
-        for disk in self._disks.with_copies:
-            if self._free_bytes(disk) < size_bytes + reserve_bytes:
-                sentence = f"{disk.path}, which holds a copy of the journal, has no room above the reserve"
-                raise NoSpace(f"{sentence}: free space there")
 
     def append(self, disk: Disk, record: StoredRecord) -> tuple[int, int]:
         """(container, offset) of a record whose bytes are not durable yet."""
@@ -92,6 +88,7 @@ class OpenContainers:
             offset, len(record.view), header.type, header.keyring_id, header.key_id, header.id, record.cid
         )
         writer.append(record.view, row)
+        self._room.note_written(len(record.view))
         return writer.number, offset
 
     def would_seal_unknown(self, disk: Disk, record: StoredRecord) -> bool:
@@ -155,12 +152,6 @@ class OpenContainers:
         writer = ContainerWriter.create(self._door, path, header, buffer)
         self._unsynced_directories[path.parent] = None
         return writer
-
-    def _free_bytes(self, disk: Disk) -> int:
-        try:
-            return self._door.space(disk.path)[1]
-        except OSError:
-            return 0  # a disk that fails here takes no more records
 
     def _disk_id(self, disk_number: int) -> bytes:
         disk = self._disks.find_number(disk_number)

@@ -12,6 +12,7 @@ import pytest
 from tests.support.acknowledged import Acknowledged
 from tests.support.disk_faults import (
     ALL,
+    CHANGES,
     OPENS,
     Faults,
     Killed,
@@ -101,6 +102,7 @@ def test_opening_loses_nothing(world: SimulatedVault, base: Base, name: str, pla
         if not faults.fired:
             break
     print(f"{name}, {plan}: {n - way.step} points")
+    assert n > (18 if faults.names == CHANGES else 3)
 
 
 def test_recovery_dies_three_deep(world: SimulatedVault, base: Base) -> None:
@@ -109,6 +111,7 @@ def test_recovery_dies_three_deep(world: SimulatedVault, base: Base) -> None:
         counted = no_faults()
         world.restore(case.state)
         world.start(counted)
+        assert counted.count >= 18
         for n in range(1, counted.count + 1):
             for seed in range(2):
                 rng = Random(f"{name} {n} {seed}")

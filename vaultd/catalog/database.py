@@ -265,7 +265,10 @@ class Catalog:
             self._write(self._convert)
         elif stored != FORMAT:
             known = f"{FORMAT_1!r} and {FORMAT!r}"
-            raise Damaged(f"the catalog in {self._path} has format {stored!r}, this program knows {known}")
+            raise Damaged(
+                f"the catalog in {self._path} has format {stored!r}, this program knows {known}",
+                "start the version of vaultd that wrote it; if there was none, run `vaultd rebuild DIR`",
+            )
 
     def _convert(self, transaction: Any) -> None:
         """One transaction, so that a crash leaves the one format or the other."""

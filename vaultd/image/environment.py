@@ -172,7 +172,5 @@ _OF_THE_FILE = (
     lmdb.VersionMismatchError,
     lmdb.IncompatibleError,
     lmdb.NotFoundError,
-    lmdb.PanicError,
     lmdb.ProblemError,
-    lmdb.BadValsizeError,
 )

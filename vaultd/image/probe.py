@@ -3,7 +3,7 @@ astray, ends the process that follows it.
 
 The child walks every page by itself, compares the checksums of the rows that are named, and then lets LMDB walk what it
 can reach. Nothing is written. Only what the child says of the file, or its death over the file, counts against it: what
-keeps the child from looking is Unavailable.
+keeps the child from looking is Unavailable, and says nothing about the file.
 """
 
 import json
@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +27,7 @@ from vaultd.image.rows import open_row
 DATA_NAME = "data.mdb"
 META = "meta"
 _CHECKED_META = b"position"  # the other rows of `meta` say whose rows these are, and are compared with that
-_EXIT_FAULT = 9
-_BEGUN = "begun\n"
+_BEGUN = "begun"
 _DEADLY = {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE}
 
 
@@ -43,47 +41,57 @@ class Image(NamedTuple):
 
 def find_faults(images: Sequence[Image]) -> list[str]:
     """For each image a sentence why it is not to be believed, or nothing; one that is not there has no fault."""
-    with ExitStack() as cleanup:
-        children = [_start(image, cleanup) for image in images]
-        return [_result(image, child) for image, child in zip(images, children, strict=True)]
+    faults = {image.path: "" for image in images}
+    waiting = [image for image in images if _is_there(image)]
+    while waiting:
+        for fault in _ask(waiting):
+            faults[waiting.pop(0).path] = fault
+    return [faults[image.path] for image in images]
 
 
-def _start(image: Image, cleanup: ExitStack) -> "subprocess.Popen[str] | None":
+def _is_there(image: Image) -> bool:
+    """LMDB makes an empty file anew."""
     data = image.path / DATA_NAME
-    if not data.exists() or not data.stat().st_size:  # LMDB makes a new one then
-        return None
-    checked = {format_.hex(): list(tables) for format_, tables in image.checked.items()}
-    words = json.dumps([str(image.path), list(image.tables), checked])
+    return data.exists() and data.stat().st_size > 0
+
+
+def _ask(images: Sequence[Image]) -> list[str]:
+    """The faults of the first images, up to the one that the child died of."""
+    done = _run(images)
+    begun, *lines = done.stdout.splitlines() or [""]
+    faults: list[str] = [json.loads(line) for line in lines]
+    if begun == _BEGUN and done.returncode == 0 and len(faults) == len(images):
+        return faults
+    if begun == _BEGUN and -done.returncode in _DEADLY and len(faults) < len(images):
+        name = signal.Signals(-done.returncode).name
+        death = f"the process that looked through it died of {name}: the file is cut, or the disk refuses a page of it"
+        return [*faults, death]
+    complaint = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+    raise _unavailable(images[min(len(faults), len(images) - 1)], complaint[-1])
+
+
+def _run(images: Sequence[Image]) -> "subprocess.CompletedProcess[str]":
     root = str(Path(vaultd.__file__).parents[1])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-P", "-m", __name__, *map(_words, images)]
+    environment = os.environ | {"PYTHONPATH": paths}
     try:
-        return cleanup.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, words],
-                env=os.environ | {"PYTHONPATH": paths},
-                text=True,
-                errors="replace",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )  # fmt: skip
-        )
+        return subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False,
+        )  # fmt: skip
     except OSError as error:
-        raise _unavailable(image, str(error)) from error
+        raise _unavailable(images[0], str(error)) from error
 
 
-def _result(image: Image, child: "subprocess.Popen[str] | None") -> str:
-    if child is None:
-        return ""
-    told, complaint = child.communicate()
-    if child.returncode == 0 and told == _BEGUN:
-        return ""
-    if child.returncode == _EXIT_FAULT and told.startswith(_BEGUN):
-        return told.removeprefix(_BEGUN).strip()
-    if -child.returncode in _DEADLY and told.startswith(_BEGUN):
-        name = signal.Signals(-child.returncode).name
-        return f"the process that looked through it died of {name}: the file is cut, or the disk refuses a page of it"
-    raise _unavailable(image, (complaint.strip().splitlines() or [f"exit {child.returncode}"])[-1])
+def _words(image: Image) -> str:
+    checked = {format_.hex(): list(tables) for format_, tables in image.checked.items()}
+    return json.dumps([str(image.path), list(image.tables), checked])
+
+
+def _image(words: str) -> Image:
+    path, tables, checked = json.loads(words)
+    return Image(Path(path), tables, {bytes.fromhex(format_): names for format_, names in checked.items()})
 
 
 def _unavailable(image: Image, reason: str) -> Unavailable:
@@ -91,17 +99,16 @@ def _unavailable(image: Image, reason: str) -> Unavailable:
     return Unavailable(sentence, "start vaultd again; it needs memory, address space and processes for a second Python")
 
 
-def _main(words: str) -> int:
-    path, tables, checked = json.loads(words)
-    image = Image(Path(path), tables, {bytes.fromhex(format_): names for format_, names in checked.items()})
-    sys.stdout.write(_BEGUN)
-    sys.stdout.flush()
-    try:
-        look_through(image)
-    except PageFault as fault:
-        print(fault)
-        return _EXIT_FAULT
-    return 0
+def _main(images: Sequence[str]) -> None:
+    """A line when it begins, and one for each image at its end: the fault, or nothing."""
+    print(_BEGUN, flush=True)
+    for words in images:
+        fault = ""
+        try:
+            look_through(_image(words))
+        except PageFault as problem:
+            fault = str(problem)
+        print(json.dumps(fault), flush=True)
 
 
 def look_through(image: Image) -> None:
@@ -151,4 +158,4 @@ def _let_lmdb_walk(image: Image) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
+    _main(sys.argv[1:])

@@ -36,10 +36,17 @@ def _set_aside(door: Door, path: Path) -> Path:
     if door.exists(kept):
         kept = _beside(path, KEPT_NEWEST_SUFFIX)
         if door.exists(kept):
-            shutil.rmtree(kept)
+            _remove(door, kept)
     door.rename(path, kept)
     door.fsync_directory(path.parent)
     return kept
+
+
+def _remove(door: Door, path: Path) -> None:
+    if path.is_symlink():
+        door.unlink(path)
+    else:
+        shutil.rmtree(path)
 
 
 def _beside(path: Path, suffix: str) -> Path:

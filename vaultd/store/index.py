@@ -315,7 +315,8 @@ class Index:
             raise FormatError(f"{self.path}: format {held.hex()} of the index is unknown to this version")
         owner = self.vault_id()
         if owner != vault_id:
-            raise StoreError(f"{self.path} is the index of vault {(owner or b'').hex()}, not of {vault_id.hex()}")
+            sentence = f"{self.path} is the index of vault {(owner or b'').hex()}, not of {vault_id.hex()}"
+            raise StoreError(f"{sentence}; if nothing was exchanged it is damaged: run `vaultd rebuild DIR`")
 
     def _put_meta(self, values: dict[bytes, bytes]) -> None:
         def put(transaction: Any) -> None:

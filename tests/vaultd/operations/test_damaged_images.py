@@ -123,6 +123,25 @@ def test_the_first_that_was_set_aside_stays_and_of_the_others_the_newest(site: S
     site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 
+def test_an_index_on_another_disk_is_set_aside_with_its_link(site: Site, tmp_path: Path) -> None:
+    """Its operator made DIR/index a link: the file cannot be renamed from one disk to another."""
+    backed_up, ids = filled(site)
+    expected = places(site, backed_up, ids)
+    index = site.config.directory / "index"
+    close_vault(site.vault)
+    for number in range(3):
+        index.rename(tmp_path / f"elsewhere-{number}")
+        index.symlink_to(tmp_path / f"elsewhere-{number}")
+        change(site, "index", cut)
+        assert start(site)[0][0] == ("index" if number < 1 else "index.damaged")
+        assert places(site, backed_up, ids) == expected
+        assert not index.is_symlink()
+        close_vault(site.vault)
+    kept = {path.name: path.resolve() for path in site.config.directory.glob("index.*")}
+    assert kept == {"index.damaged": tmp_path / "elsewhere-0", "index.damaged.newest": tmp_path / "elsewhere-2"}
+    start(site)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_check_names_a_damaged_image_and_leaves_it(site: Site, name: str) -> None:
     filled(site)

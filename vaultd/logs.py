@@ -4,12 +4,15 @@ Invariants: a field that is not in FIELDS never reaches the log, so bodies, toke
 cannot; its name is logged instead, which a test of the caller then sees.
 """
 
+import logging
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+_QUIET_SECONDS = 60.0
 FIELDS = frozenset(
     {
         "event", "level", "severity", "time",  # every line
@@ -33,6 +36,23 @@ def configure_logs() -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    accepting = logging.getLogger("trio.serve_listeners")
+    accepting.handlers = [AcceptProblems()]
+    accepting.propagate = False
+
+
+class AcceptProblems(logging.Handler):
+    """Trio tries again ten times a second where no descriptor is left for a connection: told once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet_until_seconds = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now_seconds = time.monotonic()
+        if now_seconds >= self._quiet_until_seconds:
+            self._quiet_until_seconds = now_seconds + _QUIET_SECONDS
+            log.error("connections wait", problem=record.getMessage())
 
 
 def only_known_fields(_logger: object, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

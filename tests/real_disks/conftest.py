@@ -157,6 +157,8 @@ Place = Callable[[Path], PlacedSite]
 def place(template: Site, tmp_path: Path) -> Iterator[Place]:
     """Puts a site's vault at a path, daemon down. Ask for it after `mount`: its daemon ends before disks go."""
     sites: list[PlacedSite] = []
+    source = template.directory / "source"
+    before = source.stat()
 
     def make(vault: Path) -> PlacedSite:
         sites.append(PlacedSite(template, tmp_path, vault))
@@ -166,5 +168,6 @@ def place(template: Site, tmp_path: Path) -> Iterator[Place]:
     for site in sites:
         if site.daemon is not None:
             site.kill()
-    for path in (template.directory / "source").glob("new*"):
+    for path in source.glob("new*"):
         path.unlink()
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""System calls of the running daemon, those of LMDB too, fail once and are fine afterwards (strace makes the errors)."""
+"""System calls of the running daemon, those of LMDB too, fail once and are fine afterwards (strace does that)."""
 
 import errno
 import os

@@ -18,6 +18,7 @@ from protocol.transport import server_tls_context
 from vaultd import metrics
 from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
+from vaultd.daemon.open_files import raise_open_files
 from vaultd.logs import configure_logs, log
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
@@ -35,6 +36,8 @@ def serve(directory: Path) -> int:
     """Runs the vault until it is told to stop; returns the exit code."""
     configure_logs()
     config = load_config(directory)
+    if problem := raise_open_files(config):
+        log.warning("few open files", problem=problem)
     begin = time.monotonic()
     vault = open_vault(config, SystemClock(), SystemDoor())
     exit_code = EXIT_STORE_STOPPED

@@ -20,6 +20,8 @@ def translated() -> Iterator[None]:
             "the store stopped after a disk error; what was not acknowledged is not stored",
             "the operator restarts vaultd, which recovers from disk",
         ) from error
+    except store_errors.RecordUnread as error:
+        raise Unavailable("the vault cannot read its disks just now", "try again later") from error
     except store_errors.DiskMissing as error:
         raise Unavailable("a disk of the vault is offline", OFFLINE_HINT) from error
     except store_errors.InUse as error:

@@ -212,10 +212,14 @@ def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes], res
     try:
         for path in paths:
             handles.append(door.open_new(path))
+            door.settle_space(path.parent)
+        free = {path.parent: door.space(path.parent)[1] for path in paths}
         offset = 0
         for piece in pieces:
             for handle in handles:
-                _require_room(door, handle.path.parent, len(piece) + reserve_bytes)
+                directory = handle.path.parent
+                # A file system that tells of what was written only later says that all of `free` is still there.
+                _require_room(door, directory, free[directory] - offset, len(piece) + reserve_bytes)
                 door.pwrite(handle, piece, offset)
             offset += len(piece)
         for handle in handles:
@@ -225,9 +229,9 @@ def _write_files(door: Door, paths: Sequence[Path], pieces: Iterator[bytes], res
             door.close(handle)
 
 
-def _require_room(door: Door, directory: Path, size_bytes: int) -> None:
+def _require_room(door: Door, directory: Path, free_bytes_most: int, size_bytes: int) -> None:
     """Asked before each piece: nobody knows how large a checkpoint becomes, and records arrive beside it."""
-    _, free = door.space(directory)
+    free = min(free_bytes_most, door.space(directory)[1])
     if free < size_bytes:
         raise NoSpace(f"{directory} has no room for a checkpoint above the reserve ({free} bytes are free): make room")
 

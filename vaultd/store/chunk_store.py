@@ -20,7 +20,7 @@ from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_reco
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
-from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, RecordUnread, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
@@ -216,6 +216,7 @@ class ChunkStore:
         if payloads:
             size = sum(len(payload) for _, payload in payloads)
             self._room.require_for_entries(size)
+        self._room.note_commit(len(self._pending))
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
@@ -256,7 +257,7 @@ class ChunkStore:
         except OSError as error:
             sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
             if error.errno not in (errno.EIO, errno.ENOENT):
-                raise StoreError(sentence) from error
+                raise RecordUnread(sentence) from error
             if not self.disks.is_here(self._door, row.disk_id):
                 raise DiskMissing(f"{sentence}: its disk went away") from error
             self._notes.note_damage(expected_id, location)

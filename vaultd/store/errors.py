@@ -35,6 +35,10 @@ class KeyUnread(StoreError):
     """A copy of an erase key is there and cannot be read now: nothing is said about what is wrapped under it."""
 
 
+class RecordUnread(StoreError):
+    """The system does not read it now, for want of descriptors or memory: nothing is said about the record."""
+
+
 class InUse(StoreError):
     """Another process works on this vault directory or on one of its disks."""
 

@@ -13,6 +13,8 @@ from vaultd.store.errors import NoSpace
 
 # What a record may cost the index at most: its leaf and the pages above it are written anew.
 INDEX_BYTES_PER_RECORD = 8192
+# Blocks that are filled up, entries of the journal, the first pages of both images.
+_COMMIT_BYTES = 64 * 1024
 
 
 class Room:
@@ -27,6 +29,9 @@ class Room:
 
     def note_written(self, size_bytes: int) -> None:
         self._written += size_bytes
+
+    def note_commit(self, records: int) -> None:
+        self._written += _COMMIT_BYTES + records * INDEX_BYTES_PER_RECORD
 
     def free_bytes(self, path: Path, needed_bytes: int) -> int:
         """Not more than is free; where that is less than `needed_bytes`, what the file system says for certain."""

@@ -1,0 +1,60 @@
+"""How much room there is, where the file system tells of what was written only after a commit of its own (btrfs)."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from tests.vaultd.store.fakes import create, make_settings, records
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import NoSpace
+
+RECORD_BYTES = 1000
+RESERVE_BYTES = 100_000
+
+
+class LateDoor(SystemDoor):
+    """`free` is what is free; `told` what the file system says until it is made to settle."""
+
+    def __init__(self, free: int) -> None:
+        self.free = self.told = free
+        self.settled = 0
+        self.lowest = free
+
+    def pwrite(self, handle, view, offset):
+        super().pwrite(handle, view, offset)
+        if handle.path.suffix == ".container":
+            self.free -= len(view)
+            self.lowest = min(self.lowest, self.free)
+
+    def space(self, path: Path) -> tuple[int, int]:
+        return 1 << 40, 1 << 40 if path.name == "index" else self.told
+
+    def settle_space(self, path: Path) -> None:
+        self.told = self.free
+        self.settled += path.name != "index"
+
+
+def fill(tmp_path: Path, room: int) -> tuple[LateDoor, int]:
+    door = LateDoor(1 << 40)
+    store = create(make_settings(tmp_path, reserve_bytes=RESERVE_BYTES), door)
+    door.free = door.told = door.lowest = RESERVE_BYTES + room
+    seed = 0
+    with suppress(NoSpace):
+        while seed < 1_000:
+            store.append(0, records(seed, size=RECORD_BYTES))
+            store.commit()
+            seed += 1
+    assert seed < 1_000
+    assert not store.is_broken
+    return door, seed
+
+
+def test_the_reserve_stays_although_the_file_system_tells_late(tmp_path: Path) -> None:
+    """Each commit fills up one block more than its records have."""
+    door, stored = fill(tmp_path, 1_000_000)
+    assert stored > 200
+    assert door.lowest >= RESERVE_BYTES - 8192
+
+
+def test_it_is_made_to_settle_only_near_the_end(tmp_path: Path) -> None:
+    door, stored = fill(tmp_path, 2_000_000)
+    assert 1 <= door.settled < stored / 3

@@ -6,7 +6,7 @@ Everything is unmounted and detached at the end of a test, also of one that fail
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,14 @@ class RealDisk:
             os.sync()  # btrfs tells of nothing before
             take = self.free_bytes() - leave_bytes
             os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, take)
+            os.fsync(file.fileno())
+
+    def fill_to_the_last_block(self) -> None:
+        with (self.path / BALLAST).open("ab") as file:
+            for size_bytes in (16 * MIB, MIB, 64 * 1024, 4096):
+                with suppress(OSError):
+                    while True:
+                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size_bytes)
             os.fsync(file.fileno())
 
     def mount_again(self) -> None:

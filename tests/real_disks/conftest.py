@@ -6,7 +6,7 @@ Everything is unmounted and detached at the end of a test, also of one that fail
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +51,14 @@ class RealDisk:
             os.sync()  # btrfs tells of nothing before
             take = self.free_bytes() - leave_bytes
             os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, take)
+            os.fsync(file.fileno())
+
+    def fill_to_the_last_block(self) -> None:
+        with (self.path / BALLAST).open("ab") as file:
+            for size_bytes in (16 * MIB, MIB, 64 * 1024, 4096):
+                with suppress(OSError):
+                    while True:
+                        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size_bytes)
             os.fsync(file.fileno())
 
     def mount_again(self) -> None:
@@ -157,6 +165,8 @@ Place = Callable[[Path], PlacedSite]
 def place(template: Site, tmp_path: Path) -> Iterator[Place]:
     """Puts a site's vault at a path, daemon down. Ask for it after `mount`: its daemon ends before disks go."""
     sites: list[PlacedSite] = []
+    source = template.directory / "source"
+    before = source.stat()
 
     def make(vault: Path) -> PlacedSite:
         sites.append(PlacedSite(template, tmp_path, vault))
@@ -166,5 +176,6 @@ def place(template: Site, tmp_path: Path) -> Iterator[Place]:
     for site in sites:
         if site.daemon is not None:
             site.kill()
-    for path in (template.directory / "source").glob("new*"):
+    for path in source.glob("new*"):
         path.unlink()
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))

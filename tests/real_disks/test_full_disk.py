@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Done, Site, differences
+from tests.end_to_end.conftest import Done, Site, differences, run_program
 from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, Place, PlacedSite, RealDisk
 
 RESERVE_BYTES = 64 * MIB  # as docs/operations.md promises
@@ -83,6 +83,23 @@ def test_a_vault_whose_only_file_system_is_full_reads_on_and_goes_on_with_room(
 ) -> None:
     disk = mount(kind, "disk")
     fill_and_go_on(place(disk.path / "vault"), disk)
+
+
+@pytest.mark.parametrize("kind", FILE_SYSTEMS)
+def test_a_vault_starts_and_restores_with_nothing_free_or_says_why_not(mount: Mount, place: Place, kind: str) -> None:
+    """Others took the reserve too. btrfs needs new blocks for each change, also of LMDB's lock file."""
+    disk = mount(kind, "disk")
+    site = place(disk.path / "vault")
+    disk.fill_to_the_last_block()
+    if kind == "btrfs":
+        done = run_program("vaultd", "serve", site.vault)
+        assert done.exit_code == 7
+        assert f"the file system of {site.vault} is so full" in done.error
+        disk.make_room()
+    site.start()
+    copy = site.restored_source("after")
+    assert [path.name for path in copy.iterdir()] == ["old"]
+    assert (copy / "old").read_bytes() == (site.source / "old").read_bytes()
 
 
 def test_a_vault_whose_directory_is_full_refuses_although_its_disk_has_room(

@@ -20,8 +20,8 @@ from vaultd.store.container_format import container_path
 
 # Chosen so that every patch of tests/sabotage that names these tests meets a seed that notices it.
 FIRST_SEED, SEEDS = 1, 100
-KILL_SEED, KILLS, AGENTS = 2, 4, 2
-DELAY_MS_MAX = 60.0  # the upload of two agents is short
+KILL_SEED, KILLS, AGENTS = 384, 4, 2
+DELAY_MS_MAX = 40.0  # the upload of two agents is short
 
 
 def test_power_losses_take_nothing_that_was_acknowledged() -> None:

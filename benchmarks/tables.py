@@ -1,15 +1,16 @@
-"""Tables of docs/performance.md from the raw files: `python -m benchmarks.tables`."""
+"""Tables of docs/performance.md and docs/reliability.md from the raw files: `python -m benchmarks.tables`."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "reliability.md")
 RESULTS = ROOT / "docs" / "results"
 MIB = 1 << 20
 
@@ -23,7 +24,10 @@ def render(result: dict[str, Any]) -> str:
     cases: dict[str, list[dict[str, Any]]] = {}
     for sample in result["samples"]:
         cases.setdefault(sample["case"], []).append(sample)
-    rows = per_byte(cases) if "nanoseconds_per_byte" in result["samples"][0] else whole_runs(cases)
+    if result["scenario"] == "torture":
+        rows = tortured(cases)
+    else:
+        rows = per_byte(cases) if "nanoseconds_per_byte" in result["samples"][0] else whole_runs(cases)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
@@ -36,6 +40,32 @@ def per_byte(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
         values = [sample["nanoseconds_per_byte"] for sample in samples]
         lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) |")
     return lines
+
+
+def tortured(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    (losses,), (under_kills,), kills = cases["power losses"], cases["kills"], cases.get("kill", [])
+    lost = len(losses["failures"]) + len(under_kills["losses"])
+    rows = [
+        ("simulated power losses: seeds", f"{losses['seeds']:,}"),
+        ("falls in them, also in recovery", f"{losses['falls']:,}"),
+        ("points (step, call, file) hit", f"{len(losses['points']):,}"),
+        ("real kills -9", f"{len(kills):,}"),
+        *((f"of them: {target}", f"{count:,}") for target, count in Counter(kill["target"] for kill in kills).items()),
+        ("kills during upload", f"{sum(kill['waiting_bytes'] > 0 for kill in kills):,}"),
+        ("records acknowledged under kills", f"{under_kills['acknowledged_records']:,}"),
+        ("restores compared", f"{under_kills['restores']:,}"),
+        ("losses", f"{lost:,}"),
+        ("acknowledged bytes sent again", f"{under_kills['resent_bytes']:,}"),
+        ("slowest restart", f"{max((kill['restart_seconds'] or 0 for kill in kills), default=0):.2f} s"),
+        ("95 % bound of a loss, a fall", below(losses["falls"], lost)),
+        ("95 % bound of a loss, a kill", below(len(kills), lost)),
+    ]
+    return ["| what | figure |", "|---|---|", *(f"| {name} | {figure} |" for name, figure in rows)]
+
+
+def below(tries: int, lost: int) -> str:
+    """The rule of three."""
+    return f"{300 / tries:.3f} %" if tries and not lost else "none"
 
 
 def whole_runs(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -98,13 +128,18 @@ def added(sample: dict[str, Any]) -> str:
 
 
 def write_tables() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    for page in PAGES:
+        if page.exists():
+            page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_tables(text: str) -> str:
     for name, table in render_tables(RESULTS).items():
         marked = f"<!-- table {name} -->\n{table}<!-- end -->"
         text = re.sub(
             rf"<!-- table {name} -->\n.*?<!-- end -->", lambda _, marked=marked: marked, text, flags=re.DOTALL
         )
-    PAGE.write_text(text, encoding="utf-8")
+    return text
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import select
-import signal
 import time
 from dataclasses import dataclass
 
@@ -105,8 +104,6 @@ class Killer:
 
     def _restart(self) -> float:
         """The vault is killed and started; from the start of its process to the word that it listens."""
-        assert self._site.daemon is not None
-        self._site.daemon.send_signal(signal.SIGKILL)
         self._site.kill()
         begin = time.monotonic()
         self._site.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,7 +24,7 @@ def render(result: dict[str, Any]) -> str:
     cases: dict[str, list[dict[str, Any]]] = {}
     for sample in result["samples"]:
         cases.setdefault(sample["case"], []).append(sample)
-    rows = rows_of(cases, result["samples"][0])
+    rows = tortured(cases) if result["scenario"] == "torture" else rows_of(cases, result["samples"][0])
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
@@ -56,6 +57,32 @@ def vault_alone(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
         spread = f"{median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
         lines.append(f"| {case} | {len(samples)} | {spread} | {processor:.1f} | {memory:.0f} |")
     return lines
+
+
+def tortured(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    (losses,), (under_kills,), kills = cases["power losses"], cases["kills"], cases.get("kill", [])
+    lost = len(losses["failures"]) + len(under_kills["losses"])
+    rows = [
+        ("simulated power losses: seeds", f"{losses['seeds']:,}"),
+        ("falls in them, also in recovery", f"{losses['falls']:,}"),
+        ("points (step, call, file) hit", f"{len(losses['points']):,}"),
+        ("real kills -9", f"{len(kills):,}"),
+        *((f"of them: {target}", f"{count:,}") for target, count in Counter(kill["target"] for kill in kills).items()),
+        ("kills during upload", f"{sum(kill['waiting_bytes'] > 0 for kill in kills):,}"),
+        ("records acknowledged under kills", f"{under_kills['acknowledged_records']:,}"),
+        ("restores compared", f"{under_kills['restores']:,}"),
+        ("losses", f"{lost:,}"),
+        ("acknowledged bytes sent again", f"{under_kills['resent_bytes']:,}"),
+        ("slowest restart", f"{max((kill['restart_seconds'] or 0 for kill in kills), default=0):.2f} s"),
+        ("95 % bound of a loss, a fall", below(losses["falls"], lost)),
+        ("95 % bound of a loss, a kill", below(len(kills), lost)),
+    ]
+    return ["| what | figure |", "|---|---|", *(f"| {name} | {figure} |" for name, figure in rows)]
+
+
+def below(tries: int, lost: int) -> str:
+    """The rule of three."""
+    return f"{300 / tries:.3f} %" if tries and not lost else "none"
 
 
 def whole_runs(cases: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -87,6 +87,11 @@ class Told:
         else:
             self.events.append(Committed(bytes.fromhex(line["committed"])))
 
+    def is_acknowledged(self) -> bool:
+        """Whether it was told of anything."""
+        self.read(self.size())
+        return self.durable >= 0
+
     def waiting_bytes(self) -> int:
         """Sent and not acknowledged."""
         return sum(r.length for number, rows in self.sent.items() if number > self.durable for r in rows)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import select
-import signal
 import time
 from dataclasses import dataclass
 
@@ -18,12 +17,13 @@ from tests.torture.judge import Judge
 from tests.torture.trees import Trees
 
 TARGETS = {"vault": 45, "agents": 30, "both": 25}
+# What a delay is counted from.
+BEGINS = {"sent": 45, "acknowledged": 45, "any": 10}
 DELAY_MS_MAX = 500.0
 _DELAY_MS_MIN = 1.0
 _POLL_SECONDS = 0.001
 _ROUND_SECONDS = 180
 _KILLS_OF_A_ROUND = (1, 4)
-_AT_ANY_TIME = 0.1  # of the kills: not only in uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,18 @@ class Killer:
 
     def _restart(self) -> float:
         """The vault is killed and started; from the start of its process to the word that it listens."""
-        assert self._site.daemon is not None
-        self._site.daemon.send_signal(signal.SIGKILL)
         self._site.kill()
         begin = time.monotonic()
         self._site.start()
         return time.monotonic() - begin
 
     def _wait_for_the_moment(self) -> float:
-        """Most often some milliseconds after somebody began to send; else after nothing in particular."""
-        if self._source.random() >= _AT_ANY_TIME:
-            self._pump_until(lambda: any(a.is_running and a.told.size() for a in self._agents))
+        """Some milliseconds after somebody began to send, or was told that something is durable, or after nothing."""
+        (begin,) = self._source.choices(list(BEGINS), list(BEGINS.values()))
+        if begin == "sent":
+            self._pump_until(lambda: any(agent.is_running and agent.told.size() for agent in self._agents))
+        elif begin == "acknowledged":
+            self._pump_until(lambda: any(agent.is_running and agent.told.is_acknowledged() for agent in self._agents))
         delay_ms = self._source.uniform(_DELAY_MS_MIN, self._delay_ms_max)
         end = time.monotonic() + delay_ms / 1000
         self._pump_until(lambda: time.monotonic() >= end)

@@ -4,11 +4,13 @@ judge is blind.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
+from benchmarks.tables import render
 from tests.torture.agents import Acknowledged, Committed, Record, Sent, Told
 from tests.torture.judge import Judge, Verdict
 from tests.torture.kill_rounds import KillFigures, Plan, kill_often
@@ -20,8 +22,8 @@ from vaultd.store.container_format import container_path
 
 # Chosen so that every patch of tests/sabotage that names these tests meets a seed that notices it.
 FIRST_SEED, SEEDS = 1, 100
-KILL_SEED, KILLS, AGENTS = 2, 4, 2
-DELAY_MS_MAX = 60.0  # the upload of two agents is short
+KILL_SEED, KILLS, AGENTS = 384, 4, 2
+DELAY_MS_MAX = 40.0  # the upload of two agents is short
 
 
 def test_power_losses_take_nothing_that_was_acknowledged() -> None:
@@ -116,6 +118,26 @@ def test_a_good_report_has_no_shortcomings() -> None:
     assert good.shortcomings() == []
     assert "losses                           0" in good.text()
     assert "30.000 % a fall, 150.000 % a kill" in good.text()
+
+
+def test_the_table_of_the_page_says_the_same() -> None:
+    good = report(GOOD, IDLE)
+    origin = {
+        "scenario": "torture",
+        "start": "",
+        "commit": "",
+        "versions": {},
+        "machine": {"processor": "", "cores": 2},
+    }
+    table = render(origin | {"samples": json.loads(json.dumps(good.samples()))})
+    for row in (
+        "| real kills -9 | 2 |",
+        "| kills during upload | 1 |",
+        "| losses | 0 |",
+        "| slowest restart | 0.50 s |",
+    ):
+        assert row in table
+    assert "| 95 % bound of a loss, a kill | 150.000 % |" in table
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,9 @@ def test_images_that_cannot_be_written(
         patched.setattr(Index, "apply", broken)
         require_refused(rich, kind, message, door)
     require_serves(rich)
+
+
+def test_an_image_that_is_a_mount_point(rich: Rich, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be renamed after all the reading."""
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "index")
+    require_refused(rich, Conflict, "index is a mount point")

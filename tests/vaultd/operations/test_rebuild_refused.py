@@ -16,7 +16,7 @@ from vaultd.operations.vault import open_vault
 from vaultd.store.disk_door import Door, SystemDoor
 from vaultd.store.errors import StoreBroken
 from vaultd.store.index import Index, IndexBatch
-from vaultd.store.reading_progress import tell_nobody
+from vaultd.store.reading_progress import Reading, tell_nobody
 
 DOOR = SystemDoor()
 
@@ -205,3 +205,17 @@ def test_an_image_that_is_a_mount_point(rich: Rich, monkeypatch: pytest.MonkeyPa
     """It could not be renamed after all the reading."""
     monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "index")
     require_refused(rich, Conflict, "index is a mount point")
+
+
+def test_one_that_is_interrupted_leaves_nothing(rich: Rich) -> None:
+    """Ctrl-C while containers are read."""
+
+    def interrupt(reading: Reading) -> None:
+        if reading.containers == 2:
+            raise KeyboardInterrupt
+
+    before = images(rich)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_vault(rich.site.config, rich.site.clock, DOOR, interrupt, index_only=False)
+    assert images(rich) == before
+    require_serves(rich)

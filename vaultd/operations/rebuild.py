@@ -146,6 +146,7 @@ class _Rebuild:
             store = ChunkStore.open(settings, self._door, self._clock.now_ns, JournalPosition(*old.applied), old.who)
             cleanup.callback(store.close)
             lock.take_online(store.disks)
+            _require_disks(self._door, old, store.disks)  # without those that failed meanwhile
             _require_history(store, old)
             if catalog.position() == START:
                 load_checkpoint(store, catalog, self._door, self._vault_id)

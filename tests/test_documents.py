@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from benchmarks.tables import PAGES, render_tables
+from benchmarks.tables import render_tables
 from tests.conftest import promised_tests
 from tools.agent.__main__ import main as agent_command
 from tools.vaultctl.__main__ import main as vaultctl_command

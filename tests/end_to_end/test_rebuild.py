@@ -124,6 +124,11 @@ def test_what_people_and_scripts_see_after_a_kill_and_of_damage(tmp_path: Path) 
     assert exit_code == 0
     assert "reading containers 0 of " in line
     assert line.endswith("\r\x1b[K"), "the line is gone at the end"
+    lose_images(site)
+    site.disks[1].rename(tmp_path / "away")
+    done = run_program("vaultd", "rebuild", site.vault)
+    assert (done.exit_code, done.last["offline_disks"], done.last["safesets"]) == (3, [str(site.disks[1])], 1)
+    (tmp_path / "away").rename(site.disks[1])
     (path, *_) = sorted(site.vault.glob("disk-*/containers/*/*.container"))
     flip(path, 4096 + 200)
     lose_images(site)

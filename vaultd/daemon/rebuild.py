@@ -67,6 +67,9 @@ def summary_text(summary: dict[str, Any], *, index_only: bool) -> str:
         f"{_counted('records', summary['records'])} in {_counted('containers', summary['containers'])}; "
         + ", ".join(_counted(name, summary[name]) for name in names)
     ]
+    if summary["records_without_key"]:
+        left_out = _counted("records", summary["records_without_key"])
+        lines.append(f"{left_out} left out: the catalog does not know the run key, so nobody could open them")
     if summary["damaged"]:
         lines.append("damage found: what it names is missing; the next runs send again what the computers still have")
     if summary["offline_disks"]:

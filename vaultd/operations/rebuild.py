@@ -18,7 +18,7 @@ from vaultd.catalog.database import START, Catalog
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
-from vaultd.errors import Damaged, Internal, NoSpace, Unavailable, VaultError
+from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable, VaultError
 from vaultd.operations.old_images import OldImages, both, is_readable_catalog, look_at_catalog, look_at_index
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import (
@@ -101,6 +101,8 @@ class _Rebuild:
 
     def make(self, lock: VaultLock, disks: Disks, tell: Tell) -> RebuildReport:
         """The new images, whole and durable, beside the old ones."""
+        for name in self._names:
+            _require_no_mount(self._place(name))
         old = self._look_at_old()
         _require_disks(self._door, old, disks)
         self._remove_all(NEW_SUFFIX)
@@ -121,7 +123,7 @@ class _Rebuild:
             if self._door.exists(place):
                 self._door.rename(place, old)
             self._door.rename(self._place(name, NEW_SUFFIX), place)
-        self._door.fsync_directory(self._config.directory)
+            self._door.fsync_directory(place.parent)
         self._remove_all(OLD_SUFFIX)
 
     def _look_at_old(self) -> OldImages:
@@ -144,6 +146,7 @@ class _Rebuild:
             store = ChunkStore.open(settings, self._door, self._clock.now_ns, JournalPosition(*old.applied), old.who)
             cleanup.callback(store.close)
             lock.take_online(store.disks)
+            _require_disks(self._door, old, store.disks)  # without those that failed meanwhile
             _require_history(store, old)
             if catalog.position() == START:
                 load_checkpoint(store, catalog, self._door, self._vault_id)
@@ -165,7 +168,7 @@ class _Rebuild:
 
     def _require_room(self, error: BaseException) -> None:
         """Asked while the new images are still there: LMDB calls a write that was cut short an input/output error."""
-        _, free = self._door.space(self._config.directory)
+        free = min(self._door.space(self._place(name).parent)[1] for name in self._names)
         if LMDB_WORD in str(error) and free < ROOM_BYTES:
             sentence = f"{self._config.directory} has no room for new images beside the old ones"
             raise NoSpace(sentence, "make room, or move DIR/index to another file system first") from error
@@ -175,7 +178,17 @@ class _Rebuild:
             _remove(self._place(name, suffix))
 
     def _place(self, name: str, suffix: str = "") -> Path:
-        return self._config.directory / (name + suffix)
+        """Beside the image itself where DIR has a link to it: a name is only given within one file system."""
+        place = (self._config.directory / name).resolve()
+        return place.with_name(place.name + suffix)
+
+
+def _require_no_mount(place: Path) -> None:
+    if place.is_mount():
+        raise Conflict(
+            f"{place} is a mount point: nothing can take its place",
+            "make it a link to a directory on that file system; or remove what is in it: the next start makes it anew",
+        )
 
 
 def _require_disks(door: Door, old: OldImages, disks: Disks) -> None:

@@ -3,9 +3,11 @@
 import shutil
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.independent.reader.journal import read_journal
 from tests.vaultd.operations.image_dump import Catalog, IndexDump, dump_catalog, dump_index
 from tests.vaultd.operations.rich_site import Rich
 from vaultd.operations import dead_keys
@@ -213,3 +215,31 @@ def test_how_far_it_is(rich: Rich) -> None:
     assert told[-1].bytes == size == report.counts.record_bytes
     assert [one.records for one in told] == sorted(one.records for one in told)
     assert told[-1].records >= report.counts.records == len(dump_index(rich.directory).records)
+
+
+def test_the_first_entry_that_names_a_container_is_known_exactly(rich: Rich) -> None:
+    """A daemon that runs notes an earlier one, the first of its commit."""
+    lose(*IMAGES)(rich)
+    rebuild(rich)
+    first: dict[int, int] = {}
+    for entry in read_journal(rich.directory.glob("disk-*/journal")):
+        for number, *_ in entry.details.get("containers", []):
+            first.setdefault(number, entry.number)
+        if "length" in entry.details:
+            first.setdefault(entry.details["number"], entry.number)
+    assert dump_index(rich.directory).first_entries == first
+    assert all(noted <= first[number] for number, noted in rich.index.first_entries.items())
+
+
+def test_an_image_that_is_a_link_stays_where_it_leads(rich: Rich, tmp_path: Path) -> None:
+    """As to a faster disk."""
+    index, elsewhere = rich.directory / "index", tmp_path / "fast" / "of-this-vault"
+    elsewhere.parent.mkdir()
+    index.rename(elsewhere)
+    index.symlink_to(elsewhere)
+    before = (elsewhere / "data.mdb").stat().st_ino
+    rebuild(rich)
+    assert index.readlink() == elsewhere
+    assert (elsewhere / "data.mdb").stat().st_ino != before
+    assert list(elsewhere.parent.iterdir()) == [elsewhere]
+    require_equal(rich)

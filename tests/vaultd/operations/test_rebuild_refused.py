@@ -16,7 +16,7 @@ from vaultd.operations.vault import open_vault
 from vaultd.store.disk_door import Door, SystemDoor
 from vaultd.store.errors import StoreBroken
 from vaultd.store.index import Index, IndexBatch
-from vaultd.store.reading_progress import tell_nobody
+from vaultd.store.reading_progress import Reading, tell_nobody
 
 DOOR = SystemDoor()
 
@@ -198,4 +198,24 @@ def test_images_that_cannot_be_written(
     with monkeypatch.context() as patched:
         patched.setattr(Index, "apply", broken)
         require_refused(rich, kind, message, door)
+    require_serves(rich)
+
+
+def test_an_image_that_is_a_mount_point(rich: Rich, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not be renamed after all the reading."""
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "index")
+    require_refused(rich, Conflict, "index is a mount point")
+
+
+def test_one_that_is_interrupted_leaves_nothing(rich: Rich) -> None:
+    """Ctrl-C while containers are read."""
+
+    def interrupt(reading: Reading) -> None:
+        if reading.containers == 2:
+            raise KeyboardInterrupt
+
+    before = images(rich)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_vault(rich.site.config, rich.site.clock, DOOR, interrupt, index_only=False)
+    assert images(rich) == before
     require_serves(rich)

@@ -45,6 +45,7 @@ TABLES = (
     "safesets",
     "safeset_hashes",
     "audit",
+    "disks",
 )
 META = "meta"
 # The file grows only with what is in it; this is address space.
@@ -80,6 +81,8 @@ class View:
 
     def scan(self, table: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key begins with the prefix, in the order of the keys; the rest of the key is not below `start`."""
+        if table not in self._databases:
+            return
         with self._transaction.cursor(self._databases[table]) as cursor:
             if cursor.set_range(prefix + start):
                 for key, value in cursor:
@@ -110,12 +113,21 @@ class View:
                 yield table, key, value
 
 
+def _open_tables(environment: lmdb.Environment) -> dict[str, Any]:
+    """All of them; read-only those that are there: a catalog of an earlier version lacks a table."""
+    if not environment.flags()["readonly"]:
+        return {name: environment.open_db(name.encode()) for name in (*TABLES, META)}
+    with environment.begin() as transaction:
+        held = {bytes(key).decode() for key, _ in transaction.cursor()}
+    return {name: environment.open_db(name.encode(), create=False) for name in (*TABLES, META) if name in held}
+
+
 class Catalog:
     """The open catalog."""
 
     def __init__(self, environment: lmdb.Environment) -> None:
         self._environment = environment
-        self._databases: dict[str, Any] = {name: environment.open_db(name.encode()) for name in (*TABLES, META)}
+        self._databases: dict[str, Any] = _open_tables(environment)
         self._gate = threading.Condition()
         self._readers: list[int] = []
         self._growing = False

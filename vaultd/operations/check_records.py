@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import RecordDamaged
 from vaultd.store.index import Index, Location
 from vaultd.store.record_format import HEADER_BYTES, parse_header

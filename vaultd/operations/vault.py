@@ -2,7 +2,8 @@
 
 Order of opening: locks of directory and disks, catalog, store (its journal must hold what the catalog has applied, and
 is mended), catalog (a lost one from a checkpoint) caught up from the journal, then recovery of containers and index,
-which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all others.
+which asks the catalog which keys are known; then the catalog learns of disks that it did not name.
+Threads: opening and closing in one thread, before and after all others.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Damaged, NotFound
 from vaultd.operations.authority import KeyPair
+from vaultd.operations.known_disks import keep_disks, known_disks
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import translated
 from vaultd.operations.tickets import TicketBook
@@ -80,14 +82,24 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
         undo.callback(catalog.close)
         applied = JournalPosition(*catalog.position())
-        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
+        with catalog.read() as view:
+            known = known_disks(view)
+        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied, known)
         undo.callback(store.close)
         lock.take_online(store.disks)
         if catalog.position() == START:
             _load_checkpoint(store, catalog, door, vault_id)
         catalog.catch_up(_entries_after(store, catalog.position()))
         with catalog.read() as view:
+            caught_up = known_disks(view)
+        if caught_up != known:  # a disk that is lost may have been taken for one that is here
+            store.close()
+            applied = JournalPosition(*catalog.position())
+            store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied, caught_up)
+            undo.callback(store.close)
+        with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
+        keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
         recovery = msgspec.structs.replace(recovery, findings=[*recovery.findings, *erase_keys.mend()])
         undo.pop_all()

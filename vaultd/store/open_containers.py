@@ -12,7 +12,8 @@ from msgspec import Struct
 from vaultd.store.container_format import BLOCK_BYTES, RECORDS_MAX, ContainerHeader, DirectoryRow, container_path
 from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disk, Disks
+from vaultd.store.disk_identity import Disk
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import NoSpace
 from vaultd.store.record_format import RecordHeader
 
@@ -157,6 +158,8 @@ class OpenContainers:
         return writer
 
     def _free_bytes(self, disk: Disk) -> int:
+        if self._disks.has_gone(disk.disk_id):
+            return 0  # what is mounted at its path now is another file system
         try:
             return self._door.space(disk.path)[1]
         except OSError:

@@ -3,6 +3,7 @@
 import trio
 
 from vaultd.maintenance.checkpoint import keep_checkpoints
+from vaultd.maintenance.disks import watch_disks
 from vaultd.maintenance.loop_lag import watch_loop_lag
 from vaultd.operations.vault import Vault
 
@@ -11,3 +12,4 @@ async def run_maintenance(vault: Vault) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_loop_lag)
         nursery.start_soon(keep_checkpoints, vault)
+        nursery.start_soon(watch_disks, vault)

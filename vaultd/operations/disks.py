@@ -22,11 +22,12 @@ from vaultd.operations.known_disks import changed_disks
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Identity, Safeset
+from vaultd.store.findings import Finding
 from vaultd.store.known_disks import KnownDisk, is_replaced
 
 SAFESETS_AT_ONCE = 32
 JOB_KEY_BYTES = 32  # of a safeset's key: account and job
-PLACE_BYTES = 44  # a safeset's whole key
+SENTENCE_MAX = 1024
 
 DiskState = Literal["online", "offline", "lost"]
 
@@ -69,9 +70,15 @@ class HitPage:
 
 def list_disks(vault: Vault) -> DisksListed:
     disks = vault.store.disks
-    summaries = [_summarise(vault, disk) for disk in disks.known]
-    warnings = [f"{finding.place}: {finding.sentence}" for finding in disks.offline_findings()]
+    summaries = _summarise(vault, disks.known)
+    warnings = [f"{finding.place}: {finding.sentence}"[:SENTENCE_MAX] for finding in disks.offline_findings()]
     return DisksListed(sorted(summaries, key=_by_number), warnings)
+
+
+def look_after_disks(vault: Vault) -> list[Finding]:
+    """What is to be said of the disks now, those that are gone since the start among them."""
+    vault.store.look_after_disks()
+    return vault.store.disks.offline_findings()
 
 
 def hit_by(vault: Vault, name: str, after: bytes) -> HitPage:
@@ -122,7 +129,7 @@ def declare_lost(vault: Vault, identity: Identity, name: str) -> DiskSummary:
 
 def take_back(vault: Vault, identity: Identity, name: str) -> DiskSummary:
     """W. It is offline again until it is here: what lies on it is out of reach, and no more asked for."""
-    disk = _named([one for one in vault.store.disks.known if one.is_lost], name)
+    disk = _named(vault.store.disks.known, name, is_lost=True)
     if is_replaced(disk, vault.store.disks.known):
         raise Conflict(f"{disk.sentence_name()} cannot be taken back: another disk took its place")
     return _save(vault, identity, "disk.lost.undo", msgspec.structs.replace(disk, is_lost=False))
@@ -137,12 +144,13 @@ def _save(vault: Vault, identity: Identity, action: str, disk: KnownDisk) -> Dis
             audit = audited(vault, view, identity, action, disk.disk_id.hex())
         ledger.record(vault, [*changes, *audit])
         vault.store.know_disks(known)
-    return _summarise(vault, disk)
+    (summary,) = _summarise(vault, [disk])
+    return summary
 
 
-def _named(known: Sequence[KnownDisk], name: str) -> KnownDisk:
-    """By number, those that are not lost first, or by id."""
-    found = [disk for disk in known if name in (str(disk.number), disk.disk_id.hex())]
+def _named(known: Sequence[KnownDisk], name: str, *, is_lost: bool = False) -> KnownDisk:
+    """By id, or by number the one that has it now."""
+    found = [disk for disk in known if name in (str(disk.number), disk.disk_id.hex()) and disk.is_lost >= is_lost]
     current = [disk for disk in found if not is_replaced(disk, known)] or found
     if not current:
         raise NotFound(f"disk {name!r} does not exist", "`vaultctl disk list` shows all")
@@ -151,21 +159,27 @@ def _named(known: Sequence[KnownDisk], name: str) -> KnownDisk:
     return current[0]
 
 
-def _summarise(vault: Vault, disk: KnownDisk) -> DiskSummary:
-    store = vault.store
-    held = [row for row in store.containers() if row.disk_id == disk.disk_id]
-    here = [one for one in store.statistics().disks if one.disk_id == disk.disk_id]
-    is_online = bool(here) and not store.disks.has_gone(disk.disk_id)
-    return DiskSummary(
-        number=disk.number,
-        disk_id=disk.disk_id,
-        state="lost" if disk.is_lost else "online" if is_online else "offline",
-        path=disk.path,
-        total_bytes=here[0].total_bytes if is_online else 0,
-        free_bytes=here[0].free_bytes if is_online else 0,
-        containers=len(held),
-        record_bytes=sum(row.acknowledged_length for row in held),
-    )
+def _summarise(vault: Vault, disks: Sequence[KnownDisk]) -> list[DiskSummary]:
+    with translated():
+        here = {one.disk_id: one for one in vault.store.statistics().disks}
+        containers = vault.store.containers()
+    here = {disk_id: one for disk_id, one in here.items() if not vault.store.disks.has_gone(disk_id)}
+    summaries = []
+    for disk in disks:
+        held = [row.acknowledged_length for row in containers if row.disk_id == disk.disk_id]
+        facts = here.get(disk.disk_id)
+        summary = DiskSummary(
+            number=disk.number,
+            disk_id=disk.disk_id,
+            state="lost" if disk.is_lost else "online" if facts else "offline",
+            path=disk.path,
+            total_bytes=facts.total_bytes if facts else 0,
+            free_bytes=facts.free_bytes if facts else 0,
+            containers=len(held),
+            record_bytes=sum(held),
+        )
+        summaries.append(summary)
+    return summaries
 
 
 def _by_number(disk: DiskSummary) -> tuple[bool, int, bytes]:

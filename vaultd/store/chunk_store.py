@@ -167,10 +167,8 @@ class ChunkStore:
         self._give_up()
         self._notes.met += 1  # what was seen whole may not be so
 
-    def disk_of(self, container: int) -> bytes | None:
-        """The disk that the container lies on."""
-        row = self._containers.get(container)
-        return None if row is None else row.disk_id
+    def look_after_disks(self) -> None:
+        self.disks.look(self._door)
 
     def replay(self, after_number: int) -> Iterator[tuple[int, bytes, JournalEntry]]:
         """(number, hash, entry) of everything durable after a position, for the catalog to catch up."""

@@ -167,6 +167,12 @@ class ChunkStore:
         self._give_up()
         self._notes.met += 1  # what was seen whole may not be so
 
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether the index was made anew without a disk that is away: a record without a row may lie there."""
+        rows = [row for row in self.containers() if row.indexed_length < row.acknowledged_length]
+        return any(not self.disks.find_id(row.disk_id) and not self.disks.is_given_up(row.disk_id) for row in rows)
+
     def look_after_disks(self) -> None:
         self.disks.look(self._door)
 

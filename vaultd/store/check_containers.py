@@ -43,9 +43,7 @@ class ContainerCheck:
             disk = self._disks.find_id(row.disk_id)
             if disk is None:
                 fate = (
-                    "is lost: it is gone"
-                    if self._disks.is_given_up(row.disk_id)
-                    else "is offline: it was not checked"
+                    "is lost: it is gone" if self._disks.is_given_up(row.disk_id) else "is offline: it was not checked"
                 )
                 self._report(Severity.warning, f"container {number:012x}", f"its disk {fate}")
                 continue

@@ -171,11 +171,13 @@ def test_what_was_sent_again_is_not_hit_any_more(spread: Spread) -> None:
     leaf = job.sealer.leaf([there])
     spread.store(job, 1, there)
     spread.store(job, 0, *leaf)
-    spread.commit(job, leaf)
+    base = blake3(spread.commit(job, leaf)).digest()
     spread.lose()
     spread.start()
     assert spread.hits() == [("acme", "laptop", "home", 1, 1, False)]
+    assert spread.site.begin(job, base=base).base_known
     disks.declare_lost(spread.site.vault, spread.site.operator, "1")
+    assert not spread.site.begin(job, base=base).base_known
     spread.store(job, 0, job.sealer.record(DATA, content))
     assert spread.hits() == []
     assert spread.check() == []

@@ -142,8 +142,9 @@ def test_all_that_is_hit_is_named_and_nothing_else(spread: Spread, monkeypatch: 
     spread.lose()
     spread.start()
     assert spread.hits() == expected
-    monkeypatch.setattr(disks, "SAFESETS_AT_ONCE", 2)
-    assert spread.hits() == expected
+    for page in (1, 2):
+        monkeypatch.setattr(disks, "SAFESETS_AT_ONCE", page)
+        assert spread.hits() == expected
     assert spread.check() == lines(expected, "warning", "lie")
     disks.declare_lost(spread.site.vault, spread.site.operator, "1")
     assert spread.hits() == expected

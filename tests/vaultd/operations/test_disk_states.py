@@ -284,7 +284,7 @@ def test_each_state_is_shown_and_costs_what_it_must(case: Case, expected: Expect
 def test_one_copy_of_the_journal_is_said_also_where_the_path_was_taken_out_of_the_settings(
     case: Case, number: int
 ) -> None:
-    case.set_paths(1 - number, 2)
+    case.set_paths(1 - number)
     case.start()
     sentence = "journal, checkpoints and erase keys are on one disk only"
     assert sentence in case.warnings()

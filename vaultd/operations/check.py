@@ -81,6 +81,7 @@ class _CatalogCheck:
                 yield from _check_position(catalog, index, str(path))
                 view = cleanup.enter_context(catalog.read())
                 yield from self._check_jobs(view, disks, index)
+                known_disks(view)  # a row that cannot be read is told
         except (StoreError, VaultError) as error:
             yield Finding(Severity.damage, str(self._config.directory), str(error))
 

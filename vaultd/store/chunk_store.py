@@ -28,7 +28,7 @@ from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_kept import is_forked
 from vaultd.store.journal_recovery import Applied
-from vaultd.store.known_disks import KnownDisk
+from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.recovery import Parts, Recovered, recover
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
@@ -156,6 +156,8 @@ class ChunkStore:
                 find_unnamed_disks(self.disks, self._index, parts.entries_after)
             recovered = recover(parts, known_key)
         self._containers = recovered.containers
+        found = {row.disk_id for row in recovered.containers.values()}
+        self.disks.know(with_those_of_containers(self.disks.known, found, are_lost=False))
         self._give_up()
         self._open = self._open_containers(recovered)
         findings = self.disks.offline_findings() + self._journal.findings + recovered.findings

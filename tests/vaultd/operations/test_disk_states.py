@@ -16,7 +16,7 @@ import pytest
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site, make_site
 from vaultd.errors import Conflict, VaultError
-from vaultd.operations import disks, upload
+from vaultd.operations import disks, upload, vault
 from vaultd.operations.check import check_vault
 from vaultd.operations.fetch import FetchStream, Loss
 from vaultd.operations.vault import close_vault, open_vault
@@ -102,9 +102,9 @@ class Case:
         return "\n".join(disks.list_disks(self.site.vault).warnings)
 
     def fetch(self, record: bytes) -> bytes | Loss:
-        vault, sealer = self.site.vault, self.backed_up.sealer
-        ticket = vault.tickets.issue(self.backed_up.agent.identity, sealer.job_id, sealer.keyring_id)
-        stream = FetchStream(vault, vault.tickets.find(self.backed_up.agent.identity, ticket))
+        opened, sealer = self.site.vault, self.backed_up.sealer
+        ticket = opened.tickets.issue(self.backed_up.agent.identity, sealer.job_id, sealer.keyring_id)
+        stream = FetchStream(opened, opened.tickets.find(self.backed_up.agent.identity, ticket))
         (found,) = stream.fetch([id_of(record)], 1 << 20).records
         return found
 
@@ -181,6 +181,40 @@ def replaced(case: Case) -> None:
     case.replace(2)
 
 
+def replaced_and_killed_before_the_list(case: Case) -> None:
+    """The new disk was made, and the catalog had not heard of it yet."""
+    case.take_away(2)
+    (case.disk(2) / "disk.new").touch()
+    with case.monkeypatch.context() as once:
+        once.setattr(vault, "keep_disks", killed)
+        with pytest.raises(Killed):
+            case.start()
+    case.start()
+    case.new = case.store_on(2)
+    case.stop()
+
+
+def replaced_without_room_for_the_list(case: Case) -> None:
+    """The old one is in its place before the catalog could hear of the new one."""
+    case.take_away(2)
+    (case.disk(2) / "disk.new").touch()
+    with case.monkeypatch.context() as full:
+        full.setattr(vault, "keep_disks", lambda *_: None)
+        case.start()
+        case.new = case.store_on(2)
+        case.stop()
+    case.move(case.disk(2), case.root / "new")
+    case.move(case.root / f"{AWAY}-2", case.disk(2))
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
 def declared_lost_then_replaced(case: Case) -> None:
     declared_lost(case)
     (case.disk(2) / "disk.new").touch()
@@ -241,6 +275,14 @@ TABLE = [
     Expected(taken_back, OFFLINE, "offline", said="the disk is offline"),
     Expected(taken_back_and_here, ONLINE, "whole"),
     Expected(replaced, BOTH, "damaged", True, new="whole"),
+    Expected(replaced_and_killed_before_the_list, BOTH, "damaged", True, new="whole"),
+    Expected(
+        replaced_without_room_for_the_list,
+        sorted([*ONLINE, (None, "offline")], key=str),
+        "whole",
+        new="offline",
+        said="no path of the settings holds it",
+    ),
     Expected(declared_lost_then_replaced, BOTH, "damaged", True, new="whole"),
     Expected(
         replaced_and_the_old_one_in_its_place,
@@ -342,14 +384,14 @@ def test_nothing_on_a_disk_that_was_declared_lost_is_changed(case: Case) -> None
 
 def test_only_a_disk_that_is_away_can_be_lost_and_one_that_was_replaced_stays_so(case: Case) -> None:
     case.start()
-    vault, operator = case.site.vault, case.site.operator
+    opened, operator = case.site.vault, case.site.operator
     with pytest.raises(Conflict, match="it is not lost"):
-        disks.declare_lost(vault, operator, "2")
+        disks.declare_lost(opened, operator, "2")
     with pytest.raises(VaultError, match="disk '7' does not exist"):
-        disks.declare_lost(vault, operator, "7")
+        disks.declare_lost(opened, operator, "7")
     with pytest.raises(VaultError, match="disk '2' does not exist"):
-        disks.take_back(vault, operator, "2")
-    (old,) = [one.disk_id.hex() for one in vault.store.disks.known if one.number == 2]
+        disks.take_back(opened, operator, "2")
+    (old,) = [one.disk_id.hex() for one in opened.store.disks.known if one.number == 2]
     case.stop()
     case.replace(2)
     case.start()
@@ -362,13 +404,13 @@ def test_only_a_disk_that_is_away_can_be_lost_and_one_that_was_replaced_stays_so
 def test_the_word_is_in_the_audit_once(case: Case) -> None:
     case.take_away(2)
     case.start()
-    vault, operator = case.site.vault, case.site.operator
+    opened, operator = case.site.vault, case.site.operator
     for _ in range(2):
-        assert disks.declare_lost(vault, operator, "2").state == "lost"
-    assert disks.take_back(vault, operator, "2").state == "offline"
-    with vault.catalog.read() as view:
+        assert disks.declare_lost(opened, operator, "2").state == "lost"
+    assert disks.take_back(opened, operator, "2").state == "offline"
+    with opened.catalog.read() as view:
         entries = [msgspec.msgpack.decode(value)[1:] for _, value in view.scan("audit", bytes(16))]
-    (disk_id,) = [one.disk_id.hex() for one in vault.store.disks.known if one.number == 2]
+    (disk_id,) = [one.disk_id.hex() for one in opened.store.disks.known if one.number == 2]
     said = [entry for entry in entries if entry[1].startswith("disk.")]
     assert said == [["operator operator", "disk.lost", disk_id], ["operator operator", "disk.lost.undo", disk_id]]
     case.stop()

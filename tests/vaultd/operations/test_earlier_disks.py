@@ -82,6 +82,47 @@ def test_the_first_start_lists_those_that_are_here(earlier: tuple[Site, BackedUp
     close_vault(site.vault)
 
 
+def test_a_full_disk_does_not_keep_the_vault_from_starting(
+    earlier: tuple[Site, BackedUp, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, backed_up, record = earlier
+    with monkeypatch.context() as full:
+        full.setattr(SystemDoor, "space", lambda *_: (10**9, 0))
+        start(site)
+        assert rows(site) == [(0, "online"), (1, "online")]
+        assert not is_missing(site, backed_up, record)
+        site.vault.catalog.close()
+        site.vault.store.close()
+        site.vault.lock.close()
+    assert listed(site) == 0
+    start(site)
+    close_vault(site.vault)
+    assert listed(site) == 2
+
+
+def listed(site: Site) -> int:
+    """How many rows the list on disk has."""
+    environment = lmdb.open(str(site.config.directory / "catalog"), max_dbs=64)
+    with environment.begin() as transaction:
+        count = int(transaction.stat(environment.open_db(b"disks", transaction))["entries"])
+    environment.close()
+    return count
+
+
+def test_a_damaged_row_of_the_list_is_named(earlier: tuple[Site, BackedUp, bytes]) -> None:
+    site, _, _ = earlier
+    start(site)
+    close_vault(site.vault)
+    environment = lmdb.open(str(site.config.directory / "catalog"), max_dbs=64)
+    table = environment.open_db(b"disks")
+    with environment.begin(write=True) as transaction:
+        key, _ = next(iter(transaction.cursor(table)))
+        transaction.put(key, b"torn", db=table)
+    environment.close()
+    findings = check_vault(site.config, SystemDoor(), read_data=False).findings
+    assert f"row {key.hex()} of the catalog's table disks is damaged" in "\n".join(one.sentence for one in findings)
+
+
 def test_one_that_is_away_at_the_first_start_is_offline(earlier: tuple[Site, BackedUp, bytes], tmp_path: Path) -> None:
     site, backed_up, record = earlier
     second = site.config.directory / "disk-2"

@@ -22,7 +22,7 @@ _COLUMNS = (
     Column("FREE", right=True),
     Column("TOTAL", right=True),
     Column("CONTAINERS", right=True),
-    Column("RECORDS", right=True),
+    Column("STORED", right=True),
     Column("SAFESETS HIT", right=True),
     Column("ID"),
     Column("PATH"),

@@ -414,3 +414,31 @@ def test_the_word_is_in_the_audit_once(case: Case) -> None:
     said = [entry for entry in entries if entry[1].startswith("disk.")]
     assert said == [["operator operator", "disk.lost", disk_id], ["operator operator", "disk.lost.undo", disk_id]]
     case.stop()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_with_the_journal_that_was_declared_lost_too_early_comes_back_whole(case: Case, number: int) -> None:
+    """The vault went on meanwhile; all of it is on both copies afterwards."""
+    case.start()
+    held = case.store_on(number)
+    case.stop()
+    case.take_away(number)
+    case.declare(str(number))
+    case.start()
+    case.site.administrator("meanwhile")
+    later = case.store_on(2)
+    case.stop()
+    case.bring_back(number)
+    case.undo(str(number))
+    case.start()
+    assert case.states() == ONLINE
+    assert case.warnings() == ""
+    assert [case.fetch(record) for record in (held, later, case.old)] == [held, later, case.old]
+    case.stop()
+    case.start()
+    case.site.administrator("later")
+    case.stop()  # with the second checkpoint on both
+    for name in ("journal/*", "erase-keys/*.key", "checkpoints/*"):
+        copies = [{path.name: path.read_bytes() for path in case.disk(one).glob(name)} for one in (0, 1)]
+        assert copies[0] == copies[1] != {}
+    assert check_vault(case.site.config, SystemDoor(), read_data=True).findings == []

@@ -89,8 +89,13 @@ class Disks:
         self._gone = frozenset(disk.disk_id for disk in self.online if not self.is_here(door, disk.disk_id))
 
     def has_gone(self, disk_id: bytes) -> bool:
-        """As of the last look: nothing new is put on it."""
+        """As of the last look."""
         return disk_id in self._gone
+
+    @property
+    def writable(self) -> list[Disk]:
+        """Not where a disk is gone: what is mounted at its path now is another file system."""
+        return [disk for disk in self.online if disk.disk_id not in self._gone]
 
     def find_id(self, disk_id: bytes) -> Disk | None:
         return self._by_id.get(disk_id)

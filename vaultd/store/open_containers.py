@@ -67,10 +67,11 @@ class OpenContainers:
     def choose(self, home_disk: int, size_bytes: int) -> Disk:
         """The home disk, or where that is full or offline the one with the most room."""
         needed = size_bytes + self._settings.reserve_bytes
-        home = self._disks.find_number(home_disk)
+        writable = self._disks.writable
+        home = next((disk for disk in writable if disk.number == home_disk), None)
         if home and self._free_bytes(home) >= needed:
             return home
-        free, number = max((self._free_bytes(disk), -disk.number) for disk in self._disks.online)
+        free, number = max(((self._free_bytes(disk), -disk.number) for disk in writable), default=(0, 0))
         if free < needed:
             raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: free space")
         disk = self._disks.find_number(-number)
@@ -158,8 +159,6 @@ class OpenContainers:
         return writer
 
     def _free_bytes(self, disk: Disk) -> int:
-        if self._disks.has_gone(disk.disk_id):
-            return 0  # what is mounted at its path now is another file system
         try:
             return self._door.space(disk.path)[1]
         except OSError:

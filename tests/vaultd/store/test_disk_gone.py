@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from tests.vaultd.store.fakes import KEYRING, WrappedDoor, create, make_id, make_record, make_settings, read, records
-from vaultd.store.errors import DiskMissing, RecordDamaged, StoreBroken
+from vaultd.store.errors import DiskMissing, NoSpace, RecordDamaged, StoreBroken
 
 
 class PulledDoor(WrappedDoor):
@@ -109,6 +109,20 @@ def test_one_copy_of_the_journal_is_said_when_one_of_the_two_goes(tmp_path, numb
     store.look_after_disks()
     (finding,) = store.disks.offline_findings()
     assert "journal, checkpoints and erase keys are on one disk only" in finding.sentence
+    store.close()
+
+
+def test_where_every_disk_is_gone_there_is_no_room(tmp_path):
+    store = create(make_settings(tmp_path))
+    (tmp_path / "disk0/disk.id").rename(tmp_path / "disk.id")
+    store.look_after_disks()
+    with pytest.raises(NoSpace):
+        store.append(0, records(1))
+    (tmp_path / "disk.id").rename(tmp_path / "disk0/disk.id")
+    store.look_after_disks()
+    store.append(0, records(1))
+    store.commit()
+    assert read(store, 1) == make_record(1)
     store.close()
 
 

@@ -20,6 +20,7 @@ class CheckRecords:
         self._index = index
         self._containers = index.containers()
         index.give_up(n for n, row in self._containers.items() if disks.is_given_up(row.disk_id))
+        self.lacks_rows = disks.hold_unread(self._containers.values())
         self._is_known_key = is_known_key
         # By the index's number of the key: one header is read for each.
         self._known: dict[int, bool] = {}

@@ -20,7 +20,12 @@ COMPANIONS_AT_ONCE = 64
 
 
 class Records(Protocol):
-    """Where records of a keyring are looked up: the open store, or the offline check's."""
+    """Where records of a keyring are looked up: the open store, or the offline check's. `lacks_rows`: one without a
+    row may lie on a disk that is away.
+    """
+
+    @property
+    def lacks_rows(self) -> bool: ...
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]: ...
 

@@ -171,9 +171,8 @@ class ChunkStore:
 
     @property
     def lacks_rows(self) -> bool:
-        """Whether the index was made anew without a disk that is away: a record without a row may lie there."""
-        rows = [row for row in self.containers() if row.indexed_length < row.acknowledged_length]
-        return any(not self.disks.find_id(row.disk_id) and not self.disks.is_given_up(row.disk_id) for row in rows)
+        """A record without a row may lie on a disk that is away."""
+        return self.disks.hold_unread(self.containers())
 
     def look_after_disks(self) -> None:
         self.disks.look(self._door)

@@ -5,7 +5,7 @@ what lies on it is out of reach and neither missing nor damaged.
 Threads: `know` and `look` replace what others read, in one assignment.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disk_identity import IDENTITY_BYTES, IDENTITY_NAME, Disk, decode_identity
 from vaultd.store.errors import DiskMissing, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
+from vaultd.store.index import ContainerRow
 from vaultd.store.known_disks import KnownDisk, is_replaced, with_those_here
 
 COPIES = 2  # journal, checkpoints and erase keys lie on so many disks
@@ -96,6 +97,11 @@ class Disks:
     def writable(self) -> list[Disk]:
         """Not where a disk is gone: what is mounted at its path now is another file system."""
         return [disk for disk in self.online if disk.disk_id not in self._gone]
+
+    def hold_unread(self, containers: Iterable[ContainerRow]) -> bool:
+        """Whether the index was made anew without one that is away: a record without a row may lie there."""
+        unread = [row.disk_id for row in containers if row.indexed_length < row.acknowledged_length]
+        return any(disk_id not in self._by_id and not self.is_given_up(disk_id) for disk_id in unread)
 
     def find_id(self, disk_id: bytes) -> Disk | None:
         return self._by_id.get(disk_id)

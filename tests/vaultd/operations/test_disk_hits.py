@@ -71,6 +71,12 @@ class Spread:
         found = [f"{one.severity.value} {one.place}: {one.sentence}" for one in findings if "account " in one.place]
         return sorted(line.split(" (")[0] for line in found)
 
+    def severities(self) -> set[str]:
+        close_vault(self.site.vault)
+        findings = check_vault(self.site.config, SystemDoor(), read_data=False).findings
+        self.start()
+        return {one.severity.value for one in findings}
+
     def _go_to(self, number: int) -> None:
         for module in (upload, safesets):
             self._monkeypatch.setattr(module, "home_disk_number", lambda *_: number)
@@ -163,6 +169,7 @@ def test_nothing_is_forgotten_where_lmdb_went_too(spread: Spread, lost: str) -> 
     spread.start()
     assert spread.hits() == expected
     assert spread.check() == lines(expected, "warning", "lie")
+    assert spread.severities() == {"warning"}  # nothing of that is damage
 
 
 def test_what_was_sent_again_is_not_hit_any_more(spread: Spread) -> None:

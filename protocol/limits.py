@@ -38,6 +38,7 @@ SEALED_KEYS_MAX = 4_096  # items; sealed run keys in one answer
 CERTIFICATE_BYTES_MAX = 8 * KIB  # bytes; a certificate or a request for one
 PAYLOAD_BYTES_MAX = 300 * KIB  # bytes; a sealed root payload (plain limit 256 KiB)
 SAFESETS_PAGE = 2_000  # items; of one answer of `safeset.list`, about 400 KB
+HITS_PAGE = 32  # items; of one answer of `disk.hit`, as many safesets are looked at
 LIST_ITEMS_MAX = 65_536  # items; rows of a list answer
 CODES_MAX = 64  # items; warning codes that a run reports
 

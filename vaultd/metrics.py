@@ -55,7 +55,7 @@ EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
     "vaultd_event_loop_lag_seconds_max", "longest wait of the event loop in the last minute", registry=REGISTRY
 )
 DISKS_OFFLINE = Gauge(
-    "vaultd_disks_offline", "disks of the settings that were not here at the start", registry=REGISTRY
+    "vaultd_disks_offline", "disks that are away and not declared lost, looked for every 30 seconds", registry=REGISTRY
 )
 CLOCK_JUMPS = Counter(
     "vaultd_clock_jumps", "times that the vault's clock jumped by more than 5 minutes", registry=REGISTRY

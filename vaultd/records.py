@@ -49,6 +49,19 @@ class Identity(Row, frozen=True):
         return self.identity_id if self.role is Role.AGENT else NO_ID
 
 
+class DiskRow(Row, frozen=True):
+    """A disk that the vault has or had. `number` is nil where only containers tell of it; `path`: where it was last.
+
+    `is_lost`: declared so by an operator, or replaced. `changed_ns`: since when the row says this.
+    """
+
+    disk_id: bytes
+    number: int | None
+    is_lost: bool
+    path: str
+    changed_ns: int
+
+
 class Account(Row, frozen=True):
     account_id: bytes
     name: str

@@ -26,6 +26,16 @@ from protocol.messages.computer import (
     ComputerShowRequest,
     ComputerSummary,
 )
+from protocol.messages.disk import (
+    DiskHitAnswer,
+    DiskHitRequest,
+    DiskListAnswer,
+    DiskListRequest,
+    DiskLostAnswer,
+    DiskLostRequest,
+    DiskSummary,
+    SafesetHit,
+)
 from protocol.messages.error import ErrorMessage
 from protocol.messages.job import (
     AgentJob,
@@ -108,7 +118,14 @@ __all__ = [
     "ComputerShowAnswer",
     "ComputerShowRequest",
     "ComputerSummary",
+    "DiskHitAnswer",
+    "DiskHitRequest",
+    "DiskListAnswer",
+    "DiskListRequest",
+    "DiskLostAnswer",
+    "DiskLostRequest",
     "DiskStatus",
+    "DiskSummary",
     "ErrorMessage",
     "FetchBatch",
     "HelloAnswer",
@@ -147,6 +164,7 @@ __all__ = [
     "SafesetCommitRequest",
     "SafesetFindAnswer",
     "SafesetFindRequest",
+    "SafesetHit",
     "SafesetListAnswer",
     "SafesetListRequest",
     "SafesetRootsAnswer",

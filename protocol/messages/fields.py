@@ -11,6 +11,7 @@ Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Options = Annotated[bytes, Meta(min_length=1, max_length=limits.OPTIONS_BYTES_MAX)]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Place = Annotated[bytes, Meta(min_length=12, max_length=12)]  # in a list that comes in pages
+SafesetKey = Annotated[bytes, Meta(min_length=44, max_length=44)]  # the same, of all accounts
 Token = Annotated[bytes, Meta(min_length=32, max_length=32)]
 SigningKey = Annotated[bytes, Meta(min_length=32, max_length=32)]  # Ed25519, public
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]

@@ -132,6 +132,9 @@ ROWS: dict[str, Row] = {
     "account.list": OPERATOR_ONLY,
     "account.show": OPERATOR_ONLY,
     "vault.status": OPERATOR_ONLY,
+    "disk.list": OPERATOR_ONLY,
+    "disk.hit": OPERATOR_ONLY,
+    "disk.lost": OPERATOR_ONLY,
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
@@ -217,7 +220,7 @@ def test_every_method_has_a_row() -> None:
         covered = set(row.kinds) | {"name", "secret", "sealed_key", "proof", "sequence", "request", "after", "kind"}
         covered |= {"definition", "revision", "creator_key", "signature"}
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
-        covered |= {"bytes", "bytes_total"}
+        covered |= {"bytes", "bytes_total", "disk", "undo"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
         covered |= {"base"} if "root_hash" in row.kinds else set()

@@ -174,6 +174,9 @@ class SimulatedDoor:
     def settle_space(self, path: Path) -> None:
         self._do("settle_space", path, lambda: self._directory(path))
 
+    def is_read_only(self, path: Path) -> bool:
+        return self._do("is_read_only", path, lambda: self._disk(path).is_read_only)
+
     def _do(self, name: str, path: Path, action: Callable[[], Answer]) -> Answer:
         kind = self._next(name, path)
         if kind is Kind.kill_before:

@@ -27,6 +27,25 @@ async def vault_status(session: VaultSession) -> m.VaultStatus:
     return await _answer(session, "vault.status", m.VaultStatusRequest(), m.VaultStatus)
 
 
+async def list_disks(session: VaultSession) -> m.DiskListAnswer:
+    return await _answer(session, "disk.list", m.DiskListRequest(), m.DiskListAnswer)
+
+
+async def hits_of_disk(session: VaultSession, disk: str) -> list[m.SafesetHit]:
+    """All, by account and job, a page after the other."""
+    page = await _answer(session, "disk.hit", m.DiskHitRequest(disk), m.DiskHitAnswer)
+    hits = list(page.hits)
+    while page.next is not None:
+        page = await _answer(session, "disk.hit", m.DiskHitRequest(disk, page.next), m.DiskHitAnswer)
+        hits += page.hits
+    return hits
+
+
+async def lose_disk(session: VaultSession, disk: str, *, undo: bool) -> m.DiskSummary:
+    answer = await _answer(session, "disk.lost", m.DiskLostRequest(disk, undo), m.DiskLostAnswer)
+    return answer.disk
+
+
 async def invite_computer(session: VaultSession, kind: ComputerKind) -> m.ComputerInviteAnswer:
     return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind), m.ComputerInviteAnswer)
 

@@ -12,6 +12,7 @@ _COMMANDS = "tools.vaultctl.commands"
 _PARTS = {
     "account": Part(f"{_COMMANDS}.account", "Accounts of the vault (operator)."),
     "status": Part(f"{_COMMANDS}.status", "What the vault holds and how it is (operator)."),
+    "disk": Part(f"{_COMMANDS}.disk", "Disks of the vault; one that is lost (operator)."),
     "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
     "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),
     "safeset": Part(f"{_COMMANDS}.safeset", "Safesets of a job: what can be restored (administrator)."),

@@ -53,7 +53,10 @@ TABLES = (
     "safesets",
     "safeset_hashes",
     "audit",
+    "disks",
 )
+# What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
+_FIRST_TABLES = tuple(table for table in TABLES if table != "disks")
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.
 CATCH_UP_CHANGES = 10_000
@@ -90,6 +93,8 @@ class View:
 
     def scan(self, table: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key begins with the prefix, in the order of the keys; the rest of the key is not below `start`."""
+        if table not in self._databases:
+            return
         with self._transaction.cursor(self._databases[table]) as cursor:
             if cursor.set_range(prefix + start):
                 for key, value in cursor:
@@ -166,7 +171,7 @@ class Catalog:
     @staticmethod
     def image(path: Path) -> Image:
         """What has to hold before it is opened."""
-        return Image(path, (*TABLES, META), {FORMAT_1: (), FORMAT: (*TABLES, META)})
+        return Image(path, (*_FIRST_TABLES, META), {FORMAT_1: (), FORMAT: (*TABLES, META)})
 
     def close(self) -> None:
         self._image.close()

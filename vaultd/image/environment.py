@@ -32,7 +32,8 @@ class Environment:
         self._gate = threading.Condition()
         self._readers: list[int] = []
         self._growing = False
-        self.databases = {name: self._open_table(name) for name in tables}
+        held = self._held(tables) if environment.flags()["readonly"] else tables
+        self.databases = {name: self._open_table(name) for name in held}
 
     @classmethod
     def open(cls, path: Path, tables: Sequence[str], map_bytes: int, readers_max: int) -> "Environment":
@@ -51,7 +52,7 @@ class Environment:
 
     @classmethod
     def open_read_only(cls, path: Path, tables: Sequence[str]) -> "Environment":
-        """For the offline check: no other process may have it open."""
+        """For the offline check: no other process may have it open. A table that is not there is left out."""
         environment = lmdb.open(
             str(path), max_dbs=len(tables) + _MORE_TABLES, readonly=True, lock=False, create=False, readahead=False
         )
@@ -133,6 +134,10 @@ class Environment:
                 f"its map of {size} bytes is full and cannot grow ({problem}): raise the limit of address space "
                 "(`ulimit -v`, LimitAS)"
             ) from problem
+
+    def _held(self, tables: Sequence[str]) -> list[str]:
+        with self.environment.begin() as transaction:
+            return [name for name in tables if transaction.get(name.encode()) is not None]
 
     def _open_table(self, name: str) -> Any:
         """A table that is not there yet is written, so a full map grows here too."""

@@ -4,6 +4,7 @@ import trio
 
 from vaultd.maintenance.checkpoint import keep_checkpoints
 from vaultd.maintenance.clock_watch import watch_clock
+from vaultd.maintenance.disks import watch_disks
 from vaultd.maintenance.loop_lag import watch_loop_lag
 from vaultd.operations.vault import Vault
 
@@ -13,3 +14,4 @@ async def run_maintenance(vault: Vault) -> None:
         nursery.start_soon(watch_loop_lag)
         nursery.start_soon(watch_clock, vault.clock)
         nursery.start_soon(keep_checkpoints, vault)
+        nursery.start_soon(watch_disks, vault)

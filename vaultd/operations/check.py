@@ -2,8 +2,8 @@
 changes nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from vaultd.catalog.accounts import list_accounts
@@ -13,18 +13,22 @@ from vaultd.catalog.keyrings import is_known_key
 from vaultd.config import Config
 from vaultd.errors import VaultError
 from vaultd.image.probe import find_faults
+from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
+from vaultd.operations.known_disks import known_disks
 from vaultd.operations.store_errors import told_in_full
 from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
 from vaultd.store.check import CheckCounts, check_store
 from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, lock_vault, open_disks
+from vaultd.store.disk_set import Disks
+from vaultd.store.disks import lock_vault, open_disks
 from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import Index
+from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +50,32 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
     with ExitStack() as cleanup:
         cleanup.callback(lock.close)
         settings = store_settings(config, vault_id)
+        (fault,) = find_faults([Catalog.image(config.directory / CATALOG_DIRECTORY)])
+        known = [] if fault else _named_disks(config)
         with told_in_full():  # what a later version wrote ends the check
-            stored = check_store(settings, door, read_data=read_data)
-        catalog = _CatalogCheck(config, door, settings, has_index=stored.has_index)
-        findings = [*stored.findings, *catalog.run()]
+            stored = check_store(settings, door, read_data=read_data, known=known)
+        catalog = _CatalogCheck(config, door, settings, known, has_index=stored.has_index)
+        findings = [*stored.findings, *catalog.run(fault)]
     return VaultReport(findings, stored.counts, catalog.jobs)
 
 
 class _CatalogCheck:
-    def __init__(self, config: Config, door: Door, settings: StoreSettings, *, has_index: bool) -> None:
+    def __init__(
+        self, config: Config, door: Door, settings: StoreSettings, known: Sequence[KnownDisk], *, has_index: bool
+    ) -> None:
         self.jobs = 0
         self._config = config
         self._door = door
         self._settings = settings
+        self._known = known
         self._has_index = has_index
 
-    def run(self) -> Iterator[Finding]:
+    def run(self, fault: str) -> Iterator[Finding]:
+        """`fault`: why the catalog is not to be opened."""
         path = self._config.directory / CATALOG_DIRECTORY
         if not path.exists():
             yield Finding(Severity.warning, str(path), "there is no catalog: it is made again at the next start")
             return
-        (fault,) = find_faults([Catalog.image(path)])
         if fault:
             sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
             yield Finding(Severity.damage, str(path), sentence)
@@ -77,18 +86,22 @@ class _CatalogCheck:
             with ExitStack() as cleanup:
                 catalog = Catalog.open_read_only(path)
                 cleanup.callback(catalog.close)
-                disks = open_disks(self._door, self._settings.disk_paths, self._settings.vault_id)
+                disks = open_disks(self._door, self._settings.disk_paths, self._settings.vault_id, self._known)
                 index = self._open_index(cleanup)
                 yield from _check_position(catalog, index, str(path))
                 view = cleanup.enter_context(catalog.read())
                 yield from self._check_jobs(view, disks, index)
+                known_disks(view)  # a row that cannot be read is told
         except (StoreError, VaultError) as error:
             yield Finding(Severity.damage, str(self._config.directory), str(error))
 
     def _check_jobs(self, view: View, disks: Disks, index: Index | None) -> Iterator[Finding]:
         records = None
         if index is not None:
+            found = {row.disk_id for row in index.containers().values()}
+            disks.know(with_those_of_containers(disks.known, found, are_lost=False))
             records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
+            hits = HitCheck(view, disks, index, records)
         signing_key = read_signing_key(self._config.directory)
         erase_keys = EraseKeys.on(self._door, disks)
         parts = CheckParts(view, records, erase_keys, self._settings.vault_id, signing_key.public_key())
@@ -96,6 +109,8 @@ class _CatalogCheck:
             for job in list_jobs(view, account.account_id):
                 self.jobs += 1
                 yield from check_job(parts, job)
+                if records is not None:
+                    yield from hits.check_job(job)
 
     def _open_index(self, cleanup: ExitStack) -> Index | None:
         """None where there is none that can be read, which the store's own check has said."""
@@ -104,6 +119,17 @@ class _CatalogCheck:
         index = Index.open_read_only(self._settings.index_path)
         cleanup.callback(index.close)
         return index
+
+
+def _named_disks(config: Config) -> list[KnownDisk]:
+    """Nothing where the catalog cannot be read, which the check of it says."""
+    path = config.directory / CATALOG_DIRECTORY
+    with suppress(VaultError), ExitStack() as cleanup:
+        if path.exists():
+            catalog = Catalog.open_read_only(path)
+            cleanup.callback(catalog.close)
+            return known_disks(cleanup.enter_context(catalog.read()))
+    return []
 
 
 def _check_position(catalog: Catalog, index: Index | None, place: str) -> Iterator[Finding]:

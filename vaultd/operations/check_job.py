@@ -137,7 +137,7 @@ def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[by
     try:
         (location,) = records.locate(root.keyring_id, [safeset.payload_id])
         if location is None or any(records.missing(root.keyring_id, [safeset.payload_id])):
-            return f"its payload {safeset.payload_id.hex()} is missing"
+            return _missing(records, f"its payload {safeset.payload_id.hex()} is missing")
         if blake3(records.read(location, safeset.payload_id)).digest() != root.payload_hash:
             return f"its payload {safeset.payload_id.hex()} is not the one that was signed"
         gap = walk.run()
@@ -146,9 +146,16 @@ def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[by
     except (StoreError, VaultError, OSError) as error:
         return str(error)
     if gap.missing:
-        return f"{gap.missing} records that it uses are missing or damaged, the first is {gap.first.hex()}"
+        many = f"{gap.missing} records that it uses are missing or damaged"
+        return _missing(records, f"{many}, the first is {gap.first.hex()}")
     whole |= walk.seen
     return ""
+
+
+def _missing(records: Records, sentence: str) -> str:
+    if records.lacks_rows:
+        raise DiskMissing(f"{sentence}, and the index was made anew without a disk that is offline")
+    return sentence
 
 
 def _unwrap_fault(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import RecordDamaged
 from vaultd.store.index import Index, Location
 from vaultd.store.record_format import HEADER_BYTES, parse_header
@@ -20,6 +20,7 @@ class CheckRecords:
         self._index = index
         self._containers = index.containers()
         index.give_up(n for n, row in self._containers.items() if disks.is_given_up(row.disk_id))
+        self.lacks_rows = disks.hold_unread(self._containers.values())
         self._is_known_key = is_known_key
         # By the index's number of the key: one header is read for each.
         self._known: dict[int, bool] = {}

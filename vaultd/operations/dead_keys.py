@@ -19,7 +19,7 @@ from vaultd.records import Identity, RunKey, Slot
 
 def find_dead_keys(vault: Vault, identity: Identity, job_id: bytes) -> list[bytes]:
     """Of the job's keyring, those that were not found before. Damaged when none of its slots opens."""
-    if vault.store.disks.offline:
+    if vault.store.disks.is_any_away:
         return []
     with vault.catalog.read() as view:
         job = access.job_with_keyring(access.own_job(view, identity, job_id))

@@ -66,7 +66,9 @@ class FetchStream:
         """A damaged row of the index costs its own record only."""
         store, keyring_id = self._vault.store, self._ticket.keyring_id
         try:
-            return [location or "missing" for location in store.locate(keyring_id, ids)]
+            found = store.locate(keyring_id, ids)
+            absent: Loss = "offline" if None in found and store.lacks_rows else "missing"
+            return [location or absent for location in found]
         except RecordDamaged:
             return ["damaged"] if len(ids) == 1 else [self._locate([id_])[0] for id_ in ids]
 

@@ -14,19 +14,17 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from vaultd.catalog.database import START, Catalog
+from vaultd.catalog.database import Catalog
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable, VaultError
 from vaultd.operations.old_images import OldImages, both, is_readable_catalog, look_at_catalog, look_at_index
+from vaultd.operations.open_store import Opening, is_in_journal, open_store
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import (
     CATALOG_DIRECTORY,
     INDEX_DIRECTORY,
-    entries_after,
-    is_in_journal,
-    load_checkpoint,
     read_authority,
     read_signing_key,
     read_vault_id,
@@ -34,7 +32,8 @@ from vaultd.operations.vault import (
 )
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import NEW_NAME, Disks, VaultLock, lock_vault, open_disks
+from vaultd.store.disk_set import Disks
+from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.errors import StoreBroken
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.journal_format import Position as JournalPosition
@@ -83,10 +82,9 @@ def rebuild_vault(config: Config, clock: Clock, door: Door, tell: Tell, *, index
         with translated():
             lock = lock_vault(config.directory, config.disks)
             cleanup.callback(lock.close)
-            disks = open_disks(door, config.disks, vault_id)
         rebuild = _Rebuild(config, clock, door, vault_id, index_only=index_only)
         with _says_what_is_left(config.directory):
-            report = rebuild.make(lock, disks, tell)
+            report = rebuild.make(lock, tell)
         rebuild.take_places()
     return report
 
@@ -99,12 +97,11 @@ class _Rebuild:
         self._vault_id = vault_id
         self._names = [INDEX_DIRECTORY] if index_only else [INDEX_DIRECTORY, CATALOG_DIRECTORY]
 
-    def make(self, lock: VaultLock, disks: Disks, tell: Tell) -> RebuildReport:
+    def make(self, lock: VaultLock, tell: Tell) -> RebuildReport:
         """The new images, whole and durable, beside the old ones."""
         for name in self._names:
             _require_no_mount(self._place(name))
         old = self._look_at_old()
-        _require_disks(self._door, old, disks)
         self._remove_all(NEW_SUFFIX)
         try:
             return self._make(lock, old, tell)
@@ -143,14 +140,10 @@ class _Rebuild:
         with ExitStack() as cleanup:
             catalog = Catalog.open(catalog_path)
             cleanup.callback(catalog.close)
-            store = ChunkStore.open(settings, self._door, self._clock.now_ns, JournalPosition(*old.applied), old.who)
-            cleanup.callback(store.close)
-            lock.take_online(store.disks)
-            _require_disks(self._door, old, store.disks)  # without those that failed meanwhile
+            opening = Opening(settings, self._door, self._clock, JournalPosition(*old.applied), old.who)
+            store = open_store(cleanup, lock, catalog, opening)
+            _require_disks(old, store.disks)
             _require_history(store, old)
-            if catalog.position() == START:
-                load_checkpoint(store, catalog, self._door, self._vault_id)
-            catalog.catch_up(entries_after(store, catalog.position()))
             with catalog.read() as view:
                 recovery = store.recover(lambda key_id: is_known_key(view, key_id), tell)
                 rows = {table: view.count(table) for table in _COUNTED}
@@ -191,15 +184,11 @@ def _require_no_mount(place: Path) -> None:
         )
 
 
-def _require_disks(door: Door, old: OldImages, disks: Disks) -> None:
-    """Only an index that was made before a disk went away knows what lies on it: without it that counts as missing.
-
-    One whose place another one is to take is gone for good.
-    """
-    here = {disk.disk_id for disk in disks.online}
-    away = [str(path) for path in disks.offline if not door.exists(path / NEW_NAME)]
-    if away and old.disk_ids - here:
-        names = ", ".join(away)
+def _require_disks(old: OldImages, disks: Disks) -> None:
+    """Only an index that was made before a disk went away knows what lies on it: without it that counts as missing."""
+    held = [disk_id for disk_id in old.disk_ids if disks.find_id(disk_id) is None and not disks.is_given_up(disk_id)]
+    if disks.is_any_away and held:
+        names = ", ".join(disks.paths_away)
         raise Unavailable(
             f"a disk is offline ({names}), and the index alone knows which records lie on it: a new one would not",
             "bring the disk back or let another one take its place; to go on without it, move DIR/index away first",
@@ -208,7 +197,7 @@ def _require_disks(door: Door, old: OldImages, disks: Disks) -> None:
 
 def _require_history(store: ChunkStore, old: OldImages) -> None:
     """Where a disk is away the journal that the old images belong to may lie on it."""
-    if store.disks.offline and not is_in_journal(store, old.applied, old.who):
+    if store.disks.is_any_away and not is_in_journal(store, old.applied, old.who):
         raise Damaged(
             f"the {old.who} does not belong to the journal that is here: entry {old.applied.number} differs",
             "bring the disk that is offline back: it may have the journal that the vault went on with",

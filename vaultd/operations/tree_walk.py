@@ -20,7 +20,12 @@ COMPANIONS_AT_ONCE = 64
 
 
 class Records(Protocol):
-    """Where records of a keyring are looked up: the open store, or the offline check's."""
+    """Where records of a keyring are looked up: the open store, or the offline check's. `lacks_rows`: one without a
+    row may lie on a disk that is away.
+    """
+
+    @property
+    def lacks_rows(self) -> bool: ...
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]: ...
 
@@ -85,7 +90,7 @@ class TreeWalk:
                 stack.extend((companion.level - 1, child) for child in children)
 
     def _read(self, wanted: list[tuple[int, bytes]]) -> Iterator[Companion]:
-        locations = _locate(self.records, self.tree.keyring_id, [id_ for _, id_ in wanted])
+        locations = locate_each(self.records, self.tree.keyring_id, [id_ for _, id_ in wanted])
         for (level, id_), location in zip(wanted, locations, strict=True):
             record = _read_whole(self.records, location, id_)
             if record is None:
@@ -108,7 +113,7 @@ def companions_of(records: Records, tree: Tree) -> set[bytes]:
     stack = [(tree.level, tree.top_companion)] if tree.level else []
     while stack:
         level, id_ = stack.pop()
-        (location,) = _locate(records, tree.keyring_id, [id_])
+        (location,) = locate_each(records, tree.keyring_id, [id_])
         record = _read_whole(records, location, id_)
         if record is None:
             return set()
@@ -119,14 +124,14 @@ def companions_of(records: Records, tree: Tree) -> set[bytes]:
     return found
 
 
-def _locate(records: Records, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
+def locate_each(records: Records, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
     """A record whose row of the index is damaged is missing: then a run sends it again."""
     try:
         return records.locate(keyring_id, ids)
     except RecordDamaged:
         if len(ids) == 1:
             return [None]
-        return [location for id_ in ids for location in _locate(records, keyring_id, [id_])]
+        return [location for id_ in ids for location in locate_each(records, keyring_id, [id_])]
 
 
 def _read_whole(records: Records, location: Location | None, id_: bytes) -> bytes | None:

@@ -2,12 +2,11 @@
 
 Order of opening: locks of directory and disks, a look through index and catalog by another process, catalog, store (its
 journal must hold what the catalog has applied, and is mended), catalog (a lost one from a checkpoint) caught up from
-the journal, then recovery of containers and index, which asks the catalog which keys are known. Threads: opening and
-closing in one thread, before and after all others.
+the journal, then recovery of containers and index, which asks the catalog which keys are known; then the catalog
+learns of disks that it did not name. Threads: opening and closing in one thread, before and after all others.
 """
 
 import errno
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -17,18 +16,19 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from vaultd.catalog.database import START, Catalog, Position
+from vaultd.catalog.database import Catalog, Position
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Damaged, NoSpace, NotFound
 from vaultd.operations.authority import KeyPair
 from vaultd.operations.images import set_damaged_aside
+from vaultd.operations.known_disks import keep_disks
+from vaultd.operations.open_store import Opening, open_store
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
-from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
@@ -36,7 +36,6 @@ from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.index import Index
 from vaultd.store.journal_format import Position as JournalPosition
-from vaultd.store.journal_kept import is_forked
 from vaultd.store.lock_file import write_lock_file
 
 VAULT_ID_FILE = "vault.id"
@@ -88,15 +87,11 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         _write_lock_files(config.directory)
         catalog = Catalog.open(catalog_path)
         undo.callback(catalog.close)
-        applied = JournalPosition(*catalog.position())
-        store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
-        undo.callback(store.close)
-        lock.take_online(store.disks)
-        if catalog.position() == START:
-            load_checkpoint(store, catalog, door, vault_id)
-        catalog.catch_up(entries_after(store, catalog.position()))
+        opening = Opening(store_settings(config, vault_id), door, clock, JournalPosition(*catalog.position()))
+        store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
+        keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
         recovery = msgspec.structs.replace(recovery, findings=[*set_aside, *recovery.findings, *erase_keys.mend()])
         undo.pop_all()
@@ -208,46 +203,3 @@ def _write_lock_files(directory: Path) -> None:
         raise NoSpace(
             f"the file system of {directory} is so full that the vault cannot even be read", "free space there"
         ) from error
-
-
-def load_checkpoint(store: ChunkStore, catalog: Catalog, door: Door, vault_id: bytes) -> None:
-    """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing.
-
-    One of another history is passed over. One that is ahead of the journal tells that entries are lost, unless another
-    history is known to be kept.
-    """
-    has_forked = is_forked(door, store.disks.copy_directories("journal"))
-
-    def belongs(position: JournalPosition) -> bool:
-        if has_forked and position.number > store.position.number:
-            return False
-        return is_in_journal(store, Position(*position), "checkpoint")
-
-    directories = store.disks.copy_directories("checkpoints")
-    found = checkpoints.read_newest_checkpoint(door, directories, vault_id, belongs)
-    if found is not None:
-        catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), Position(*found[0]))
-
-
-def entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
-    """Journal entries after the catalog's position; one that comes from another journal is refused."""
-    if not is_in_journal(store, position, "catalog"):
-        raise Damaged(
-            f"the catalog does not belong to this journal: entry {position.number} differs",
-            "stop vaultd and run `vaultd rebuild DIR`: the catalog is made again from the journal",
-        )
-    for number, hash_, entry in store.replay(position.number):
-        yield Position(store.position.timeline, number, hash_), list(entry.changes)
-
-
-def is_in_journal(store: ChunkStore, position: Position, what: str) -> bool:
-    """Whether catalog or checkpoint is the image of this very journal."""
-    if position == START:
-        return True
-    if position.number > store.position.number:
-        raise Damaged(
-            f"the {what} has applied entry {position.number}, but the journal ends at entry {store.position.number}",
-            "bring the disk with the newer copy of the journal back",
-        )
-    _, hash_, _ = next(store.replay(position.number - 1))
-    return hash_ == position.hash

@@ -4,7 +4,18 @@ account.
 
 from vaultd.records import Role
 
-OPERATOR_ACTIONS = frozenset({"account.create", "account.list", "account.show", "vault.status", "metrics"})
+OPERATOR_ACTIONS = frozenset(
+    {
+        "account.create",
+        "account.list",
+        "account.show",
+        "vault.status",
+        "disk.list",
+        "disk.hit",
+        "disk.lost",
+        "metrics",
+    }
+)
 ADMINISTRATOR_ACTIONS = frozenset(
     {
         "computer.invite",

@@ -3,7 +3,7 @@
 The daemon must be stopped. Memory is bounded by one journal segment and one container's directory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from vaultd.store.check_journal import JournalCheck
 from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, open_disks
+from vaultd.store.disk_set import Disks
+from vaultd.store.disks import open_disks
 from vaultd.store.errors import RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
+from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
 
 
@@ -45,10 +47,12 @@ class CheckReport(Struct, frozen=True):
         return any(finding.severity is Severity.damage for finding in self.findings)
 
 
-def check_store(settings: StoreSettings, door: Door, *, read_data: bool) -> CheckReport:
-    """With `read_data` every byte of every record is read and held against its cid."""
+def check_store(
+    settings: StoreSettings, door: Door, *, read_data: bool, known: Sequence[KnownDisk] = ()
+) -> CheckReport:
+    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
     try:
-        disks = open_disks(door, settings.disk_paths, settings.vault_id)
+        disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
         return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts())
     return _Check(settings, door, disks).run(read_data=read_data)
@@ -62,10 +66,12 @@ class _Check:
         self._findings: list[Finding] = []
 
     def run(self, *, read_data: bool) -> CheckReport:
-        self._findings += self._disks.offline_findings()
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
         with self._step("journal", journal.findings):
             journal.run()
+        found = {row.disk_id for row in journal.containers.values()}
+        self._disks.know(with_those_of_containers(self._disks.known, found, are_lost=False))
+        self._findings[:0] = self._disks.offline_findings()
         checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
         with self._step("checkpoints", checkpoints.findings):
             checkpoints.run(journal)

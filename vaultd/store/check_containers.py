@@ -17,7 +17,7 @@ from vaultd.store.container_reader import (
     scan,
 )
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
@@ -43,9 +43,7 @@ class ContainerCheck:
             disk = self._disks.find_id(row.disk_id)
             if disk is None:
                 fate = (
-                    "was replaced: it is gone"
-                    if self._disks.is_given_up(row.disk_id)
-                    else "is offline: it was not checked"
+                    "is lost: it is gone" if self._disks.is_given_up(row.disk_id) else "is offline: it was not checked"
                 )
                 self._report(Severity.warning, f"container {number:012x}", f"its disk {fate}")
                 continue

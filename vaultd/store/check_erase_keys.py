@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vaultd.store.disk_door import Door, read_file
-from vaultd.store.disks import Disks
+from vaultd.store.disk_set import Disks
 from vaultd.store.erase_key_file import check_key, is_erased
 from vaultd.store.erase_keys import COPIES_DIFFER, DIRECTORY
 from vaultd.store.findings import Finding, Severity
@@ -44,7 +44,7 @@ class EraseKeyCheck:
                 self._report(Severity.warning, path, "this erase key was erased for ever, and a copy is still here")
         elif len(set(good.values())) > 1:
             self._report(Severity.damage, paths[0], COPIES_DIFFER)
-        elif self._disks.offline:
+        elif self._disks.is_any_away:
             return
         elif len(good) == 1:
             self._report(Severity.warning, paths[0], "only one good copy of this erase key is left")

@@ -19,7 +19,8 @@ from vaultd.store.container_format import container_path
 from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks, create_disk, open_disks, sync_directories, take_new_disk
+from vaultd.store.disk_set import Disks
+from vaultd.store.disks import create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, RecordUnread, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
@@ -27,13 +28,18 @@ from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_kept import is_forked
 from vaultd.store.journal_recovery import Applied
+from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.recovery import Parts, Recovered, recover
 from vaultd.store.room import Room
+from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
+from vaultd.store.unnamed_disks import find_unnamed_disks
 
 RESERVE_BYTES = 64 * 1024 * 1024
 _GIVEN_UP_BATCH = 10_000
+# What a read says of a disk that was pulled, or of a file system whose server is gone.
+_NO_DEVICE = (errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ESHUTDOWN)
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
 
 
@@ -54,24 +60,6 @@ class Appended(Struct, frozen=True):
     bytes: int
 
 
-class DiskStatistics(Struct, frozen=True):
-    number: int
-    disk_id: bytes
-    path: str
-    total_bytes: int
-    free_bytes: int
-
-
-class StoreStatistics(Struct, frozen=True):
-    records: int
-    record_bytes: int  # acknowledged lengths: with headers, padding and directories
-    containers: int
-    disks: list[DiskStatistics]
-    offline: list[str]
-    journal_number: int
-    is_broken: bool
-
-
 class RecoveryReport(Struct, frozen=True):
     findings: list[Finding]
     records_indexed: int
@@ -88,6 +76,7 @@ class ChunkStore:
         self._journal = parts.journal
         self._index = parts.index
         self._room = _room(settings, door, parts.disks)
+        self._names_disks = parts.names_disks
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = {}
         self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
@@ -118,20 +107,21 @@ class ChunkStore:
         now_ns: Callable[[], int],
         catalog: Position = START,
         who: str = "catalog",
+        known: Sequence[KnownDisk] = (),
     ) -> "ChunkStore":
         """Readable at once, with the journal's copies mended; writable after `recover`.
 
         `catalog` is what the catalog, or `who` in its place, has applied: the journal must hold it too, and is not cut
-        where it does not.
+        where it does not. `known`: the disks that the catalog names.
         """
         _check_settings(settings)
-        take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns())
-        disks = sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id))
+        take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns(), known)
+        disks = sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id, known))
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
             applied = Applied(index.position(), catalog, who)
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
-            store = cls(settings, door, now_ns, _Opened(disks, journal, index))
+            store = cls(settings, door, now_ns, _Opened(disks, journal, index, bool(known)))
             store._containers = index.containers()
         except BaseException:
             index.close()
@@ -167,12 +157,30 @@ class ChunkStore:
             tell,
         )
         with self._guarded():
+            if not self._names_disks:
+                find_unnamed_disks(self.disks, self._index, parts.entries_after)
             recovered = recover(parts, known_key)
         self._containers = recovered.containers
-        self._index.give_up(n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
+        found = {row.disk_id for row in recovered.containers.values()}
+        self.disks.know(with_those_of_containers(self.disks.known, found, are_lost=False))
+        self._give_up()
         self._open = self._open_containers(recovered)
         findings = self.disks.offline_findings() + self._journal.findings + recovered.findings
         return RecoveryReport(findings, recovered.records_indexed, recovered.records_without_key)
+
+    def know_disks(self, known: Sequence[KnownDisk]) -> None:
+        """W. What lies on those that are lost counts as damaged from now on."""
+        self.disks.know(known)
+        self._give_up()
+        self._notes.met += 1  # what was seen whole may not be so
+
+    @property
+    def lacks_rows(self) -> bool:
+        """A record without a row may lie on a disk that is away."""
+        return self.disks.hold_unread(self.containers())
+
+    def look_after_disks(self) -> None:
+        self.disks.look(self._door)
 
     def replay(self, after_number: int) -> Iterator[tuple[int, bytes, JournalEntry]]:
         """(number, hash, entry) of everything durable after a position, for the catalog to catch up."""
@@ -264,9 +272,9 @@ class ChunkStore:
             raise
         except OSError as error:
             sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
-            if error.errno not in (errno.EIO, errno.ENOENT):
+            if error.errno not in (errno.EIO, errno.ENOENT, *_NO_DEVICE):
                 raise RecordUnread(sentence) from error
-            if not self.disks.is_here(self._door, row.disk_id):
+            if error.errno in _NO_DEVICE or not self.disks.is_here(self._door, row.disk_id):
                 raise DiskMissing(f"{sentence}: its disk went away") from error
             self._notes.note_damage(expected_id, location)
             raise RecordDamaged(sentence) from error
@@ -285,20 +293,8 @@ class ChunkStore:
         return [row for _, row in sorted(self._containers.items())]
 
     def statistics(self) -> StoreStatistics:
-        containers = list(self._containers.values())
-        disks = [
-            DiskStatistics(disk.number, disk.disk_id, str(disk.path), *self._door.space(disk.path))
-            for disk in self.disks.online
-        ]
-        return StoreStatistics(
-            records=self._index.record_count(),
-            record_bytes=sum(row.acknowledged_length for row in containers),
-            containers=len(containers),
-            disks=disks,
-            offline=[str(path) for path in self.disks.offline],
-            journal_number=self._journal.position.number,
-            is_broken=self.is_broken,
-        )
+        counted = Counted(self._index.record_count(), self._journal.position.number, self.is_broken)
+        return store_statistics(self._door, self.disks, self.containers(), counted)
 
     def close(self) -> None:
         """What was not committed is dropped."""
@@ -307,6 +303,9 @@ class ChunkStore:
         self._broken = self._broken or "it was closed"
         self._journal.close()
         self._index.close()
+
+    def _give_up(self) -> None:
+        self._index.give_up(n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
 
     def _new_records(self, records: Sequence[StoredRecord]) -> tuple[list[StoredRecord], set[tuple[bytes, bytes]]]:
         """What is to be stored, and the keyrings and ids of those of it that have a damaged record here."""
@@ -378,6 +377,7 @@ class _Opened(Struct, frozen=True):
     disks: Disks
     journal: Journal
     index: Index
+    names_disks: bool  # whoever opened it knew some
 
 
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vaultd.store.container_format import SUFFIX
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disk
+from vaultd.store.disk_identity import Disk
 
 KEPT_SUFFIX = ".unacknowledged"
 _NUMBER_DIGITS = 12

@@ -11,7 +11,7 @@ from blake3 import blake3
 from vaultd.store.container_files import KEPT_SUFFIX, has_kept_files
 from vaultd.store.container_reader import Gap, Stretch, read_trailer, scan
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disks
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import FormatError
 
 _UNFINISHED_SUFFIX = ".tmp"

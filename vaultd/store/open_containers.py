@@ -12,7 +12,8 @@ from msgspec import Struct
 from vaultd.store.container_format import BLOCK_BYTES, RECORDS_MAX, ContainerHeader, DirectoryRow, container_path
 from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disk, Disks
+from vaultd.store.disk_identity import Disk
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import NoSpace
 from vaultd.store.record_format import RecordHeader
 from vaultd.store.room import Room
@@ -72,7 +73,8 @@ class OpenContainers:
         home = next((disk for disk in writable if disk.number == home_disk), None)
         if home and self._room.free_bytes(home.path, needed) >= needed:
             return home
-        free, number = max((self._room.free_bytes(disk.path, needed), -disk.number) for disk in writable)
+        rooms = [(self._room.free_bytes(disk.path, needed), -disk.number) for disk in writable]
+        free, number = max(rooms, default=(0, 0))
         if free < needed:
             raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: free space")
         disk = self._disks.find_number(-number)

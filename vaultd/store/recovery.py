@@ -27,7 +27,8 @@ from vaultd.store.container_reader import (
 )
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import Disk, Disks
+from vaultd.store.disk_identity import Disk
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
@@ -95,7 +96,7 @@ class _Recovery:
             sentence = "a copy with another history is kept beside; until it is moved away nothing is cut or removed"
             self._report(Severity.warning, "journal", sentence)
             self._holds_back = "another history of the journal may know them"
-        elif self._parts.disks.offline:
+        elif self._parts.disks.is_any_away:
             self._holds_back = "a disk is offline, and its copy of the journal may know them"
         containers = acknowledged_containers(index, self._parts.entries_after)
         self._superseded, end = read_superseded(self._parts.entries_after, containers, index.position())
@@ -134,7 +135,7 @@ class _Recovery:
         disk = self._parts.disks.find_id(row.disk_id)
         if disk is None:
             given_up = self._parts.disks.is_given_up(row.disk_id)
-            sentence = "was replaced: its records are missing until they are sent again" if given_up else "is offline"
+            sentence = "is lost: its records are missing until they are sent again" if given_up else "is offline"
             self._report(Severity.warning, f"container {row.number:012x}", f"its disk {row.disk_id.hex()} {sentence}")
             return row
         path = container_path(disk.path, row.number)

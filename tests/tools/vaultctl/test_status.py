@@ -32,8 +32,16 @@ STATUS = m.VaultStatus(
 )
 
 
-def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
+WARNING = "/srv/vault/disk-2: the disk is offline"
+
+
+def answer_status(vault: FakeVault) -> None:
     vault.on("vault.status", lambda _: STATUS)
+    vault.on("disk.list", lambda _: m.DiskListAnswer([], [WARNING]))
+
+
+def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
+    answer_status(vault)
     document = run(operator, "status", "--json").json
     assert document["name"] == "north"
     assert document["started"] == "2001-09-09T01:46:40.000000Z"
@@ -47,7 +55,10 @@ def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
         }
     ]
     assert document["offline_disks"] == ["/srv/vault/disk-2"]
-    text = run(operator, "status").out
+    assert document["warnings"] == [WARNING]
+    shown = run(operator, "status")
+    assert shown.err.splitlines() == [f"warning: {WARNING}"]
+    text = shown.out
     assert [line.split() for line in text.splitlines()][-1] == ["-", "offline", "-", "/srv/vault/disk-2"]
     assert "1,234,567 (1.0 TB)" in text
     assert "500.0 GB" in text
@@ -56,7 +67,7 @@ def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
 def test_the_context_may_be_in_the_environment(
     vault: FakeVault, operator: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vault.on("vault.status", lambda _: STATUS)
+    answer_status(vault)
     assert main.run(["status"]) == 2
     assert "$VAULTCTL_CONTEXT" in capsys.readouterr().err
     monkeypatch.setenv("VAULTCTL_CONTEXT", str(operator))

@@ -137,8 +137,9 @@ class Site:
         runs.end(self.vault, backed_up.agent.identity, backed_up.sealer.run_id, "done", Figures(files=1))
 
 
-def make_site(path: Path) -> Site:
-    config = make_config(path / "vault", {"disks": ["disk-1", "disk-2"], "name": "north", "place": "Huellhorst"})
+def make_site(path: Path, disks: int = 2) -> Site:
+    names = [f"disk-{number}" for number in range(1, disks + 1)]
+    config = make_config(path / "vault", {"disks": names, "name": "north", "place": "Huellhorst"})
     clock = FixedClock()
     door = SystemDoor()
     made = init_vault(InitRequest(config, 'name = "north"\n', ["localhost"]), clock, door)

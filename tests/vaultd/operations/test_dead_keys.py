@@ -16,6 +16,7 @@ from vaultd.errors import Conflict, Damaged, Unavailable
 from vaultd.operations import dead_keys, safesets
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import Handle, SystemDoor
+from vaultd.store.known_disks import KnownDisk
 
 
 def change_rows(site: Site, table: str, field: int, change: Callable[[bytes], bytes]) -> None:
@@ -120,7 +121,7 @@ def test_nothing_is_judged_while_a_disk_is_away(site: Site, tmp_path: Path) -> N
     commit_leaf(site, backed_up)
     flip_rows(site, "run_keys", 3)
     site.vault.judged_keys.clear()
-    site.vault.store.disks.offline = (tmp_path,)
+    site.vault.store.disks.know([*site.vault.store.disks.known, KnownDisk(b"d" * 16, 2, False, str(tmp_path))])
     assert dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id) == []
 
 

@@ -61,6 +61,24 @@ async def test_identity_is_fixed_at_hello(running: Running) -> None:
         assert error.code is ErrorCode.not_signed_in
 
 
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("disk.list", m.DiskListRequest()),
+        ("disk.hit", m.DiskHitRequest("1")),
+        ("disk.lost", m.DiskLostRequest("1", False)),
+    ],
+)
+async def test_the_disks_are_the_operators_alone(running: Running, method: str, request_: msgspec.Struct) -> None:
+    async with running.connect() as connection:
+        await say_hello(connection, running.created.operator_token)
+        made, _ = await connection.ask("account.create", m.AccountCreateRequest("disks"), m.AccountCreateAnswer)
+    async with running.connect() as connection:
+        await say_hello(connection, made.token)
+        error = await refused(connection, method, request_)
+    assert error.code is ErrorCode.not_allowed
+
+
 async def test_an_unknown_token_is_refused_and_the_connection_stays_open_for_hello(running: Running) -> None:
     async with running.connect() as connection:
         error = await refused(connection, "hello", m.HelloRequest([1], "test", "0", bytes(32)))

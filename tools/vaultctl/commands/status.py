@@ -2,9 +2,12 @@
 
 import click
 
+from protocol import messages as m
+from protocol.errors import ErrorCode, RemoteProtocolError
 from tools.client import calls
 from tools.client.documents import document_of
 from tools.client.program import Command
+from tools.client.session import VaultSession
 from tools.client.tables import Column, fields_text, table_text
 from tools.client.units import count_text, size_text, time_text
 from tools.vaultctl.identity import ask_vault, output_of
@@ -16,7 +19,7 @@ _DISK_COLUMNS = (Column("DISK", right=True), Column("FREE", right=True), Column(
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Shows what the vault holds and how it is (operator)."""
-    status = ask_vault(ctx, calls.vault_status)
+    status, warnings = ask_vault(ctx, _status_and_warnings)
     fields = [
         ("vault", status.name),
         ("place", status.place or "-"),
@@ -37,6 +40,17 @@ def command(ctx: click.Context) -> None:
     ]
     disks += [("-", "offline", "-", path) for path in status.offline_disks]
     output_of(ctx).show(
-        document_of(status),
+        document_of(status) | {"warnings": warnings},
         lambda: f"{fields_text(fields)}\n\n{table_text(_DISK_COLUMNS, disks, 'No disk is attached.')}",
     )
+    output_of(ctx).note(*(f"warning: {warning}" for warning in warnings))
+
+
+async def _status_and_warnings(session: VaultSession) -> tuple[m.VaultStatus, list[str]]:
+    status = await calls.vault_status(session)
+    try:
+        return status, (await calls.list_disks(session)).warnings
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.unknown_method:  # of an older vault
+            raise
+        return status, []

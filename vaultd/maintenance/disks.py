@@ -1,0 +1,30 @@
+"""Looks after the disks now and then: one that goes away while the daemon runs is told, and takes no new container."""
+
+import trio
+
+from vaultd import metrics, offload
+from vaultd.logs import log
+from vaultd.operations.disks import look_after_disks
+from vaultd.operations.vault import Vault
+
+LOOK_SECONDS = 30
+
+
+async def watch_disks(vault: Vault) -> None:
+    told = set(vault.store.disks.paths_away)  # by the start
+    while True:
+        await trio.sleep(LOOK_SECONDS)
+        told = await look_once(vault, told)
+
+
+async def look_once(vault: Vault, told: set[str]) -> set[str]:
+    """Logs what changed since the places `told`; those that are away now."""
+    findings = await offload.read(look_after_disks, vault)
+    away = set(vault.store.disks.paths_away)
+    metrics.DISKS_OFFLINE.set(len(vault.store.disks.paths_away))
+    for finding in findings:
+        if finding.place in away - told:
+            log.error("disk offline", place=finding.place, problem=finding.sentence)
+    for place in sorted(told - away):
+        log.info("disk not offline any more", place=place)
+    return away

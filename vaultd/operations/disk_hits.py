@@ -1,0 +1,123 @@
+"""What of a safeset lies on disks that are away or lost, from its companions and the index, without keys.
+
+A record that has no row in the index counts for every such disk with a container that could not be read into it.
+Memory is bounded: look-ups go in batches, and what is remembered is forgotten where it grows. So a record that a
+safeset uses more than once counts once, but where more than HIT_IDS_MAX are hit.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from vaultd.errors import VaultError
+from vaultd.operations.companion_format import Companion, parse_companion
+from vaultd.operations.root_format import parse_root
+from vaultd.operations.safesets import tree_of
+from vaultd.operations.tree_walk import COMPANIONS_AT_ONCE, LOOKUP_IDS, Records, locate_each
+from vaultd.records import Safeset
+from vaultd.store.errors import StoreError
+from vaultd.store.index import ContainerRow, Location
+from vaultd.store.record_format import HEADER_BYTES
+
+HIT_IDS_MAX = 65_536
+_CLEAN_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """`at_least`: a companion is hit too, so more records may be."""
+
+    records: int
+    at_least: bool
+
+
+class DiskPlaces:
+    """On which of the disks that are asked about a record lies."""
+
+    def __init__(self, containers: Collection[ContainerRow], disk_ids: Collection[bytes]) -> None:
+        held = [row for row in containers if row.disk_id in disk_ids]
+        self._disks = {row.number: row.disk_id for row in held}
+        self._unread = {row.disk_id for row in held if row.indexed_length < row.acknowledged_length}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._disks
+
+    def of(self, location: Location | None) -> Collection[bytes]:
+        if location is None:
+            return self._unread
+        disk_id = self._disks.get(location.container)
+        return () if disk_id is None else (disk_id,)
+
+
+@dataclass(slots=True)
+class HitWalk:
+    """Counts for the safesets of one job, one after another; the companions that no disk hits are read once."""
+
+    records: Records
+    places: DiskPlaces
+    _clean: set[bytes] = field(default_factory=set)
+    _counted: set[bytes] = field(default_factory=set)
+    _hits: dict[bytes, int] = field(default_factory=dict)
+    _is_cut: bool = False
+
+    def run(self, safeset: Safeset) -> dict[bytes, Hit]:
+        """By disk id, those that are hit alone."""
+        tree = tree_of(parse_root(safeset.root))
+        self._counted, self._hits, self._is_cut = set(), {}, False
+        self._count(tree.keyring_id, [safeset.payload_id, tree.top_block, tree.top_companion])
+        for id_, companion in self._companions(tree.keyring_id, tree.level, tree.top_companion):
+            is_hit = [self._count(tree.keyring_id, part) for part in _parts((*companion.ids, *companion.children))]
+            if companion.level == 0 and not any(is_hit):
+                self._remember_clean(id_)
+        return {disk_id: Hit(records, self._is_cut) for disk_id, records in self._hits.items()}
+
+    def _companions(self, keyring_id: bytes, level: int, top: bytes) -> Iterator[tuple[bytes, Companion]]:
+        """Each once, but for those that are known to be clean."""
+        seen = {top}
+        stack = [(level, top)]
+        while stack:
+            batch = [stack.pop() for _ in range(min(len(stack), COMPANIONS_AT_ONCE))]
+            wanted = [id_ for _, id_ in batch if id_ not in self._clean]
+            for id_, location in zip(wanted, locate_each(self.records, keyring_id, wanted), strict=True):
+                companion = self._read(location, id_)
+                if companion is None:
+                    continue
+                yield id_, companion
+                children = [child for child in dict.fromkeys(companion.children) if child not in seen]
+                seen.update(children)
+                stack.extend((companion.level - 1, child) for child in children)
+
+    def _read(self, location: Location | None, id_: bytes) -> Companion | None:
+        """None where it is out of reach or damaged: what it names is then not known."""
+        try:
+            if location is not None and not self.places.of(location):
+                record = self.records.read(location, id_)
+                return parse_companion(memoryview(record)[HEADER_BYTES:], f"companion {id_.hex()}")
+        except (StoreError, VaultError, OSError):
+            pass
+        self._is_cut = True
+        return None
+
+    def _count(self, keyring_id: bytes, ids: Sequence[bytes]) -> bool:
+        """Whether any is hit."""
+        is_hit = False
+        for id_, location in zip(ids, locate_each(self.records, keyring_id, ids), strict=True):
+            disk_ids = self.places.of(location)
+            is_hit |= bool(disk_ids)
+            if disk_ids and id_ not in self._counted:
+                self._counted.add(id_)
+                for disk_id in disk_ids:
+                    self._hits[disk_id] = self._hits.get(disk_id, 0) + 1
+        if len(self._counted) > HIT_IDS_MAX:
+            self._counted.clear()
+        return is_hit
+
+    def _remember_clean(self, id_: bytes) -> None:
+        if len(self._clean) >= _CLEAN_MAX:
+            self._clean.clear()
+        self._clean.add(id_)
+
+
+def _parts(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for at in range(0, len(ids), LOOKUP_IDS):
+        yield ids[at : at + LOOKUP_IDS]

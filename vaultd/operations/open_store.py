@@ -1,0 +1,102 @@
+"""The store, and the catalog brought up to its journal: the same for a start and for a rebuild.
+
+A catalog that is new begins with the newest checkpoint. Which disks are lost the catalog says; where it learned that
+only now, the store is opened once more, because a disk that is lost may have been taken for one that is here.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from msgspec import Struct
+
+from vaultd.catalog.database import START, Catalog, Position
+from vaultd.clock import Clock
+from vaultd.errors import Damaged
+from vaultd.operations.known_disks import known_disks
+from vaultd.records import Change
+from vaultd.store import checkpoint as checkpoints
+from vaultd.store.chunk_store import ChunkStore, StoreSettings
+from vaultd.store.disk_door import Door
+from vaultd.store.disks import VaultLock
+from vaultd.store.journal_format import Position as JournalPosition
+from vaultd.store.journal_kept import is_forked
+from vaultd.store.known_disks import KnownDisk
+
+
+class Opening(Struct, frozen=True):
+    """`applied`: what the catalog, or `who` in its place, has applied of the journal."""
+
+    settings: StoreSettings
+    door: Door
+    clock: Clock
+    applied: JournalPosition
+    who: str = "catalog"
+
+    def open(self, undo: ExitStack, known: list[KnownDisk]) -> ChunkStore:
+        store = ChunkStore.open(self.settings, self.door, self.clock.now_ns, self.applied, self.who, known)
+        undo.callback(store.close)
+        return store
+
+
+def open_store(undo: ExitStack, lock: VaultLock, catalog: Catalog, opening: Opening) -> ChunkStore:
+    """Readable at once, writable after its `recover`."""
+    known = _disks_of(catalog)
+    store = opening.open(undo, known)
+    lock.take_online(store.disks)
+    if catalog.position() == START:
+        _load_checkpoint(store, catalog, opening)
+    catalog.catch_up(_entries_after(store, catalog.position()))
+    caught_up = _disks_of(catalog)
+    if caught_up != known:
+        store.close()
+        store = opening.open(undo, caught_up)
+    return store
+
+
+def _disks_of(catalog: Catalog) -> list[KnownDisk]:
+    with catalog.read() as view:
+        return known_disks(view)
+
+
+def _load_checkpoint(store: ChunkStore, catalog: Catalog, opening: Opening) -> None:
+    """A lost catalog begins with the newest whole checkpoint: then damage in the journal before it costs nothing.
+
+    One of another history is passed over. One that is ahead of the journal tells that entries are lost, unless another
+    history is known to be kept.
+    """
+    door, vault_id = opening.door, opening.settings.vault_id
+    has_forked = is_forked(door, store.disks.copy_directories("journal"))
+
+    def belongs(position: JournalPosition) -> bool:
+        if has_forked and position.number > store.position.number:
+            return False
+        return is_in_journal(store, Position(*position), "checkpoint")
+
+    directories = store.disks.copy_directories("checkpoints")
+    found = checkpoints.read_newest_checkpoint(door, directories, vault_id, belongs)
+    if found is not None:
+        catalog.load((row for row in found[1] if row[0] != checkpoints.CONTAINERS_TABLE), Position(*found[0]))
+
+
+def _entries_after(store: ChunkStore, position: Position) -> Iterator[tuple[Position, list[Change]]]:
+    """Journal entries after the catalog's position; one that comes from another journal is refused."""
+    if not is_in_journal(store, position, "catalog"):
+        raise Damaged(
+            f"the catalog does not belong to this journal: entry {position.number} differs",
+            "stop vaultd and run `vaultd rebuild DIR`: the catalog is made again from the journal",
+        )
+    for number, hash_, entry in store.replay(position.number):
+        yield Position(store.position.timeline, number, hash_), list(entry.changes)
+
+
+def is_in_journal(store: ChunkStore, position: Position, what: str) -> bool:
+    """Whether catalog or checkpoint is the image of this very journal."""
+    if position == START:
+        return True
+    if position.number > store.position.number:
+        raise Damaged(
+            f"the {what} has applied entry {position.number}, but the journal ends at entry {store.position.number}",
+            "bring the disk with the newer copy of the journal back",
+        )
+    _, hash_, _ = next(store.replay(position.number - 1))
+    return hash_ == position.hash

@@ -15,14 +15,14 @@ from tests.vaultd.faults.points import PLANS, every_point
 
 SEGMENT_BYTES = 4096
 PLANS_TRIED = (
-    "kill before",
-    "kill after",
-    "torn write",
-    "power loss",
-    "EIO once",
-    "sync fails once",
-    "sync fails once and loses",
-    "sync fails once and loses, then power",
+    "kill-before",
+    "kill-after",
+    "torn-write",
+    "power-loss",
+    "EIO-once",
+    "sync-fails-once",
+    "sync-fails-once-and-loses",
+    "sync-fails-once-and-loses-then-power",
 )
 
 

@@ -92,13 +92,13 @@ def came_back(world: SimulatedVault, base: Base) -> Fallen:
 
 
 STATES: dict[str, Callable[[SimulatedVault, Base], Fallen]] = {
-    "killed at the journal": lambda world, base: fallen(world, base, kill_after(17), None),
-    "power lost, index and catalog current": lambda world, base: fallen(world, base, kill_after(18), 1, ("current",)),
-    "power lost, index and catalog earlier": lambda world, base: fallen(world, base, kill_after(16), 3, ("earlier",)),
-    "power lost, index and catalog gone": lambda world, base: fallen(world, base, kill_after(15), 4, ("missing",)),
-    "a sync of the journal failed and lost": lambda world, base: fallen(world, base, lose_sync(7), None),
-    "a disk is new": new_disk,
-    "a disk was away": came_back,
+    "killed-at-the-journal": lambda world, base: fallen(world, base, kill_after(17), None),
+    "power-lost-index-and-catalog-current": lambda world, base: fallen(world, base, kill_after(18), 1, ("current",)),
+    "power-lost-index-and-catalog-earlier": lambda world, base: fallen(world, base, kill_after(16), 3, ("earlier",)),
+    "power-lost-index-and-catalog-gone": lambda world, base: fallen(world, base, kill_after(15), 4, ("missing",)),
+    "a-sync-of-the-journal-failed-and-lost": lambda world, base: fallen(world, base, lose_sync(7), None),
+    "a-disk-is-new": new_disk,
+    "a-disk-was-away": came_back,
 }
 
 
@@ -110,15 +110,15 @@ class Plan:
 
 
 PLANS = {
-    "kill before": Plan(kill_before),
-    "kill after": Plan(kill_after),
-    "torn write": Plan(lambda n: tear(n, seed=n)),
-    "power loss": Plan(kill_after, loses_power=True),
-    "EIO once, also of reads": Plan(lambda n: fail(n, names=ALL), step=7),
-    "EIO from then on, also of reads": Plan(lambda n: fail(n, names=ALL, lasting=True), step=11),
-    "EMFILE once": Plan(lambda n: fail(n, 24, names=OPENS), step=5),
-    "sync fails once and loses": Plan(lose_sync),
-    "sync fails once and loses, then power": Plan(lose_sync, loses_power=True),
+    "kill-before": Plan(kill_before),
+    "kill-after": Plan(kill_after),
+    "torn-write": Plan(lambda n: tear(n, seed=n)),
+    "power-loss": Plan(kill_after, loses_power=True),
+    "EIO-once-also-of-reads": Plan(lambda n: fail(n, names=ALL), step=7),
+    "EIO-from-then-on-also-of-reads": Plan(lambda n: fail(n, names=ALL, lasting=True), step=11),
+    "EMFILE-once": Plan(lambda n: fail(n, 24, names=OPENS), step=5),
+    "sync-fails-once-and-loses": Plan(lose_sync),
+    "sync-fails-once-and-loses-then-power": Plan(lose_sync, loses_power=True),
 }
 
 

@@ -12,7 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,14 +40,27 @@ class Image(NamedTuple):
     checked: Mapping[bytes, Sequence[str]]
 
 
-def find_faults(images: Sequence[Image]) -> list[str]:
-    """For each image a sentence why it is not to be believed, or nothing; one that is not there has no fault."""
-    faults = {image.path: "" for image in images}
+class Look(NamedTuple):
+    """`fault`: a sentence why the image is not to be believed, or nothing. `position`: the row of that name, where it
+    can be told and holds its checksum, also of an image that has a fault.
+    """
+
+    fault: str = ""
+    position: bytes = b""
+
+
+def look_at(images: Sequence[Image]) -> list[Look]:
+    """In their order; one that is not there has no fault."""
+    looks = {image.path: Look() for image in images}
     waiting = [image for image in images if _is_there(image)]
     while waiting:
-        for fault in _ask(waiting):
-            faults[waiting.pop(0).path] = fault
-    return [faults[image.path] for image in images]
+        for look in _ask(waiting):
+            looks[waiting.pop(0).path] = look
+    return [looks[image.path] for image in images]
+
+
+def find_fault(image: Image) -> str:
+    return look_at([image])[0].fault
 
 
 def _is_there(image: Image) -> bool:
@@ -55,19 +69,19 @@ def _is_there(image: Image) -> bool:
     return data.exists() and data.stat().st_size > 0
 
 
-def _ask(images: Sequence[Image]) -> list[str]:
-    """The faults of the first images, up to the one that the child died of."""
+def _ask(images: Sequence[Image]) -> list[Look]:
+    """What is to be said of the first images, up to the one that the child died of."""
     done = _run(images)
     begun, *lines = done.stdout.splitlines() or [""]
-    faults: list[str] = [json.loads(line) for line in lines]
-    if begun == _BEGUN and done.returncode == 0 and len(faults) == len(images):
-        return faults
-    if begun == _BEGUN and -done.returncode in _DEADLY and len(faults) < len(images):
+    looks = [Look(fault, bytes.fromhex(position)) for fault, position in map(json.loads, lines)]
+    if begun == _BEGUN and done.returncode == 0 and len(looks) == len(images):
+        return looks
+    if begun == _BEGUN and -done.returncode in _DEADLY and len(looks) < len(images):
         name = signal.Signals(-done.returncode).name
         death = f"the process that looked through it died of {name}: the file is cut, or the disk refuses a page of it"
-        return [*faults, death]
+        return [*looks, Look(death)]
     complaint = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
-    raise _unavailable(images[min(len(faults), len(images) - 1)], complaint[-1])
+    raise _unavailable(images[min(len(looks), len(images) - 1)], complaint[-1])
 
 
 def _run(images: Sequence[Image]) -> "subprocess.CompletedProcess[str]":
@@ -100,22 +114,48 @@ def _unavailable(image: Image, reason: str) -> Unavailable:
 
 
 def _main(images: Sequence[str]) -> None:
-    """A line when it begins, and one for each image at its end: the fault, or nothing."""
+    """A line when it begins, and one for each image at its end: fault and position."""
     print(_BEGUN, flush=True)
     for words in images:
         fault = ""
+        image = _image(words)
         try:
-            look_through(_image(words))
+            look_through(image)
         except PageFault as problem:
             fault = str(problem)
-        print(json.dumps(fault), flush=True)
+        print(json.dumps([fault, _position(image).hex()]), flush=True)
 
 
 def look_through(image: Image) -> None:
     """In this process, which may die of what is in the file; PageFault says what is wrong with it."""
-    with (image.path / DATA_NAME).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with _mapped(image) as data:
         _check_tables(ImagePages(data), image)
     _let_lmdb_walk(image)
+
+
+def _position(image: Image) -> bytes:
+    try:
+        with _mapped(image) as data:
+            meta = _meta(ImagePages(data))
+    except PageFault:
+        return b""
+    is_checked = META in image.checked.get(meta.get(b"format", b""), ())
+    return (is_checked and open_row(_CHECKED_META, meta.get(_CHECKED_META, b""))) or b""
+
+
+@contextmanager
+def _mapped(image: Image) -> Iterator[mmap.mmap]:
+    with (image.path / DATA_NAME).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
+def _meta(pages: ImagePages) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    tables = pages.tables()
+    if META in tables:
+        for rows in pages.rows(META, tables[META]):
+            found.update(zip(rows.keys, rows.values, strict=True))
+    return found
 
 
 def _check_tables(pages: ImagePages, image: Image) -> None:

@@ -12,7 +12,7 @@ from vaultd.catalog.jobs import list_jobs
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.config import Config
 from vaultd.errors import VaultError
-from vaultd.image.probe import find_faults
+from vaultd.image.probe import find_fault
 from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
@@ -50,7 +50,7 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
     with ExitStack() as cleanup:
         cleanup.callback(lock.close)
         settings = store_settings(config, vault_id)
-        (fault,) = find_faults([Catalog.image(config.directory / CATALOG_DIRECTORY)])
+        fault = find_fault(Catalog.image(config.directory / CATALOG_DIRECTORY))
         known = [] if fault else _named_disks(config)
         with told_in_full():  # what a later version wrote ends the check
             stored = check_store(settings, door, read_data=read_data, known=known)

@@ -7,8 +7,10 @@ is in a container. Two of each are kept, the first, which knows what those after
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from vaultd.image.probe import Image, find_faults
+from vaultd.catalog.database import POSITION, START, Position
+from vaultd.image.probe import Image, look_at
 from vaultd.store.disk_door import Door
 from vaultd.store.findings import Finding, Severity
 
@@ -16,19 +18,37 @@ KEPT_SUFFIX = ".damaged"
 KEPT_NEWEST_SUFFIX = ".damaged.newest"
 
 
-def set_damaged_aside(door: Door, images: Sequence[Image]) -> list[Finding]:
-    """What is kept is told at every start, until an operator moved it away."""
+class SetAside(NamedTuple):
+    """`applied`: the newest journal entry that any image which was set aside has applied, as far as it can be told."""
+
+    findings: list[Finding]
+    applied: Position
+
+
+def set_damaged_aside(door: Door, images: Sequence[Image]) -> SetAside:
+    """What is kept is told at every start, until an operator moved it away; until then the journal must hold what it
+    has applied, as if it were still in its place.
+    """
     findings = []
-    for image, fault in zip(images, find_faults(images), strict=True):
-        kept_now = _set_aside(door, image.path) if fault else None
+    kept_images = []
+    for image, look in zip(images, look_at(images), strict=True):
+        kept_now = _set_aside(door, image.path) if look.fault else None
         for kept in (_beside(image.path, KEPT_SUFFIX), _beside(image.path, KEPT_NEWEST_SUFFIX)):
             if kept == kept_now:
-                sentence = f"it was damaged ({fault}): it was renamed to {kept.name}, and is made again"
+                sentence = f"it was damaged ({look.fault}): it was renamed to {kept.name}, and is made again"
                 findings.append(Finding(Severity.warning, str(image.path), sentence))
             elif door.exists(kept):
                 sentence = "a damaged image was set aside here; move it away when `vaultd check` finds nothing"
                 findings.append(Finding(Severity.warning, str(kept), sentence))
-    return findings
+            else:
+                continue
+            kept_images.append(image._replace(path=kept))
+    positions = [Position(*POSITION.unpack(look.position)) for look in look_at(kept_images) if look.position]
+    return SetAside(findings, newest(START, *positions))
+
+
+def newest(*positions: Position) -> Position:
+    return max(positions, key=lambda position: position.number)
 
 
 def _set_aside(door: Door, path: Path) -> Path:

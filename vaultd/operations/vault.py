@@ -22,7 +22,7 @@ from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Damaged, NoSpace, NotFound
 from vaultd.operations.authority import KeyPair
-from vaultd.operations.images import set_damaged_aside
+from vaultd.operations.images import newest, set_damaged_aside
 from vaultd.operations.known_disks import keep_disks
 from vaultd.operations.open_store import Opening, open_store
 from vaultd.operations.proofs import ProofThrottle
@@ -87,13 +87,15 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         _write_lock_files(config.directory)
         catalog = Catalog.open(catalog_path)
         undo.callback(catalog.close)
-        opening = Opening(store_settings(config, vault_id), door, clock, JournalPosition(*catalog.position()))
+        applied = JournalPosition(*newest(catalog.position(), set_aside.applied))
+        opening = Opening(store_settings(config, vault_id), door, clock, applied)
         store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
         keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
-        recovery = msgspec.structs.replace(recovery, findings=[*set_aside, *recovery.findings, *erase_keys.mend()])
+        findings = [*set_aside.findings, *recovery.findings, *erase_keys.mend()]
+        recovery = msgspec.structs.replace(recovery, findings=findings)
         undo.pop_all()
     return Vault(
         config=config,

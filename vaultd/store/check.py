@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vaultd.image.probe import find_faults
+from vaultd.image.probe import find_fault
 from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
 from vaultd.store.check_erase_keys import EraseKeyCheck
@@ -106,7 +106,7 @@ class _Check:
         if not self._door.exists(path):
             self._report(Severity.warning, path, "there is no index: it is rebuilt at the next start")
             return None
-        (fault,) = find_faults([Index.image(path)])
+        fault = find_fault(Index.image(path))
         if fault:
             sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
             self._report(Severity.damage, path, sentence)

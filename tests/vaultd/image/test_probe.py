@@ -11,7 +11,7 @@ import pytest
 
 from vaultd.catalog.database import START, TABLES, Catalog
 from vaultd.errors import Unavailable
-from vaultd.image.probe import Image, find_faults
+from vaultd.image.probe import Image, look_at
 from vaultd.store.index import Index, IndexBatch, IndexRecord
 from vaultd.store.journal_format import Position
 
@@ -44,13 +44,17 @@ def image(request: pytest.FixtureRequest, tmp_path: Path) -> Image:
     return MAKERS[request.param](tmp_path / request.param)
 
 
+def faults_of(images: list[Image]) -> list[str]:
+    return [look.fault for look in look_at(images)]
+
+
 def data(image: Image) -> Path:
     return image.path / "data.mdb"
 
 
 def test_a_whole_image_is_believed(image: Image) -> None:
     before = data(image).read_bytes()
-    assert find_faults([image]) == [""]
+    assert faults_of([image]) == [""]
     assert data(image).read_bytes() == before
 
 
@@ -59,20 +63,20 @@ def test_a_cut_file_is_not_believed(image: Image, cut: Callable[[int], int]) -> 
     pages = data(image).stat().st_size // PAGE
     with data(image).open("r+b") as file:
         file.truncate(cut(pages) * PAGE)
-    (fault,) = find_faults([image])
+    (fault,) = faults_of([image])
     assert "page" in fault
 
 
 def test_a_file_that_ends_within_a_page_is_not_believed(image: Image) -> None:
     with data(image).open("r+b") as file:
         file.truncate(data(image).stat().st_size // 2 // PAGE * PAGE + 100)
-    assert find_faults([image]) != [""]
+    assert faults_of([image]) != [""]
 
 
 def test_zero_pages_are_not_believed(image: Image) -> None:
     size = data(image).stat().st_size
     data(image).write_bytes(data(image).read_bytes()[: 2 * PAGE] + bytes(size - 2 * PAGE))
-    assert find_faults([image]) != [""]
+    assert faults_of([image]) != [""]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -82,7 +86,7 @@ def test_garbage_in_half_of_the_pages_is_not_believed(image: Image, seed: int) -
     for page in range(2, len(changed) // PAGE, 2):
         changed[page * PAGE : (page + 1) * PAGE] = chance.randbytes(PAGE)
     data(image).write_bytes(changed)
-    assert find_faults([image]) != [""]
+    assert faults_of([image]) != [""]
 
 
 def test_pages_that_changed_places_are_not_believed(image: Image) -> None:
@@ -92,20 +96,20 @@ def test_pages_that_changed_places_are_not_believed(image: Image) -> None:
     one, other = (slice(page * PAGE, (page + 1) * PAGE) for page in (middle, middle + 2))
     changed[one], changed[other] = changed[other], changed[one]
     data(image).write_bytes(changed)
-    assert find_faults([image]) != [""]
+    assert faults_of([image]) != [""]
 
 
 @pytest.mark.parametrize("lose", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 def test_what_is_not_there_is_no_damage(image: Image, lose: Callable[[Path], object]) -> None:
     lose(data(image))
-    assert find_faults([image]) == [""]
+    assert faults_of([image]) == [""]
 
 
 def test_a_lost_table_is_a_fault(tmp_path: Path) -> None:
     image = make_catalog(tmp_path / "catalog")
     changed = data(image).read_bytes().replace(b"safeset_hashes", b"safeset_hasheS")
     data(image).write_bytes(changed)
-    assert find_faults([image]) == ["its table safeset_hashes is missing"]
+    assert faults_of([image]) == ["its table safeset_hashes is missing"]
 
 
 def test_the_file_that_is_cut_would_have_killed_this_process(tmp_path: Path) -> None:
@@ -134,7 +138,7 @@ def test_the_death_of_the_process_that_looks_is_a_fault(
 ) -> None:
     image = make_catalog(tmp_path / "catalog")
     pretend(monkeypatch, tmp_path, f"echo begun; kill -{name} $$")
-    (fault,) = find_faults([image])
+    (fault,) = faults_of([image])
     assert f"died of SIG{name}" in fault
 
 
@@ -148,14 +152,14 @@ def test_a_look_that_did_not_come_about_says_nothing_about_the_image(
     image = make_catalog(tmp_path / "catalog")
     pretend(monkeypatch, tmp_path, text)
     with pytest.raises(Unavailable, match="could not be looked through, which says nothing about it"):
-        find_faults([image])
+        faults_of([image])
 
 
 def test_without_a_program_to_look_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = make_catalog(tmp_path / "catalog")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
     with pytest.raises(Unavailable, match="could not be looked through"):
-        find_faults([image])
+        faults_of([image])
 
 
 def test_it_looks_from_any_directory_and_runs_nothing_that_lies_there(
@@ -164,7 +168,7 @@ def test_it_looks_from_any_directory_and_runs_nothing_that_lies_there(
     image = make_catalog(tmp_path / "catalog")
     (tmp_path / "lmdb.py").write_text("raise SystemExit(9)\n")
     monkeypatch.chdir(tmp_path)
-    assert find_faults([image]) == [""]
+    assert faults_of([image]) == [""]
 
 
 ROOTS_AT = (16 + 24 + 40, 16 + 24 + 48 + 40)  # of the free pages and of the tables, in each of the two first pages
@@ -185,7 +189,7 @@ def test_a_list_of_free_pages_that_names_one_in_use_is_not_believed(image: Image
     assert 1 <= number_at(changed, count_at) < 500
     changed[count_at : count_at + 16] = (1).to_bytes(8, "little") + tables.to_bytes(8, "little")
     data(image).write_bytes(changed)
-    (fault,) = find_faults([image])
+    (fault,) = faults_of([image])
     assert fault == f"page {tables} of the list of free pages is used twice"
 
 
@@ -195,7 +199,7 @@ def test_a_key_out_of_its_order_is_not_believed(image: Image) -> None:
     key = bytes([3]) * 40 if image.path.name == "catalog" else random.Random(1).randbytes(32)
     assert changed.count(key) >= 1
     data(image).write_bytes(changed.replace(key, bytes([key[0] ^ 0x80]) + key[1:]))
-    (fault,) = find_faults([image])
+    (fault,) = faults_of([image])
     assert "keys that" in fault
 
 
@@ -207,4 +211,19 @@ def test_a_row_of_the_catalog_that_does_not_hold_its_checksum_is_a_fault(tmp_pat
         with environment.begin(write=True) as transaction:
             (*_, (key, value)) = transaction.cursor(database)
             transaction.put(key, value[:-1] + bytes([value[-1] ^ 1]), db=database)
-    assert find_faults([image]) == [f"row {key.hex()} of its table {table} does not hold its checksum"]
+    assert faults_of([image]) == [f"row {key.hex()} of its table {table} does not hold its checksum"]
+
+
+def test_the_position_is_told_of_a_damaged_image_too(tmp_path: Path) -> None:
+    """It says how much the journal must have. One that does not hold its checksum is not told."""
+    image = make_index(tmp_path / "index")
+    position = (1).to_bytes(4, "little") + (1).to_bytes(8, "little") + bytes(32)
+    assert look_at([image]) == [("", position)]
+    key = random.Random(1).randbytes(32)
+    whole = data(image).read_bytes()
+    data(image).write_bytes(whole.replace(key, bytes([key[0] ^ 0x80]) + key[1:]))
+    (look,) = look_at([image])
+    assert (bool(look.fault), look.position) == (True, position)
+    data(image).write_bytes(whole.replace(b"position" + position, b"position" + position[:-1] + b"\1"))
+    (look,) = look_at([image])
+    assert (bool(look.fault), look.position) == (True, b"")

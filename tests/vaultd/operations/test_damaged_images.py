@@ -240,3 +240,27 @@ def test_a_newer_copy_than_the_journal_is_refused_and_left(site: Site, tmp_path:
     shutil.rmtree(directory / name)
     shutil.copytree(tmp_path / "older" / name, directory / name)
     start(site)
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+def test_what_the_damaged_images_have_applied_the_journal_must_still_hold(site: Site, starts: int) -> None:
+    """Both images and the end of both journals were hit by one event: nothing that was acknowledged is cut for torn."""
+    site.administrator("last")
+    expected = rows(site)
+    number = site.vault.store.position.number
+    close_vault(site.vault)
+    for name, table in (("index", b"containers"), ("catalog", b"safesets")):
+        change(site, name, lambda data, table=table: data.replace(table, table[:-1] + b"!"))
+    journals = sorted(site.config.directory.glob("disk-*/journal/*"))
+    whole = {path: path.read_bytes() for path in journals}
+    for path, data in whole.items():
+        path.write_bytes(data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
+    torn = {path: path.read_bytes() for path in journals}
+    for _ in range(starts):
+        with pytest.raises(Internal, match=rf"entry {number} was acknowledged \(the catalog has applied it\)"):
+            open_vault(site.config, site.clock, SystemDoor())
+        assert {path: path.read_bytes() for path in journals} == torn
+    for path, data in whole.items():
+        path.write_bytes(data)
+    start(site)
+    assert rows(site) == expected

@@ -33,6 +33,8 @@ LAYERS: list[tuple[str, ...]] = [
         "vaultd.metrics",
         "vaultd.logs",
         "vaultd.systemd",
+        "vaultd.checksum",
+        "vaultd.image",
     ),
 ]
 BOTTOM = set(LAYERS[-1])

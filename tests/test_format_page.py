@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tools.client import envelope, job_secret, record_format, root, run_key, slot
+from vaultd.catalog import database
 from vaultd.operations import root_format, sealed_headers
 from vaultd.store import container_format, index, journal_format
 from vaultd.store import record_format as stored_record
@@ -80,6 +81,14 @@ def test_the_code_has_the_fields_of_the_page(heading: str) -> None:
 def test_the_index_value_has_48_bytes() -> None:
     assert "value, 48 bytes" in PAGE.read_text(encoding="utf-8")
     assert index._VALUE.size + 8 == 48
+
+
+def test_the_catalog_is_of_the_format_of_the_page() -> None:
+    part = PAGE.read_text(encoding="utf-8").split("\n## Catalog\n", 1)[1].split("\n## ", 1)[0]
+    assert f"`format` is `{database.FORMAT.decode()}`" in part
+    assert f"In format `{database.FORMAT_1.decode()}`" in part
+    assert "`position` (timeline u32, number u64, hash 32)" in part
+    assert sizes(database.POSITION.format) == [4, 8, 32]
 
 
 @pytest.mark.parametrize(

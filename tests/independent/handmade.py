@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import msgpack
 import zstandard
 from blake3 import blake3
@@ -267,3 +268,23 @@ def root(tip: Tip, sequence: int = 1, previous: bytes = bytes(32)) -> bytes:
 def write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def catalog(
+    path: Path, version: bytes, tables: dict[str, dict[bytes, bytes]], position: tuple[int, int, bytes]
+) -> Path:
+    """LMDB; from format 2 on each row ends with the check of key and value."""
+
+    def end(key: bytes, value: bytes) -> bytes:
+        return value if version == b"1" else value + h(key + value)[:8]
+
+    path.mkdir(exist_ok=True)
+    with lmdb.open(str(path), max_dbs=64) as environment:
+        named = tables | {"meta": {b"position": struct.pack("<IQ32s", *position)}}
+        databases = {name: environment.open_db(name.encode()) for name in named}
+        with environment.begin(write=True) as transaction:
+            for name, rows in named.items():
+                for key, value in rows.items():
+                    transaction.put(key, end(key, value), db=databases[name])
+            transaction.put(b"format", version, db=databases["meta"])
+    return path

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from . import handmade as made
-from .reader import checkpoint, companion, container, journal, record
+from .reader import checkpoint, companion, container, image, journal, record
 from .reader.damage import Damage
 from .reader.hashing import unpack
 
@@ -211,6 +211,22 @@ def test_checkpoint_gives_its_rows_and_refuses_damage(tmp_path: Path) -> None:
     newest = checkpoint.newest_checkpoint([tmp_path])
     assert newest is not None
     assert newest.number == 9
+
+
+@pytest.mark.parametrize("version", [b"1", b"2"])
+def test_catalog_of_either_format_gives_the_same_rows(tmp_path: Path, version: bytes) -> None:
+    path = made.catalog(tmp_path, version, {"jobs": {b"a": b"one", b"b": b""}}, (1, 7, b"h" * 32))
+    assert image.read_catalog(path) == ({"jobs": {b"a": b"one", b"b": b""}}, (1, 7, b"h" * 32))
+
+
+def test_catalog_refuses_a_changed_row_and_an_unknown_format(tmp_path: Path) -> None:
+    path = made.catalog(tmp_path / "row", b"2", {"jobs": {b"a": b"one"}}, (1, 7, b"h" * 32))
+    data = (path / "data.mdb").read_bytes()
+    (path / "data.mdb").write_bytes(data.replace(b"one", b"two"))
+    with pytest.raises(Damage, match="row 61"):
+        image.read_catalog(path)
+    with pytest.raises(Damage, match="format b'3'"):
+        image.read_catalog(made.catalog(tmp_path / "format", b"3", {}, (1, 7, b"h" * 32)))
 
 
 def test_a_map_with_a_key_that_comes_twice_is_damage() -> None:

@@ -23,6 +23,7 @@ from .reader import chunker, erase_key, journal, manifest, record, slot
 from .reader.checkpoint import parse_checkpoint
 from .reader.companion import open_companion
 from .reader.damage import Damage, WrongPassword
+from .reader.image import read_catalog
 from .reader.manifest import Entry
 from .reader.restore import Opened, open_keyrings, restore
 from .reader.root import Root, parse_root, verify_signature
@@ -109,6 +110,14 @@ def test_checkpoints_hold_what_the_journal_did_up_to_them(store: Store) -> None:
         assert found.entry_hash == store.entries[found.number - 1].hash
         kept = {name: rows for name, rows in tables.items() if rows}
         assert {name: rows for name, rows in found.tables.items() if rows} == kept
+
+
+def test_the_catalog_is_the_image_of_checkpoint_and_journal(real_store: Any, store: Store) -> None:
+    tables, position = read_catalog(real_store.directory / "catalog")
+    last = store.entries[-1]
+    assert position == (last.timeline, last.number, last.hash)
+    filled = {name: rows for name, rows in store.tables.items() if rows}
+    assert {name: rows for name, rows in tables.items() if rows} == filled
 
 
 def test_containers_scan_whole_and_end_as_the_journal_says(store: Store) -> None:

@@ -1,26 +1,34 @@
-"""The LMDB environment of the catalog: named tables, short read views, and one way to write.
+"""The LMDB environment of the catalog: named tables, short read views, and one way to write (docs/format.md#catalog).
 
 Invariants: changes and the journal position they stand at are written in one transaction. After a write that failed
 nothing more is written until the catalog was opened again and caught up from the journal: later changes would hide
-the gap. A View lives for one batch of look-ups.
+the gap. Every row but `meta.format` carries a checksum over key and value, and none is given out that does not hold it.
+A View lives for one batch of look-ups.
 
 Threads: `apply` and `catch_up` run in the writer thread only; views may be opened in any thread. The map grows
 between transactions; a thread that holds a view must not call `apply`.
 """
 
-import struct
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from struct import Struct
 from typing import Any, NamedTuple
 
 import lmdb
 
-from vaultd.errors import Conflict, Damaged, Internal, Unavailable
+from vaultd.errors import Conflict, Damaged, Unavailable
+from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
+from vaultd.image.probe import META, Image
+from vaultd.image.rows import close_row, open_row
 from vaultd.records import Change
 
-FORMAT = b"1"
+FORMAT = b"2"
+# Its rows have no checksums. It is converted where it stands, and not made again from the journal, whose beginning may
+# be gone with a disk: then it would know more than anything else.
+FORMAT_1 = b"1"
+REBUILD_HINT = "stop vaultd and run `vaultd rebuild DIR`: it is made again from the journal"
 TABLES = (
     "accounts",
     "account_names",
@@ -46,13 +54,11 @@ TABLES = (
     "safeset_hashes",
     "audit",
 )
-META = "meta"
-# The file grows only with what is in it; this is address space.
-MAP_BYTES = 1 << 30
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.
 CATCH_UP_CHANGES = 10_000
-POSITION = struct.Struct("<IQ32s")
+_CONVERTED_ROWS = 1000
+POSITION = Struct("<IQ32s")
 
 
 class Position(NamedTuple):
@@ -69,14 +75,18 @@ START = Position(1, 0, bytes(32))
 class View:
     """A consistent state of all tables, while its `with` block lasts."""
 
-    __slots__ = ("_databases", "_transaction")
+    __slots__ = ("_databases", "_open_row", "_transaction")
 
-    def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
+    def __init__(
+        self, transaction: Any, databases: dict[str, Any], open_row: Callable[[bytes, bytes], bytes | None]
+    ) -> None:
         self._transaction = transaction
         self._databases = databases
+        self._open_row = open_row
 
     def get(self, table: str, key: bytes) -> bytes | None:
-        return self._transaction.get(key, db=self._databases[table])
+        value = self._transaction.get(key, db=self._databases[table])
+        return None if value is None else self._opened(table, key, value)
 
     def scan(self, table: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key begins with the prefix, in the order of the keys; the rest of the key is not below `start`."""
@@ -85,14 +95,15 @@ class View:
                 for key, value in cursor:
                     if not key.startswith(prefix):
                         return
-                    yield key, value
+                    yield key, self._opened(table, key, value)
 
     def scan_back(self, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The same rows from the last to the first; the part of a key after the prefix has at most 64 bytes."""
         with self._transaction.cursor(self._databases[table]) as cursor:
             found = cursor.prev() if cursor.set_range(prefix + b"\xff" * 64) else cursor.last()
             while found and cursor.key().startswith(prefix):
-                yield cursor.item()
+                key, value = cursor.item()
+                yield key, self._opened(table, key, value)
                 found = cursor.prev()
 
     def count(self, table: str) -> int:
@@ -109,57 +120,61 @@ class View:
             for key, value in self.scan(table):
                 yield table, key, value
 
+    def _opened(self, table: str, key: bytes, value: bytes) -> bytes:
+        body = self._open_row(key, value)
+        if body is None:
+            raise Damaged(f"row {key.hex()} of the catalog's table {table} is damaged", REBUILD_HINT)
+        return body
+
 
 class Catalog:
     """The open catalog."""
 
-    def __init__(self, environment: lmdb.Environment) -> None:
-        self._environment = environment
-        self._databases: dict[str, Any] = {name: environment.open_db(name.encode()) for name in (*TABLES, META)}
-        self._gate = threading.Condition()
-        self._readers: list[int] = []
-        self._growing = False
+    def __init__(self, image: Environment, path: Path) -> None:
+        """Use `open`."""
+        self._image = image
+        self._environment = image.environment
+        self._databases = image.databases
+        self._path = path
+        self._open_row: Callable[[bytes, bytes], bytes | None] = open_row
         self._failed = False
 
     @classmethod
     def open(cls, path: Path, map_bytes: int = MAP_BYTES) -> "Catalog":
-        path.mkdir(mode=0o700, exist_ok=True)
+        with _told(path, "opened"):
+            catalog = cls(Environment.open(path, (*TABLES, META), map_bytes, READERS_MAX), path)
         try:
-            environment = lmdb.open(str(path), map_size=map_bytes, max_dbs=len(TABLES) + 8, max_readers=READERS_MAX)
-        except lmdb.Error as problem:
-            raise Damaged(
-                f"the catalog in {path} cannot be opened: {problem}",
-                "move the directory away; it is made again from the journal",
-            ) from None
-        catalog = cls(environment)
-        catalog._check_format(path)
+            catalog._check_format()
+        except BaseException:
+            catalog.close()
+            raise
         return catalog
 
     @classmethod
     def open_read_only(cls, path: Path) -> "Catalog":
         """For the offline check: no other process may have it open."""
+        with _told(path, "opened"):
+            catalog = cls(Environment.open_read_only(path, (*TABLES, META)), path)
         try:
-            environment = lmdb.open(str(path), max_dbs=len(TABLES) + 8, readonly=True, lock=False, create=False)
-            return cls(environment)
-        except lmdb.Error as problem:
-            raise Damaged(f"the catalog in {path} cannot be opened: {problem}") from None
+            if catalog._format() == FORMAT_1:
+                catalog._open_row = _open_row_1
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
+    @staticmethod
+    def image(path: Path) -> Image:
+        """What has to hold before it is opened."""
+        return Image(path, (*TABLES, META), {FORMAT_1: (), FORMAT: (*TABLES, META)})
 
     def close(self) -> None:
-        self._environment.close()
+        self._image.close()
 
     @contextmanager
     def read(self) -> Iterator[View]:
-        thread = threading.get_ident()
-        with self._gate:
-            self._gate.wait_for(lambda: not self._growing)
-            self._readers.append(thread)
-        try:
-            with self._environment.begin() as transaction:
-                yield View(transaction, self._databases)
-        finally:
-            with self._gate:
-                self._readers.remove(thread)
-                self._gate.notify_all()
+        with _told(self._path, "read"), self._image.read() as transaction:
+            yield View(transaction, self._databases, self._open_row)
 
     def position(self) -> Position:
         with self.read() as view:
@@ -174,9 +189,7 @@ class Catalog:
         """Writes the changes and the position in one durable transaction."""
         self.require_writable()
         self._failed = True
-        rows = list(changes)
-        while not self._try_apply(rows, position):
-            self._grow()
+        self._write_rows(list(changes), position)
         self._failed = False
 
     def catch_up(self, entries: Iterable[tuple[Position, Sequence[Change]]]) -> int:
@@ -209,52 +222,78 @@ class Catalog:
                 waiting = []
         self.apply(waiting, position)
 
+    def make_room(self) -> None:
+        """W. Before a long reader begins: while it reads the map cannot grow, and a full map lets nobody else begin."""
+        with _told(self._path, "written"):
+            self._image.make_room()
+
     def _empty(self) -> None:
-        with self._environment.begin(write=True) as transaction:
+        def empty(transaction: Any) -> None:
             for table in TABLES:
                 transaction.drop(self._databases[table], delete=False)
 
-    def _try_apply(self, rows: list[Change], position: Position) -> bool:
-        try:
-            with self._environment.begin(write=True) as transaction:
-                for table, key, value in rows:
-                    if table not in TABLES:
-                        raise Conflict(f"table {table} was written by a later version of vaultd: start that one")
-                    if value is None:
-                        transaction.delete(key, db=self._databases[table])
-                    else:
-                        transaction.put(key, value, db=self._databases[table])
-                transaction.put(b"position", POSITION.pack(*position), db=self._databases[META])
-        except lmdb.MapFullError:
-            return False
-        except lmdb.Error as problem:
-            raise Unavailable(f"the catalog cannot be written: {problem}") from None
-        return True
+        self._write(empty)
 
-    def make_room(self) -> None:
-        """W. Before a long reader begins: while it reads the map cannot grow, and a full map lets nobody else begin."""
-        info, stat = self._environment.info(), self._environment.stat()
-        if 2 * (info["last_pgno"] + 1) * stat["psize"] > info["map_size"]:
-            self._grow()
+    def _write_rows(self, rows: list[Change], position: Position) -> None:
+        def put(transaction: Any) -> None:
+            for table, key, value in rows:
+                if table not in TABLES:
+                    raise Conflict(f"table {table} was written by a later version of vaultd: start that one")
+                if value is None:
+                    transaction.delete(key, db=self._databases[table])
+                else:
+                    transaction.put(key, close_row(key, value), db=self._databases[table])
+            stored = close_row(b"position", POSITION.pack(*position))
+            transaction.put(b"position", stored, db=self._databases[META])
 
-    def _grow(self) -> None:
-        """Doubles the map; LMDB allows it only while no transaction of this process is open."""
-        with self._gate:
-            if threading.get_ident() in self._readers:
-                raise Internal("the catalog was written while the same thread was reading it")
-            self._growing = True
-            try:
-                self._gate.wait_for(lambda: not self._readers)
-                self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
-            finally:
-                self._growing = False
-                self._gate.notify_all()
+        self._write(put)
 
-    def _check_format(self, path: Path) -> None:
-        with self.read() as view:
-            stored = view.get(META, b"format")
+    def _write(self, work: Callable[[Any], None]) -> None:
+        with _told(self._path, "written"):
+            self._image.write(work)
+
+    def _format(self) -> bytes | None:
+        with _told(self._path, "read"), self._image.read() as transaction:
+            stored: bytes | None = transaction.get(b"format", db=self._databases[META])
+            return stored
+
+    def _check_format(self) -> None:
+        stored = self._format()
         if stored is None:
-            with self._environment.begin(write=True) as transaction:
-                transaction.put(b"format", FORMAT, db=self._databases[META])
+            self._write(lambda transaction: transaction.put(b"format", FORMAT, db=self._databases[META]))
+        elif stored == FORMAT_1:
+            self._write(self._convert)
         elif stored != FORMAT:
-            raise Damaged(f"the catalog in {path} has format {stored!r}, this program knows {FORMAT!r}")
+            known = f"{FORMAT_1!r} and {FORMAT!r}"
+            raise Damaged(
+                f"the catalog in {self._path} has format {stored!r}, this program knows {known}",
+                "start the version of vaultd that wrote it; if there was none, run `vaultd rebuild DIR`",
+            )
+
+    def _convert(self, transaction: Any) -> None:
+        """One transaction, so that a crash leaves the one format or the other."""
+        for table in (*TABLES, META):
+            with transaction.cursor(self._databases[table]) as cursor:
+                start = b""
+                while rows := list(islice(cursor, _CONVERTED_ROWS)) if cursor.set_range(start) else []:
+                    for key, value in rows:
+                        transaction.put(key, close_row(key, value), db=self._databases[table])
+                    start = rows[-1][0] + b"\0"
+        transaction.put(b"format", FORMAT, db=self._databases[META])
+
+
+def _open_row_1(_key: bytes, value: bytes) -> bytes:
+    """A row of format 1 is all value."""
+    return value
+
+
+@contextmanager
+def _told(path: Path, what: str) -> Iterator[None]:
+    """What LMDB says becomes one sentence. What the system lacks is not called damage."""
+    try:
+        yield
+    except lmdb.Error as problem:
+        sentence = f"the catalog in {path} cannot be {what}: {explain(problem)}"
+        if is_damage(problem):
+            raise Damaged(sentence, REBUILD_HINT) from problem
+        raise Unavailable(sentence, "restart vaultd: it catches up from the journal") from problem

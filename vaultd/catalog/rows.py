@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from vaultd.catalog.database import View
+from vaultd.catalog.database import REBUILD_HINT, View
 from vaultd.errors import Conflict, Damaged
 from vaultd.records import Change, Row
 
@@ -35,7 +35,7 @@ def decode(table: str, key: bytes, value: bytes, kind: type[R]) -> R:
             ) from None
         raise Damaged(
             f"row {key.hex()} of the catalog's table {table} is damaged",
-            "stop vaultd and move DIR/catalog away: it is made again from the journal",
+            REBUILD_HINT,
         ) from None
 
 

@@ -12,6 +12,7 @@ from vaultd.catalog.jobs import list_jobs
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.config import Config
 from vaultd.errors import VaultError
+from vaultd.image.probe import find_fault
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
 from vaultd.operations.store_errors import translated
@@ -47,22 +48,28 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
         settings = store_settings(config, vault_id)
         with translated():  # what a later version wrote ends the check
             stored = check_store(settings, door, read_data=read_data)
-        catalog = _CatalogCheck(config, door, settings)
+        catalog = _CatalogCheck(config, door, settings, has_index=stored.has_index)
         findings = [*stored.findings, *catalog.run()]
     return VaultReport(findings, stored.counts, catalog.jobs)
 
 
 class _CatalogCheck:
-    def __init__(self, config: Config, door: Door, settings: StoreSettings) -> None:
+    def __init__(self, config: Config, door: Door, settings: StoreSettings, *, has_index: bool) -> None:
         self.jobs = 0
         self._config = config
         self._door = door
         self._settings = settings
+        self._has_index = has_index
 
     def run(self) -> Iterator[Finding]:
         path = self._config.directory / CATALOG_DIRECTORY
         if not path.exists():
             yield Finding(Severity.warning, str(path), "there is no catalog: it is made again at the next start")
+            return
+        fault = find_fault(Catalog.image(path))
+        if fault:
+            sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
+            yield Finding(Severity.damage, str(path), sentence)
             return
         try:
             # The keys of the site are needed at every start.
@@ -91,8 +98,8 @@ class _CatalogCheck:
                 yield from check_job(parts, job)
 
     def _open_index(self, cleanup: ExitStack) -> Index | None:
-        """None where there is none, which the store's own check has said."""
-        if not self._settings.index_path.exists():
+        """None where there is none that can be read, which the store's own check has said."""
+        if not self._has_index:
             return None
         index = Index.open_read_only(self._settings.index_path)
         cleanup.callback(index.close)

@@ -1,8 +1,9 @@
 """The open vault: the frozen record that is the first argument of every use case, and how it opens and closes.
 
-Order of opening: locks of directory and disks, catalog, store (its journal must hold what the catalog has applied, and
-is mended), catalog (a lost one from a checkpoint) caught up from the journal, then recovery of containers and index,
-which asks the catalog which keys are known. Threads: opening and closing in one thread, before and after all others.
+Order of opening: locks of directory and disks, a look through index and catalog by another process, catalog, store (its
+journal must hold what the catalog has applied, and is mended), catalog (a lost one from a checkpoint) caught up from
+the journal, then recovery of containers and index, which asks the catalog which keys are known. Threads: opening and
+closing in one thread, before and after all others.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Damaged, NotFound
 from vaultd.operations.authority import KeyPair
+from vaultd.operations.images import newest, set_damaged_aside
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import translated
 from vaultd.operations.tickets import TicketBook
@@ -31,6 +33,7 @@ from vaultd.store.chunk_store import ChunkStore, RecoveryReport, StoreSettings
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.index import Index
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.journal_kept import is_forked
 
@@ -77,9 +80,12 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     with ExitStack() as undo, translated():
         lock = lock_vault(config.directory, config.disks)
         undo.callback(lock.close)
-        catalog = Catalog.open(config.directory / CATALOG_DIRECTORY)
+        catalog_path = config.directory / CATALOG_DIRECTORY
+        images = [Index.image(config.directory / INDEX_DIRECTORY), Catalog.image(catalog_path)]
+        set_aside = set_damaged_aside(door, images)
+        catalog = Catalog.open(catalog_path)
         undo.callback(catalog.close)
-        applied = JournalPosition(*catalog.position())
+        applied = JournalPosition(*newest(catalog.position(), set_aside.applied))
         store = ChunkStore.open(store_settings(config, vault_id), door, clock.now_ns, applied)
         undo.callback(store.close)
         lock.take_online(store.disks)
@@ -89,7 +95,8 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
         erase_keys = EraseKeys.on(door, store.disks)
-        recovery = msgspec.structs.replace(recovery, findings=[*recovery.findings, *erase_keys.mend()])
+        findings = [*set_aside.findings, *recovery.findings, *erase_keys.mend()]
+        recovery = msgspec.structs.replace(recovery, findings=findings)
         undo.pop_all()
     return Vault(
         config=config,

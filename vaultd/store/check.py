@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from vaultd.image.probe import find_fault
 from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
 from vaultd.store.check_erase_keys import EraseKeyCheck
@@ -37,6 +38,7 @@ class CheckCounts(Struct, frozen=True):
 class CheckReport(Struct, frozen=True):
     findings: list[Finding]
     counts: CheckCounts
+    has_index: bool = False  # one that can be read
 
     @property
     def is_damaged(self) -> bool:
@@ -69,6 +71,7 @@ class _Check:
             checkpoints.run(journal)
         containers = ContainerCheck(self._door, self._disks, self._settings.vault_id, read_data=read_data)
         index_rows = 0
+        index = None
         with ExitStack() as cleanup:
             index = self._open_index()
             if index:
@@ -90,12 +93,17 @@ class _Check:
             index_rows=index_rows,
             erase_keys=erase_keys.keys,
         )
-        return CheckReport(self._findings, counts)
+        return CheckReport(self._findings, counts, has_index=index is not None)
 
     def _open_index(self) -> Index | None:
         path = self._settings.index_path
         if not self._door.exists(path):
             self._report(Severity.warning, path, "there is no index: it is rebuilt at the next start")
+            return None
+        fault = find_fault(Index.image(path))
+        if fault:
+            sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
+            self._report(Severity.damage, path, sentence)
             return None
         index = None
         try:

@@ -7,22 +7,23 @@ for `apply`; look-ups from any.
 """
 
 import struct
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lmdb
 from msgspec import Struct
 
-from vaultd.store.checksum import CHECKSUM_BYTES, checksum
+from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
+from vaultd.image.probe import Image
+from vaultd.image.rows import close_row, open_row
 from vaultd.store.errors import FormatError, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.journal_format import Position
 
 FORMAT = 1
 CID_PREFIX_BYTES = 16
-MAP_BYTES = 1 << 30  # address space to begin with; the file is as large as what is in it
+TABLES = ("records", "keyrings", "keys", "containers", "meta")
 _MAX_READERS = 126
 _BATCH_ROWS = 10_000
 _NUMBER = struct.Struct(">I")
@@ -35,6 +36,7 @@ _NO_BYTES = bytes(2)
 _KEY_ID_AT = 4
 _FLAGS_AT = 17
 _DAMAGED = 1  # the only flag
+_REBUILD = "stop vaultd and run `vaultd rebuild DIR`"
 
 
 class Location(NamedTuple):
@@ -95,39 +97,36 @@ class IndexRow(Struct, frozen=True):
 
 
 class Index:
-    def __init__(self, environment: lmdb.Environment, path: Path) -> None:
+    def __init__(self, image: Environment, path: Path) -> None:
         """Use `open`."""
         self.path = path
-        self._environment = environment
+        self._image = image
+        self._environment = image.environment
         self._given_up: frozenset[int] = frozenset()
-        self._gate = threading.Condition()
-        self._readers = 0
-        self._growing = False
-        self._records = self._open_database(b"records")
-        self._keyrings = self._open_database(b"keyrings")
-        self._keys = self._open_database(b"keys")
-        self._containers = self._open_database(b"containers")
-        self._meta = self._open_database(b"meta")
+        self._records, self._keyrings, self._keys, self._containers, self._meta = map(image.databases.get, TABLES)
 
     @classmethod
     def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
         """Makes an empty index where there is none; `position()` is None until something was applied."""
-        path.mkdir(mode=0o700, exist_ok=True)
         with _as_store_error(path):
-            environment = lmdb.open(
-                str(path), map_size=map_bytes, max_dbs=8, max_readers=_MAX_READERS, readahead=False, mode=0o600
-            )
-        index = cls(environment, path)
-        environment.reader_check()
-        index._check_meta(vault_id)
+            index = cls(Environment.open(path, TABLES, map_bytes, _MAX_READERS), path)
+        try:
+            index._check_meta(vault_id)
+        except BaseException:
+            index.close()
+            raise
         return index
 
     @classmethod
     def open_read_only(cls, path: Path) -> "Index":
         """For the offline check: no other process may have it open."""
         with _as_store_error(path):
-            environment = lmdb.open(str(path), max_dbs=8, readonly=True, lock=False, create=False)
-            return cls(environment, path)
+            return cls(Environment.open_read_only(path, TABLES), path)
+
+    @staticmethod
+    def image(path: Path) -> Image:
+        """What has to hold before it is opened. The rows of `records` are too many for it: each read checks its own."""
+        return Image(path, TABLES, {_FORMAT.pack(FORMAT): ("keyrings", "keys", "containers", "meta")})
 
     def position(self) -> Position | None:
         data = self._get(self._meta, b"position")
@@ -209,28 +208,12 @@ class Index:
     def apply(self, batch: IndexBatch) -> None:
         """One durable transaction: everything of the batch or nothing; after a failure nothing more may be written."""
         try:
-            while not self._apply_or_grow(batch):
-                pass
+            self._image.write(lambda transaction: self._write(transaction, batch))
         except lmdb.Error as error:
-            raise StoreBroken(f"{self.path}: the index transaction failed: {error}") from error
+            raise StoreBroken(f"{self.path}: the index transaction failed: {explain(error)}") from error
 
     def close(self) -> None:
-        self._environment.close()
-
-    def _apply_or_grow(self, batch: IndexBatch) -> bool:
-        """False if the map was full: it is larger now, and nothing of the batch was written."""
-        transaction = self._environment.begin(write=True)
-        try:
-            self._write(transaction, batch)
-            transaction.commit()
-        except lmdb.MapFullError:
-            self._grow(transaction)
-            return False
-        except BaseException:
-            with suppress(lmdb.Error):  # a failed commit has ended it already
-                transaction.abort()
-            raise
-        return True
+        self._image.close()
 
     def _write(self, transaction: Any, batch: IndexBatch) -> None:
         for id_, location in batch.damaged:
@@ -242,18 +225,18 @@ class Index:
             lengths = (row.acknowledged_length, row.indexed_length)
             value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
             key = _CONTAINER_NUMBER.pack(row.number)
-            transaction.put(key, _closed(key, value), db=self._containers)
+            transaction.put(key, close_row(key, value), db=self._containers)
         if batch.position is not None:
-            value = _closed(b"position", _POSITION.pack(*batch.position))
+            value = close_row(b"position", _POSITION.pack(*batch.position))
             transaction.put(b"position", value, db=self._meta)
 
     def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:
         value = transaction.get(key, db=self._records)
         held = _decode(key, value) if value is not None else None
         if held and (held.container, held.offset) == (location.container, location.offset):
-            body = bytearray(value[:-CHECKSUM_BYTES])
+            body = bytearray(open_row(key, value) or b"")
             body[_FLAGS_AT] |= _DAMAGED
-            transaction.put(key, _closed(key, bytes(body)), db=self._records)
+            transaction.put(key, close_row(key, bytes(body)), db=self._records)
 
     def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
         keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
@@ -263,7 +246,7 @@ class Index:
             key = keyrings[keyring_id] + id_
             (key_number,) = _NUMBER.unpack(keys[key_id])
             body = _VALUE.pack(container, offset, length, kind, 0, _NO_BYTES, key_number, cid[:CID_PREFIX_BYTES])
-            rows.append((key, _closed(key, body)))
+            rows.append((key, close_row(key, body)))
         rows.sort()
         return rows
 
@@ -273,7 +256,7 @@ class Index:
         if held is not None:
             return self._opened(id_, held)
         number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
-        transaction.put(id_, _closed(id_, number), db=database)
+        transaction.put(id_, close_row(id_, number), db=database)
         return number
 
     def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
@@ -311,41 +294,15 @@ class Index:
 
     def _opened(self, key: bytes, value: bytes) -> bytes:
         """A value of a small table without its checksum: wrong numbers here would misplace every record behind them."""
-        body = value[:-CHECKSUM_BYTES]
-        if checksum(key + body) != value[-CHECKSUM_BYTES:]:
-            raise StoreError(f"{self.path}: the row {key.hex()} is damaged; move the index away to have it rebuilt")
+        body = open_row(key, value)
+        if body is None:
+            raise StoreError(f"{self.path}: the row {key.hex()} is damaged; {_REBUILD}")
         return body
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        with self._gate:
-            while self._growing:
-                self._gate.wait()
-            self._readers += 1
-        try:
-            with _as_store_error(self.path), self._environment.begin() as transaction:
-                yield transaction
-        finally:
-            with self._gate:
-                self._readers -= 1
-                self._gate.notify_all()
-
-    def _grow(self, transaction: Any) -> None:
-        """Doubles the map while nobody has a transaction open, as LMDB demands.
-
-        The write transaction ends in here too: beside busy readers py-lmdb takes many seconds to abort one.
-        """
-        with self._gate:
-            self._growing = True
-            try:
-                while self._readers:
-                    self._gate.wait()
-                with suppress(lmdb.Error):  # a failed commit has ended it already
-                    transaction.abort()
-                self._environment.set_mapsize(self._environment.info()["map_size"] * 2)
-            finally:
-                self._growing = False
-                self._gate.notify_all()
+        with _as_store_error(self.path), self._image.read() as transaction:
+            yield transaction
 
     def _check_meta(self, vault_id: bytes) -> None:
         held = self._get(self._meta, b"format")
@@ -356,25 +313,21 @@ class Index:
             raise FormatError(f"{self.path}: format {held.hex()} of the index is unknown to this version")
         owner = self.vault_id()
         if owner != vault_id:
-            raise StoreError(f"{self.path} is the index of vault {(owner or b'').hex()}, not of {vault_id.hex()}")
+            sentence = f"{self.path} is the index of vault {(owner or b'').hex()}, not of {vault_id.hex()}"
+            raise StoreError(f"{sentence}; if nothing was exchanged it is damaged: run `vaultd rebuild DIR`")
 
     def _put_meta(self, values: dict[bytes, bytes]) -> None:
-        with _as_store_error(self.path), self._environment.begin(write=True) as transaction:
+        def put(transaction: Any) -> None:
             for key, value in values.items():
                 transaction.put(key, value, db=self._meta)
 
-    def _open_database(self, name: bytes) -> Any:
         with _as_store_error(self.path):
-            return self._environment.open_db(name, create=not self._environment.flags()["readonly"])
-
-
-def _closed(key: bytes, body: bytes) -> bytes:
-    return body + checksum(key + body)
+            self._image.write(put)
 
 
 def _decode(key: bytes, value: bytes) -> Location | None:
-    body = value[:-CHECKSUM_BYTES]
-    if len(body) != _VALUE.size or checksum(key + body) != value[-CHECKSUM_BYTES:]:
+    body = open_row(key, value)
+    if body is None or len(body) != _VALUE.size:
         return None
     container, offset, length, kind, flags, _, key_number, cid_prefix = _VALUE.unpack(body)
     (keyring_number,) = _NUMBER.unpack_from(key)
@@ -386,4 +339,5 @@ def _as_store_error(path: Path) -> Iterator[None]:
     try:
         yield
     except lmdb.Error as error:
-        raise StoreError(f"{path}: the index cannot be read: {error}; move it away to have it rebuilt") from error
+        end = _REBUILD if is_damage(error) else "then start vaultd again"
+        raise StoreError(f"{path}: the index cannot be read: {explain(error)}; {end}") from error

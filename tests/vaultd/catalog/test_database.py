@@ -120,7 +120,7 @@ def test_a_map_that_is_more_than_half_full_grows_before_a_long_reader_begins(tmp
     catalog = Catalog.open(tmp_path / "catalog", map_bytes=1 << 20)
     catalog.make_room()
     assert catalog._environment.info()["map_size"] == 1 << 20
-    catalog.apply([("jobs", number.to_bytes(4, "big"), bytes(1000)) for number in range(600)], at(1))
+    catalog.apply([("jobs", number.to_bytes(4, "big"), bytes(990)) for number in range(600)], at(1))
     assert catalog._environment.info()["map_size"] == 1 << 20
     catalog.make_room()
     assert catalog._environment.info()["map_size"] == 1 << 21

@@ -132,11 +132,11 @@ def test_a_failed_catalog_stops_writing_and_the_next_start_catches_up(
 ) -> None:
     """The act is in the journal, so it happened, though nobody was told."""
 
-    def fail(catalog: Catalog, rows: object, position: object) -> bool:
+    def fail(catalog: Catalog, rows: object, position: object) -> None:
         raise Unavailable("the catalog cannot be written")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Catalog, "_try_apply", fail)
+        patched.setattr(Catalog, "_write_rows", fail)
         with pytest.raises(Unavailable):
             accounts.create_account(site.vault, site.operator, "acme")
     number = site.vault.store.position.number

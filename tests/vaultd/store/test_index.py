@@ -104,7 +104,7 @@ def test_a_flipped_bit_in_a_small_table_is_refused(tmp_path, table):
         b"containers": index.containers,
         b"meta": index.position,
     }
-    with pytest.raises(StoreError, match=f"row {key.hex()} is damaged; move the index away"):
+    with pytest.raises(StoreError, match=f"row {key.hex()} is damaged; stop vaultd and run `vaultd rebuild DIR`"):
         uses[table]()
 
 
@@ -179,5 +179,5 @@ def test_a_file_that_is_no_index_is_a_clear_error(tmp_path):
     path = tmp_path / "index"
     path.mkdir()
     (path / "data.mdb").write_bytes(b"nonsense" * 2000)
-    with pytest.raises(StoreError, match="move it away"):
+    with pytest.raises(StoreError, match="vaultd rebuild DIR"):
         Index.open(path, VAULT)

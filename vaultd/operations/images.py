@@ -1,0 +1,73 @@
+"""Index and catalog before they are opened: one that is damaged is set aside, and made again from the disks.
+
+It is renamed and not removed: where the journal is damaged too, a damaged index may be the only thing that knows what
+is in a container. Two of each are kept, the first, which knows what those after it were made without, and the newest.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vaultd.catalog.database import POSITION, START, Position
+from vaultd.image.probe import Image, look_at
+from vaultd.store.disk_door import Door
+from vaultd.store.findings import Finding, Severity
+
+KEPT_SUFFIX = ".damaged"
+KEPT_NEWEST_SUFFIX = ".damaged.newest"
+
+
+class SetAside(NamedTuple):
+    """`applied`: the newest journal entry that any image which was set aside has applied, as far as it can be told."""
+
+    findings: list[Finding]
+    applied: Position
+
+
+def set_damaged_aside(door: Door, images: Sequence[Image]) -> SetAside:
+    """What is kept is told at every start, until an operator moved it away; until then the journal must hold what it
+    has applied, as if it were still in its place.
+    """
+    findings = []
+    kept_images = []
+    for image, look in zip(images, look_at(images), strict=True):
+        kept_now = _set_aside(door, image.path) if look.fault else None
+        for kept in (_beside(image.path, KEPT_SUFFIX), _beside(image.path, KEPT_NEWEST_SUFFIX)):
+            if kept == kept_now:
+                sentence = f"it was damaged ({look.fault}): it was renamed to {kept.name}, and is made again"
+                findings.append(Finding(Severity.warning, str(image.path), sentence))
+            elif door.exists(kept):
+                sentence = "a damaged image was set aside here; move it away when `vaultd check` finds nothing"
+                findings.append(Finding(Severity.warning, str(kept), sentence))
+            else:
+                continue
+            kept_images.append(image._replace(path=kept))
+    positions = [Position(*POSITION.unpack(look.position)) for look in look_at(kept_images) if look.position]
+    return SetAside(findings, newest(START, *positions))
+
+
+def newest(*positions: Position) -> Position:
+    return max(positions, key=lambda position: position.number)
+
+
+def _set_aside(door: Door, path: Path) -> Path:
+    kept = _beside(path, KEPT_SUFFIX)
+    if door.exists(kept):
+        kept = _beside(path, KEPT_NEWEST_SUFFIX)
+        if door.exists(kept):
+            _remove(door, kept)
+    door.rename(path, kept)
+    door.fsync_directory(path.parent)
+    return kept
+
+
+def _remove(door: Door, path: Path) -> None:
+    if path.is_symlink():
+        door.unlink(path)
+    else:
+        shutil.rmtree(path)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from vaultd.errors import Unavailable
+from vaultd.errors import NoSpace, Unavailable
 from vaultd.server.group_commit import GroupCommit
 
 
@@ -143,6 +143,29 @@ async def test_after_a_failed_commit_nobody_is_told_durable_ever_again(mock_cloc
             await group.flush()
     assert isinstance(caught[0].__cause__, OSError)
     assert (store.appended, store.commits) == (1, [])
+
+
+async def test_a_commit_that_met_a_full_disk_is_told_as_that_to_everybody(mock_clock: MockClock) -> None:
+    """So that agents end with exit 7 and its hint, as where they are refused before anything is written."""
+
+    def commit() -> None:
+        raise NoSpace("no room", "make room")
+
+    group = GroupCommit(commit, 1000, 0.05, write_here)
+
+    async def run() -> None:
+        with pytest.raises(NoSpace):
+            await group.run()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        ticket = await group.append(int, 1)
+        group.hurry()
+        with pytest.raises(NoSpace, match="no room") as waiting:
+            await group.wait_durable(ticket)
+        assert waiting.value.hint == "make room"
+        with pytest.raises(NoSpace, match="no room"):
+            await group.append(int, 1)
 
 
 async def test_an_append_that_fails_is_nobody_elses_failure(nursery: trio.Nursery, mock_clock: MockClock) -> None:

@@ -87,7 +87,7 @@ class Killer:
         hit = set(victims)
         if target == "agents":
             hit = set(self._source.sample(victims, self._source.randint(1, len(victims))))
-        sizes = {agent: agent.told.size() for agent in hit}
+        sizes = {agent: agent.told.size() for agent in hit - self._may_fail}
         if target != "vault":
             killed = hit if target == "agents" else set(self._source.sample(victims, self._source.randint(1, len(hit))))
             for agent in killed:
@@ -98,9 +98,13 @@ class Killer:
         self._may_fail |= hit
         for agent, size in sizes.items():
             agent.told.read(size)
-        waiting = sum(agent.told.waiting_bytes() for agent in hit)
+        waiting = sum(agent.told.waiting_bytes() for agent in sizes)
         processes = len(killed) + (target != "agents")
         self._kills.append(Kill(target, processes, delay_ms, waiting, seconds))
+
+    def _untouched(self) -> list[Agent]:
+        """Whose run no kill has hit: one that a kill did hit may be about to end."""
+        return [agent for agent in self._agents if agent.is_running and agent not in self._may_fail]
 
     def _restart(self) -> float:
         """The vault is killed and started; from the start of its process to the word that it listens."""
@@ -113,9 +117,9 @@ class Killer:
         """Some milliseconds after somebody began to send, or was told that something is durable, or after nothing."""
         (begin,) = self._source.choices(list(BEGINS), list(BEGINS.values()))
         if begin == "sent":
-            self._pump_until(lambda: any(agent.is_running and agent.told.size() for agent in self._agents))
+            self._pump_until(lambda: any(agent.told.size() for agent in self._untouched()))
         elif begin == "acknowledged":
-            self._pump_until(lambda: any(agent.is_running and agent.told.is_acknowledged() for agent in self._agents))
+            self._pump_until(lambda: any(agent.told.is_acknowledged() for agent in self._untouched()))
         delay_ms = self._source.uniform(_DELAY_MS_MIN, self._delay_ms_max)
         end = time.monotonic() + delay_ms / 1000
         self._pump_until(lambda: time.monotonic() >= end)

@@ -1,8 +1,8 @@
 """The journal: what the vault did, in order, on the first two disks alike; a chain of hashes that is only ever
 appended to.
 
-Invariants: an entry counts once it is synced on every copy that is here; a segment is synced before the next one
-begins; a failed write or sync is never retried. `journal_recovery` makes the copies agree at opening. Threads: the
+Invariants: an entry counts once it is synced on every copy that is here; entry and segment are synced before the next
+one begins; a failed write or sync is never retried. `journal_recovery` makes the copies agree at opening. Threads: the
 writer thread only.
 """
 
@@ -74,11 +74,18 @@ class Journal:
         return self._end
 
     def sync(self) -> Position:
-        """Writes what was appended to every copy; durable on all of them when this returns."""
+        """Writes what was appended to every copy; durable on all of them when this returns.
+
+        An entry is durable before the next one is written: whole entries behind a torn one would look like damage of
+        what was acknowledged, and where index and catalog are lost too nothing tells these apart.
+        """
         while self._pending:
-            self._write(self._take_fitting())
-            if self._pending:
+            entry, position = self._pending[0]
+            if self._is_full(entry):
                 self._begin_segment()
+            self._write(entry)
+            self.position = position
+            del self._pending[0]
         return self.position
 
     def read_from(self, number: int) -> Iterator[RawEntry]:
@@ -98,29 +105,17 @@ class Journal:
             self._door.close(handle)
         self._handles = []
 
-    def _take_fitting(self) -> list[tuple[bytes, Position]]:
-        """As many entries as the segment has room for, at least one in an empty segment; none if it is full."""
-        length = self._segment_length
-        taken = 0
-        for entry, _ in self._pending:
-            if length + len(entry) > self._settings.segment_bytes and length > SEGMENT_HEADER_BYTES:
-                break
-            length += len(entry)
-            taken += 1
-        fitting = self._pending[:taken]
-        del self._pending[:taken]
-        return fitting
+    def _is_full(self, entry: bytes) -> bool:
+        """A segment takes at least one entry."""
+        has_room = self._segment_length + len(entry) <= self._settings.segment_bytes
+        return not has_room and self._segment_length > SEGMENT_HEADER_BYTES
 
-    def _write(self, entries: list[tuple[bytes, Position]]) -> None:
-        if not entries:
-            return
-        data = b"".join(entry for entry, _ in entries)
+    def _write(self, entry: bytes) -> None:
         for handle in self._handles:
-            self._door.pwrite(handle, data, self._segment_length)
+            self._door.pwrite(handle, entry, self._segment_length)
         for handle in self._handles:
             self._door.fdatasync(handle)
-        self._segment_length += len(data)
-        self.position = entries[-1][1]
+        self._segment_length += len(entry)
 
     def _begin_segment(self) -> None:
         first = self.position.number + 1

@@ -69,10 +69,7 @@ def test_order_of_writing(tmp_path, monkeypatch):
         ("fdatasync", "000000000001.container"),
         ("fsync_directory", "containers"),
         ("fsync_directory", "0000"),
-        ("pwrite", journal),
-        ("pwrite", journal),
-        ("fdatasync", journal),
-        ("fdatasync", journal),
+        *[("pwrite", journal), ("pwrite", journal), ("fdatasync", journal), ("fdatasync", journal)] * 2,  # two entries
         ("index", ""),
     ]
 

@@ -5,7 +5,7 @@ import msgpack
 import pytest
 from blake3 import blake3
 
-from tests.vaultd.store.fakes import NOW_NS, VAULT, flip, now_ns, short_hash
+from tests.vaultd.store.fakes import NOW_NS, VAULT, RecordingDoor, flip, now_ns, short_hash
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError, NewerFormat, StoreError
 from vaultd.store.journal import Journal, JournalSettings
@@ -303,3 +303,14 @@ def test_a_wrong_payload_is_refused(tmp_path, payload):
 def test_an_entry_that_is_too_large_is_refused_before_it_is_written():
     with pytest.raises(FormatError, match="16777216"):
         encode_payload(JournalEntry(EntryKind.catalog, {}, [("t", b"k", bytes(16 << 20))]))
+
+
+def test_an_entry_is_durable_before_the_next_is_written(tmp_path):
+    """Whole entries behind a torn one look like damage of what was acknowledged."""
+    door = RecordingDoor()
+    journal = Journal.create(door, settings(tmp_path))
+    door.calls.clear()
+    write(journal, "a", "b", "c")
+    of_one = ["pwrite", "pwrite", "fdatasync", "fdatasync"]
+    assert [name for name, _ in door.calls] == of_one * 3
+    journal.close()

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections import deque
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,8 @@ def status_text(status: dict[str, Any]) -> str:
         f"{status['records']:,} records",
     ]
     if status["bytes_per_second"] is not None:
-        minutes, seconds = divmod(status["remaining_seconds"], 60)
-        parts += [f"{status['bytes_per_second'] / MEGABYTE:,.0f} MB/s", f"{minutes:,}:{seconds:02} left"]
+        left = timedelta(seconds=status["remaining_seconds"])
+        parts += [f"{status['bytes_per_second'] / MEGABYTE:,.0f} MB/s", f"{left} left"]
     return "  ".join(parts)
 
 

@@ -168,9 +168,11 @@ class Disks:
         absent = [disk for disk in self.known if not disk.is_lost and disk.disk_id not in self._by_id]
         explained = {disk.path for disk in (*absent, *self._lost_ones())} | self._unused
         unexplained = [path for path in self._reasons if path not in explained]
-        if len(unexplained) == 1 and [disk.path for disk in absent] == [""]:
-            yield Away(unexplained[0], self._reasons[unexplained[0]], absent[0])
-            return
+        moved = [disk for disk in absent if disk.path not in self._reasons]
+        if len(unexplained) == len(moved) == 1:  # the vault's directory has another name now, or the disk another path
+            yield Away(unexplained[0], self._reasons[unexplained[0]], moved[0])
+            absent.remove(moved[0])
+            unexplained = []
         for disk in absent:
             reason = self._reasons.get(disk.path, "no path of the settings holds it")
             yield Away(disk.path or disk.sentence_name(), reason, disk)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vaultd.catalog.database import TABLES, Catalog, Position
+from vaultd.catalog.database import Catalog, Position
 from vaultd.errors import Unavailable
 from vaultd.image.environment import Environment
 from vaultd.store.errors import StoreError
@@ -161,4 +161,3 @@ def test_a_catalog_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None
     with pytest.raises(Exception, match="cannot be opened") as caught:
         Catalog.open(tmp_path)
     assert type(caught.value).__name__ == "Damaged"
-    assert len(TABLES) == 23

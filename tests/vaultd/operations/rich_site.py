@@ -81,6 +81,9 @@ class Rich:
         other = copy.copy(self)
         other.site = dataclasses.replace(self.site, config=config)
         other.heads, other.contents, other.keyring_of = self.heads.copy(), self.contents.copy(), self.keyring_of.copy()
+        other.open()
+        other.end()  # it has learned where its disks lie now
+        other.index, other.catalog = dump_index(directory), dump_catalog(directory)
         return other
 
     def back_up(self) -> None:

@@ -120,7 +120,7 @@ def test_a_damaged_row_of_the_list_is_named(earlier: tuple[Site, BackedUp, bytes
         transaction.put(key, b"torn", db=table)
     environment.close()
     findings = check_vault(site.config, SystemDoor(), read_data=False).findings
-    assert f"row {key.hex()} of the catalog's table disks is damaged" in "\n".join(one.sentence for one in findings)
+    assert f"row {key.hex()} of its table disks does not hold" in "\n".join(one.sentence for one in findings)
 
 
 def test_one_that_is_away_at_the_first_start_is_offline(earlier: tuple[Site, BackedUp, bytes], tmp_path: Path) -> None:

@@ -79,18 +79,24 @@ def require_no_half_image(rich: Rich) -> None:
         assert dump_catalog(rich.directory) == rich.catalog
 
 
-def restored(rich: Rich, template: Rich) -> None:
+@pytest.fixture
+def saved(rich: Rich) -> Path:
+    """What it is brought back to before each kill."""
+    return Path(shutil.copytree(rich.directory, rich.directory.parent / "saved"))
+
+
+def restored(rich: Rich, saved: Path) -> None:
     for name in rich.site.config.directory.iterdir():
         shutil.rmtree(name) if name.is_dir() else name.unlink()
-    shutil.copytree(template.directory, rich.directory, dirs_exist_ok=True)
+    shutil.copytree(saved, rich.directory, dirs_exist_ok=True)
 
 
-def test_killed_at_each_step(rich: Rich, template: Rich) -> None:
+def test_killed_at_each_step(rich: Rich, saved: Path) -> None:
     """A start comes after every other one, a second rebuild after the rest."""
     steps = 0
     while True:
         steps += 1
-        restored(rich, template)
+        restored(rich, saved)
         if not killed_after(rich, steps):
             break
         require_no_half_image(rich)
@@ -110,12 +116,12 @@ def beside(rich: Rich) -> list[Path]:
 
 
 @pytest.mark.parametrize("loss", [bring_back_older(*IMAGES), cut("index")])
-def test_killed_where_the_old_images_were_bad(rich: Rich, template: Rich, loss: Callable[[Rich], None]) -> None:
+def test_killed_where_the_old_images_were_bad(rich: Rich, saved: Path, loss: Callable[[Rich], None]) -> None:
     """At every fifth step, then once more five steps later, then to its end."""
     steps = 0
     while True:
         steps += 5
-        restored(rich, template)
+        restored(rich, saved)
         loss(rich)
         if not killed_after(rich, steps):
             break

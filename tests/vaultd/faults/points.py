@@ -45,20 +45,20 @@ class Plan:
 
 
 PLANS = {
-    "kill before": Plan(kill_before),
-    "kill after": Plan(kill_after),
-    "torn write": Plan(lambda n: tear(n, seed=n)),
-    "power loss": Plan(kill_after, loses_power=True, seeds=3),
-    "EIO once": Plan(fail),
-    "EIO from then on": Plan(lambda n: fail(n, lasting=True), falls_again=False),
-    "ENOSPC once": Plan(lambda n: fail(n, errno.ENOSPC), falls_again=False),
-    "EDQUOT from then on": Plan(lambda n: fail(n, errno.EDQUOT, lasting=True, names=TAKES_ROOM), falls_again=False),
-    "EROFS from then on": Plan(lambda n: fail(n, errno.EROFS, lasting=True), falls_again=False),
-    "EMFILE once": Plan(lambda n: fail(n, errno.EMFILE, names=OPENS), falls_again=False),
-    "short write": Plan(lambda n: short_write(n, seed=n)),
-    "sync fails once": Plan(lambda n: fail(n, names=SYNCS), loses_power=True),
-    "sync fails once and loses": Plan(lose_sync),
-    "sync fails once and loses, then power": Plan(lose_sync, loses_power=True),
+    "kill-before": Plan(kill_before),
+    "kill-after": Plan(kill_after),
+    "torn-write": Plan(lambda n: tear(n, seed=n)),
+    "power-loss": Plan(kill_after, loses_power=True, seeds=3),
+    "EIO-once": Plan(fail),
+    "EIO-from-then-on": Plan(lambda n: fail(n, lasting=True), falls_again=False),
+    "ENOSPC-once": Plan(lambda n: fail(n, errno.ENOSPC), falls_again=False),
+    "EDQUOT-from-then-on": Plan(lambda n: fail(n, errno.EDQUOT, lasting=True, names=TAKES_ROOM), falls_again=False),
+    "EROFS-from-then-on": Plan(lambda n: fail(n, errno.EROFS, lasting=True), falls_again=False),
+    "EMFILE-once": Plan(lambda n: fail(n, errno.EMFILE, names=OPENS), falls_again=False),
+    "short-write": Plan(lambda n: short_write(n, seed=n)),
+    "sync-fails-once": Plan(lambda n: fail(n, names=SYNCS), loses_power=True),
+    "sync-fails-once-and-loses": Plan(lose_sync),
+    "sync-fails-once-and-loses-then-power": Plan(lose_sync, loses_power=True),
 }
 
 

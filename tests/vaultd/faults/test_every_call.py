@@ -45,25 +45,25 @@ def commit(base: Base) -> Operation:
 
 
 OPERATIONS = {
-    "new and duplicate chunks": new_and_duplicate,
-    "container roll-over": roll_over,
-    "safeset commit": commit,
-    "job creation": lambda base: creating(base.administrator, new_job(base.backed_up.agent, "music")),
-    "keyring and slots": keyring_for,
-    "run and run key": lambda base: beginning(replace(base.backed_up, sealer=copy(base.backed_up.sealer))),
-    "end of a run": lambda base: ending(base.backed_up),
+    "new-and-duplicate-chunks": new_and_duplicate,
+    "container-roll-over": roll_over,
+    "safeset-commit": commit,
+    "job-creation": lambda base: creating(base.administrator, new_job(base.backed_up.agent, "music")),
+    "keyring-and-slots": keyring_for,
+    "run-and-run-key": lambda base: beginning(replace(base.backed_up, sealer=copy(base.backed_up.sealer))),
+    "end-of-a-run": lambda base: ending(base.backed_up),
     "account": lambda base: opening_account(base.administrator, "other"),
     "checkpoint": lambda base: checkpoint,
 }
 # So many calls change the disks at least: a loop that became empty would pass for ever.
 CHANGES_MIN = {
-    "new and duplicate chunks": 6,
-    "container roll-over": 18,
-    "safeset commit": 12,
-    "job creation": 12,
-    "keyring and slots": 20,
-    "run and run key": 8,
-    "end of a run": 4,
+    "new-and-duplicate-chunks": 6,
+    "container-roll-over": 18,
+    "safeset-commit": 12,
+    "job-creation": 12,
+    "keyring-and-slots": 20,
+    "run-and-run-key": 8,
+    "end-of-a-run": 4,
     "account": 4,
     "checkpoint": 14,
     "closing": 26,
@@ -74,7 +74,7 @@ def floor(name: str, plan: str) -> int:
     """Some plans count only some kinds of calls; every operation writes and syncs both copies of something."""
     if PLANS[plan].make(1).names == CHANGES:
         return CHANGES_MIN[name]
-    return 0 if plan == "EMFILE once" else 2
+    return 0 if plan == "EMFILE-once" else 2
 
 
 @pytest.mark.parametrize("plan", PLANS)

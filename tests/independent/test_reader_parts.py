@@ -142,6 +142,9 @@ def test_container_without_a_directory_is_held_against_the_journal() -> None:
     for wrong in (cids[:2], cids[::-1], [*cids, bytes(32)]):
         with pytest.raises(Damage):
             container.require_named(scan, wrong)
+    container.require_held(scan, cids[:2])  # of a sealed one: its directory names the last too
+    with pytest.raises(Damage):
+        container.require_held(scan, [*cids, bytes(32)])
 
 
 CHANGE = {"changes": [["t", b"k", b"v"], ["t", b"l", b"w"]], "details": {}}

@@ -208,17 +208,17 @@ def _unknown_in(head: memoryview) -> str:
 def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None = None) -> Segment | None:
     """Follows the chain through copies that were written alike, taking each entry from the first copy where it holds.
 
-    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header. What a
-    later version wrote where the next entry should be is an error, in whichever copy.
+    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header; that
+    of another segment is none. What a later version wrote where the next entry should be is an error, in whichever
+    copy.
     """
     views = [memoryview(copy) for copy in copies]
     headers = [decode_segment_header(view, place) for view in views]
-    valid = [(index, header) for index, header in enumerate(headers) if header is not None]
+    wanted = segment_first(place.name)
+    valid = [(index, header) for index, header in enumerate(headers) if header and header.first == wanted]
     if not valid:
         return None
     chosen, header = next((found for found in valid if found[1].previous == previous), valid[0])
-    if segment_first(place.name) != header.first:
-        raise FormatError(f"{place}: its header names entry {header.first} as the first")
     pieces = [(chosen, 0, SEGMENT_HEADER_BYTES)]
     entries: list[RawEntry] = []
     position = Position(header.timeline, header.first - 1, header.previous)

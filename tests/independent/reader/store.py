@@ -93,8 +93,8 @@ class Store:
         require(scan.header.vault == disk.vault, f"{path} belongs to another vault")
         relative = container.relative_path(scan.header.number)
         require(path == disk.path / relative, f"{path} should be {relative}")
-        if not sealed or self.entries[0].number == 1:
-            container.require_named(scan, self.named.get(scan.header.number, []))
+        require_kept = container.require_held if sealed else container.require_named
+        require_kept(scan, self.named.get(scan.header.number, []))
         self.scans[path] = scan
         for place in scan.places:
             found = RecordPlace(path, place.offset, place.header.length)

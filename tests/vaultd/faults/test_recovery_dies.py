@@ -149,7 +149,7 @@ def test_recovery_dies_three_deep(world: SimulatedVault, base: Base) -> None:
         counted = no_faults()
         world.restore(case.state)
         world.start(counted)
-        assert counted.count >= 18
+        assert counted.count >= 16
         for n in range(1, counted.count + 1):
             for seed in range(2):
                 rng = Random(f"{name} {n} {seed}")

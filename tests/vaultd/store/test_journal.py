@@ -314,3 +314,20 @@ def test_an_entry_is_durable_before_the_next_is_written(tmp_path):
     of_one = ["pwrite", "pwrite", "fdatasync", "fdatasync"]
     assert [name for name, _ in door.calls] == of_one * 3
     journal.close()
+
+
+@pytest.mark.parametrize("index", [None, "applied"])
+def test_a_new_segment_that_holds_an_older_one_after_a_power_loss_is_no_segment(tmp_path, index):
+    """A file whose size reached the disk and whose bytes did not shows what its blocks held before."""
+    how = settings(tmp_path, segment_bytes=400)
+    journal = Journal.create(SystemDoor(), how)
+    end = write(journal, "a", "b", "c")
+    journal.close()
+    beside = how.directories[0] / f"{end.number + 1:016x}.journal"
+    beside.write_bytes(first_segment(how).read_bytes())
+    journal = Journal.open(SystemDoor(), how, Applied(end if index else None))
+    assert journal.position == end
+    assert texts(journal) == ["a", "b", "c"]
+    assert not beside.exists()
+    assert write(journal, "d").number == end.number + 1
+    journal.close()

@@ -189,7 +189,7 @@ class _Recovery:
         for first in firsts:
             is_last = first == firsts[-1]
             segment = self._copies.merge(first, end, best.preferred)
-            if segment is None and is_last and end and not self._is_needed(first):
+            if segment is None and is_last and end and not self._is_needed(first, end):
                 return
             segment = self._copies.checked(segment, first, end)
             self._check_applied(segment, is_last=is_last)
@@ -368,10 +368,10 @@ class _Recovery:
                 self._door.fsync_directory(path.parent)
         self._firsts.remove(first)
 
-    def _is_needed(self, first: int) -> bool:
+    def _is_needed(self, first: int, end: Position) -> bool:
         if self._applied.index is None:
-            return has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0)
-        return max(self._applied.index.number, self._applied.catalog.number) >= first
+            return has_entry_after(list(map(self._copies.read, self._copies.paths(first))), 0, end.number + 1)
+        return max(self._applied.index.number, self._applied.catalog.number) > end.number
 
 
 def is_other_history(data: bytes, segment: Segment, path: Path) -> bool:

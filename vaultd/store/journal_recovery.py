@@ -224,7 +224,7 @@ class _Recovery:
         """In the copies that are not of another history."""
         copies = [(self._copies.read(path), path) for path in self._copies.paths(segment.header.first)]
         own = [data for data, path in copies if not is_other_history(data, segment, path)]
-        return has_entry_after(own, len(segment.data))
+        return has_entry_after(own, len(segment.data), segment.end.number + 1)
 
     def _complete_older(self, start: int) -> None:
         """Segments that the index has long applied: a copy that is missing, shortened, forked or, of those that are
@@ -305,7 +305,7 @@ class _Recovery:
                 continue
             severity = Severity.warning
             is_other = is_other_history(data, segment, path)
-            if not is_other and has_entry_after([data], len(segment.data)):
+            if not is_other and has_entry_after([data], len(segment.data), segment.end.number + 1):
                 severity = Severity.damage
                 self._keep_behind(path, data, len(segment.data))
             if is_other:
@@ -383,7 +383,7 @@ def is_other_history(data: bytes, segment: Segment, path: Path) -> bool:
         return True
     known = {entry.position.hash for entry in segment.entries}
     return any(
-        entry.position.number <= segment.end.number and entry.position.hash not in known
+        segment.header.first <= entry.position.number <= segment.end.number and entry.position.hash not in known
         for entry in entries_anywhere(data)
     )
 

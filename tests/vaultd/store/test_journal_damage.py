@@ -201,3 +201,20 @@ def test_a_segment_under_another_name_is_not_removed(tmp_path, is_rebuilt):
     with pytest.raises(StoreError, match="0000000000000010.journal is damaged: no copy has a good header"):
         reopen(how, None if is_rebuilt else positions[9])
     assert contents(how) == before
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_old_entries_behind_the_end_are_cut_like_any_torn_tail(tmp_path, copies, is_rebuilt):
+    """A power cut may leave at the end of a file what its blocks held before: entries of an older segment."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 17)
+    for directory in how.directories:
+        oldest, *_, newest = sorted(directory.iterdir())
+        with newest.open("ab") as file:
+            file.write(b"torn" + oldest.read_bytes()[96:])
+    journal = reopen(how, None if is_rebuilt else positions[-1])
+    assert numbers(journal) == list(range(1, 18))
+    assert {finding.severity for finding in journal.findings} == {Severity.warning}
+    assert {path.suffix for path in how.directories[0].iterdir()} == {".journal"}
+    journal.close()

@@ -204,14 +204,14 @@ def _unknown_in(head: memoryview) -> str:
 def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None = None) -> Segment | None:
     """Follows the chain through copies that were written alike, taking each entry from the first copy where it holds.
 
-    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header; that
-    of another segment is none. What a later version wrote where the next entry should be is an error, in whichever
-    copy.
+    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header. What a
+    later version wrote where the next entry should be is an error, in whichever copy.
     """
     views = [memoryview(copy) for copy in copies]
     headers = [decode_segment_header(view, place) for view in views]
-    wanted = segment_first(place.name)
-    valid = [(index, header) for index, header in enumerate(headers) if header and header.first == wanted]
+    # What names another first entry is no copy: a power cut may leave an older segment's bytes in a new file.
+    number = segment_first(place.name)
+    valid = [(index, header) for index, header in enumerate(headers) if header and header.first == number]
     if not valid:
         return None
     chosen, header = next((found for found in valid if found[1].previous == previous), valid[0])
@@ -228,9 +228,11 @@ def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None =
     return Segment(header, _join(views, pieces), entries)
 
 
-def has_entry_after(copies: Sequence[bytes], offset: int) -> bool:
-    """Whether a whole entry lies anywhere behind `offset`: then what is bad there is not just a torn tail."""
-    return any(True for copy in copies for _ in entries_anywhere(copy, offset))
+def has_entry_after(copies: Sequence[bytes], offset: int, first: int = 0) -> bool:
+    """Whether a whole entry, with the number `first` or a greater one, lies anywhere behind `offset`: then what is bad
+    there is not just a torn tail.
+    """
+    return any(entry.position.number >= first for copy in copies for entry in entries_anywhere(copy, offset))
 
 
 def entries_anywhere(copy: bytes, offset: int = 0) -> Iterator[RawEntry]:

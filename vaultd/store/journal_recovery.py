@@ -177,7 +177,11 @@ class _Recovery:
     def _empty(self, best: _Chain) -> set[int]:
         """Segments that a crash left without an entry; while their disk was away the chain went on past them."""
         passed = [first for first in self._firsts if best.firsts and best.firsts[0] <= first <= best.end.number]
-        return {first for first in set(passed).difference(best.firsts) if not self._copies.hold_entry_of(first)}
+        return {
+            first
+            for first in set(passed).difference(best.firsts)
+            if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0)
+        }
 
     def _checked(self, firsts: list[int], best: _Chain) -> Iterator[Segment]:
         """One after the other, each following the one before it; the last may have been begun by a crash only."""
@@ -185,7 +189,7 @@ class _Recovery:
         for first in firsts:
             is_last = first == firsts[-1]
             segment = self._copies.merge(first, end, best.preferred)
-            if segment is None and is_last and end and not self._is_needed(first):
+            if segment is None and is_last and end and not self._is_needed(first, end):
                 return
             segment = self._copies.checked(segment, first, end)
             self._check_applied(segment, is_last=is_last)
@@ -220,7 +224,7 @@ class _Recovery:
         """In the copies that are not of another history."""
         copies = [(self._copies.read(path), path) for path in self._copies.paths(segment.header.first)]
         own = [data for data, path in copies if not is_other_history(data, segment, path)]
-        return has_entry_after(own, len(segment.data))
+        return has_entry_after(own, len(segment.data), segment.end.number + 1)
 
     def _complete_older(self, start: int) -> None:
         """Segments that the index has long applied: a copy that is missing, shortened, forked or, of those that are
@@ -301,7 +305,7 @@ class _Recovery:
                 continue
             severity = Severity.warning
             is_other = is_other_history(data, segment, path)
-            if not is_other and has_entry_after([data], len(segment.data)):
+            if not is_other and has_entry_after([data], len(segment.data), segment.end.number + 1):
                 severity = Severity.damage
                 self._keep_behind(path, data, len(segment.data))
             if is_other:
@@ -364,10 +368,10 @@ class _Recovery:
                 self._door.fsync_directory(path.parent)
         self._firsts.remove(first)
 
-    def _is_needed(self, first: int) -> bool:
+    def _is_needed(self, first: int, end: Position) -> bool:
         if self._applied.index is None:
-            return self._copies.hold_entry_of(first)
-        return max(self._applied.index.number, self._applied.catalog.number) >= first
+            return has_entry_after(list(map(self._copies.read, self._copies.paths(first))), 0, end.number + 1)
+        return max(self._applied.index.number, self._applied.catalog.number) > end.number
 
 
 def is_other_history(data: bytes, segment: Segment, path: Path) -> bool:
@@ -379,7 +383,7 @@ def is_other_history(data: bytes, segment: Segment, path: Path) -> bool:
         return True
     known = {entry.position.hash for entry in segment.entries}
     return any(
-        entry.position.number <= segment.end.number and entry.position.hash not in known
+        segment.header.first <= entry.position.number <= segment.end.number and entry.position.hash not in known
         for entry in entries_anywhere(data)
     )
 

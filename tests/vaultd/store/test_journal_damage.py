@@ -159,3 +159,62 @@ def test_a_segment_that_a_crash_began_on_a_disk_that_is_away_since_is_no_history
         journal.close()
     assert not [path for path in contents(how) if "forked" in path.name]
     assert {p.name for p in how.directories[0].iterdir()} == {p.name for p in how.directories[1].iterdir()}
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_old_bytes_in_a_segment_that_was_just_begun_are_no_segment(tmp_path, copies, is_rebuilt):
+    """A power cut may leave in a new file what its blocks held before: a whole older segment, for example."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 15)
+    segments = sorted(path.name for path in how.directories[0].iterdir())
+    for directory in how.directories:
+        shutil.copy(directory / segments[1], directory / "0000000000000010.journal")
+    journal = reopen(how, None if is_rebuilt else positions[-1])
+    assert numbers(journal) == list(range(1, 16))
+    assert journal.position == positions[-1]
+    assert sorted(path.name for path in how.directories[0].iterdir()) == segments
+    write(journal, 5)
+    assert numbers(reopen(how, positions[-1])) == list(range(1, 21))
+
+
+def test_old_bytes_in_one_copy_of_the_newest_segment_leave_the_other_one(tmp_path):
+    how = settings(tmp_path, copies=(0, 1))
+    positions = write(Journal.create(SystemDoor(), how), 17)
+    older, newest = (sorted(path.name for path in how.directories[0].iterdir())[at] for at in (1, -1))
+    shutil.copy(how.directories[0] / older, how.directories[0] / newest)
+    journal = reopen(how, positions[-1])
+    assert numbers(journal) == list(range(1, 18))
+    assert (how.directories[0] / newest).read_bytes() == (how.directories[1] / newest).read_bytes()
+    journal.close()
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+def test_a_segment_under_another_name_is_not_removed(tmp_path, is_rebuilt):
+    """It holds entries that were applied, and nothing else does."""
+    how = settings(tmp_path)
+    positions = write(Journal.create(SystemDoor(), how), 15)
+    _, second, third = sorted(path for path in how.directories[0].iterdir())
+    second.rename(second.with_name("0000000000000010.journal"))
+    third.unlink()
+    before = contents(how)
+    with pytest.raises(StoreError, match="0000000000000010.journal is damaged: no copy has a good header"):
+        reopen(how, None if is_rebuilt else positions[9])
+    assert contents(how) == before
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_old_entries_behind_the_end_are_cut_like_any_torn_tail(tmp_path, copies, is_rebuilt):
+    """A power cut may leave at the end of a file what its blocks held before: entries of an older segment."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 17)
+    for directory in how.directories:
+        oldest, *_, newest = sorted(directory.iterdir())
+        with newest.open("ab") as file:
+            file.write(b"torn" + oldest.read_bytes()[96:])
+    journal = reopen(how, None if is_rebuilt else positions[-1])
+    assert numbers(journal) == list(range(1, 18))
+    assert {finding.severity for finding in journal.findings} == {Severity.warning}
+    assert {path.suffix for path in how.directories[0].iterdir()} == {".journal"}
+    journal.close()

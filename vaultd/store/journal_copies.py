@@ -8,14 +8,7 @@ from pathlib import Path
 
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.errors import StoreError
-from vaultd.store.journal_format import (
-    Position,
-    Segment,
-    entries_anywhere,
-    merge_segment,
-    segment_first,
-    segment_name,
-)
+from vaultd.store.journal_format import Position, Segment, merge_segment, segment_first, segment_name
 
 
 class JournalCopies:
@@ -43,14 +36,6 @@ class JournalCopies:
         except OSError:
             self.unread.add(path)
             return b""
-
-    def hold_entry_of(self, first: int) -> bool:
-        """Whether any copy of a segment has a whole entry that may be its own.
-
-        After a power loss a new file may show what its blocks held before: entries of earlier segments.
-        """
-        copies = map(self.read, self.paths(first))
-        return any(entry.position.number >= first for copy in copies for entry in entries_anywhere(copy))
 
     def refuse_unread(self, first: int) -> None:
         """For what must not be decided without a copy that is there."""

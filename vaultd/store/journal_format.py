@@ -208,9 +208,8 @@ def _unknown_in(head: memoryview) -> str:
 def merge_segment(copies: Sequence[bytes], place: Path, previous: bytes | None = None) -> Segment | None:
     """Follows the chain through copies that were written alike, taking each entry from the first copy where it holds.
 
-    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header; that
-    of another segment is none. What a later version wrote where the next entry should be is an error, in whichever
-    copy.
+    A header that follows the entry with the hash `previous` is preferred. None if no copy has a valid header. What a
+    later version wrote where the next entry should be is an error, in whichever copy.
     """
     views = [memoryview(copy) for copy in copies]
     headers = [decode_segment_header(view, place) for view in views]

@@ -178,7 +178,11 @@ class _Recovery:
     def _empty(self, best: _Chain) -> set[int]:
         """Segments that a crash left without an entry; while their disk was away the chain went on past them."""
         passed = [first for first in self._firsts if best.firsts and best.firsts[0] <= first <= best.end.number]
-        return {first for first in set(passed).difference(best.firsts) if not self._copies.hold_entry_of(first)}
+        return {
+            first
+            for first in set(passed).difference(best.firsts)
+            if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0)
+        }
 
     def _checked(self, firsts: list[int], best: _Chain) -> Iterator[Segment]:
         """One after the other, each following the one before it; the last may have been begun by a crash only."""

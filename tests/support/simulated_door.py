@@ -109,7 +109,7 @@ class SimulatedDoor:
 
     def exists(self, path: Path) -> bool:
         """Outside of all disks, where LMDB is, the real file system is asked."""
-        if not any(path.is_relative_to(disk.root) for disk in self.disks):
+        if self._is_outside(path):
             return os.path.lexists(path)
         try:
             self._do("exists", path, lambda: self._node(path))
@@ -130,6 +130,10 @@ class SimulatedDoor:
         self._do("mkdir", path, make)
 
     def rename(self, old: Path, new: Path) -> None:
+        """Also of an image that is set aside, outside of all disks."""
+        if self._is_outside(old):
+            return SystemDoor().rename(old, new)
+
         def move() -> None:
             source, target = self._parent(old, changing=True), self._parent(new, changing=True)
             node, held = source.live.get(old.name), target.live.get(new.name)
@@ -148,7 +152,7 @@ class SimulatedDoor:
                 raise _error(errno.ENOTDIR, new)
             source.change(Rename(old.name, new.name, node))
 
-        self._do("rename", old, move)
+        return self._do("rename", old, move)
 
     def unlink(self, path: Path) -> None:
         def remove() -> None:
@@ -160,11 +164,13 @@ class SimulatedDoor:
         self._do("unlink", path, remove)
 
     def fsync_directory(self, path: Path) -> None:
-        self._do("fsync_directory", path, lambda: self._directory(path).sync())
+        if self._is_outside(path):
+            return SystemDoor().fsync_directory(path)
+        return self._do("fsync_directory", path, lambda: self._directory(path).sync())
 
     def space(self, path: Path) -> tuple[int, int]:
         """Index and catalog are LMDB's and lie on a real file system; how much room there is there is a real answer."""
-        if not any(path.is_relative_to(disk.root) for disk in self.disks):
+        if self._is_outside(path):
             return SystemDoor().space(path)
 
         def look() -> tuple[int, int]:
@@ -180,6 +186,9 @@ class SimulatedDoor:
 
     def is_read_only(self, path: Path) -> bool:
         return self._do("is_read_only", path, lambda: self._disk(path).is_read_only)
+
+    def _is_outside(self, path: Path) -> bool:
+        return not any(path.is_relative_to(disk.root) for disk in self.disks)
 
     def _do(self, name: str, path: Path, action: Callable[[], Answer]) -> Answer:
         kind = self._next(name, path)

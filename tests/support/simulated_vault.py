@@ -12,7 +12,8 @@
         world.start()
 
 LMDB does not pass the door: after a power loss index and catalog come back, each for itself, in one of the ways of
-`IMAGES`: as they were, as of any earlier transaction, or not at all. Add a way there to try another one.
+`IMAGES`: as they were, as of any earlier transaction, torn, or not at all. Add a way there to try another one. The look
+through the images, which starts a process, is left out where none of them is torn: that they are whole is known here.
 """
 
 import shutil
@@ -27,10 +28,13 @@ from unittest.mock import patch
 from tests.support.disk_faults import Faults
 from tests.support.simulated_disk import SimulatedDisk
 from tests.support.simulated_door import SimulatedDoor
+from tests.support.simulated_file import SECTOR_BYTES
 from tests.vaultd.operations.small_site import Site
 from vaultd.catalog.database import Catalog
 from vaultd.clock import FixedClock
 from vaultd.config import make_config
+from vaultd.image import probe
+from vaultd.operations import images as looking
 from vaultd.operations.init import InitRequest, init_vault
 from vaultd.operations.vault import CATALOG_DIRECTORY, INDEX_DIRECTORY, close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
@@ -43,11 +47,27 @@ STATES_KEPT = 32
 
 # From all committed states of one image, the newest last, to what is there after the loss; None for nothing.
 Image = Callable[[Sequence[bytes], Random], bytes | None]
+
+
+def tear(states: Sequence[bytes], rng: Random) -> bytes:
+    """Cut short, or with a few sectors that hold something else; some of them hold nothing that counts."""
+    data = bytearray(states[-1])
+    if rng.random() < 0.3:
+        return bytes(data[: rng.randrange(len(data))])
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(0, len(data), SECTOR_BYTES)
+        data[at : at + SECTOR_BYTES] = rng.choice((bytes(SECTOR_BYTES), rng.randbytes(SECTOR_BYTES)))
+    return bytes(data)
+
+
 IMAGES: dict[str, Image] = {
     "current": lambda states, rng: states[-1],
     "earlier": lambda states, rng: rng.choice(states),
     "missing": lambda states, rng: None,
+    "torn": tear,
 }
+# Torn ones cost a process each and come less often.
+LOSSES = ("current", "earlier", "missing") * 5 + ("torn",)
 
 
 @dataclass
@@ -64,6 +84,7 @@ class SimulatedVault(Site):
     disks: list[SimulatedDisk] = field(default_factory=list)
     door: SimulatedDoor = field(default_factory=lambda: SimulatedDoor([]))
     images: dict[str, list[bytes]] = field(default_factory=dict)
+    is_torn: bool = False
 
     @classmethod
     @contextmanager
@@ -97,14 +118,16 @@ class SimulatedVault(Site):
         self.vault.store.close()
         self.vault.lock.close()
 
-    def lose_power(self, rng: Random, images: Sequence[str] = tuple(IMAGES)) -> None:
+    def lose_power(self, rng: Random, images: Sequence[str] = LOSSES) -> None:
         self.kill()
         for disk in self.disks:
             disk.cut_power(rng)
         for name in NAMES:
-            left = IMAGES[rng.choice(images)](self.images[name], rng) if self.images[name] else None
+            way = rng.choice(images)
+            left = IMAGES[way](self.images[name], rng) if self.images[name] else None
             self._give_back(name, left)
-            self.images[name] = [] if left is None else [left]
+            self.images[name] = [] if left is None or way == "torn" else [left]
+            self.is_torn = self.is_torn or (left is not None and way == "torn")
 
     def reopen(self) -> None:
         close_vault(self.vault)
@@ -122,6 +145,7 @@ class SimulatedVault(Site):
     def restore(self, state: State) -> None:
         """Stopped, as it was saved."""
         self.kill()
+        self.is_torn = False
         self.disks = [disk.copy() for disk in state.disks]
         self.clock.time_ns = state.time_ns
         for name in NAMES:
@@ -132,7 +156,8 @@ class SimulatedVault(Site):
         return self.config.directory / name / DATA
 
     def _give_back(self, name: str, data: bytes | None) -> None:
-        shutil.rmtree(self.config.directory / name, ignore_errors=True)
+        for path in self.config.directory.glob(f"{name}*"):
+            shutil.rmtree(path)
         if data is not None:
             self._data(name).parent.mkdir()
             self._data(name).write_bytes(data)
@@ -151,7 +176,11 @@ class SimulatedVault(Site):
             self._note(Path(image._environment.path()))
 
         with patch.object(Index, "apply", index), patch.object(Catalog, "apply", catalog):
-            yield
+            with patch.object(looking, "look_at", self._look_at):
+                yield
+
+    def _look_at(self, images: Sequence[probe.Image]) -> list[probe.Look]:
+        return probe.look_at(images) if self.is_torn else [probe.Look() for _ in images]
 
     def _note(self, path: Path) -> None:
         if path.parent == self.config.directory:

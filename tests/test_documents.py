@@ -90,6 +90,14 @@ def test_tables_of_figures_are_made_from_the_raw_files() -> None:
         )
 
 
+def test_fault_cases_name_tests_that_exist() -> None:
+    rows = table_rows("reliability.md", "Fault cases")
+    named = [name for row in rows for name in re.findall(r"`(tests/[^`]+)`", row[2])]
+    assert len(rows) > 10
+    assert [row[0] for row in rows if "`tests/" not in row[2]] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_raw_figures_say_where_they_come_from() -> None:
     for path in (DOCS / "results").glob("*.json"):
         result = json.loads(path.read_text(encoding="utf-8"))

@@ -132,6 +132,7 @@ class Sealer:
             "timeline": 1,
             "sequence": 1,
             "previous": NO_HASH,
+            "agent_time_ns": 1_700_000_000,
             "level": 0,
             "files": 1,
             "protected_bytes": 1000,
@@ -143,7 +144,7 @@ class Sealer:
         head = struct.pack("<4sBBBB", b"SST1", 1, values["suite"], values["complete"], 0)
         head += struct.pack("<16sI", values["keyring"], values["generation"])
         head += struct.pack("<16s16s16s", values["job"], values["computer"], values["run"])
-        head += struct.pack("<IQ32sq", values["timeline"], values["sequence"], values["previous"], 1_700_000_000)
+        head += struct.pack("<IQ32sq", values["timeline"], values["sequence"], values["previous"], values["agent_time_ns"])
         head += struct.pack("<32s32s32s", values["payload_hash"], id_of(top[0]), id_of(top[1]))
         head += struct.pack("<B7s", values["level"], bytes(7))
         figures = (values["files"], 0, 0, values["protected_bytes"], values["new_chunks"], values["new_bytes"], 0, 0)

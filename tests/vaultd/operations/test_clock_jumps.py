@@ -184,3 +184,16 @@ def test_index_and_catalog_come_back_whatever_the_times_of_checkpoints_and_journ
     site.vault = open_vault(site.config, site.clock, SystemDoor())
     assert rows(site) == expected
     assert site.vault.recovery.findings == []
+
+
+@pytest.mark.parametrize("agent_time_ns", [-(2**63), -10 * YEAR_NS, 0, 400 * YEAR_NS // 2, 2**63 - 1])
+def test_the_clock_of_an_agent_decides_nothing(site: Site, agent_time_ns: int) -> None:
+    """Its time is in the root that it signed; order and time of the safeset are the vault's."""
+    backed_up = site.ready()
+    chunk = backed_up.sealer.record(DATA, os.urandom(1000))
+    top = backed_up.sealer.leaf([chunk])
+    site.upload(backed_up, chunk, *top)
+    payload = backed_up.sealer.payload(top)
+    root = backed_up.sealer.root(top, payload, agent_time_ns=agent_time_ns)
+    committed = site.commit(backed_up, root, payload)
+    assert (committed.sequence, committed.time_ns) == (1, site.clock.now_ns())

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import lmdb
 
 from vaultd.errors import Conflict, Damaged, NoSpace, Unavailable
-from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
+from vaultd.image.environment import MAP_BYTES, Environment, MapStuck, explain, is_damage
 from vaultd.image.probe import META, Image
 from vaultd.image.rows import close_row, open_row
 from vaultd.records import Change
@@ -303,4 +303,7 @@ def _told(path: Path, what: str) -> Iterator[None]:
         sentence = f"the catalog in {path} cannot be {what}: {explain(problem)}"
         if is_damage(problem):
             raise Damaged(sentence, REBUILD_HINT) from problem
+        if what == "written" and not isinstance(problem, MapStuck):  # agents read it: the log names path and cause
+            hint = "the operator restarts vaultd, which recovers from disk"
+            raise Unavailable("the store stopped: its catalog cannot be written", hint) from problem
         raise Unavailable(sentence, "restart vaultd: it catches up from the journal") from problem

@@ -1,6 +1,7 @@
 """A restore whose fetches break off, or whose records lie on a disk that is away."""
 
 import os
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -26,19 +27,20 @@ async def stored(site: Site, monkeypatch: Patch) -> Site:
 
 
 async def test_a_fetch_that_breaks_off_is_taken_up_again(stored: Site, monkeypatch: Patch) -> None:
-    """Every fifth answer is a reset, as often as that happens, as long as something comes in between."""
-    real, answers = FakeFetch.receive, 0
+    """The third answer of each fetch is a reset, as often as that happens, as long as something comes in between."""
+    real, answers, resets = FakeFetch.receive, Counter[int](), 0
 
     async def receive(self: FakeFetch, type: Any) -> Any:
-        nonlocal answers
-        answers += 1
-        if answers % 5 == 0:
+        nonlocal resets
+        answers[id(self)] += 1
+        if answers[id(self)] == 3:
+            resets += 1
             raise ConnectionLost("the vault reset the stream")
         return await real(self, type)
 
     monkeypatch.setattr(FakeFetch, "receive", receive)
     restored = await stored.restore()
-    assert answers > 10
+    assert resets > 2
     assert (restored.files, restored.missed.kept, restored.is_damaged) == (40, [], False)
     assert not differences(stored.source, stored.restored_source)
 

@@ -11,8 +11,12 @@ from vaultd.store.journal_format import EntryKind, JournalEntry
 from vaultd.store.known_disks import KnownDisk
 
 
+def known_disk(row: DiskRow) -> KnownDisk:
+    return KnownDisk(row.disk_id, row.number, row.is_lost, row.path)
+
+
 def known_disks(view: View) -> list[KnownDisk]:
-    return [KnownDisk(row.disk_id, row.number, row.is_lost, row.path) for row in list_disks(view)]
+    return [known_disk(row) for row in list_disks(view)]
 
 
 def changed_disks(view: View, known: Iterable[KnownDisk], now_ns: int) -> list[Change]:

@@ -1,7 +1,6 @@
 """The store, and the catalog brought up to its journal: the same for a start and for a rebuild.
 
-A catalog that is new begins with the newest checkpoint. Which disks are lost the catalog says; where it learned that
-only now, the store is opened once more, because a disk that is lost may have been taken for one that is here.
+A catalog that is new begins with the newest checkpoint.
 """
 
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from msgspec import Struct
 from vaultd.catalog.database import START, Catalog, Position
 from vaultd.clock import Clock
 from vaultd.errors import Damaged
-from vaultd.operations.known_disks import known_disks
+from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
 from vaultd.store.chunk_store import ChunkStore, StoreSettings
@@ -20,7 +19,6 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.journal_kept import is_forked
-from vaultd.store.known_disks import KnownDisk
 
 
 class Opening(Struct, frozen=True):
@@ -32,30 +30,17 @@ class Opening(Struct, frozen=True):
     applied: JournalPosition
     who: str = "catalog"
 
-    def open(self, undo: ExitStack, known: list[KnownDisk]) -> ChunkStore:
-        store = ChunkStore.open(self.settings, self.door, self.clock.now_ns, self.applied, self.who, known)
-        undo.callback(store.close)
-        return store
-
 
 def open_store(undo: ExitStack, lock: VaultLock, catalog: Catalog, opening: Opening) -> ChunkStore:
     """Readable at once, writable after its `recover`."""
-    known = _disks_of(catalog)
-    store = opening.open(undo, known)
+    known = read_listed_disks(catalog, opening.settings, opening.door)
+    store = ChunkStore.open(opening.settings, opening.door, opening.clock.now_ns, opening.applied, opening.who, known)
+    undo.callback(store.close)
     lock.take_online(store.disks)
     if catalog.position() == START:
         _load_checkpoint(store, catalog, opening)
     catalog.catch_up(_entries_after(store, catalog.position()))
-    caught_up = _disks_of(catalog)
-    if caught_up != known:
-        store.close()
-        store = opening.open(undo, caught_up)
     return store
-
-
-def _disks_of(catalog: Catalog) -> list[KnownDisk]:
-    with catalog.read() as view:
-        return known_disks(view)
 
 
 def _load_checkpoint(store: ChunkStore, catalog: Catalog, opening: Opening) -> None:

@@ -134,6 +134,17 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequen
     return disks
 
 
+def find_copies(door: Door, paths: Sequence[Path], vault_id: bytes, name: str) -> list[Path]:
+    """To read from before it is known which disks are lost: where what is kept twice lies on any that is mounted."""
+    found = []
+    for path in paths:
+        with suppress(OSError, StoreError):
+            disk, owner = decode_identity(read_file(door, path / IDENTITY_NAME), path)
+            if owner == vault_id and disk.number < COPIES and door.exists(disk.directory(name)):
+                found.append(disk.directory(name))
+    return found
+
+
 def _lost_sentence(disk: Disk, known: Sequence[KnownDisk]) -> str:
     name = f"disk {disk.number} ({disk.disk_id.hex()})"
     if any(is_replaced(one, known) for one in known if one.disk_id == disk.disk_id):

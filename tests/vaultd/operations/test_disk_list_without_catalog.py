@@ -1,0 +1,99 @@
+"""The list of disks is known before the store is opened, also where the catalog is lost or made anew: a disk that is
+only away is not replaced, and one that is lost is neither used nor written to.
+"""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.vaultd.operations.test_disk_states import Case
+from vaultd.errors import Unavailable
+from vaultd.operations.rebuild import rebuild_vault
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.reading_progress import tell_nobody
+
+Way = Callable[[Case], None]
+
+
+def nothing(case: Case) -> None:
+    """A plain start."""
+
+
+def lose_catalog(case: Case) -> None:
+    shutil.rmtree(case.site.config.directory / "catalog")
+
+
+def damage_catalog(case: Case) -> None:
+    path = case.site.config.directory / "catalog" / "data.mdb"
+    path.write_bytes(b"nonsense" * (path.stat().st_size // 8))
+
+
+def rebuild(case: Case) -> None:
+    rebuild_vault(case.site.config, case.site.clock, SystemDoor(), tell_nobody, index_only=False)
+
+
+every_way = pytest.mark.parametrize("way", [nothing, lose_catalog, damage_catalog, rebuild])
+
+
+@pytest.fixture
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    return Case(tmp_path, monkeypatch)
+
+
+@every_way
+def test_a_new_disk_takes_the_place_of_the_lost_one_and_of_no_other(case: Case, way: Way) -> None:
+    case.start()
+    stored = case.store_on(1)
+    case.stop()
+    case.monkeypatch.undo()
+    case.take_away(1)
+    case.set_paths(0, 2)
+    case.restarted()
+    case.take_away(2)
+    case.declare("2")
+    (case.disk(2) / "disk.new").touch()
+    if way is rebuild:
+        with pytest.raises(Unavailable, match="a disk is offline"):
+            way(case)
+    else:
+        way(case)
+    case.start()
+    case.stop()
+    case.bring_back(1)
+    case.set_paths(0, 1, 2)
+    case.start()
+    assert bytes(case.fetch(stored)) == stored
+    case.stop()
+
+
+@every_way
+def test_a_lost_disk_may_be_mounted_beside_its_successor(case: Case, way: Way) -> None:
+    case.replace(1)
+    config = case.site.config
+    case.site.config = dataclasses.replace(config, disks=(*config.disks, case.root / "away-1"))
+    way(case)
+    case.start()
+    case.stop()
+
+
+@every_way
+def test_a_lost_disk_is_not_written_to(case: Case, way: Way) -> None:
+    case.take_away(1)
+    case.declare("1")
+    case.restarted()
+    case.start()
+    case.store_on(0)
+    case.stop()
+    case.bring_back(1)
+    before = journal_of(case.disk(1))
+    way(case)
+    case.start()
+    case.stop()
+    assert journal_of(case.disk(1)) == before
+
+
+def journal_of(disk: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (disk / "journal").iterdir()}

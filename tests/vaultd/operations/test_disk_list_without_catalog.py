@@ -26,6 +26,12 @@ def lose_catalog(case: Case) -> None:
     shutil.rmtree(case.site.config.directory / "catalog")
 
 
+def lose_all_but_the_journal(case: Case) -> None:
+    lose_catalog(case)
+    for path in case.root.rglob("*.checkpoint"):
+        path.unlink()
+
+
 def damage_catalog(case: Case) -> None:
     path = case.site.config.directory / "catalog" / "data.mdb"
     path.write_bytes(b"nonsense" * (path.stat().st_size // 8))
@@ -35,7 +41,7 @@ def rebuild(case: Case) -> None:
     rebuild_vault(case.site.config, case.site.clock, SystemDoor(), tell_nobody, index_only=False)
 
 
-every_way = pytest.mark.parametrize("way", [nothing, lose_catalog, damage_catalog, rebuild])
+every_way = pytest.mark.parametrize("way", [nothing, lose_catalog, lose_all_but_the_journal, damage_catalog, rebuild])
 
 
 @pytest.fixture

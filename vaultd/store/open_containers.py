@@ -13,7 +13,7 @@ from vaultd.store.container_format import BLOCK_BYTES, RECORDS_MAX, ContainerHea
 from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_identity import Disk
-from vaultd.store.disk_set import Disks
+from vaultd.store.disk_set import COPIES, Disks
 from vaultd.store.errors import NoSpace
 from vaultd.store.record_format import RecordHeader
 from vaultd.store.room import Room
@@ -68,18 +68,23 @@ class OpenContainers:
 
     def choose(self, home_disk: int, size_bytes: int) -> Disk:
         """The home disk, or where that is full, read-only or offline the one with the most room."""
-        needed = size_bytes + self._room.reserve_bytes
         writable = self._disks.writable
         home = next((disk for disk in writable if disk.number == home_disk), None)
-        if home and self._room.free_bytes(home.path, needed) >= needed:
+        if home and self._spare_bytes(home, size_bytes) >= 0:
             return home
-        rooms = [(self._room.free_bytes(disk.path, needed), -disk.number) for disk in writable]
-        free, number = max(rooms, default=(0, 0))
-        if free < needed:
+        spare, number = max(((self._spare_bytes(disk, size_bytes), -disk.number) for disk in writable), default=(-1, 0))
+        if spare < 0:
             raise NoSpace(f"no disk has {size_bytes} bytes of room above the reserve: free space")
         disk = self._disks.find_number(-number)
         assert disk is not None
         return disk
+
+    def _spare_bytes(self, disk: Disk, size_bytes: int) -> int:
+        """What is left above the reserve when so much was stored. Where the journal lies as much again is left to it:
+        containers cannot be moved, and a full journal stops every disk.
+        """
+        needed = size_bytes + self._room.reserve_bytes * (2 if disk.number < COPIES else 1)
+        return self._room.free_bytes(disk.path, needed) - needed
 
     def append(self, disk: Disk, record: StoredRecord) -> tuple[int, int]:
         """(container, offset) of a record whose bytes are not durable yet."""

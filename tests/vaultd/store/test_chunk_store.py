@@ -159,14 +159,26 @@ class NarrowDoor(SystemDoor):
 def test_no_room_is_refused_before_anything_is_written(tmp_path):
     door = NarrowDoor()
     store = create(make_settings(tmp_path, reserve_bytes=1000), door)
-    door.free = {"disk0": 1183}
+    door.free = {"disk0": 2183}
     with pytest.raises(NoSpace, match="184 bytes"):
         store.append(0, records(1))
     assert not store.is_broken
-    door.free = {"disk0": 1184}
+    door.free = {"disk0": 2184}
     store.append(0, records(1))
     store.commit()
     assert read(store, 1) == make_record(1)
+
+
+@pytest.mark.parametrize(("free", "disk"), [(2184, "disk0"), (2183, "disk2")])
+def test_containers_leave_room_for_the_journal(tmp_path, free, disk):
+    """They cannot be moved: where they filled a disk down to the reserve, the next entry would stop all disks."""
+    door = NarrowDoor()
+    door.free = dict.fromkeys(("disk0", "disk1", "disk2"), 1 << 20)
+    store = create(make_settings(tmp_path, disks=3, reserve_bytes=1000), door)
+    door.free |= {"disk0": free, "disk1": 2000}
+    store.append(0, records(1))
+    store.commit()
+    assert [path.parents[2].name for path in tmp_path.rglob("*.container")] == [disk]
 
 
 @pytest.mark.parametrize("full", ["disk0", "disk1", "index"])

@@ -33,10 +33,6 @@ def look_at_catalog(paths: Sequence[Path]) -> OldImages:
     return _newest([found for path in paths if path.exists() and (found := _in_child(_read_catalog, path))])
 
 
-def is_readable_catalog(path: Path) -> bool:
-    return _in_child(_read_catalog, path) is not None
-
-
 def both(index: OldImages, catalog: OldImages) -> OldImages:
     newest = _newest([index, catalog])
     return OldImages(newest.applied, newest.who, index.disk_ids)

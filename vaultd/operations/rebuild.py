@@ -2,7 +2,8 @@
 
 Invariants: an old image stays in its place until the new ones are whole and durable, so a rebuild that fails or is
 killed leaves what was there. A journal that lacks what an old image has applied is refused, and so is a disk that is
-away and holds records which the old index knows. What a rebuild left that was killed is never continued or believed.
+away and holds records which the old index knows. A catalog that stays is believed only where nothing is wrong with it:
+a record whose key it does not know is left out. What a rebuild left that was killed is never continued or believed.
 Threads: one.
 """
 
@@ -19,7 +20,8 @@ from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable, VaultError
-from vaultd.operations.old_images import OldImages, both, is_readable_catalog, look_at_catalog, look_at_index
+from vaultd.image.probe import find_fault
+from vaultd.operations.old_images import OldImages, both, look_at_catalog, look_at_index
 from vaultd.operations.open_store import Opening, is_in_journal, open_store
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import (
@@ -128,8 +130,8 @@ class _Rebuild:
         index = look_at_index([self._place(INDEX_DIRECTORY, suffix) for suffix in ("", OLD_SUFFIX)])
         catalog = look_at_catalog([self._place(CATALOG_DIRECTORY, suffix) for suffix in ("", OLD_SUFFIX)])
         path = self._place(CATALOG_DIRECTORY)
-        if CATALOG_DIRECTORY not in self._names and path.exists() and not is_readable_catalog(path):
-            raise Damaged(f"{path} cannot be read", "run `vaultd rebuild` without --index-only")
+        if CATALOG_DIRECTORY not in self._names and (fault := find_fault(Catalog.image(path))):
+            raise Damaged(f"{path} is damaged ({fault})", "run `vaultd rebuild` without --index-only")
         return both(index, catalog)
 
     def _make(self, lock: VaultLock, old: OldImages, tell: Tell) -> RebuildReport:

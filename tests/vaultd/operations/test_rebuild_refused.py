@@ -72,6 +72,25 @@ def test_also_where_the_catalog_alone_can_say_so(rich: Rich) -> None:
     require_refused(rich, Damaged, "the catalog has applied it")
 
 
+@pytest.mark.parametrize("suffix", ["damaged", "damaged.newest"])
+@pytest.mark.parametrize("name", ["index", "catalog"])
+def test_also_where_only_an_image_that_was_set_aside_can_say_so(rich: Rich, name: str, suffix: str) -> None:
+    """A start found it damaged, and was refused for the journal; its position can still be told."""
+    path = rich.directory / name / "data.mdb"
+    path.write_bytes(path.read_bytes().replace(b"keyrings", b"keyring!"))
+    path.parent.rename(rich.directory / f"{name}.{suffix}")
+    for disk in (1, 2):
+        for segment in segments(rich, disk)[-3:]:
+            segment.unlink()
+    lose(*({"index", "catalog"} - {name}))(rich)
+    number = rich.index.position[1]
+    require_refused(
+        rich, Damaged, rf"but entry {number} was acknowledged \(the image that was set aside has applied it"
+    )
+    (rich.directory / f"{name}.{suffix}").rename(rich.directory / "moved-away")
+    rebuild(rich)
+
+
 @pytest.mark.parametrize("index", ["there", "lost"])
 def test_an_entry_that_is_damaged_in_every_copy_with_good_ones_behind(rich: Rich, index: str) -> None:
     """In the last segment."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaultd.catalog.database import POSITION, START, Position
-from vaultd.image.probe import Image, look_at
+from vaultd.image.probe import Image, Look, look_at
 from vaultd.store.disk_door import Door
 from vaultd.store.findings import Finding, Severity
 
@@ -33,18 +33,26 @@ def set_damaged_aside(door: Door, images: Sequence[Image]) -> SetAside:
     kept_images = []
     for image, look in zip(images, look_at(images), strict=True):
         kept_now = _set_aside(door, image.path) if look.fault else None
-        for kept in (_beside(image.path, KEPT_SUFFIX), _beside(image.path, KEPT_NEWEST_SUFFIX)):
-            if kept == kept_now:
-                sentence = f"it was damaged ({look.fault}): it was renamed to {kept.name}, and is made again"
+        for kept in images_kept(door, image):
+            if kept.path == kept_now:
+                sentence = f"it was damaged ({look.fault}): it was renamed to {kept_now.name}, and is made again"
                 findings.append(Finding(Severity.warning, str(image.path), sentence))
-            elif door.exists(kept):
-                sentence = "a damaged image was set aside here; move it away when `vaultd check` finds nothing"
-                findings.append(Finding(Severity.warning, str(kept), sentence))
             else:
-                continue
-            kept_images.append(image._replace(path=kept))
-    positions = [Position(*POSITION.unpack(look.position)) for look in look_at(kept_images) if look.position]
-    return SetAside(findings, newest(START, *positions))
+                sentence = "a damaged image was set aside here; move it away when `vaultd check` finds nothing"
+                findings.append(Finding(Severity.warning, str(kept.path), sentence))
+            kept_images.append(kept)
+    return SetAside(findings, applied_by(look_at(kept_images)))
+
+
+def images_kept(door: Door, image: Image) -> list[Image]:
+    """Those that were set aside from its place, the first before the newest."""
+    paths = (_beside(image.path, suffix) for suffix in (KEPT_SUFFIX, KEPT_NEWEST_SUFFIX))
+    return [image._replace(path=path) for path in paths if door.exists(path)]
+
+
+def applied_by(looks: Sequence[Look]) -> Position:
+    """The newest of their positions, also of those that are damaged, as far as it can be told."""
+    return newest(START, *[Position(*POSITION.unpack(look.position)) for look in looks if look.position])
 
 
 def newest(*positions: Position) -> Position:

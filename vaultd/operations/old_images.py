@@ -13,6 +13,9 @@ from typing import Any
 from msgspec import Struct
 
 from vaultd.catalog.database import START, Catalog, Position
+from vaultd.image.probe import Image, look_at
+from vaultd.operations.images import applied_by, images_kept
+from vaultd.store.disk_door import Door
 from vaultd.store.index import Index
 
 
@@ -33,12 +36,14 @@ def look_at_catalog(paths: Sequence[Path]) -> OldImages:
     return _newest([found for path in paths if path.exists() and (found := _in_child(_read_catalog, path))])
 
 
-def is_readable_catalog(path: Path) -> bool:
-    return _in_child(_read_catalog, path) is not None
+def look_at_kept(door: Door, images: Sequence[Image]) -> OldImages:
+    """What a start set aside as damaged knows of the journal as if it were still in its place."""
+    kept = [one for image in images for one in images_kept(door, image)]
+    return OldImages(applied_by(look_at(kept)), "image that was set aside")
 
 
-def both(index: OldImages, catalog: OldImages) -> OldImages:
-    newest = _newest([index, catalog])
+def together(index: OldImages, *others: OldImages) -> OldImages:
+    newest = _newest([index, *others])
     return OldImages(newest.applied, newest.who, index.disk_ids)
 
 

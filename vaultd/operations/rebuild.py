@@ -1,8 +1,10 @@
 """Index and catalog made anew from containers, journal and checkpoint, beside the old ones.
 
 Invariants: an old image stays in its place until the new ones are whole and durable, so a rebuild that fails or is
-killed leaves what was there. A journal that lacks what an old image has applied is refused, and so is a disk that is
-away and holds records which the old index knows. What a rebuild left that was killed is never continued or believed.
+killed leaves what was there. A journal that lacks what an old image has applied, also one that a start set aside, is
+refused, and so is a disk that is away and holds records which the old index knows. A catalog that stays is believed
+only where nothing is wrong with it: a record whose key it does not know is left out. What a rebuild left that was
+killed is never continued or believed.
 Threads: one.
 """
 
@@ -19,7 +21,8 @@ from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable, VaultError
-from vaultd.operations.old_images import OldImages, both, is_readable_catalog, look_at_catalog, look_at_index
+from vaultd.image.probe import find_fault
+from vaultd.operations.old_images import OldImages, look_at_catalog, look_at_index, look_at_kept, together
 from vaultd.operations.open_store import Opening, is_in_journal, open_store
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import (
@@ -36,6 +39,7 @@ from vaultd.store.disk_set import Disks
 from vaultd.store.disks import VaultLock, lock_vault
 from vaultd.store.errors import StoreBroken
 from vaultd.store.findings import Finding, Severity
+from vaultd.store.index import Index
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.reading_progress import Tell
 
@@ -124,13 +128,15 @@ class _Rebuild:
         self._remove_all(OLD_SUFFIX)
 
     def _look_at_old(self) -> OldImages:
-        """Also what a rebuild that was killed had put aside."""
+        """Also what a rebuild that was killed had put aside, and what a start had."""
         index = look_at_index([self._place(INDEX_DIRECTORY, suffix) for suffix in ("", OLD_SUFFIX)])
         catalog = look_at_catalog([self._place(CATALOG_DIRECTORY, suffix) for suffix in ("", OLD_SUFFIX)])
         path = self._place(CATALOG_DIRECTORY)
-        if CATALOG_DIRECTORY not in self._names and path.exists() and not is_readable_catalog(path):
-            raise Damaged(f"{path} cannot be read", "run `vaultd rebuild` without --index-only")
-        return both(index, catalog)
+        if CATALOG_DIRECTORY not in self._names and (fault := find_fault(Catalog.image(path))):
+            raise Damaged(f"{path} is damaged ({fault})", "run `vaultd rebuild` without --index-only")
+        directory = self._config.directory  # a link is set aside itself
+        images = [Index.image(directory / INDEX_DIRECTORY), Catalog.image(directory / CATALOG_DIRECTORY)]
+        return together(index, catalog, look_at_kept(self._door, images))
 
     def _make(self, lock: VaultLock, old: OldImages, tell: Tell) -> RebuildReport:
         """As a start does it, with images that are new; everything of them is durable when this returns."""

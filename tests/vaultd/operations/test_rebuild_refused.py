@@ -8,7 +8,16 @@ import pytest
 
 from tests.vaultd.operations.image_dump import dump_catalog, dump_index
 from tests.vaultd.operations.rich_site import Rich
-from tests.vaultd.operations.test_rebuild import another_history, lose, rebuild, require_equal, require_serves, spoil
+from tests.vaultd.operations.test_rebuild import (
+    Change,
+    another_history,
+    cut,
+    lose,
+    rebuild,
+    require_equal,
+    require_serves,
+    spoil,
+)
 from tests.vaultd.store.fakes import flip, short_hash
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, NotFound, Unavailable, VaultError
 from vaultd.operations.rebuild import rebuild_vault
@@ -27,11 +36,13 @@ def images(rich: Rich) -> dict[Path, bytes]:
     }
 
 
-def require_refused(rich: Rich, kind: type[VaultError], message: str, door: Door = DOOR) -> VaultError:
+def require_refused(
+    rich: Rich, kind: type[VaultError], message: str, door: Door = DOOR, *, index_only: bool = False
+) -> VaultError:
     """Nothing of the images has changed, and nothing is beside them."""
     before = images(rich)
     with pytest.raises(kind, match=message) as raised:
-        rebuild_vault(rich.site.config, rich.site.clock, door, tell_nobody, index_only=False)
+        rebuild_vault(rich.site.config, rich.site.clock, door, tell_nobody, index_only=index_only)
     assert images(rich) == before
     assert sorted(rich.directory.glob("*.rebuilding")) == []
     return raised.value
@@ -59,6 +70,25 @@ def test_also_where_the_catalog_alone_can_say_so(rich: Rich) -> None:
             path.unlink()
     lose("index")(rich)
     require_refused(rich, Damaged, "the catalog has applied it")
+
+
+@pytest.mark.parametrize("suffix", ["damaged", "damaged.newest"])
+@pytest.mark.parametrize("name", ["index", "catalog"])
+def test_also_where_only_an_image_that_was_set_aside_can_say_so(rich: Rich, name: str, suffix: str) -> None:
+    """A start found it damaged, and was refused for the journal; its position can still be told."""
+    path = rich.directory / name / "data.mdb"
+    path.write_bytes(path.read_bytes().replace(b"keyrings", b"keyring!"))
+    path.parent.rename(rich.directory / f"{name}.{suffix}")
+    for disk in (1, 2):
+        for segment in segments(rich, disk)[-3:]:
+            segment.unlink()
+    lose(*({"index", "catalog"} - {name}))(rich)
+    number = rich.index.position[1]
+    require_refused(
+        rich, Damaged, rf"but entry {number} was acknowledged \(the image that was set aside has applied it"
+    )
+    (rich.directory / f"{name}.{suffix}").rename(rich.directory / "moved-away")
+    rebuild(rich)
 
 
 @pytest.mark.parametrize("index", ["there", "lost"])
@@ -172,10 +202,24 @@ def test_what_is_missing_of_the_keys_is_named(rich: Rich, name: str) -> None:
     assert "operator's copy" in error.hint
 
 
-def test_a_catalog_that_cannot_be_read_needs_the_whole(rich: Rich) -> None:
-    spoil("catalog", 100_000)(rich)
-    with pytest.raises(Damaged, match="catalog cannot be read"):
-        rebuild_vault(rich.site.config, rich.site.clock, SystemDoor(), tell_nobody, index_only=True)
+def other_run_keys(rich: Rich) -> None:
+    """One bit of each key of `run_key_owners`: whoever asks for a run key does not find it."""
+    path = rich.directory / "catalog" / "data.mdb"
+    data = path.read_bytes()
+    for key in rich.catalog["run_key_owners"]:
+        named = len(key).to_bytes(2, "little") + key  # as LMDB writes it before the key of a row
+        assert named in data
+        data = data.replace(named, named[:-1] + bytes([named[-1] ^ 1]))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [spoil("catalog", 100_000), cut("catalog"), other_run_keys])
+def test_a_catalog_that_is_damaged_needs_the_whole(rich: Rich, harm: Change) -> None:
+    harm(rich)
+    error = require_refused(rich, Damaged, "catalog is damaged", index_only=True)
+    assert "without --index-only" in error.hint
+    rebuild(rich)
+    require_equal(rich)
 
 
 class FullDoor(SystemDoor):

@@ -139,6 +139,23 @@ def test_what_people_and_scripts_see_after_a_kill_and_of_damage(tmp_path: Path) 
     assert any(one["severity"] == "damage" and str(path) in one["place"] for one in findings)
 
 
+def test_what_lay_on_a_lost_disk_is_not_said_to_be_back(tmp_path: Path) -> None:
+    site = make_killed(tmp_path, ["acme"], 1)
+    for disk in site.disks:
+        if any(disk.glob("containers/*/*.container")):
+            disk.rename(tmp_path / "away")
+            disk.mkdir()
+            (disk / "disk.new").touch()
+            break
+    lose_images(site)
+    words = [sys.executable, "-m", "vaultd", "rebuild", str(site.vault)]
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "on disks that are lost" in done.stdout
+    assert "no damage found" not in done.stdout
+    assert run_program("vaultd", "check", site.vault).exit_code == 9
+
+
 @pytest.mark.parametrize(
     ("name", "hint"), [("vault.toml", "the directory that `vaultd init` made"), ("signing.key", "the operator's copy")]
 )

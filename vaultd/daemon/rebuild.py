@@ -50,13 +50,14 @@ def rebuild(directory: Path, *, index_only: bool, as_json: bool) -> int:
         click.echo(summary_text(summary, index_only=index_only))
     if report.is_damaged:
         return EXIT_DAMAGE
-    return EXIT_WITHOUT_A_DISK if report.offline else EXIT_OK
+    return EXIT_WITHOUT_A_DISK if report.offline or report.containers_lost else EXIT_OK
 
 
 def summarise(report: RebuildReport, seconds: float) -> dict[str, Any]:
     counted = msgspec.to_builtins(report.counts)
     warnings = sum(finding.severity is Severity.warning for finding in report.findings)
     told = {"damaged": report.is_damaged, "warnings": warnings, "offline_disks": report.offline}
+    told |= {"containers_lost": report.containers_lost}
     return {"type": "summary"} | counted | told | {"seconds": round(seconds, 3)}
 
 
@@ -76,7 +77,10 @@ def summary_text(summary: dict[str, Any], *, index_only: bool) -> str:
     if summary["offline_disks"]:
         disks = ", ".join(summary["offline_disks"])
         lines.append(f"without {disks}: what lies there is indexed at the first start with the disk")
-    if not (summary["damaged"] or summary["offline_disks"]):
+    if summary["containers_lost"]:
+        lost = _counted("containers", summary["containers_lost"])
+        lines.append(f"{lost} lay on disks that are lost: `vaultd check` names every safeset that misses them")
+    if not (summary["damaged"] or summary["offline_disks"] or summary["containers_lost"]):
         lines.append("no damage found; every container was read")
     return "\n".join(lines)
 

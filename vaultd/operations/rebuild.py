@@ -71,6 +71,7 @@ class RebuildReport(Struct, frozen=True):
     counts: RebuildCounts
     findings: list[Finding]
     offline: list[str]
+    containers_lost: int  # on disks that are lost: a rebuild cannot read them any more
 
     @property
     def is_damaged(self) -> bool:
@@ -154,6 +155,7 @@ class _Rebuild:
                 recovery = store.recover(lambda key_id: is_known_key(view, key_id), tell)
                 rows = {table: view.count(table) for table in _COUNTED}
             kept = store.statistics()
+            lost = sum(store.disks.is_given_up(row.disk_id) for row in store.containers())
             counts = RebuildCounts(
                 **rows,
                 containers=kept.containers,
@@ -163,7 +165,7 @@ class _Rebuild:
             )
         for path in (index_path, catalog_path):
             self._door.fsync_directory(path)
-        return RebuildReport(counts, recovery.findings, kept.offline)
+        return RebuildReport(counts, recovery.findings, kept.offline, lost)
 
     def _require_room(self, error: BaseException) -> None:
         """Asked while the new images are still there: LMDB calls a write that was cut short an input/output error."""

@@ -17,6 +17,7 @@ from tests.vaultd.operations.rich_site import Rich
 from tests.vaultd.operations.test_rebuild import (
     Change,
     another_history,
+    bring_back_older,
     cut,
     lose,
     rebuild,
@@ -148,6 +149,18 @@ def test_a_disk_that_is_away_with_records_that_the_old_index_knows(rich: Rich, d
     bring_back(rich, disk)
     rebuild(rich)
     require_equal(rich)
+
+
+def test_of_the_index_alone_it_says_no_more_than_is_true(rich: Rich) -> None:
+    """The catalog is older than the journal, and is caught up before the refusal."""
+    bring_back_older("catalog")(rich)
+    catalog, index = (rich.directory / name / "data.mdb" for name in ("catalog", "index"))
+    before = catalog.read_bytes(), index.read_bytes()
+    take_away(rich, 2)
+    with pytest.raises(Unavailable, match="a disk is offline") as raised:
+        rebuild(rich, index_only=True)
+    assert (catalog.read_bytes() == before[0], index.read_bytes() == before[1]) == (False, True)
+    assert raised.value.hint.endswith(f"; the index is as it was in {rich.directory}")
 
 
 @pytest.mark.parametrize("disk", [1, 2])

@@ -52,7 +52,7 @@ class Look(NamedTuple):
 def look_at(images: Sequence[Image]) -> list[Look]:
     """In their order; one that is not there has no fault."""
     looks = {image.path: Look() for image in images}
-    waiting = [image for image in images if _is_there(image)]
+    waiting = [image for image in images if is_there(image)]
     while waiting:
         for look in _ask(waiting):
             looks[waiting.pop(0).path] = look
@@ -63,7 +63,7 @@ def find_fault(image: Image) -> str:
     return look_at([image])[0].fault
 
 
-def _is_there(image: Image) -> bool:
+def is_there(image: Image) -> bool:
     """LMDB makes an empty file anew."""
     data = image.path / DATA_NAME
     return data.exists() and data.stat().st_size > 0

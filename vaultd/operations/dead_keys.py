@@ -21,6 +21,24 @@ def find_dead_keys(vault: Vault, identity: Identity, job_id: bytes) -> list[byte
     """Of the job's keyring, those that were not found before. Damaged when none of its slots opens."""
     if vault.store.disks.is_any_away:
         return []
+    try:
+        dead = _find_dead_keys(vault, identity, job_id)
+    except Damaged:
+        if _is_any_away_by_now(vault):
+            return []
+        raise
+    return [] if dead and _is_any_away_by_now(vault) else dead
+
+
+def _is_any_away_by_now(vault: Vault) -> bool:
+    """What a disk that went away a moment ago holds, erase keys among it, is no more dead than what one holds that was
+    away at the start.
+    """
+    vault.store.look_after_disks()
+    return vault.store.disks.is_any_away
+
+
+def _find_dead_keys(vault: Vault, identity: Identity, job_id: bytes) -> list[bytes]:
     with vault.catalog.read() as view:
         job = access.job_with_keyring(access.own_job(view, identity, job_id))
         slots = list(list_slots(view, job.account_id, job.keyring_id))

@@ -48,6 +48,7 @@ OLD_SUFFIX = ".before-rebuild"
 LMDB_WORD = "mdb_"  # in every error of LMDB
 ROOM_BYTES = 1024 * 1024
 UNTOUCHED = "index and catalog are as they were"
+INDEX_UNTOUCHED = "the index is as it was"  # a catalog that stays was brought up to date perhaps, as a start does it
 _COUNTED = ("accounts", "computers", "jobs", "safesets", "keyrings", "slots", "run_keys")
 
 
@@ -88,7 +89,7 @@ def rebuild_vault(config: Config, clock: Clock, door: Door, tell: Tell, *, index
             lock = lock_vault(config.directory, config.disks)
             cleanup.callback(lock.close)
         rebuild = _Rebuild(config, clock, door, vault_id, index_only=index_only)
-        with _says_what_is_left(config.directory):
+        with _says_what_is_left(INDEX_UNTOUCHED if index_only else UNTOUCHED, config.directory):
             report = rebuild.make(lock, tell)
         rebuild.take_places()
     return report
@@ -213,7 +214,7 @@ def _require_history(store: ChunkStore, old: OldImages) -> None:
 
 
 @contextmanager
-def _says_what_is_left(directory: Path) -> Iterator[None]:
+def _says_what_is_left(left: str, directory: Path) -> Iterator[None]:
     """Whatever went wrong, nothing of the old images is lost."""
     try:
         with translated():
@@ -221,7 +222,7 @@ def _says_what_is_left(directory: Path) -> Iterator[None]:
     except VaultError as error:
         told = _as_of_a_rebuild(error)
         hint = f"{told.hint}; " if told.hint else ""
-        raise type(told)(told.message, f"{hint}{UNTOUCHED} in {directory}") from error
+        raise type(told)(told.message, f"{hint}{left} in {directory}") from error
 
 
 def _as_of_a_rebuild(error: VaultError) -> VaultError:

@@ -128,7 +128,7 @@ class Disks:
     @property
     def is_any_away(self) -> bool:
         """Whether a disk may come back with something that is not known here."""
-        return any(True for _ in self._missing())
+        return bool(self._gone) or any(True for _ in self._missing())
 
     @property
     def paths_away(self) -> list[str]:

@@ -1,8 +1,14 @@
 """Where a rebuild cannot come to its end, or would lose something, the old images stay as they are."""
 
+import errno
+import os
 import shutil
+import signal
+from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
+import lmdb
 import msgspec
 import pytest
 
@@ -11,6 +17,7 @@ from tests.vaultd.operations.rich_site import Rich
 from tests.vaultd.operations.test_rebuild import (
     Change,
     another_history,
+    bring_back_older,
     cut,
     lose,
     rebuild,
@@ -19,6 +26,7 @@ from tests.vaultd.operations.test_rebuild import (
     spoil,
 )
 from tests.vaultd.store.fakes import flip, short_hash
+from vaultd.catalog.database import Catalog
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, NotFound, Unavailable, VaultError
 from vaultd.operations.rebuild import rebuild_vault
 from vaultd.operations.vault import open_vault
@@ -143,6 +151,18 @@ def test_a_disk_that_is_away_with_records_that_the_old_index_knows(rich: Rich, d
     require_equal(rich)
 
 
+def test_of_the_index_alone_it_says_no_more_than_is_true(rich: Rich) -> None:
+    """The catalog is older than the journal, and is caught up before the refusal."""
+    bring_back_older("catalog")(rich)
+    catalog, index = (rich.directory / name / "data.mdb" for name in ("catalog", "index"))
+    before = catalog.read_bytes(), index.read_bytes()
+    take_away(rich, 2)
+    with pytest.raises(Unavailable, match="a disk is offline") as raised:
+        rebuild(rich, index_only=True)
+    assert (catalog.read_bytes() == before[0], index.read_bytes() == before[1]) == (False, True)
+    assert raised.value.hint.endswith(f"; the index is as it was in {rich.directory}")
+
+
 @pytest.mark.parametrize("disk", [1, 2])
 @pytest.mark.parametrize("loss", ["both lost", "index spoiled"])
 def test_without_an_old_index_it_goes_on_and_the_disk_is_indexed_when_it_is_back(
@@ -223,6 +243,65 @@ def test_a_catalog_that_is_damaged_needs_the_whole(rich: Rich, harm: Change) -> 
     assert "without --index-only" in error.hint
     rebuild(rich)
     require_equal(rich)
+
+
+def kill_child(*_: object) -> None:
+    """As the system does that has no memory left."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lack_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def lack_processes(*_: object) -> None:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "lack"),
+    [
+        (Index, "open_read_only", kill_child),
+        (Index, "open_read_only", lack_memory),
+        (Catalog, "open_read_only", kill_child),
+        (ForkProcess, "start", lack_processes),
+    ],
+)
+def test_an_old_image_that_could_not_be_read_for_want_of_memory(
+    rich: Rich, monkeypatch: pytest.MonkeyPatch, place: type, name: str, lack: Callable[..., None]
+) -> None:
+    """It is whole: what it would have said is not known."""
+    with monkeypatch.context() as patched:
+        patched.setattr(place, name, lack)
+        error = require_refused(rich, Unavailable, "could not be read by another process, and nothing is wrong with it")
+    assert "try again" in error.hint
+    rebuild(rich)
+    require_equal(rich)
+
+
+def test_an_old_image_that_is_damaged_says_how_far_the_journal_went(rich: Rich) -> None:
+    """No start has set it aside yet; nobody can tell where its records lie."""
+    path = rich.directory / "index" / "data.mdb"
+    disk = disk_id(rich, 1)
+    assert path.read_bytes().count(disk) > 1
+    path.write_bytes(path.read_bytes().replace(disk, bytes(16)))
+    lose("catalog")(rich)
+    for number in (1, 2):
+        for segment in segments(rich, number)[-3:]:
+            segment.unlink()
+    require_refused(rich, Damaged, rf"entry {rich.index.position[1]} was acknowledged \(the index has applied it\)")
+
+
+@pytest.mark.parametrize("name", ["index", "catalog"])
+def test_an_old_image_that_was_never_whole_says_nothing(rich: Rich, name: str) -> None:
+    """The start that was to make it was killed before or after it had its tables."""
+    for tables in (0, 1):
+        lose(name)(rich)
+        with lmdb.open(str(rich.directory / name), max_dbs=1) as environment:
+            for number in range(tables):
+                environment.open_db(f"table-{number}".encode())
+        rebuild(rich)
+        require_equal(rich)
 
 
 class FullDoor(SystemDoor):

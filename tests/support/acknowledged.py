@@ -2,7 +2,8 @@
 vault shows.
 
 Every fact has a name and a value: ("record", keyring, id) and its bytes, ("account", name), ("job", id), ("slots",
-keyring), ("run key", id), ("safeset", job, number). `expecting` asks for facts and keeps them once the call returned.
+keyring), ("run key", id), ("safeset", job, number), ("run", id), ("ended", run) and how, ("token", token) and whose.
+`expecting` asks for facts and keeps them once the call returned; `told` is for what only the answer says.
 `judge` then wants: every kept fact is there and is the same; nothing is there that was not asked for, or not as it was
 asked for; everything that a listed safeset uses is there. What the vault shows it has acknowledged thereby, because
 agents do not send again what is present: it counts as kept from then on.
@@ -18,8 +19,10 @@ from blake3 import blake3
 from tests.vaultd.operations.sealing import id_of
 from tests.vaultd.operations.small_site import BackedUp
 from vaultd.catalog.keyrings import list_run_keys, list_slots
+from vaultd.catalog.runs import active_run, list_runs_back
 from vaultd.catalog.safesets import list_safesets
 from vaultd.operations import accounts, jobs
+from vaultd.operations.sign_in import sign_in_token
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, SLOT, run_key_owners, slot_owner, unwrap
 from vaultd.records import Identity
@@ -45,6 +48,10 @@ class Acknowledged:
         yield
         self.kept.update(facts)
 
+    def told(self, facts: Mapping[Name, Any]) -> None:
+        self.asked.update(facts)
+        self.kept.update(facts)
+
     def judge(self, vault: Vault) -> Facts:
         shown = self.shown_by(vault)
         lost = {name for name in self.kept if name not in shown}
@@ -62,6 +69,7 @@ class Acknowledged:
 
     def shown_by(self, vault: Vault) -> Facts:
         found: Facts = {("account", row.name): True for row in accounts.list_all(vault)}
+        found |= self._tokens(vault)
         for identity in self.agents.values():
             for job in jobs.list_for_agent(vault, identity):
                 account_id = identity.account_id
@@ -70,11 +78,20 @@ class Acknowledged:
                     assert job.secret
                     continue
                 found |= _of_keyring(vault, account_id, job.job_id, job.keyring_id)
+                found |= _of_runs(vault, account_id, job.job_id)
                 with vault.catalog.read() as view:
                     rows = list(list_safesets(view, account_id, job.job_id))
                 assert [row.sequence for row in rows] == list(range(1, job.head_sequence + 1))
                 found |= {("safeset", job.job_id, row.sequence): row.root for row in rows}
         return found | self._records(vault)
+
+    def _tokens(self, vault: Vault) -> Facts:
+        found: Facts = {}
+        for name in [name for name in self.asked if name[0] == "token"]:
+            identity = sign_in_token(vault, name[1])
+            if identity is not None:
+                found[name] = (identity.account_id, identity.role.value)
+        return found
 
     def _records(self, vault: Vault) -> Facts:
         found: Facts = {}
@@ -103,6 +120,23 @@ def _of_keyring(vault: Vault, account_id: bytes, job_id: bytes, keyring_id: byte
     for row in keys:
         owners = run_key_owners(row.job_id, keyring_id)
         found["run key", row.key_id] = unwrap(vault, owners, RUN_KEY, row.key_id, row.wrapped)
+    return found
+
+
+def _of_runs(vault: Vault, account_id: bytes, job_id: bytes) -> Facts:
+    """A run that another one replaced is aborted, which nobody asked for and nobody was told."""
+    found: Facts = {}
+    with vault.catalog.read() as view:
+        active = active_run(view, account_id, job_id)
+        rows = list(list_runs_back(view, account_id, job_id))
+    assert [row.number for row in rows] == list(range(len(rows), 0, -1))
+    for row in rows:
+        found["run", row.run_id] = job_id
+        is_active = active is not None and active.run_id == row.run_id
+        assert is_active == (row.outcome == "running"), f"run {row.run_id.hex()} is {row.outcome}, active: {is_active}"
+        assert (row.end_ns == 0) == is_active
+        if row.outcome not in ("running", "aborted"):
+            found["ended", row.run_id] = (row.outcome.value, row.figures)
     return found
 
 

@@ -13,6 +13,7 @@ from tests.vaultd.operations.small_site import Agent, BackedUp, new_job, new_key
 from vaultd.operations import accounts, jobs, keyrings, runs, safesets
 from vaultd.operations.jobs import NewJob
 from vaultd.operations.safesets import Prepared
+from vaultd.operations.sign_in import sign_in_token
 from vaultd.operations.vault import close_vault, write_checkpoint
 from vaultd.records import Figures, Identity
 
@@ -40,8 +41,7 @@ class Base:
 
 def make_base(world: SimulatedVault) -> Base:
     model = Acknowledged()
-    with model.expecting({("account", "acme"): True}):
-        administrator = world.administrator()
+    administrator = new_administrator(world, model, "acme")
     agent = world.agent(administrator)
     model.agents[agent.identity.identity_id] = agent.identity
     second = new_job(agent, "photos")
@@ -61,6 +61,14 @@ def make_base(world: SimulatedVault) -> Base:
     model.judge(world.vault)
     root = model.kept["safeset", job.job_id, 1]
     return Base(world.save(), model, administrator, backed_up, second, plaintexts, chunks, root)
+
+
+def new_administrator(world: SimulatedVault, model: Acknowledged, account: str) -> Identity:
+    opening_account(world.operator, account)(world, model)
+    (token,) = [name[1] for name in model.kept if name[0] == "token"]
+    identity = sign_in_token(world.vault, token)
+    assert identity is not None
+    return identity
 
 
 def job_facts(new: NewJob) -> Facts:
@@ -100,7 +108,8 @@ def beginning(backed_up: BackedUp) -> Operation:
     key_id = sealer.key_id
 
     def begin(world: SimulatedVault, model: Acknowledged) -> None:
-        runs.begin(world.vault, identity, sealer.job_id, run_id, None)
+        with model.expecting({("run", run_id): sealer.job_id}):
+            runs.begin(world.vault, identity, sealer.job_id, run_id, None)
         with model.expecting({("run key", key_id): sealed_key}):
             runs.add_key(world.vault, identity, run_id, sealed_key)
 
@@ -109,9 +118,11 @@ def beginning(backed_up: BackedUp) -> Operation:
 
 def ending(backed_up: BackedUp) -> Operation:
     identity, run_id = backed_up.agent.identity, backed_up.sealer.run_id
+    figures = Figures(files=3, new_chunks=2, new_bytes=5300, warnings=1, codes={"unreadable": 1})
 
     def end(world: SimulatedVault, model: Acknowledged) -> None:
-        runs.end(world.vault, identity, run_id, "done", Figures(files=1))
+        with model.expecting({("ended", run_id): ("warnings", figures)}):
+            runs.end(world.vault, identity, run_id, "warnings", figures)
 
     return end
 
@@ -151,7 +162,8 @@ def opening_account(administrator: Identity, name: str) -> Operation:
     def create(world: SimulatedVault, model: Acknowledged) -> None:
         if name not in [row.name for row in accounts.list_all(world.vault)]:
             with model.expecting({("account", name): True}):
-                accounts.create_account(world.vault, world.operator, name)
+                created = accounts.create_account(world.vault, world.operator, name)
+            model.told({("token", created.token): (created.account_id, "administrator")})
 
     return create
 

@@ -99,7 +99,7 @@ class _CatalogCheck:
         records = None
         if index is not None:
             found = {row.disk_id for row in index.containers().values()}
-            disks.know(with_those_of_containers(disks.known, found, are_lost=False))
+            disks.know(with_those_of_containers(disks.known, found))
             records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
             hits = HitCheck(view, disks, index, records)
         signing_key = read_signing_key(self._config.directory)

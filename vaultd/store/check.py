@@ -70,7 +70,7 @@ class _Check:
         with self._step("journal", journal.findings):
             journal.run()
         found = {row.disk_id for row in journal.containers.values()}
-        self._disks.know(with_those_of_containers(self._disks.known, found, are_lost=False))
+        self._disks.know(with_those_of_containers(self._disks.known, found))
         self._findings[:0] = self._disks.offline_findings()
         checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
         with self._step("checkpoints", checkpoints.findings):

@@ -162,7 +162,7 @@ class ChunkStore:
             recovered = recover(parts, known_key)
         self._containers = recovered.containers
         found = {row.disk_id for row in recovered.containers.values()}
-        self.disks.know(with_those_of_containers(self.disks.known, found, are_lost=False))
+        self.disks.know(with_those_of_containers(self.disks.known, found))
         self._give_up()
         self._open = self._open_containers(recovered)
         findings = self.disks.offline_findings() + self._journal.findings + recovered.findings

@@ -149,7 +149,7 @@ def _lost_sentence(disk: Disk, known: Sequence[KnownDisk]) -> str:
     name = f"disk {disk.number} ({disk.disk_id.hex()})"
     if any(is_replaced(one, known) for one in known if one.disk_id == disk.disk_id):
         return f"here lies {name}, which another one replaced: mount that one"
-    undo = f"`vaultctl disk lost {disk.number} --undo`"
+    undo = f"`vaultctl disk lost {disk.disk_id.hex()} --undo`"
     return f"here lies {name}, which was declared lost: {undo} and a restart take it back"
 
 

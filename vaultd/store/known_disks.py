@@ -48,12 +48,10 @@ def with_those_here(known: Sequence[KnownDisk], here: Iterable[Here]) -> list[Kn
     return list(found.values())
 
 
-def with_those_of_containers(
-    known: Sequence[KnownDisk], disk_ids: Collection[bytes], *, are_lost: bool
-) -> list[KnownDisk]:
+def with_those_of_containers(known: Sequence[KnownDisk], disk_ids: Collection[bytes]) -> list[KnownDisk]:
     """Those that containers lie on and that are not known yet."""
     held = {disk.disk_id for disk in known}
-    return [*known, *(KnownDisk(disk_id, None, are_lost, "") for disk_id in sorted(set(disk_ids) - held))]
+    return [*known, *(KnownDisk(disk_id, None, False, "") for disk_id in sorted(set(disk_ids) - held))]
 
 
 def is_replaced(disk: KnownDisk, known: Iterable[KnownDisk]) -> bool:

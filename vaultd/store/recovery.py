@@ -7,6 +7,7 @@ nothing is cut or removed. A crash in here is survived by running it again.
 Threads: the writer thread only.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -175,6 +176,7 @@ class _Recovery:
     def _check_size(self, path: Path, row: ContainerRow) -> None:
         """Removes what was never acknowledged from an open container; a sealed one is never touched."""
         size = self._parts.door.size(path)
+        left = f"{size - row.acknowledged_length} bytes behind the acknowledged ones were left"
         if size < row.acknowledged_length:
             sentence = f"it has {size} bytes of {row.acknowledged_length} that were acknowledged"
             self._report(Severity.damage, str(path), sentence)
@@ -182,19 +184,26 @@ class _Recovery:
             sentence = f"it is longer than the {row.acknowledged_length} bytes it was sealed with"
             self._report(Severity.warning, str(path), sentence)
         elif size > row.acknowledged_length and self._holds_back:
-            sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones were left"
-            self._report(Severity.warning, str(path), f"{sentence}: {self._holds_back}")
+            self._report(Severity.warning, str(path), f"{left}: {self._holds_back}")
         elif size > row.acknowledged_length:
-            if self._keeps_leftovers:
-                beside = keep_tail(self._parts.door, path, row.acknowledged_length)
-                sentence = f"what the journal does not acknowledge was moved to {beside.name}"
-                self._report(Severity.warning, str(path), sentence)
-            handle = self._parts.door.open_write(path)
             try:
-                self._parts.door.truncate(handle, row.acknowledged_length)
-                self._parts.door.fdatasync(handle)
-            finally:
-                self._parts.door.close(handle)
+                self._cut(path, row.acknowledged_length)
+            except OSError as error:  # what was acknowledged is indexed all the same; it is not gone on with
+                severity = Severity.warning if error.errno == errno.EROFS else Severity.damage
+                self._report(severity, str(path), f"{left}: the disk refuses the cut: {error}")
+
+    def _cut(self, path: Path, length: int) -> None:
+        door = self._parts.door
+        if self._keeps_leftovers:
+            beside = keep_tail(door, path, length)
+            sentence = f"what the journal does not acknowledge was moved to {beside.name}"
+            self._report(Severity.warning, str(path), sentence)
+        handle = door.open_write(path)
+        try:
+            door.truncate(handle, length)
+            door.fdatasync(handle)
+        finally:
+            door.close(handle)
 
     def _groups(self, row: ContainerRow) -> list[Group] | None:
         """None where the journal, which was whole when these entries were applied, cannot be read there any more."""

@@ -7,11 +7,6 @@ from vaultd.store.known_disks import with_those_of_containers
 
 
 def find_unnamed_disks(disks: Disks, index: Index, entries_after: EntriesAfter) -> None:
-    """Those that are not here are offline, and are lost only where all paths hold a disk and one of these was made
-    after the vault's first entry: it replaced them.
-    """
+    """Those that are not here are offline until an operator declares them lost: nothing tells that one was replaced."""
     found = {row.disk_id for row in acknowledged_containers(index, entries_after).values()}
-    first = next(entries_after(0), None)
-    is_any_new = first is not None and any(disk.created_ns > first.time_ns for disk in disks.online)
-    are_lost = is_any_new and not disks.offline
-    disks.know(with_those_of_containers(disks.known, found, are_lost=are_lost))
+    disks.know(with_those_of_containers(disks.known, found))

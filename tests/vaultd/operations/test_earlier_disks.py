@@ -1,14 +1,17 @@
 """A vault whose catalog has no list of disks, as programs before that table made it: the first start makes the list."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import lmdb
 import pytest
 
+from tests.vaultd.operations.rich_site import Rich
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site, make_site
+from tests.vaultd.store.fakes import flip
 from vaultd.catalog.database import Catalog
 from vaultd.operations import disks, upload, vault
 from vaultd.operations.check import check_vault
@@ -31,11 +34,11 @@ def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Site, Back
     return site, backed_up, record
 
 
-def drop_table(site: Site) -> None:
+def drop_table(site: Site, *, is_empty: bool = True) -> None:
     environment = lmdb.open(str(site.config.directory / "catalog"), max_dbs=64)
     table = environment.open_db(b"disks")
     with environment.begin(write=True) as transaction:
-        assert transaction.stat(table)["entries"] == 0
+        assert (transaction.stat(table)["entries"] == 0) == is_empty
         transaction.drop(table, delete=True)
     environment.close()
 
@@ -146,17 +149,61 @@ def test_one_that_is_away_at_the_first_start_is_offline(earlier: tuple[Site, Bac
     close_vault(site.vault)
 
 
-def test_one_that_was_replaced_then_is_lost(
+def test_one_that_was_replaced_then_is_offline_until_an_operator_says_that_it_is_lost(
     earlier: tuple[Site, BackedUp, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Another one in its place tells nothing: it may be away for a repair, and the new one that of a third."""
     site, backed_up, record = earlier
+    second = site.config.directory / "disk-2"
+    identity = (second / "disk.id").read_bytes()
     site.clock.advance(1000)
-    (lose(site, 1) / "disk.new").touch()
+    second.rename(site.config.directory / "away")
+    second.mkdir()
+    (second / "disk.new").touch()
     with monkeypatch.context() as then:
         then.setattr(vault, "keep_disks", lambda *_: None)
         start(site)
         close_vault(site.vault)
     start(site)
-    assert rows(site) == [(0, "online"), (1, "online"), (None, "lost")]
+    assert rows(site) == [(0, "online"), (1, "online"), (None, "offline")]
+    assert not is_missing(site, backed_up, record)
+    (old,) = [one for one in disks.list_disks(site.vault).disks if one.number is None]
+    assert old.disk_id in identity
+    assert disks.declare_lost(site.vault, site.operator, old.disk_id.hex()).state == "lost"
     assert is_missing(site, backed_up, record)
     close_vault(site.vault)
+
+
+def test_the_hint_of_a_lost_disk_without_a_number_is_one_that_is_understood(
+    earlier: tuple[Site, BackedUp, bytes], tmp_path: Path
+) -> None:
+    site, _, _ = earlier
+    second = site.config.directory / "disk-2"
+    second.rename(tmp_path / "away")
+    start(site)
+    (name,) = [one.disk_id.hex() for one in disks.list_disks(site.vault).disks if one.number is None]
+    disks.declare_lost(site.vault, site.operator, name)
+    close_vault(site.vault)
+    (tmp_path / "away").rename(second)
+    start(site)
+    (said,) = re.findall(r"`vaultctl disk lost (\S+) --undo`", "\n".join(disks.list_disks(site.vault).warnings))
+    disks.take_back(site.vault, site.operator, said)
+    close_vault(site.vault)
+    start(site)
+    assert rows(site) == [(0, "online"), (1, "online")]
+    close_vault(site.vault)
+
+
+@pytest.mark.parametrize("loss", ["damaged", "gone"])
+def test_one_whose_journal_lost_its_first_segment_starts(rich: Rich, loss: str) -> None:
+    """What was applied of it long ago is in the catalog."""
+    drop_table(rich.site, is_empty=False)
+    for number in (1, 2):
+        first = sorted((rich.directory / f"disk-{number}/journal").glob("*.journal"))[0]
+        if loss == "gone":
+            first.unlink()
+        else:
+            flip(first, 120)
+    rich.open()
+    rich.require_all_reads()
+    close_vault(rich.site.vault)

@@ -3,13 +3,16 @@
 import errno
 import os
 import re
+import shutil
 
 import pytest
 
 from tests.vaultd.store.fakes import (
     CHANGES,
+    KEYRING,
     WrappedDoor,
     create,
+    make_id,
     make_record,
     make_settings,
     now_ns,
@@ -136,4 +139,39 @@ def test_a_disk_that_answers_only_after_the_lock_was_taken_is_locked_too(tmp_pat
             lock_vault(tmp_path / "copy", [path])
     lock.take_online(store.disks)
     lock.close()
+    store.close()
+
+
+@pytest.mark.parametrize(("number", "severity"), [(errno.EROFS, "warning"), (errno.EIO, "damage")])
+@pytest.mark.parametrize("is_index_lost", [True, False])
+def test_a_torn_tail_that_cannot_be_cut_does_not_hide_the_records_before_it(tmp_path, number, severity, is_index_lost):
+    settings = make_settings(tmp_path, disks=3)
+    store = create(settings)
+    store.append(2, records(1))
+    store.commit()
+    store.close()
+    (path,) = tmp_path.glob("disk2/containers/*/*.container")
+    with path.open("ab") as file:
+        file.write(b"torn" * 1000)
+    if is_index_lost:
+        shutil.rmtree(tmp_path / "index")
+    door = DyingDoor("disk2", CHANGES | {"open_write"}, number)
+    door.is_read_only = lambda path: number == errno.EROFS and path.name == "disk2"
+    door.calls -= {"fsync_directory"}
+    before = path.read_bytes()
+    store = ChunkStore.open(settings, door, now_ns)
+    (finding,) = store.recover(lambda key: True).findings
+    assert finding.severity.value == severity
+    assert "4000 bytes behind the acknowledged ones were left: the disk refuses the cut" in finding.sentence
+    assert store.missing(KEYRING, [make_id(1)]) == [False]
+    assert read(store, 1) == make_record(1)
+    door.calls = set()
+    door.is_read_only = lambda path: False
+    store.append(0, records(2))
+    store.commit()
+    assert [row.number for row in store.containers()] == [1, 2], "it is not gone on with"
+    store.close()
+    assert path.read_bytes() == before
+    store = reopen(settings)
+    assert [read(store, number) for number in (1, 2)] == [make_record(1), make_record(2)]
     store.close()

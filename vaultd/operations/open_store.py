@@ -14,11 +14,12 @@ from vaultd.errors import Damaged
 from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.records import Change
 from vaultd.store import checkpoint as checkpoints
-from vaultd.store.chunk_store import ChunkStore, StoreSettings
+from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
 from vaultd.store.disks import VaultLock
 from vaultd.store.journal_format import Position as JournalPosition
 from vaultd.store.journal_kept import is_forked
+from vaultd.store.store_settings import StoreSettings
 
 
 class Opening(Struct, frozen=True):

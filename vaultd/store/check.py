@@ -14,7 +14,6 @@ from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
 from vaultd.store.check_erase_keys import EraseKeyCheck
 from vaultd.store.check_journal import JournalCheck
-from vaultd.store.chunk_store import StoreSettings
 from vaultd.store.container_format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
@@ -24,6 +23,7 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
+from vaultd.store.store_settings import StoreSettings
 
 
 class CheckCounts(Struct, frozen=True):

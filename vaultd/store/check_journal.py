@@ -12,8 +12,8 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_copies import JournalCopies
 from vaultd.store.journal_format import START, Position, Segment
+from vaultd.store.journal_history import is_other_history
 from vaultd.store.journal_kept import is_forked
-from vaultd.store.journal_recovery import is_other_history
 
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 

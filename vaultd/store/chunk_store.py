@@ -10,49 +10,34 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 from msgspec import Struct
 
 from vaultd.store.commit_entries import container_entries, supersede_entry
-from vaultd.store.container_format import container_path
-from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
 from vaultd.store.disks import create_disk, open_disks, sync_directories, take_new_disk
-from vaultd.store.errors import DiskMissing, FormatError, NoSpace, RecordDamaged, RecordUnread, StoreBroken, StoreError
+from vaultd.store.errors import NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
-from vaultd.store.index import MAP_BYTES, ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_kept import is_forked
 from vaultd.store.journal_recovery import Applied
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
+from vaultd.store.pending_records import PendingRecords
 from vaultd.store.reading_progress import Tell, tell_nobody
-from vaultd.store.recovery import Parts, Recovered, recover
+from vaultd.store.record_reads import RecordReads
+from vaultd.store.recovery import Recovered, recover
+from vaultd.store.recovery_parts import Parts
 from vaultd.store.room import Room
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
+from vaultd.store.store_settings import StoreSettings, check_settings
 from vaultd.store.unnamed_disks import find_unnamed_disks
 
-RESERVE_BYTES = 64 * 1024 * 1024
 _GIVEN_UP_BATCH = 10_000
-# What a read says of a disk that was pulled, or of a file system whose server is gone.
-_NO_DEVICE = (errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ESHUTDOWN)
-CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits
-
-
-class StoreSettings(Struct, frozen=True):
-    """`disk_paths` in any order: disks are known by their identity."""
-
-    index_path: Path
-    disk_paths: Sequence[Path]
-    vault_id: bytes
-    container_bytes: int = 128 * 1024 * 1024
-    journal_segment_bytes: int = 64 * 1024 * 1024
-    reserve_bytes: int = RESERVE_BYTES
-    index_map_bytes: int = MAP_BYTES
 
 
 class Appended(Struct, frozen=True):
@@ -79,15 +64,15 @@ class ChunkStore:
         self._names_disks = parts.names_disks
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = {}
-        self._pending: dict[tuple[bytes, bytes], IndexRecord] = {}
-        self._superseding: list[IndexRecord] = []  # those of `_pending` whose older record is damaged
         self._notes = DamageNotes()
+        self._pending = PendingRecords(parts.index, self._notes)
+        self._reads = RecordReads(door, parts.disks, self._notes)
         self._broken = ""
 
     @classmethod
     def create(cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int]) -> "ChunkStore":
         """A new store on empty directories, ready for use."""
-        _check_settings(settings)
+        check_settings(settings)
         for number, path in enumerate(settings.disk_paths):
             create_disk(door, path, settings.vault_id, number, now_ns())
         disks = open_disks(door, settings.disk_paths, settings.vault_id)
@@ -114,7 +99,7 @@ class ChunkStore:
         `catalog` is what the catalog, or `who` in its place, has applied: the journal must hold it too, and is not cut
         where it does not. `known`: the disks that the catalog names.
         """
-        _check_settings(settings)
+        check_settings(settings)
         take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns(), known)
         disks = sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id, known))
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
@@ -194,31 +179,19 @@ class ChunkStore:
         the first is committed on the way.
         """
         containers = self._writable()
-        new, superseding = self._new_records(records)
+        new, superseding = self._pending.new(records)
         if not new:
             return Appended(0, 0)
         size = sum(len(record.view) for record in new)
         disk = containers.choose(home_disk, size)
-        self._room.require_for_records(len(self._pending) + len(new))
+        self._room.require_for_records(len(self._pending.rows) + len(new))
         with self._guarded():
             for record in new:
                 header = record.header
                 if containers.would_seal_unknown(disk, record):
                     self.commit()  # a sealed container that the journal does not know tells that the journal is old
                 number, offset = containers.append(disk, record)
-                row = IndexRecord(
-                    header.keyring_id,
-                    header.id,
-                    header.key_id,
-                    number,
-                    offset,
-                    len(record.view),
-                    header.type,
-                    record.cid,
-                )
-                self._pending[header.keyring_id, header.id] = row
-                if (header.keyring_id, header.id) in superseding:
-                    self._superseding.append(row)
+                self._pending.add(record, number, offset, is_superseding=(header.keyring_id, header.id) in superseding)
         return Appended(len(new), size)
 
     def commit(self, entries: Sequence[JournalEntry] = ()) -> Position:
@@ -232,11 +205,11 @@ class ChunkStore:
         if payloads:
             size = sum(len(payload) for _, payload in payloads)
             self._room.require_for_entries(size)
-        self._room.note_commit(len(self._pending))
+        self._room.note_commit(len(self._pending.rows))
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
-            for entry in (*container_entries(touched), *map(supersede_entry, self._superseding)):
+            for entry in (*container_entries(touched), *map(supersede_entry, self._pending.superseding)):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
@@ -260,24 +233,7 @@ class ChunkStore:
         row = self._containers.get(location.container)
         if row is None:
             raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
-        path = container_path(self.disks.with_id(row.disk_id, expected_id).path, location.container)
-        place = RecordPlace(path, location.offset, location.length)
-        try:
-            record = read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
-            if self._notes.is_damaged(expected_id, location):
-                self._notes.note_whole(expected_id, location, record)
-            return record
-        except RecordDamaged:
-            self._notes.note_damage(expected_id, location)
-            raise
-        except OSError as error:
-            sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
-            if error.errno not in (errno.EIO, errno.ENOENT, *_NO_DEVICE):
-                raise RecordUnread(sentence) from error
-            if error.errno in _NO_DEVICE or not self.disks.is_here(self._door, row.disk_id):
-                raise DiskMissing(f"{sentence}: its disk went away") from error
-            self._notes.note_damage(expected_id, location)
-            raise RecordDamaged(sentence) from error
+        return self._reads.read(row.disk_id, location, expected_id)
 
     def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """W. Records under these keys can never be opened: each counts as damaged until it is sent again."""
@@ -307,24 +263,6 @@ class ChunkStore:
     def _give_up(self) -> None:
         self._index.give_up(n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
 
-    def _new_records(self, records: Sequence[StoredRecord]) -> tuple[list[StoredRecord], set[tuple[bytes, bytes]]]:
-        """What is to be stored, and the keyrings and ids of those of it that have a damaged record here."""
-        wanted: dict[bytes, dict[bytes, StoredRecord]] = {}
-        for record in records:
-            header = record.header
-            if len(record.view) != header.record_length:
-                raise StoreError(f"record {header.id.hex()}: body_length does not fit {len(record.view)} bytes")
-            if (header.keyring_id, header.id) not in self._pending:
-                wanted.setdefault(header.keyring_id, {}).setdefault(header.id, record)
-        new: list[StoredRecord] = []
-        superseding: set[tuple[bytes, bytes]] = set()
-        for keyring_id, by_id in wanted.items():
-            held = self._index.held(keyring_id, by_id)
-            damaged = {id_ for id_, is_whole in held.items() if not is_whole or id_ in self._notes.damaged}
-            new += [record for id_, record in by_id.items() if id_ not in held or id_ in damaged]
-            superseding |= {(keyring_id, id_) for id_ in damaged}
-        return new, superseding
-
     def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:
         rows = []
         for item in touched:
@@ -332,13 +270,12 @@ class ChunkStore:
             first = held.first_entry if held else first_entry
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         whole = self._notes.whole.copy()
-        again = [row for name, row in whole.items() if name not in self._pending and self._is_to_be_unflagged(row)]
-        records = [*again, *self._pending.values()]
+        again = [row for name, row in whole.items() if name not in self._pending.rows and self._is_to_be_unflagged(row)]
+        records = [*again, *self._pending.rows.values()]
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
         self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
         self._pending.clear()
-        self._superseding.clear()
         self._notes.forget((id_ for id_, _ in damaged), whole)
 
     def _is_to_be_unflagged(self, row: IndexRecord) -> bool:
@@ -387,12 +324,3 @@ def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[]
 
 def _room(settings: StoreSettings, door: Door, disks: Disks) -> Room:
     return Room(door, settings.reserve_bytes, [disk.path for disk in disks.with_copies], settings.index_path)
-
-
-def _check_settings(settings: StoreSettings) -> None:
-    if not settings.disk_paths:
-        raise FormatError("disks: at least one path is needed")
-    if not 64 * 1024 <= settings.container_bytes <= CONTAINER_BYTES_MAX:
-        raise FormatError(f"container_bytes {settings.container_bytes} is not between 65536 and {CONTAINER_BYTES_MAX}")
-    if settings.journal_segment_bytes < 4096:
-        raise FormatError(f"journal_segment_bytes {settings.journal_segment_bytes} is below 4096")

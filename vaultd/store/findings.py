@@ -14,3 +14,13 @@ class Finding(Struct, frozen=True):
     severity: Severity
     place: str
     sentence: str
+
+
+class Findings:
+    """Those of one recovery, in the order in which they were met."""
+
+    def __init__(self) -> None:
+        self.all: list[Finding] = []
+
+    def report(self, severity: Severity, place: str, sentence: str) -> None:
+        self.all.append(Finding(severity, place, sentence))

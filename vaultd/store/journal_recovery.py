@@ -1,37 +1,23 @@
 """Makes the copies of the journal agree when it is opened.
 
 Invariants: what will be believed is synced first; the longest valid chain that holds what was applied wins; nothing is
-changed before the whole chain was accepted; nothing that was applied is cut; a copy of another history or one that the
-disk refuses to read, and whole entries behind a damaged one, are kept beside, never overwritten. A crash in here is
-survived by running it again.
+changed before the whole chain was accepted; nothing that was applied is cut. A crash in here is survived by running it
+again.
 Threads: the writer thread only.
 """
 
-import random
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from msgspec import Struct
 
-from vaultd.store.disk_door import Door, make_directory, write_file
+from vaultd.store.disk_door import Door, make_directory
 from vaultd.store.errors import StoreError
-from vaultd.store.findings import Finding, Severity
+from vaultd.store.findings import Finding
 from vaultd.store.journal_copies import JournalCopies
-from vaultd.store.journal_format import (
-    HASH_BYTES,
-    SEGMENT_HEADER_BYTES,
-    START,
-    Position,
-    Segment,
-    decode_segment_header,
-    entries_anywhere,
-    has_entry_after,
-)
-from vaultd.store.journal_kept import keep_forked, keep_tail, keep_unread
-
-# Older segments whose copies are compared byte by byte at a start; others at another one.
-_NEWEST_COMPARED = 4
-_OTHERS_COMPARED = 2
+from vaultd.store.journal_format import START, Position, Segment, has_entry_after
+from vaultd.store.journal_history import holds, is_other_history, reaches
+from vaultd.store.journal_mending import JournalMending
+from vaultd.store.journal_older import OlderSegments
 
 
 class Applied(Struct, frozen=True):
@@ -72,14 +58,14 @@ class _Recovery:
         self._door = door
         self._copies = copies
         self._applied = applied
-        self._findings: list[Finding] = []
         self._firsts: list[int] = []
+        self._mending = JournalMending(door, copies, self._firsts)
         self._segment_length = 0
 
     def run(self) -> RecoveredJournal:
         for directory in self._copies.directories:
             make_directory(self._door, directory)
-        self._firsts = self._copies.firsts()
+        self._firsts += self._copies.firsts()
         known = max((self._applied.index or START).number, 1)
         older = [first for first in self._firsts if first <= known]
         if not older:
@@ -88,8 +74,8 @@ class _Recovery:
         self._settle()
         start, chains = self._choose_start(older)
         end = self._recover_from(start, chains)
-        self._complete_older(start)
-        return RecoveredJournal(self._findings, self._firsts, end, self._segment_length)
+        OlderSegments(self._door, self._copies, self._firsts, self._mending).complete(start)
+        return RecoveredJournal(self._mending.findings, self._firsts, end, self._segment_length)
 
     def _settle(self) -> None:
         """Makes what will be read durable first: a process may have died, or a sync failed, after the write.
@@ -108,7 +94,7 @@ class _Recovery:
                         self._door.close(handle)
                     self._door.fsync_directory(directory)
                 except OSError:
-                    self._copies.unsure.add(path)  # made anew by `_mend`
+                    self._copies.unsure.add(path)  # made anew by `mend`
 
     def _choose_start(self, older: list[int]) -> tuple[int, list[_Chain]]:
         """The segment with what the index applied; further back where only one copy has the one that should hold it."""
@@ -122,13 +108,9 @@ class _Recovery:
         return start, self._chains([first for first in self._firsts if first >= start])
 
     def _chains(self, firsts: list[int]) -> list[_Chain]:
-        if all(self._is_alike(first) for first in firsts):
+        if all(self._copies.is_alike(first) for first in firsts):
             return [_Chain(0, firsts, START, holds_index=True, holds_catalog=True)]  # nothing to choose from
         return [self._follow(firsts, preferred) for preferred in range(len(self._copies.directories))]
-
-    def _is_alike(self, first: int) -> bool:
-        copies = set(map(self._copies.read, self._copies.paths(first)))
-        return len(copies) == 1 and copies != {b""}
 
     def _follow(self, firsts: list[int], preferred: int) -> _Chain:
         index, catalog = self._applied.index, self._applied.catalog
@@ -142,8 +124,8 @@ class _Recovery:
             if segment is None or (end and segment.header.previous != end.hash):
                 continue
             followed.append(first)
-            holds_index = holds_index or (index is not None and _holds(segment, index))
-            holds_catalog = holds_catalog or _holds(segment, catalog)
+            holds_index = holds_index or (index is not None and holds(segment, index))
+            holds_catalog = holds_catalog or holds(segment, catalog)
             end = segment.end
         return _Chain(preferred, followed, end or START, holds_index, holds_catalog)
 
@@ -155,16 +137,16 @@ class _Recovery:
         newest = max(self._checked(firsts, best), key=lambda segment: segment.header.first)  # one in memory at a time
         self._require_read(newest, {first for first in firsts if first >= newest.header.first} | others)
         for first in sorted(others):
-            self._drop_forked(first)
+            self._mending.drop_forked(first)
         end: Position | None = None
         for segment in self._checked(firsts, best):
-            self._mend(segment)
+            self._mending.mend(segment)
             self._segment_length = len(segment.data)
             end = segment.end
         assert end is not None
         for first in firsts:
             if first > end.number + 1 or (first == end.number + 1 and self._copies.merge(first, end) is None):
-                self._drop_unborn(first)
+                self._mending.drop_unborn(first)
         return end
 
     def _require_read(self, newest: Segment, firsts: Iterable[int]) -> None:
@@ -209,7 +191,7 @@ class _Recovery:
                 f"{path} ends at entry {segment.end.number}, but entry {needed} was acknowledged "
                 f"(the {who} has applied it): the journal is damaged, or a disk with its newer copy is missing"
             )
-        if index and _reaches(segment, index) and not _holds(segment, index):
+        if index and reaches(segment, index) and not holds(segment, index):
             raise StoreError(
                 f"{path}: entry {index.number} is not the one that the index has applied: "
                 "index and journal are of different histories; `vaultd rebuild DIR` makes a new one"
@@ -226,175 +208,7 @@ class _Recovery:
         own = [data for data, path in copies if not is_other_history(data, segment, path)]
         return has_entry_after(own, len(segment.data), segment.end.number + 1)
 
-    def _complete_older(self, start: int) -> None:
-        """Segments that the index has long applied: a copy that is missing, shortened, forked or, of those that are
-        compared whole this time, damaged anywhere is mended from the other.
-        """
-        older = [first for first in reversed(self._firsts) if first < start]
-        others = older[_NEWEST_COMPARED:]
-        compared = {*older[:_NEWEST_COMPARED], *random.sample(others, min(_OTHERS_COMPARED, len(others)))}
-        following = start
-        skipped: list[int] = []  # between `following` and the segment before it: of another history, or damaged
-        damaged: list[int] = []
-        for first in older:
-            looks_alike = self._is_alike if first in compared else self._looks_alike
-            if not skipped and looks_alike(first):
-                following = first
-                continue
-            segment = self._before(first, following)
-            if segment is not None:
-                for forked in skipped:
-                    self._drop_forked(forked)
-            elif skipped and (segment := self._before(first, skipped[-1])) is not None:
-                damaged += skipped
-            else:
-                skipped.append(first)
-                continue
-            self._mend(segment)
-            following, skipped = first, []
-        for first in damaged + skipped:
-            self._copy_damaged(first)
-
-    def _copy_damaged(self, first: int) -> None:
-        """What still reads of it comes onto a new disk too."""
-        paths = self._copies.paths(first)
-        sentence = "a segment of the journal is damaged in every copy; what it says was applied long ago"
-        self._findings.append(Finding(Severity.damage, str(paths[0]), sentence))
-        longest = max(map(self._copies.read, paths), key=len)
-        for path in paths:
-            if longest and not self._door.exists(path):
-                write_file(self._door, path, longest)
-
-    def _looks_alike(self, first: int) -> bool:
-        return len(set(map(self._print, self._copies.paths(first)))) == 1
-
-    def _print(self, path: Path) -> tuple[int, bytes]:
-        """Size, header, and the last entry's hash, to which all before it leads: cheap, and different in a fork."""
-        try:
-            size = self._door.size(path)
-            handle = self._door.open_read(path)
-            try:
-                head = self._door.read(handle, 0, SEGMENT_HEADER_BYTES)
-                return size, head + self._door.read(handle, max(size - HASH_BYTES, 0), HASH_BYTES)
-            finally:
-                self._door.close(handle)
-        except OSError:
-            return -1, str(path).encode()
-
-    def _before(self, first: int, following: int) -> Segment | None:
-        """The segment `first`, where it ends right before the segment `following`, whose header may be damaged."""
-        headers = [decode_segment_header(self._copies.read(path), path) for path in self._copies.paths(following)]
-        wanted = {(following - 1, header.previous) for header in headers if header}
-        for preferred in range(len(self._copies.directories)):
-            segment = self._copies.merge(first, None, preferred)
-            if segment is None or segment.end.number != following - 1:
-                continue
-            if not wanted or (segment.end.number, segment.end.hash) in wanted:
-                return segment
-        return None
-
-    def _mend(self, segment: Segment) -> None:
-        """Makes every copy equal to the segment; what the segment does not say is kept beside."""
-        for path in self._copies.paths(segment.header.first):
-            data = self._copies.read(path)
-            if path in self._copies.unread:
-                self._keep_unread(path)
-                write_file(self._door, path, segment.data)
-                continue
-            if data == segment.data and path not in self._copies.unsure:
-                continue
-            severity = Severity.warning
-            is_other = is_other_history(data, segment, path)
-            if not is_other and has_entry_after([data], len(segment.data), segment.end.number + 1):
-                severity = Severity.damage
-                self._keep_behind(path, data, len(segment.data))
-            if is_other:
-                severity = Severity.damage
-                name = keep_forked(self._door, path, data)
-                sentence = f"this copy of the journal is of another history: it was kept as {name}"
-                write_file(self._door, path, segment.data)
-            elif path in self._copies.unsure:
-                sentence = "this copy of the journal could not be synced and was made anew"
-                write_file(self._door, path, segment.data)
-            elif data[: len(segment.data)] == segment.data:
-                sentence = f"{len(data) - len(segment.data)} bytes of an entry that was never acknowledged were cut"
-                self._truncate(path, len(segment.data))
-            else:
-                sentence = "this copy of the journal was missing, shorter or damaged and was made anew"
-                write_file(self._door, path, segment.data)
-            self._findings.append(Finding(severity, str(path), sentence))
-
-    def _keep_behind(self, path: Path, data: bytes, start: int) -> None:
-        """Entries behind a damaged one may have been acknowledged: index and catalog may be older than they are."""
-        name = keep_tail(self._door, path, data, start)
-        sentence = f"an entry at offset {start} is damaged, with good ones behind: what follows was kept as {name}"
-        self._findings.append(Finding(Severity.damage, str(path), sentence))
-
-    def _drop_forked(self, first: int) -> None:
-        """A segment that only another history has; one without an entry says nothing."""
-        if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0):
-            self._drop_unborn(first)
-            return
-        for path in self._copies.paths(first):
-            data = self._copies.read(path)
-            if path in self._copies.unread:
-                self._keep_unread(path)
-            elif self._door.exists(path):
-                name = keep_forked(self._door, path, data)
-                sentence = f"this segment of the journal is of another history: it was kept as {name}"
-                self._findings.append(Finding(Severity.damage, str(path), sentence))
-        self._firsts.remove(first)
-
-    def _keep_unread(self, path: Path) -> None:
-        name = keep_unread(self._door, path)
-        sentence = f"the disk refuses to read this copy of the journal: it was kept as {name}"
-        self._findings.append(Finding(Severity.warning, str(path), sentence))
-
-    def _truncate(self, path: Path, length: int) -> None:
-        handle = self._door.open_write(path)
-        try:
-            self._door.truncate(handle, length)
-            self._door.fdatasync(handle)
-        finally:
-            self._door.close(handle)
-
-    def _drop_unborn(self, first: int) -> None:
-        """A crash left a segment without an entry."""
-        for path in self._copies.paths(first):
-            if path in self._copies.unread:
-                self._keep_unread(path)
-            elif self._door.exists(path):
-                self._door.unlink(path)
-                self._door.fsync_directory(path.parent)
-        self._firsts.remove(first)
-
     def _is_needed(self, first: int, end: Position) -> bool:
         if self._applied.index is None:
             return has_entry_after(list(map(self._copies.read, self._copies.paths(first))), 0, end.number + 1)
         return max(self._applied.index.number, self._applied.catalog.number) > end.number
-
-
-def is_other_history(data: bytes, segment: Segment, path: Path) -> bool:
-    """Whether a copy follows another entry, or holds another one in the place of one that the segment has."""
-    if data == segment.data:
-        return False
-    header = decode_segment_header(data, path)
-    if header and header.previous != segment.header.previous:
-        return True
-    known = {entry.position.hash for entry in segment.entries}
-    return any(
-        segment.header.first <= entry.position.number <= segment.end.number and entry.position.hash not in known
-        for entry in entries_anywhere(data)
-    )
-
-
-def _reaches(segment: Segment, position: Position) -> bool:
-    return segment.header.first - 1 <= position.number <= segment.end.number
-
-
-def _holds(segment: Segment, position: Position) -> bool:
-    if not _reaches(segment, position):
-        return False
-    if position.number == segment.header.first - 1:
-        return segment.header.previous == position.hash
-    return segment.entries[position.number - segment.header.first].position.hash == position.hash

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.vaultd.store.fakes import create, make_settings, records, reopen
-from vaultd.store import index, recovery
+from vaultd.store import found_records, index
 
 FEW, FACTOR = 3_000, 4
 GROUP = 500
@@ -37,7 +37,7 @@ def peak_bytes(root: Path, count: int) -> int:
 
 
 def test_the_memory_of_a_new_index_does_not_grow_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "_BATCH_RECORDS", 500)
+    monkeypatch.setattr(found_records, "_BATCH_RECORDS", 500)
     monkeypatch.setattr(index, "_BATCH_ROWS", 500)
     few, many = peak_bytes(tmp_path / "few", FEW), peak_bytes(tmp_path / "many", FEW * FACTOR)
     assert many < 1.5 * few, (few, many)

@@ -1,0 +1,51 @@
+"""Records that were appended and not committed yet, and which of those that are offered are new.
+
+Threads: the writer thread only.
+"""
+
+from collections.abc import Sequence
+
+from vaultd.store.damage_notes import DamageNotes
+from vaultd.store.errors import StoreError
+from vaultd.store.index import Index, IndexRecord
+from vaultd.store.open_containers import StoredRecord
+
+
+class PendingRecords:
+    def __init__(self, index: Index, notes: DamageNotes) -> None:
+        self.rows: dict[tuple[bytes, bytes], IndexRecord] = {}  # by keyring and id
+        self.superseding: list[IndexRecord] = []  # those whose older record is damaged
+        self._index = index
+        self._notes = notes
+
+    def new(self, records: Sequence[StoredRecord]) -> tuple[list[StoredRecord], set[tuple[bytes, bytes]]]:
+        """What is to be stored, and the keyrings and ids of those of it that have a damaged record here."""
+        wanted: dict[bytes, dict[bytes, StoredRecord]] = {}
+        for record in records:
+            header = record.header
+            if len(record.view) != header.record_length:
+                raise StoreError(f"record {header.id.hex()}: body_length does not fit {len(record.view)} bytes")
+            if (header.keyring_id, header.id) not in self.rows:
+                wanted.setdefault(header.keyring_id, {}).setdefault(header.id, record)
+        new: list[StoredRecord] = []
+        superseding: set[tuple[bytes, bytes]] = set()
+        for keyring_id, by_id in wanted.items():
+            held = self._index.held(keyring_id, by_id)
+            damaged = {id_ for id_, is_whole in held.items() if not is_whole or id_ in self._notes.damaged}
+            new += [record for id_, record in by_id.items() if id_ not in held or id_ in damaged]
+            superseding |= {(keyring_id, id_) for id_ in damaged}
+        return new, superseding
+
+    def add(self, record: StoredRecord, container: int, offset: int, *, is_superseding: bool) -> None:
+        header = record.header
+        row = IndexRecord(
+            header.keyring_id, header.id, header.key_id, container, offset, len(record.view), header.type, record.cid
+        )
+        self.rows[header.keyring_id, header.id] = row
+        if is_superseding:
+            self.superseding.append(row)
+
+    def clear(self) -> None:
+        """The index has them now."""
+        self.rows.clear()
+        self.superseding.clear()

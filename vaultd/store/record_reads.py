@@ -1,0 +1,45 @@
+"""Reads of records, and what they tell about records and disks.
+
+Threads: any.
+"""
+
+import errno
+
+from vaultd.store.container_format import container_path
+from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
+from vaultd.store.damage_notes import DamageNotes
+from vaultd.store.disk_door import Door
+from vaultd.store.disk_set import Disks
+from vaultd.store.errors import DiskMissing, RecordDamaged, RecordUnread
+from vaultd.store.index import Location
+
+# What a read says of a disk that was pulled, or of a file system whose server is gone.
+_NO_DEVICE = (errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ESHUTDOWN)
+
+
+class RecordReads:
+    def __init__(self, door: Door, disks: Disks, notes: DamageNotes) -> None:
+        self._door = door
+        self._disks = disks
+        self._notes = notes
+
+    def read(self, disk_id: bytes, location: Location, expected_id: bytes) -> bytes:
+        """The whole record; RecordDamaged if it is not the one that was stored: the next commit notes that."""
+        path = container_path(self._disks.with_id(disk_id, expected_id).path, location.container)
+        place = RecordPlace(path, location.offset, location.length)
+        try:
+            record = read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+            if self._notes.is_damaged(expected_id, location):
+                self._notes.note_whole(expected_id, location, record)
+            return record
+        except RecordDamaged:
+            self._notes.note_damage(expected_id, location)
+            raise
+        except OSError as error:
+            sentence = f"record {expected_id.hex()} in {path} cannot be read: {error}"
+            if error.errno not in (errno.EIO, errno.ENOENT, *_NO_DEVICE):
+                raise RecordUnread(sentence) from error
+            if error.errno in _NO_DEVICE or not self._disks.is_here(self._door, disk_id):
+                raise DiskMissing(f"{sentence}: its disk went away") from error
+            self._notes.note_damage(expected_id, location)
+            raise RecordDamaged(sentence) from error

@@ -94,7 +94,7 @@ class _Vault:
             self._look_through(judge)
         except NotReadyError as error:
             self._take_from_killer()
-            verdict.losses.append(f"{self._where()}: {error}")
+            verdict.losses.append(f"{self._where()}: it did not come up: {str(error).rstrip()}")
         except Exception as error:
             self._take_from_killer()
             last = "".join(traceback.format_tb(error.__traceback__)[-2:])
@@ -103,6 +103,7 @@ class _Vault:
     def _make_rounds(self, judge: Judge, tell: Tell) -> None:
         figures, count = self.figures, self.plan.kills
         self.tortured.site.start()
+        tell(figures)
         for _ in range(ROUNDS_OF_A_VAULT):
             figures.rounds += 1
             self.killer.round(self._where(), judge, count - len(figures.kills))

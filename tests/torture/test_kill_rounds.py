@@ -87,7 +87,7 @@ def test_the_directory_of_good_rounds_is_removed(tortured: ModelTortured) -> Non
 def test_a_vault_that_does_not_come_up_is_a_loss_and_is_kept(tortured: ModelTortured) -> None:
     tortured.site.last_start = 1
     figures = tried()
-    expected = f"seed 5, round 1, {tortured.directory}: the vault ended: no space left"
+    expected = f"seed 5, round 1, {tortured.directory}: it did not come up: the vault ended: no space left"
     assert figures.verdict.losses == [expected]
     assert (len(figures.kills), figures.kept) == (1, tortured.directory)
     assert tortured.are_ended

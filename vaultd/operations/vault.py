@@ -130,17 +130,18 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """Writes the whole catalog and the table of containers to the first two disks.
+    """Writes the whole catalog and the table of containers to the first two disks, those that are here now.
 
     From a reading thread, one at a time: the catalog's rows and the position are those of one transaction, so commits
     go on meanwhile; what the table of containers says is as old or newer, and durable.
     """
     vault.catalog.require_writable()
+    vault.store.look_after_disks()
     with translated(), vault.catalog.read() as view:
         position = view.position()
         header = checkpoints.CheckpointHeader(vault.vault_id, JournalPosition(*position), vault.clock.now_ns())
         rows = chain(view.rows(), checkpoints.container_rows(vault.store.containers()))
-        directories = vault.store.disks.copy_directories("checkpoints")
+        directories = vault.store.disks.copies_here(vault.door, "checkpoints")
         checkpoints.write_checkpoint(vault.door, directories, header, rows, vault.store.reserve_bytes)
     return position
 

@@ -114,12 +114,21 @@ class Disks:
 
     @property
     def with_copies(self) -> list[Disk]:
-        """The first two, where journal, checkpoints and erase keys lie; those that are here."""
+        """The first two, where journal, checkpoints and erase keys lie; those that were here at the start."""
         return [disk for disk in self.online if disk.number < COPIES]
 
     def copy_directories(self, name: str) -> list[Path]:
-        """Where a thing that is kept twice lies, on the disks of the first two that are here."""
+        """Where a thing that is kept twice lies, on the disks of the first two that were here at the start."""
         return [disk.directory(name) for disk in self.with_copies]
+
+    def copies_here(self, door: Door, name: str) -> list[Path]:
+        """The same, to write to now: never where a disk is gone, since what is mounted at its path is another file
+        system, and what is put there is hidden when the disk is back.
+        """
+        found = [disk.directory(name) for disk in self.with_copies if self.is_here(door, disk.disk_id)]
+        if not found:
+            raise DiskMissing(f"none of the first two disks is here to take {name}: bring one back")
+        return found
 
     def other_directories(self, name: str) -> list[Path]:
         """On all disks but those."""

@@ -2,9 +2,9 @@
 
 Order of opening: locks of directory and disks, a look through index and catalog by another process, catalog, store (its
 journal must hold what the catalog has applied, and is mended), catalog (a lost one from a checkpoint) caught up from
-the journal, then recovery of containers and index, which asks the catalog which keys are known; then, after a look at the time
-of the journal's last entry, the catalog learns of disks that it did not name. Threads: opening and closing in one
-thread, before and after all others.
+the journal, then recovery of containers and index, which asks the catalog which keys are known; then, after a look at
+the time of the journal's last entry, the catalog learns of disks that it did not name. Threads: opening and closing in
+one thread, before and after all others.
 """
 
 import errno

@@ -153,7 +153,8 @@ class Disks:
         """One for each disk that is away or lost, in the sentence that log, status and check show."""
         end = "; journal, checkpoints and erase keys are on one disk only" if self.lacks_copies else ""
         found = [
-            (one.place, f"the disk is offline{_details(one)}: what lies on it is out of reach") for one in self.away()
+            (one.place, f"the disk is offline{_details(one)}: what lies on it is out of reach{_way_out(one)}")
+            for one in self.away()
         ]
         found += [(disk.path or disk.sentence_name(), self._lost_sentence(disk)) for disk in self._lost_ones()]
         places = {place for place, _ in found}
@@ -201,6 +202,14 @@ class Disks:
 
 def _known(disk: Disk) -> KnownDisk:
     return KnownDisk(disk.disk_id, disk.number, False, str(disk.path))
+
+
+def _way_out(away: Away) -> str:
+    """A disk that only containers tell of may have been replaced before there was a list: nobody else knows."""
+    if away.disk is None or away.disk.number is not None:
+        return ""
+    command = f"`vaultctl disk lost {away.disk.disk_id.hex()}`"
+    return f", and nothing is cut or given up; if another one took its place, {command} says so"
 
 
 def _details(away: Away) -> str:

@@ -215,9 +215,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: sum(path.suffix == ".container" for path in counted)
 
 
-def test_a_companion_is_read_once_for_all_safesets(
-    spread: Spread, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_companion_is_read_once_for_all_safesets(spread: Spread, monkeypatch: pytest.MonkeyPatch) -> None:
     job = spread.site.ready()
     leaves = []
     for _ in range(20):

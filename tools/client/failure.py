@@ -5,7 +5,7 @@ Every error that may leave a command becomes a `Failure` here, once; scripts rel
 
 from collections.abc import Mapping
 
-from protocol.errors import EXIT_CODES, ErrorCode, LocalProtocolError, RemoteProtocolError
+from protocol.errors import EXIT_CODES, ConnectionLost, ErrorCode, LocalProtocolError, RemoteProtocolError
 
 INTERRUPTED = "interrupted"
 UNREACHABLE = "unreachable"
@@ -41,6 +41,8 @@ def describe(error: BaseException) -> Failure:
     match cause:
         case Failure():
             return cause
+        case ConnectionLost():
+            return Failure(str(cause.code), cause.message, cause.hint or "run it again: what was acknowledged is kept")
         case RemoteProtocolError():
             return Failure(str(cause.code), cause.message, cause.hint)
         case LocalProtocolError():

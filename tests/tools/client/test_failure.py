@@ -39,6 +39,11 @@ def test_a_group_of_tasks_tells_its_first_error() -> None:
     assert describe(ExceptionGroup("tasks", [ExceptionGroup("inner", [lost]), ValueError("x")])).code == "unavailable"
 
 
+def test_a_connection_that_ended_says_what_to_do() -> None:
+    assert describe(ConnectionLost("the connection ended")).hint == "run it again: what was acknowledged is kept"
+    assert describe(ConnectionLost("no vault", "look at the port")).hint == "look at the port"
+
+
 def test_only_a_fault_of_the_program_itself_is_shown_with_its_lines() -> None:
     """What the vault could not do stands in the vault's log."""
     told = RemoteProtocolError(ErrorCode.internal, "the vault failed (error 1234)", "the vault's log has more")

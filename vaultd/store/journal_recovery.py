@@ -18,6 +18,7 @@ from vaultd.store.journal_format import START, Position, Segment, has_entry_afte
 from vaultd.store.journal_history import holds, is_other_history, reaches
 from vaultd.store.journal_mending import JournalMending
 from vaultd.store.journal_older import OlderSegments
+from vaultd.store.refusals import refusal
 
 
 class Applied(Struct, frozen=True):
@@ -49,8 +50,7 @@ def recover_journal(door: Door, copies: JournalCopies, applied: Applied) -> Reco
     try:
         return _Recovery(door, copies, applied).run()
     except OSError as error:
-        sentence = "replace the disk or take it offline"
-        raise StoreError(f"a copy of the journal cannot be mended: {error}; {sentence}") from error
+        raise refusal("a copy of the journal cannot be mended", error) from error
 
 
 class _Recovery:

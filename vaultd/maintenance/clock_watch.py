@@ -5,7 +5,7 @@ import trio
 from vaultd import metrics
 from vaultd.clock import Clock
 from vaultd.logs import log
-from vaultd.operations.vault import Vault, time_of_last_entry
+from vaultd.operations.vault import Vault
 from vaultd.policy.clock_jump import Look, jump_between, jump_since_entry
 
 LOOK_EVERY_SECONDS = 10
@@ -22,9 +22,8 @@ async def watch_clock(clock: Clock) -> None:
 
 def tell_jump_at_start(vault: Vault) -> None:
     """Before anything is written: the last entry of the journal tells what the clock said before the stop."""
-    last_ns = time_of_last_entry(vault.store)
-    if last_ns is not None:
-        _tell(jump_since_entry(last_ns, vault.clock.now_ns()))
+    if vault.store.found_ns is not None:
+        _tell(jump_since_entry(vault.store.found_ns, vault.clock.now_ns()))
 
 
 def _look(clock: Clock) -> Look:

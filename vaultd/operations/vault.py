@@ -146,13 +146,6 @@ def write_checkpoint(vault: Vault) -> Position:
     return position
 
 
-def time_of_last_entry(store: ChunkStore) -> int | None:
-    """W. What the vault's clock said when the journal was written to last, if it ever was."""
-    for _, _, entry in store.replay(max(store.position.number - 1, 0)):
-        return entry.time_ns
-    return None
-
-
 def store_settings(config: Config, vault_id: bytes) -> StoreSettings:
     return StoreSettings(
         index_path=config.directory / INDEX_DIRECTORY,

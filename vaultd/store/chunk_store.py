@@ -118,6 +118,11 @@ class ChunkStore:
         return self._journal.position
 
     @property
+    def found_ns(self) -> int | None:
+        """What the vault's clock said when the journal was last written to before this opening, if it ever was."""
+        return self._journal.found_ns
+
+    @property
     def reserve_bytes(self) -> int:
         return self._settings.reserve_bytes
 

@@ -42,6 +42,7 @@ class Journal:
         """Use `create` or `open`."""
         self.position = START
         self.findings: list[Finding] = []
+        self.found_ns: int | None = None  # what the vault's clock said at the last entry before this opening
         self._door = door
         self._settings = settings
         self._firsts: list[int] = []
@@ -65,6 +66,7 @@ class Journal:
         journal.findings, journal._firsts = recovered.findings, recovered.firsts
         journal.position = journal._end = recovered.end
         journal._segment_length = recovered.segment_length
+        journal.found_ns = recovered.last_entry_ns
         try:
             for path in journal._copies.paths(recovered.firsts[-1]):
                 journal._handles.append(door.open_write(path))

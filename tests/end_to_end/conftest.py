@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
@@ -16,8 +17,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {"vaultd": "vaultd", "vaultctl": "tools.vaultctl", "vault-agent": "tools.agent"}
 READY_WORDS = "listening on "
+READY_SECONDS = 60.0
 STOP_SECONDS = 60
 PROGRAM_SECONDS = 240
+
+
+_SHOWN_CHARACTERS = 2000
+
+
+class NotReadyError(Exception):
+    """A daemon that ended, or did not say in time that it listens; with the end of what it wrote."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class Site:
         self.disks = list(disk_paths) or [self.vault / f"disk-{number + 1}" for number in range(disks)]
         self.daemon: subprocess.Popen[str] | None = None
         self.settings: dict[str, str] = {}
+        self.ready_seconds = READY_SECONDS
         more = [word for disk in self.disks for word in ("--disk", disk)] if disks > 1 or disk_paths else []
         created = self._must("vaultd", "init", self.vault, "--name", "test", "--listen", "127.0.0.1:0", *more).last
         self.url: str = created["url"]
@@ -78,13 +88,22 @@ class Site:
         """Returns when it is ready. Settings of `settings` go in as VAULTD_ variables."""
         assert self.daemon is None
         with self.log_file.open("a") as log:
+            begin = self.log_file.stat().st_size
             self.daemon = subprocess.Popen(
                 [sys.executable, "-m", MODULES["vaultd"], "serve", str(self.vault)],
                 cwd=ROOT, env=environment() | self.settings, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self.daemon.stdout is not None
-        line = self.daemon.stdout.readline()
-        assert line == f"{READY_WORDS}{self.url}\n", self.log_file.read_text()
+        # Its one line comes in one write, so nothing is read in part.
+        is_there = bool(select.select([self.daemon.stdout], [], [], self.ready_seconds)[0])
+        line = self.daemon.stdout.readline() if is_there else ""
+        if line != f"{READY_WORDS}{self.url}\n":
+            what = "ended or said something else" if is_there else f"said nothing for {self.ready_seconds:g} s"
+            expected = f"{READY_WORDS}{self.url}"
+            raise NotReadyError(f"the vault {what} instead of {expected!r}: {line}{self._log_from(begin)}")
+
+    def _log_from(self, begin: int) -> str:
+        return self.log_file.read_bytes()[begin:].decode(errors="replace")[-_SHOWN_CHARACTERS:]
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

@@ -110,6 +110,7 @@ class Agent:
         self._computer = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.computer"],
             cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            process_group=0,  # a Ctrl-C goes to the parent, which ends this and its run
         )  # fmt: skip
 
     @property
@@ -164,13 +165,18 @@ class Agent:
         self.runs.clear()
 
     def close(self) -> None:
+        """Ends the computer with whatever runs on it."""
         assert self._computer.stdin is not None
         assert self._computer.stdout is not None
-        if self.is_running:
-            self.kill()
-            self.wait(_LAUNCH_SECONDS)
-        self._computer.stdin.close()
+        # Nobody has waited for the computer yet, so its number is still its own; all of its group end at once.
+        with suppress(ProcessLookupError):
+            os.killpg(self._computer.pid, signal.SIGKILL)
         self._computer.wait(_LAUNCH_SECONDS)
+        if self._process is not None:
+            select.select([self._process], [], [], _LAUNCH_SECONDS)  # readable once it has ended
+            os.close(self._process)
+            self._process = None
+        self._computer.stdin.close()
         self._computer.stdout.close()
 
     def _answer(self, seconds: float) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 import select
+import signal
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.end_to_end.conftest import Site
-from tests.torture.agents import Agent
+from tests.torture.agents import Agent, Told
 from tests.torture.judge import Judge
 from tests.torture.trees import Trees
 
@@ -28,7 +30,9 @@ _KILLS_OF_A_ROUND = (1, 4)
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """`waiting_bytes` were sent by agents that the kill hit and not acknowledged to them at that moment."""
+    """`waiting_bytes` were sent by agents that the kill hit and not acknowledged to them at that moment.
+    `restart_seconds` is None where the vault was not killed, or did not come up.
+    """
 
     target: str
     processes: int
@@ -41,19 +45,31 @@ class Kill:
         return self.waiting_bytes > 0
 
 
-class Killer:
-    """Of one vault with its agents; all of chance comes from `source`, but for what is in the trees."""
+def drawn_targets(source: random.Random) -> Iterator[str]:
+    while True:
+        yield source.choices(list(TARGETS), list(TARGETS.values()))[0]
 
-    def __init__(
-        self, site: Site, agents: list[Agent], trees: Trees, source: random.Random, delay_ms_max: float
-    ) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What is drawn, but for what is in the trees. `targets` never ends."""
+
+    source: random.Random
+    targets: Iterator[str]
+    delay_ms_max: float = DELAY_MS_MAX
+
+
+class Killer:
+    """Of one vault with its agents. A vault that does not come up ends the round with `NotReadyError`."""
+
+    def __init__(self, site: Site, agents: list[Agent], trees: Trees, chance: Chance) -> None:
         self._kills: list[Kill] = []
-        self.unexpected: list[str] = []
+        self._unexpected: list[str] = []
         self._site = site
         self._agents = agents
         self._trees = trees
-        self._source = source
-        self._delay_ms_max = delay_ms_max
+        self._chance = chance
+        self._source = chance.source
         self._may_fail: set[Agent] = set()
         self._done: set[Agent] = set()
 
@@ -66,49 +82,49 @@ class Killer:
             agent.start()
         told_before = {agent: len(agent.runs) - 1 for agent in self._agents}
         for number in range(min(kills_left, self._source.randint(*_KILLS_OF_A_ROUND))):
-            self._kill(self._source.choices(list(TARGETS), list(TARGETS.values()))[0])
+            self._kill(f"{name}, kill {number + 1}")
             judge.look(f"{name}, kill {number + 1}", self._told_since(told_before))
         self._finish(name)
         judge.look(f"{name}, at its end", self._told_since(told_before))
 
-    def take_kills(self) -> list[Kill]:
-        """Those since the last call."""
-        taken, self._kills = self._kills, []
+    def take(self) -> tuple[list[Kill], list[str]]:
+        """Kills and unexpected ends since the last call."""
+        taken = self._kills, self._unexpected
+        self._kills, self._unexpected = [], []
         return taken
 
-    def _told_since(self, before: dict[Agent, int]) -> list:
+    def _told_since(self, before: dict[Agent, int]) -> list[Told]:
         return [told for agent in self._agents for told in agent.runs[before[agent] :]]
 
-    def _kill(self, target: str) -> None:
+    def _kill(self, name: str) -> None:
         delay_ms = self._wait_for_the_moment()
         victims = [agent for agent in self._agents if agent.is_running]
-        if not victims:
-            target = "vault"
-        hit = set(victims)
-        if target == "agents":
-            hit = set(self._source.sample(victims, self._source.randint(1, len(victims))))
+        target = next(self._chance.targets) if victims else "vault"
+        some = self._source.sample(victims, self._source.randint(1, len(victims))) if victims else []
+        hit = set(some if target == "agents" else victims)
         sizes = {agent: agent.told.size() for agent in hit - self._may_fail}
-        if target != "vault":
-            killed = hit if target == "agents" else set(self._source.sample(victims, self._source.randint(1, len(hit))))
-            for agent in killed:
-                agent.kill()
-        else:
-            killed = set()
-        seconds = self._restart() if target != "agents" else None
+        killed = [] if target == "vault" else some
+        for agent in killed:
+            agent.kill()
         self._may_fail |= hit
-        for agent, size in sizes.items():
-            agent.told.read(size)
-        waiting = sum(agent.told.waiting_bytes() for agent in sizes)
-        processes = len(killed) + (target != "agents")
-        self._kills.append(Kill(target, processes, delay_ms, waiting, seconds))
+        seconds = None
+        try:
+            if target != "agents":
+                seconds = self._restart(name)
+        finally:
+            waiting = sum(_waiting_bytes(agent.told, size) for agent, size in sizes.items())
+            processes = len(killed) + (target != "agents")
+            self._kills.append(Kill(target, processes, delay_ms, waiting, seconds))
 
     def _untouched(self) -> list[Agent]:
         """Whose run no kill has hit: one that a kill did hit may be about to end."""
         return [agent for agent in self._agents if agent.is_running and agent not in self._may_fail]
 
-    def _restart(self) -> float:
+    def _restart(self, name: str) -> float:
         """The vault is killed and started; from the start of its process to the word that it listens."""
-        self._site.kill()
+        exit_code = self._site.kill()
+        if exit_code != -signal.SIGKILL:
+            self._unexpected.append(f"{name}: the vault had ended by itself with {exit_code}")
         begin = time.monotonic()
         self._site.start()
         return time.monotonic() - begin
@@ -120,7 +136,7 @@ class Killer:
             self._pump_until(lambda: any(agent.told.size() for agent in self._untouched()))
         elif begin == "acknowledged":
             self._pump_until(lambda: any(agent.told.is_acknowledged() for agent in self._untouched()))
-        delay_ms = self._source.uniform(_DELAY_MS_MIN, self._delay_ms_max)
+        delay_ms = self._source.uniform(_DELAY_MS_MIN, self._chance.delay_ms_max)
         end = time.monotonic() + delay_ms / 1000
         self._pump_until(lambda: time.monotonic() >= end)
         return round(delay_ms, 3)
@@ -129,9 +145,9 @@ class Killer:
         self._pump_until(lambda: False)
         for agent in self._agents:
             if agent not in self._done:
-                self.unexpected.append(f"{name}: {agent.job} did not end with 0: {agent.output.read_text()[-500:]}")
+                self._unexpected.append(f"{name}: {agent.job} did not end with 0: {agent.output.read_text()[-500:]}")
 
-    def _pump_until(self, is_there) -> None:
+    def _pump_until(self, is_there: Callable[[], bool]) -> None:
         """Starts again who ended because of a kill, until the condition holds or all agents are done."""
         end = time.monotonic() + _ROUND_SECONDS
         while not is_there() and time.monotonic() < end:
@@ -150,3 +166,9 @@ class Killer:
             self._may_fail.discard(agent)
             agent.start()
         # Else it stays down, and the end of the round tells.
+
+
+def _waiting_bytes(told: Told, size: int) -> int:
+    """When its tap had `size` bytes."""
+    told.read(size)
+    return told.waiting_bytes()

@@ -7,13 +7,15 @@ The same seed gives the same bytes: also what the code under test draws comes fr
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from random import Random
 from unittest.mock import patch
@@ -26,7 +28,7 @@ from vaultd.errors import VaultError
 from vaultd.store.errors import StoreError
 
 _MEMORY = Path("/dev/shm")
-_BLOCK_SEEDS = 250
+_BLOCK_SEEDS = 50  # some seconds: as often is told how far it is
 _SEGMENT_BYTES = 8 * 1024  # some steps fill one
 _STEPS = (1, 6)
 _CALLS_OF_A_STEP = 9  # about; a scenario that ends before its call falls at its end
@@ -39,44 +41,69 @@ _FAULTS: list[Callable[[int, int], Faults]] = [
     lambda n, seed: tear(n, seed),
     lambda n, seed: lose_sync(1 + n // 3),
 ]
+_SHOWN_CHARACTERS = 2000
 _KILL_ONLY = 0.15  # of the falls: the process ends and the machine goes on
 
 
 @dataclass
 class LossFigures:
-    """`points` are the calls that were the last ones: step, position in it, call and kind of file."""
+    """`points` are the calls that were the last ones: step, position in it, call and kind of file. `seeds_by_falls` has
+    how many seeds fell once, twice, three times.
+    """
 
     seeds: int = 0
     falls: int = 0
     points: set[str] = field(default_factory=set)
+    seeds_by_falls: Counter[int] = field(default_factory=Counter)
     failures: dict[int, str] = field(default_factory=dict)
 
     def add(self, other: LossFigures) -> None:
         self.seeds += other.seeds
         self.falls += other.falls
         self.points |= other.points
+        self.seeds_by_falls += other.seeds_by_falls
         self.failures |= other.failures
 
 
 def lose_often(count: int, first: int, workers: int, tell: Callable[[LossFigures], None]) -> LossFigures:
-    """Seeds `first` and the `count - 1` after it."""
+    """Seeds `first` and the `count - 1` after it. Nothing is left behind, also where it is broken off."""
     figures = LossFigures()
     blocks = [(start, min(start + _BLOCK_SEEDS, first + count)) for start in range(first, first + count, _BLOCK_SEEDS)]
-    if workers < 2 or len(blocks) < 2:
-        for block in blocks:
-            figures.add(lose_block(*block))
-        return figures
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(lose_block, *zip(*blocks, strict=True)):
+    with (
+        tempfile.TemporaryDirectory(prefix="safeset-torture-", dir=_memory()) as directory,
+        closing(_blocks_lost(blocks, workers, Path(directory))) as blocks_lost,
+    ):
+        for found in blocks_lost:
             figures.add(found)
             tell(figures)
     return figures
 
 
-def lose_block(start: int, end: int) -> LossFigures:
+def _blocks_lost(blocks: list[tuple[int, int]], workers: int, parent: Path) -> Generator[LossFigures, None, None]:
+    if workers < 2 or len(blocks) < 2:
+        for start, end in blocks:
+            yield lose_block(start, end, parent)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts_to_the_parent) as pool:
+        try:
+            yield from pool.map(lose_block, *zip(*blocks, strict=True), [parent] * len(blocks))
+        except BaseException:
+            for worker in active_children():
+                worker.terminate()
+            raise
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def lose_block(start: int, end: int, parent: Path | None = None) -> LossFigures:
+    """Seeds `start` to `end - 1`; a seed gives the same in every block."""
     figures = LossFigures()
-    memory = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="safeset-torture-", dir=memory) as directory, _drawn_from("ground"):
+    with (
+        tempfile.TemporaryDirectory(prefix="safeset-torture-", dir=parent or _memory()) as directory,
+        _drawn_from("ground"),
+    ):
         with SimulatedVault.make(Path(directory), journal_segment_bytes=_SEGMENT_BYTES) as world:
             ground = make_ground(world)
             for seed in range(start, end):
@@ -84,14 +111,20 @@ def lose_block(start: int, end: int) -> LossFigures:
     return figures
 
 
+def _memory() -> Path | None:
+    return _MEMORY if _MEMORY.is_dir() else None
+
+
 def _lose(world: SimulatedVault, ground: Ground, seed: int, figures: LossFigures) -> None:
     figures.seeds += 1
+    before = figures.falls
     try:
         with _drawn_from(seed):
             _Fall(world, ground, Random(seed), figures).run()
     except Exception as error:
         last = "".join(traceback.format_tb(error.__traceback__)[-2:])
-        figures.failures[seed] = f"{type(error).__name__}: {error}\n{last}"
+        figures.failures[seed] = f"{type(error).__name__}: {str(error)[:_SHOWN_CHARACTERS]}\n{last}"
+    figures.seeds_by_falls[figures.falls - before] += 1
 
 
 @contextmanager

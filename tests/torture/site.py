@@ -23,7 +23,7 @@ _ACCOUNT = "acme"
 
 
 class TorturedSite:
-    """`directory` is emptied at the end. The paths stay the same, because agents and jobs know them."""
+    """The paths stay the same, because agents and jobs know them."""
 
     def __init__(self, agents: int, seed: int, parent: Path | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="safeset-torture-", dir=parent))
@@ -33,8 +33,18 @@ class TorturedSite:
         self.site.settings.update(SETTINGS)
         self.jobs = [f"job-{number}" for number in range(agents)]
         self.trees = [self._live / "trees" / job for job in self.jobs]
-        self._set_up(seed)
-        self.agents = [Agent(self._live, self.site.state(job), job) for job in self.jobs]
+        self.agents: list[Agent] = []
+        try:
+            self._set_up(seed)
+            self.agents += [Agent(self._live, self.site.state(job), job) for job in self.jobs]
+        except Exception as error:
+            self.end_processes()
+            error.add_note(f"Its directory is kept: {self.directory}")
+            raise
+        except BaseException:
+            self.end_processes()
+            self.remove()
+            raise
 
     def _set_up(self, seed: int) -> None:
         self.site.start()
@@ -59,11 +69,13 @@ class TorturedSite:
         shutil.rmtree(self._live)
         _copy(self._kept, self._live)
 
-    def close(self) -> None:
+    def end_processes(self) -> None:
         for agent in self.agents:
             agent.close()
         if self.site.daemon is not None:
             self.site.kill()
+
+    def remove(self) -> None:
         shutil.rmtree(self.directory)
 
 

@@ -4,25 +4,22 @@ judge is blind.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from benchmarks.tables import render
 from tests.torture.agents import Acknowledged, Committed, Record, Sent, Told
 from tests.torture.judge import Judge, Verdict
-from tests.torture.kill_rounds import KillFigures, Plan, kill_often
-from tests.torture.kills import Kill
+from tests.torture.kill_rounds import Plan, kill_often
 from tests.torture.power_losses import LossFigures, lose_block
-from tests.torture.report import Report
 from tests.vaultd.store.fakes import create, flip, make_id, make_record, make_settings, stored
 from vaultd.store.container_format import container_path
 
 # Chosen so that every patch of tests/sabotage that names these tests meets a seed that notices it.
 FIRST_SEED, SEEDS = 1, 100
 KILL_SEED, KILLS, AGENTS = 384, 4, 2
+TARGETS = ("both", "agents", "vault", "agents")
 DELAY_MS_MAX = 40.0  # the upload of two agents is short
 
 
@@ -33,11 +30,22 @@ def test_power_losses_take_nothing_that_was_acknowledged() -> None:
     assert len(figures.points) > SEEDS // 3
 
 
+def test_a_seed_gives_the_same_alone_as_among_others() -> None:
+    together, alone = lose_block(FIRST_SEED, FIRST_SEED + 6), LossFigures()
+    for seed in range(FIRST_SEED, FIRST_SEED + 6):
+        alone.add(lose_block(seed, seed + 1))
+    assert alone == together
+    assert sum(alone.seeds_by_falls.values()) == 6
+
+
 def test_kills_take_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    figures = kill_often(Plan(KILLS, KILL_SEED, AGENTS, DELAY_MS_MAX, tmp_path), lambda figures: None)
+    figures = kill_often(Plan(KILLS, KILL_SEED, AGENTS, DELAY_MS_MAX, tmp_path, TARGETS), lambda figures: None)
     verdict = figures.verdict
     assert (verdict.losses, verdict.resent, verdict.other) == ([], [], [])
-    assert (len(figures.kills), figures.restores) == (KILLS, AGENTS)
+    assert [kill.target for kill in figures.kills] == list(TARGETS)
+    assert [kill.restart_seconds is None for kill in figures.kills] == [False, True, False, True]
+    assert figures.restores == AGENTS
+    assert list(tmp_path.iterdir()) == []
     assert verdict.acknowledged_records > 0
     assert verdict.safesets >= AGENTS
 
@@ -100,56 +108,3 @@ def test_the_judge_misses_a_safeset(disk: Path, tmp_path: Path) -> None:
     judge.look_at_all("at the end", disk)
     assert len(verdict.losses) == 1
     assert "root" in verdict.losses[0]
-
-
-# The report
-
-
-def report(*kills: Kill, **found: list[str]) -> Report:
-    verdict = Verdict(losses=found.get("losses", []), resent=found.get("resent", []), other=found.get("other", []))
-    return Report(LossFigures(seeds=9, falls=10), KillFigures(list(kills), verdict))
-
-
-GOOD, IDLE, SLOW = Kill("vault", 1, 3.5, 100, 0.5), Kill("agents", 2, 3.5, 0, None), Kill("both", 3, 3.5, 100, 5.0)
-
-
-def test_a_good_report_has_no_shortcomings() -> None:
-    good = report(GOOD, IDLE)
-    assert good.shortcomings() == []
-    assert "losses                           0" in good.text()
-    assert "30.000 % a fall, 150.000 % a kill" in good.text()
-
-
-def test_the_table_of_the_page_says_the_same() -> None:
-    good = report(GOOD, IDLE)
-    origin = {
-        "scenario": "torture",
-        "start": "",
-        "commit": "",
-        "versions": {},
-        "machine": {"processor": "", "cores": 2},
-    }
-    table = render(origin | {"samples": json.loads(json.dumps(good.samples()))})
-    for row in (
-        "| real kills -9 | 2 |",
-        "| kills during upload | 1 |",
-        "| losses | 0 |",
-        "| slowest restart | 0.50 s |",
-    ):
-        assert row in table
-    assert "| 95 % bound of a loss, a kill | 150.000 % |" in table
-
-
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        (report(GOOD, losses=["record 12"]), "record 12"),
-        (report(GOOD, resent=["record 13"]), "record 13"),
-        (report(GOOD, other=["an agent hangs"]), "hangs"),
-        (report(GOOD, IDLE, IDLE), "fewer than half"),
-        (report(GOOD, SLOW), "a restart took 5.00 s"),
-        (Report(LossFigures(failures={7: "gone"}), KillFigures()), "--seeds 1 --kills 0 --seed 7"),
-    ],
-)
-def test_a_report_names_each_shortcoming(bad: Report, words: str) -> None:
-    assert any(words in shortcoming for shortcoming in bad.shortcomings())

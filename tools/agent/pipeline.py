@@ -98,7 +98,7 @@ class Pipeline:
                 continue
 
     async def _scan(self, sender: Sender, to_feed: trio.MemorySendChannel[_Ordered], work: trio.Nursery) -> None:
-        async with to_feed:
+        with to_feed:
             while (batch := await read(self._stages.scanner.next_batch)) is not None:
                 self._tell()
                 ordered = _Ordered(batch)
@@ -117,7 +117,7 @@ class Pipeline:
     async def _feed(
         self, sender: Sender, from_scan: trio.MemoryReceiveChannel[_Ordered], work: trio.Nursery
     ) -> WrittenManifest:
-        async with from_scan:
+        with from_scan:
             async for ordered in from_scan:
                 await ordered.is_identified.wait()
                 steps = self._stages.feed.add(ordered.batch)

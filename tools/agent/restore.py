@@ -109,7 +109,7 @@ class _Restore:
     async def _plan(
         self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
     ) -> None:
-        async with to_writer:
+        with to_writer:
             try:
                 for path in paths:
                     await self._plan_path(path, to_writer, nursery)
@@ -200,7 +200,7 @@ class _Restore:
         window.is_ready.set()
 
     async def _write(self, from_plan: trio.MemoryReceiveChannel[Window]) -> None:
-        async with from_plan:
+        with from_plan:
             async for window in from_plan:
                 await window.is_ready.wait()
                 await compute(self._writer.write, window)

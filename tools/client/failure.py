@@ -63,6 +63,11 @@ def first_cause(error: BaseException) -> BaseException:
     return error
 
 
+def is_own_fault(error: BaseException) -> bool:
+    """A fault of this program, whose lines help to mend it; those of the vault are in its log."""
+    return describe(error).code == "internal" and not isinstance(first_cause(error), RemoteProtocolError)
+
+
 def _describe_system(error: OSError) -> Failure:
     place = f"{error.filename}: " if error.filename is not None else ""
     return Failure("failed", f"{place}{error.strerror or error}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from tools.client.failure import EXIT_OK, INTERRUPTED, Failure, describe
+from tools.client.failure import EXIT_OK, INTERRUPTED, Failure, describe, is_own_fault
 from tools.client.output import Output
 
 # The flag may stand before or after a command's words and must hold for errors in the words themselves: `Program.run`
@@ -102,7 +102,7 @@ class Program(LazyGroup):
             failure = _describe_click(error)
         except Exception as error:
             failure = describe(error)
-            if failure.code == "internal":
+            if is_own_fault(error):
                 traceback.print_exception(error)
         else:
             return result if isinstance(result, int) else EXIT_OK

@@ -20,6 +20,7 @@ from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
 from vaultd.daemon.open_files import raise_open_files
 from vaultd.logs import configure_logs, log
+from vaultd.maintenance.checkpoint import tell_copies
 from vaultd.maintenance.clock_watch import tell_jump_at_start
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
@@ -53,11 +54,14 @@ def serve(directory: Path) -> int:
 
 
 def _close(vault: Vault) -> int:
+    was_broken = vault.store.is_broken  # then no checkpoint is written
     try:
         close_vault(vault)
     except Exception as error:  # whatever it is: the next start needs no checkpoint
         log.error("no checkpoint", problem=f"{type(error).__name__}: {error.__cause__ or error}")
         return EXIT_STORE_STOPPED
+    if not was_broken:
+        tell_copies(vault)
     return EXIT_OK
 
 

@@ -29,3 +29,12 @@ async def checkpoint_once(vault: Vault) -> None:
     metrics.CHECKPOINTS.inc()
     metrics.CHECKPOINT_SECONDS.set(seconds)
     log.info("checkpoint", seconds=round(seconds, 3))
+    tell_copies(vault)
+
+
+def tell_copies(vault: Vault) -> None:
+    """After a checkpoint: whether it has its second copy. The next one makes it when the disk is back."""
+    if vault.store.disks.lacks_copies:
+        away = ", ".join(vault.store.disks.paths_away)
+        problem = f"what is kept twice has one copy while a disk is not here ({away}): bring it back or replace it"
+        log.warning("checkpoint on one disk only", problem=problem)

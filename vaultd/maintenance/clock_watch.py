@@ -21,9 +21,9 @@ async def watch_clock(clock: Clock) -> None:
 
 
 def tell_jump_at_start(vault: Vault) -> None:
-    """Before anything is written: the last entry of the journal tells what the clock said before the stop."""
-    if vault.store.found_ns is not None:
-        _tell(jump_since_entry(vault.store.found_ns, vault.clock.now_ns()))
+    """The last entry of the journal before the start tells what the clock said before the stop."""
+    if vault.last_entry_ns is not None:
+        _tell(jump_since_entry(vault.last_entry_ns, vault.clock.now_ns()))
 
 
 def _look(clock: Clock) -> Look:

@@ -4,7 +4,7 @@ import trio
 
 from vaultd import metrics, offload
 from vaultd.logs import log
-from vaultd.operations.disks import look_after_disks
+from vaultd.operations.disks import complete_keys, look_after_disks
 from vaultd.operations.vault import Vault
 
 LOOK_SECONDS = 30
@@ -27,4 +27,12 @@ async def look_once(vault: Vault, told: set[str]) -> set[str]:
             log.error("disk offline", place=finding.place, problem=finding.sentence)
     for place in sorted(told - away):
         log.info("disk not offline any more", place=place)
+    if told - away:
+        await _complete_keys(vault)
     return away
+
+
+async def _complete_keys(vault: Vault) -> None:
+    """Keys that were made while a disk was away lie on the other one only."""
+    for finding in await offload.write(complete_keys, vault):
+        log.warning("erase key", severity=finding.severity.value, place=finding.place, problem=finding.sentence)

@@ -11,8 +11,8 @@ from vaultd.catalog.jobs import list_jobs
 from vaultd.errors import Conflict, NotFound
 from vaultd.operations import ledger
 from vaultd.operations.auditing import audited
+from vaultd.operations.home_disk import emptiest_disk
 from vaultd.operations.names import check_name
-from vaultd.operations.store_errors import translated
 from vaultd.operations.summaries import AccountSummary, ComputerSummary, summarise_computer
 from vaultd.operations.vault import Vault
 from vaultd.records import Account, Identity, Role
@@ -39,7 +39,7 @@ def create_account(vault: Vault, identity: Identity, name: str) -> CreatedAccoun
     """W. A new account with one package and its first administrator; the token is told once."""
     check_name(name, "name")
     token = os.urandom(TOKEN_BYTES)
-    account = Account(os.urandom(16), name, vault.clock.now_ns(), PACKAGES_AT_BIRTH, _emptiest_disk(vault))
+    account = Account(os.urandom(16), name, vault.clock.now_ns(), PACKAGES_AT_BIRTH, emptiest_disk(vault))
     administrator = Identity(os.urandom(16), account.account_id, Role.ADMINISTRATOR, FIRST_ADMINISTRATOR)
     with vault.catalog.read() as view:
         if find_account(view, name) is not None:
@@ -76,10 +76,3 @@ def _summarise(view: View, account: Account) -> AccountSummary:
         safesets=sum(job.safesets for job in jobs),
         protected_bytes=sum(job.protected_bytes for job in jobs),
     )
-
-
-def _emptiest_disk(vault: Vault) -> bytes:
-    """The account's home disk: the one with the most free space now."""
-    with translated():
-        disks = vault.store.statistics().disks
-    return max(disks, key=lambda disk: disk.free_bytes).disk_id

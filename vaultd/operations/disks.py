@@ -22,7 +22,8 @@ from vaultd.operations.known_disks import changed_disks
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Identity, Safeset
-from vaultd.store.findings import Finding
+from vaultd.store.errors import StoreError
+from vaultd.store.findings import Finding, Severity
 from vaultd.store.known_disks import KnownDisk, is_replaced
 
 SAFESETS_AT_ONCE = 32
@@ -79,6 +80,14 @@ def look_after_disks(vault: Vault) -> list[Finding]:
     """What is to be said of the disks now, those that are gone since the start among them."""
     vault.store.look_after_disks()
     return vault.store.disks.offline_findings()
+
+
+def complete_keys(vault: Vault) -> list[Finding]:
+    """W. Brings every erase key onto the disks that are back."""
+    try:
+        return vault.erase_keys.mend()
+    except StoreError as error:  # the vault goes on: one good copy is enough to work with
+        return [Finding(Severity.damage, "erase keys", f"they are not completed: {error}")]
 
 
 def hit_by(vault: Vault, name: str, after: bytes) -> HitPage:

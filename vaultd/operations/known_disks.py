@@ -7,6 +7,7 @@ from vaultd.catalog.disks import list_disks, save_disk
 from vaultd.records import Change, DiskRow
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.errors import NoSpace
+from vaultd.store.findings import Finding, Severity
 from vaultd.store.journal_format import EntryKind, JournalEntry
 from vaultd.store.known_disks import KnownDisk
 
@@ -26,14 +27,21 @@ def changed_disks(view: View, known: Iterable[KnownDisk], now_ns: int) -> list[C
     return [change for row in rows for change in save_disk(row)]
 
 
-def keep_disks(store: ChunkStore, catalog: Catalog, now_ns: int) -> None:
-    """W. Before the vault takes a record: then a disk that the catalog does not name holds nothing yet."""
+def keep_disks(store: ChunkStore, catalog: Catalog, now_ns: int) -> Finding | None:
+    """W. Before the vault takes a record: then a disk that the catalog does not name holds nothing yet.
+
+    What is to be said where there is no room for it: then there is none for records either.
+    """
     with catalog.read() as view:
         changes = changed_disks(view, store.disks.known, now_ns)
     if not changes:
-        return
+        return None
     try:
         position = store.commit([JournalEntry(EntryKind.catalog, {}, changes)])
-    except NoSpace:
-        return  # then there is none for records either; the next start tries again
+    except NoSpace as error:
+        if store.is_broken:  # in the middle of a write: only a recovery may write again
+            raise
+        sentence = f"the list of disks is not written: {error}; make room, the next start writes it"
+        return Finding(Severity.warning, "catalog", sentence)
     catalog.apply(changes, Position(*position))
+    return None

@@ -12,6 +12,7 @@ from vaultd.catalog.keyrings import read_keyring, save_run_key
 from vaultd.catalog.runs import active_run, read_run, save_run, update_run
 from vaultd.errors import BadRequest, Conflict, Internal
 from vaultd.operations import access, ledger
+from vaultd.operations.home_disk import renewed_home
 from vaultd.operations.sealed_headers import parse_run_key
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, job_owner, wrap
@@ -71,6 +72,7 @@ def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: 
             request=request,
         )
         changes += _seen(view, identity, now_ns)
+        changes += renewed_home(vault, view, job.account_id)
     changes += save_run(run)
     changes += update_job(msgspec.structs.replace(job, runs=run.number, requests_taken=job.request))
     ledger.record(vault, changes, EntryKind.run_begin, job=job_id, run=run_id)

@@ -100,7 +100,7 @@ def append(vault: Vault, batch: VerifiedBatch, identity: Identity) -> Appended:
 
 
 def home_disk_number(vault: Vault, disk_id: bytes) -> int:
-    """The account's own disk; while that one is offline the first that is here."""
+    """The account's own disk; while that one is offline, or lost since the run began, the first that is here."""
     disk = vault.store.disks.find_id(disk_id)
     return vault.store.disks.online[0].number if disk is None else disk.number
 

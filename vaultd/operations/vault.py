@@ -2,8 +2,9 @@
 
 Order of opening: locks of directory and disks, a look through index and catalog by another process, catalog, store (its
 journal must hold what the catalog has applied, and is mended), catalog (a lost one from a checkpoint) caught up from
-the journal, then recovery of containers and index, which asks the catalog which keys are known; then the catalog
-learns of disks that it did not name. Threads: opening and closing in one thread, before and after all others.
+the journal, then recovery of containers and index, which asks the catalog which keys are known; then, after a look at
+the time of the journal's last entry, the catalog learns of disks that it did not name. Threads: opening and closing in
+one thread, before and after all others.
 """
 
 import errno
@@ -67,6 +68,7 @@ class Vault:
     judged_keys: set[bytes]  # run keys that were tried since the start: each opened, or was given up
     recovery: RecoveryReport
     started_ns: int
+    last_entry_ns: int | None  # what the vault's clock said at the last entry before the start, if there was one
 
     @property
     def public_key_bytes(self) -> bytes:
@@ -93,9 +95,9 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
-        keep_disks(store, catalog, clock.now_ns())
+        kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
-        findings = [*set_aside.findings, *recovery.findings, *erase_keys.mend()]
+        findings = [*set_aside.findings, *recovery.findings, *filter(None, [kept]), *erase_keys.mend()]
         recovery = msgspec.structs.replace(recovery, findings=findings)
         undo.pop_all()
     return Vault(
@@ -115,6 +117,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),
+        last_entry_ns=store.found_ns,
     )
 
 
@@ -131,17 +134,18 @@ def close_vault(vault: Vault) -> None:
 
 
 def write_checkpoint(vault: Vault) -> Position:
-    """Writes the whole catalog and the table of containers to the first two disks.
+    """Writes the whole catalog and the table of containers to the first two disks, those that are here now.
 
     From a reading thread, one at a time: the catalog's rows and the position are those of one transaction, so commits
     go on meanwhile; what the table of containers says is as old or newer, and durable.
     """
     vault.catalog.require_writable()
+    vault.store.look_after_disks()
     with translated(), vault.catalog.read() as view:
         position = view.position()
         header = checkpoints.CheckpointHeader(vault.vault_id, JournalPosition(*position), vault.clock.now_ns())
         rows = chain(view.rows(), checkpoints.container_rows(vault.store.containers()))
-        directories = vault.store.disks.copy_directories("checkpoints")
+        directories = vault.store.disks.copies_here(vault.door, "checkpoints")
         checkpoints.write_checkpoint(vault.door, directories, header, rows, vault.store.reserve_bytes)
     return position
 

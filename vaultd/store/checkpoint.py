@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from vaultd.checksum import checksum
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, Handle, make_directory
-from vaultd.store.errors import FormatError, NewerFormat, NoSpace
+from vaultd.store.errors import DiskMissing, FormatError, NewerFormat, NoSpace
 from vaultd.store.index import ContainerRow
 from vaultd.store.journal_format import Position
 
@@ -94,6 +94,8 @@ def write_checkpoint(
 
     Its disk is the journal's too, and may be full: one that fails leaves nothing, and the reserve is not written into.
     """
+    if not directories:
+        raise DiskMissing("there is no disk to write a checkpoint to: bring one of the first two back")
     name = checkpoint_name(header.position.number)
     besides = [directory / (name + UNFINISHED_SUFFIX) for directory in directories]
     for directory in directories:

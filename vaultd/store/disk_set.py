@@ -114,12 +114,21 @@ class Disks:
 
     @property
     def with_copies(self) -> list[Disk]:
-        """The first two, where journal, checkpoints and erase keys lie; those that are here."""
+        """The first two, where journal, checkpoints and erase keys lie; those that were here at the start."""
         return [disk for disk in self.online if disk.number < COPIES]
 
     def copy_directories(self, name: str) -> list[Path]:
-        """Where a thing that is kept twice lies, on the disks of the first two that are here."""
+        """Where a thing that is kept twice lies, on the disks of the first two that were here at the start."""
         return [disk.directory(name) for disk in self.with_copies]
+
+    def copies_here(self, door: Door, name: str) -> list[Path]:
+        """The same, to write to now: never where a disk is gone, since what is mounted at its path is another file
+        system, and what is put there is hidden when the disk is back.
+        """
+        found = [disk.directory(name) for disk in self.with_copies if self.is_here(door, disk.disk_id)]
+        if not found:
+            raise DiskMissing(f"none of the first two disks is here to take {name}: bring one back")
+        return found
 
     def other_directories(self, name: str) -> list[Path]:
         """On all disks but those."""
@@ -144,7 +153,8 @@ class Disks:
         """One for each disk that is away or lost, in the sentence that log, status and check show."""
         end = "; journal, checkpoints and erase keys are on one disk only" if self.lacks_copies else ""
         found = [
-            (one.place, f"the disk is offline{_details(one)}: what lies on it is out of reach") for one in self.away()
+            (one.place, f"the disk is offline{_details(one)}: what lies on it is out of reach{_way_out(one)}")
+            for one in self.away()
         ]
         found += [(disk.path or disk.sentence_name(), self._lost_sentence(disk)) for disk in self._lost_ones()]
         places = {place for place, _ in found}
@@ -192,6 +202,14 @@ class Disks:
 
 def _known(disk: Disk) -> KnownDisk:
     return KnownDisk(disk.disk_id, disk.number, False, str(disk.path))
+
+
+def _way_out(away: Away) -> str:
+    """A disk that only containers tell of may have been replaced before there was a list: nobody else knows."""
+    if away.disk is None or away.disk.number is not None:
+        return ""
+    command = f"`vaultctl disk lost {away.disk.disk_id.hex()}`"
+    return f", and nothing is cut or given up; if another one took its place, {command} says so"
 
 
 def _details(away: Away) -> str:

@@ -8,7 +8,7 @@ Threads: `create` in the writer thread, the rest in any.
 """
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
@@ -30,7 +30,7 @@ from vaultd.store.erase_key_file import (
     encode_key,
     is_erased,
 )
-from vaultd.store.errors import FormatError, KeyUnread, NewerFormat, RecordDamaged, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, KeyUnread, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 _WRAP_MAGIC = b"SSW1"
@@ -43,15 +43,26 @@ COPIES_DIFFER = "its copies hold different keys: each may open something, so non
 
 
 class EraseKeys:
-    def __init__(self, door: Door, directories: Sequence[Path], others: Sequence[Path] = ()) -> None:
-        """`directories` of the first two disks that are here; on the `others` a copy or a mark may lie all the same."""
+    def __init__(
+        self,
+        door: Door,
+        directories: Sequence[Path],
+        others: Sequence[Path] = (),
+        here: Callable[[], Sequence[Path]] | None = None,
+    ) -> None:
+        """`directories` of the first two disks; on the `others` a copy or a mark may lie all the same. `here`: those of
+        `directories` that can be written to now.
+        """
         self._door = door
         self._directories = tuple(directories)
         self._everywhere = (*directories, *others)
+        self._here = here or (lambda: self._directories)
 
     @classmethod
     def on(cls, door: Door, disks: Disks) -> Self:
-        return cls(door, disks.copy_directories(DIRECTORY), disks.other_directories(DIRECTORY))
+        """A disk that goes away while the vault runs takes no more keys; `mend` completes what it lacks."""
+        directories, others = disks.copy_directories(DIRECTORY), disks.other_directories(DIRECTORY)
+        return cls(door, directories, others, lambda: disks.copies_here(door, DIRECTORY))
 
     def create(self, owner: Owner) -> None:
         """Durable in both copies when it returns. A repeat keeps the key and completes its copies.
@@ -66,7 +77,7 @@ class EraseKeys:
                 f"every copy of the erase key of {owner.name} that is here is damaged: bring the other disk back"
             )
         data = found[0] if found else encode_key(owner, os.urandom(KEY_BYTES))
-        for path in self._places(owner.id.hex()):
+        for path in self._places(owner.id.hex(), self._writable()):
             if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
 
@@ -74,6 +85,7 @@ class EraseKeys:
         """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
         findings = []
         names: set[str] = set()
+        directories = self._writable()
         for directory in self._everywhere:
             try:
                 files = [name for name in self._door.listdir(directory) if name.endswith(_SUFFIXES)]
@@ -81,21 +93,21 @@ class EraseKeys:
                 findings.append(Finding(Severity.damage, str(directory), f"the disk cannot be read: {error}"))
                 continue
             names |= {name.partition(".")[0] for name in files}
-        return findings + [finding for name in sorted(names) for finding in self._mend_key(name)]
+        return findings + [finding for name in sorted(names) for finding in self._mend_key(name, directories)]
 
-    def _mend_key(self, name: str) -> list[Finding]:
+    def _mend_key(self, name: str, directories: Sequence[Path]) -> list[Finding]:
         copies = {path: self._read_good(path, name) for path in self._files(name)}
         different = {data for data in copies.values() if data is not None}
         place = str(self._directories[0] / name)
         if not different:
             return [Finding(Severity.damage, place, "no copy of this erase key holds")]
         if any(map(is_erased, different)):
-            return self._erase_again(name, copies)
+            return self._erase_again(copies, self._places(name, directories))
         if len(different) > 1:
             return [Finding(Severity.damage, place, COPIES_DIFFER)]
         (good,) = different
         findings = []
-        for path in self._places(name):
+        for path in self._places(name, directories):
             if copies[path] is not None:
                 continue
             sentence = "a copy of this erase key was missing or damaged and was written again from another"
@@ -107,14 +119,14 @@ class EraseKeys:
             findings.append(Finding(Severity.warning, str(path), sentence))
         return findings
 
-    def _erase_again(self, name: str, copies: dict[Path, bytes | None]) -> list[Finding]:
+    def _erase_again(self, copies: dict[Path, bytes | None], places: Sequence[Path]) -> list[Finding]:
         """A copy that a disk brought back, or a damaged one, is written over in its place, not beside it."""
         erased = next(data for data in copies.values() if data is not None and is_erased(data))
         findings = []
-        for path in dict.fromkeys([*self._places(name), *copies]):
+        for path in dict.fromkeys([*places, *copies]):
             is_here = self._door.exists(path)
             held = copies.get(path)
-            if (held is not None and is_erased(held)) or not (is_here or path in self._places(name)):
+            if (held is not None and is_erased(held)) or not (is_here or path in places):
                 continue
             sentence = "this erase key was erased for ever; a copy that was still here was erased too"
             try:
@@ -170,11 +182,17 @@ class EraseKeys:
         """Wherever a copy may lie."""
         return [directory / (name + suffix) for directory in self._everywhere for suffix in _SUFFIXES]
 
-    def _places(self, name: str) -> list[Path]:
+    def _writable(self) -> Sequence[Path]:
+        directories = self._here()
+        if not directories:
+            raise DiskMissing("there is no disk to write an erase key to: bring one of the first two back")
+        return directories
+
+    def _places(self, name: str, directories: Sequence[Path]) -> list[Path]:
         """Where the two copies go: on two disks, or side by side on a single one."""
-        if len(self._directories) == 1:
-            return [self._directories[0] / (name + suffix) for suffix in _SUFFIXES]
-        return [directory / (name + _SUFFIXES[0]) for directory in self._directories]
+        if len(directories) == 1:
+            return [directories[0] / (name + suffix) for suffix in _SUFFIXES]
+        return [directory / (name + _SUFFIXES[0]) for directory in directories]
 
     def _load_all(self, owner: Owner) -> list[bytes]:
         """The keys in the good copies: one, unless the copies differ."""

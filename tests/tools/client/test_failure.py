@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, RemoteProtocolError
-from tools.client.failure import Failure, describe
+from tools.client.failure import Failure, describe, is_own_fault
 
 # From the command contract.
 EXIT_CODES = {
@@ -37,6 +37,14 @@ def test_an_answer_of_the_vault_keeps_its_words() -> None:
 def test_a_group_of_tasks_tells_its_first_error() -> None:
     lost = ConnectionLost("the connection ended")
     assert describe(ExceptionGroup("tasks", [ExceptionGroup("inner", [lost]), ValueError("x")])).code == "unavailable"
+
+
+def test_only_a_fault_of_the_program_itself_is_shown_with_its_lines() -> None:
+    """What the vault could not do stands in the vault's log."""
+    told = RemoteProtocolError(ErrorCode.internal, "the vault failed (error 1234)", "the vault's log has more")
+    assert not is_own_fault(ExceptionGroup("tasks", [told]))
+    assert not is_own_fault(Failure("no_space", "the vault has no room left"))
+    assert is_own_fault(ZeroDivisionError())
 
 
 def test_files_are_named() -> None:

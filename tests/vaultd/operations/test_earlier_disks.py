@@ -149,13 +149,9 @@ def test_one_that_is_away_at_the_first_start_is_offline(earlier: tuple[Site, Bac
     close_vault(site.vault)
 
 
-def test_one_that_was_replaced_then_is_offline_until_an_operator_says_that_it_is_lost(
-    earlier: tuple[Site, BackedUp, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another one in its place tells nothing: it may be away for a repair, and the new one that of a third."""
-    site, backed_up, record = earlier
+def replace_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a program of then, which kept no list."""
     second = site.config.directory / "disk-2"
-    identity = (second / "disk.id").read_bytes()
     site.clock.advance(1000)
     second.rename(site.config.directory / "away")
     second.mkdir()
@@ -164,6 +160,15 @@ def test_one_that_was_replaced_then_is_offline_until_an_operator_says_that_it_is
         then.setattr(vault, "keep_disks", lambda *_: None)
         start(site)
         close_vault(site.vault)
+
+
+def test_one_that_was_replaced_then_is_offline_until_an_operator_says_that_it_is_lost(
+    earlier: tuple[Site, BackedUp, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one in its place tells nothing: it may be away for a repair, and the new one that of a third."""
+    site, backed_up, record = earlier
+    identity = (site.config.directory / "disk-2/disk.id").read_bytes()
+    replace_second(site, monkeypatch)
     start(site)
     assert rows(site) == [(0, "online"), (1, "online"), (None, "offline")]
     assert not is_missing(site, backed_up, record)
@@ -171,6 +176,20 @@ def test_one_that_was_replaced_then_is_offline_until_an_operator_says_that_it_is
     assert old.disk_id in identity
     assert disks.declare_lost(site.vault, site.operator, old.disk_id.hex()).state == "lost"
     assert is_missing(site, backed_up, record)
+    close_vault(site.vault)
+
+
+def test_one_that_was_replaced_then_is_told_with_the_command_that_says_so(
+    earlier: tuple[Site, BackedUp, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, _, _ = earlier
+    replace_second(site, monkeypatch)
+    start(site)
+    (old,) = [one.disk_id.hex() for one in disks.list_disks(site.vault).disks if one.number is None]
+    command = f"if another one took its place, `vaultctl disk lost {old}` says so"
+    (warning,) = disks.list_disks(site.vault).warnings
+    assert command in warning
+    assert command in "\n".join(finding.sentence for finding in site.vault.recovery.findings)
     close_vault(site.vault)
 
 

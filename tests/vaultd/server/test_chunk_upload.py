@@ -13,7 +13,7 @@ from protocol.codec import encode
 from protocol.errors import RemoteProtocolError
 from protocol.framing import MESSAGE, Frame
 from protocol.messages import UploadBatch, UploadDurable
-from vaultd.errors import BadRequest
+from vaultd.errors import BadRequest, NoSpace
 from vaultd.records import Identity, Role
 from vaultd.server.dispatch import _cause
 from vaultd.server.group_commit import GroupCommit
@@ -54,7 +54,7 @@ class FakeExchange:
 
 
 class FakeOperation:
-    """The three steps of a batch; a record that begins with `!` is bad."""
+    """The three steps of a batch; a record that begins with `!` is bad, one with `+` too much."""
 
     def __init__(self) -> None:
         self.appended: list[bytes] = []
@@ -72,6 +72,8 @@ class FakeOperation:
         return records
 
     def append(self, _vault: object, records: memoryview, _identity: Identity) -> Appended:
+        if records[:1] == b"+":
+            raise NoSpace("the vault has no room left")
         self.appended.append(bytes(records))
         return Appended(1, len(records))
 
@@ -205,6 +207,30 @@ async def test_a_bad_batch_ends_the_upload_with_its_sentence(stage: Stage, autoj
     cause = _cause(caught.value)
     assert isinstance(cause, BadRequest)
     assert len(stage.operation.appended) <= 1
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_refusal_is_told_whatever_the_other_tasks_meet_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, steps: int
+) -> None:
+    """The receiver may be anywhere when the store refuses: at its frame, in the check of it, handing it on. Tasks that
+    can run run in any order, so each is tried many times."""
+
+    class Slow:
+        @staticmethod
+        async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            return function(*arguments)
+
+    monkeypatch.setattr(chunk_upload, "offload", Slow)
+    stage.may_write.set()
+    causes = set()
+    for _ in range(40):
+        with pytest.raises(ExceptionGroup) as caught:
+            await stage.upload(FakeExchange([batch(number, b"+" * 100) for number in range(4)]))
+        causes.add(type(_cause(caught.value)))
+    assert causes == {NoSpace}
 
 
 async def test_numbers_must_grow(stage: Stage, autojump_clock: MockClock) -> None:

@@ -1,11 +1,15 @@
 import struct
+from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.support.simulated_disk import SimulatedDisk
+from tests.support.simulated_door import SimulatedDoor
 from tests.vaultd.store.fakes import create, flip, make_settings, short_hash
 from vaultd.store.check import check_store
-from vaultd.store.disk_door import SystemDoor
+from vaultd.store.disk_door import SystemDoor, write_file
 from vaultd.store.erase_key_file import Owner, OwnerKind
 from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
@@ -198,6 +202,21 @@ def test_what_was_erased_for_ever_stays_erased_when_a_disk_comes_back(directorie
     assert other.stat().st_ino == inode, "written over in its place"
     assert key not in other.read_bytes()
     assert made.mend() == []
+
+
+def test_what_was_erased_again_stays_so_after_a_power_loss_without_the_disk_that_said_it():
+    disks = [SimulatedDisk(Path(f"/simulated/e{number}")) for number in range(2)]
+    door = SimulatedDoor(disks)
+    made = EraseKeys(door, [disk.root for disk in disks])
+    made.create(JOB)
+    marked, other = (disk.root / f"{NAME}.key" for disk in disks)
+    door.unlink(marked)
+    write_file(door, marked, file_of(1, bytes(32)))
+    assert [finding.place for finding in made.mend()] == [str(other)]
+    for seed in range(20):
+        left = disks[1].copy()
+        left.cut_power(Random(seed))
+        assert bytes(left.files()[other].live) == file_of(1, bytes(32))
 
 
 def test_the_mark_on_any_disk_erases_every_copy(tmp_path):

@@ -2,8 +2,9 @@
 
 Three tasks a stream: one receives and verifies, one appends, one waits for commits and answers. So the next frame
 arrives while the last one is being stored, and no commit holds up an append. At most QUEUED_FRAMES verified frames and
-the one in the receiver's hand wait. Invariant: a frame counts in the byte budget of the process until the store has
-copied it; then it is let go, and no variable of these tasks keeps it.
+the one in the receiver's hand wait. Invariants: a frame counts in the byte budget of the process until the store has
+copied it; then it is let go, and no variable of these tasks keeps it. A task that fails closes its channels without
+waiting (`with`): else a neighbour's lost channel could come first, and cancel the error that says why.
 """
 
 from collections.abc import Awaitable, Callable
@@ -54,7 +55,7 @@ async def upload(service: Service, session: Session, exchange: Exchange) -> None
 
 async def _receive(verify: partial[Verified], exchange: Exchange, verified: trio.MemorySendChannel[Verified]) -> None:
     last = -1
-    async with verified:
+    with verified:
         while (number := await _receive_frame(verify, exchange, last, verified)) is not None:
             last = number
 
@@ -81,7 +82,7 @@ async def _append(
     verified: trio.MemoryReceiveChannel[Verified],
     appended: trio.MemorySendChannel[Appended],
 ) -> None:
-    async with verified, appended:
+    with verified, appended:
         async for waiting in verified:
             await appended.send(await store_frame(waiting))
             del waiting
@@ -95,7 +96,7 @@ async def _store_frame(service: Service, identity: Identity, exchange: Exchange,
 
 
 async def _answer(service: Service, exchange: Exchange, appended: trio.MemoryReceiveChannel[Appended]) -> None:
-    async with appended:
+    with appended:
         async for waiting in appended:
             await service.group.wait_durable(waiting.ticket)
             await exchange.send_message(m.UploadDurable(waiting.number))

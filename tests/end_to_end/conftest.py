@@ -66,6 +66,8 @@ def _documents(text: str) -> list[Any]:
 class Site:
     """One vault directory with its daemon, up or down, and one account."""
 
+    ready_seconds: float = READY_SECONDS  # of sites that are not made here too
+
     def __init__(
         self, directory: Path, disks: int = 1, vault: Path | None = None, disk_paths: Sequence[Path] = ()
     ) -> None:
@@ -75,7 +77,6 @@ class Site:
         self.disks = list(disk_paths) or [self.vault / f"disk-{number + 1}" for number in range(disks)]
         self.daemon: subprocess.Popen[str] | None = None
         self.settings: dict[str, str] = {}
-        self.ready_seconds = READY_SECONDS
         more = [word for disk in self.disks for word in ("--disk", disk)] if disks > 1 or disk_paths else []
         created = self._must("vaultd", "init", self.vault, "--name", "test", "--listen", "127.0.0.1:0", *more).last
         self.url: str = created["url"]

@@ -36,15 +36,9 @@ class Room:
     def free_bytes(self, path: Path, needed_bytes: int) -> int:
         """Not more than is free; where that is less than `needed_bytes`, what the file system says for certain."""
         try:
-            free = self._door.space(path)[1]
-            not_told = self._written - self._told.get(path, 0)
-            if not_told and needed_bytes <= free < needed_bytes + not_told:
-                self._door.settle_space(path)
-                self._told[path] = self._written
-                return self._door.space(path)[1]
+            return self._free_bytes(path, needed_bytes)
         except OSError:
             return 0  # a disk that fails here takes no more records
-        return free
 
     def require_for_records(self, count: int) -> None:
         """Refuses before anything is written what journal and index have no room for."""
@@ -58,5 +52,18 @@ class Room:
         places = {path: (journal_bytes, "holds a copy of the journal") for path in self._journal}
         for path, (size_bytes, what) in (places | {self._index: (index_bytes, "holds the index")}).items():
             needed = size_bytes + reserve_bytes
-            if self.free_bytes(path, needed) < needed:
+            try:
+                free = self._free_bytes(path, needed)
+            except OSError:
+                continue  # it is gone or fails, which is not full: what is written to it next says so
+            if free < needed:
                 raise NoSpace(f"{path}, which {what}, has no room above the reserve: free space there")
+
+    def _free_bytes(self, path: Path, needed_bytes: int) -> int:
+        free = self._door.space(path)[1]
+        not_told = self._written - self._told.get(path, 0)
+        if not_told and needed_bytes <= free < needed_bytes + not_told:
+            self._door.settle_space(path)
+            self._told[path] = self._written
+            return self._door.space(path)[1]
+        return free

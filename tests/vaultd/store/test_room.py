@@ -3,12 +3,13 @@
 from contextlib import suppress
 from pathlib import Path
 
-from tests.vaultd.store.fakes import create, make_settings, records
+from tests.vaultd.store.fakes import KEYRING, create, make_id, make_settings, records, reopen
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.errors import NoSpace
+from vaultd.store.errors import NoSpace, StoreBroken
 
 RECORD_BYTES = 1000
 RESERVE_BYTES = 100_000
+SEGMENT_BYTES = 4096
 
 
 class LateDoor(SystemDoor):
@@ -58,3 +59,20 @@ def test_the_reserve_stays_although_the_file_system_tells_late(tmp_path: Path) -
 def test_it_is_made_to_settle_only_near_the_end(tmp_path: Path) -> None:
     door, stored = fill(tmp_path, 2_000_000)
     assert 1 <= door.settled < stored / 3
+
+
+def test_a_disk_with_the_journal_that_goes_away_is_not_told_as_full(tmp_path: Path) -> None:
+    """Its files are open and take what comes; where a new one is due, the store stops, and the next start goes on."""
+    settings = make_settings(tmp_path, disks=2, journal_segment_bytes=SEGMENT_BYTES)
+    store = create(settings)
+    (tmp_path / "disk1").rename(tmp_path / "away")
+    stored = 0
+    with suppress(StoreBroken):
+        while stored < 100:
+            store.append(0, records(stored))
+            store.commit()
+            stored += 1
+    assert 0 < stored < 100
+    assert store.is_broken
+    store.close()
+    assert reopen(settings).missing(KEYRING, [make_id(seed) for seed in range(stored)]) == [False] * stored

@@ -66,7 +66,7 @@ def _documents(text: str) -> list[Any]:
 class Site:
     """One vault directory with its daemon, up or down, and one account."""
 
-    ready_seconds: float = READY_SECONDS  # of sites that are not made here too
+    ready_seconds = READY_SECONDS
 
     def __init__(
         self, directory: Path, disks: int = 1, vault: Path | None = None, disk_paths: Sequence[Path] = ()

@@ -5,6 +5,7 @@ Memory is bounded: look-ups go in batches, and what is remembered is forgotten w
 safeset uses more than once counts once, but where more than HIT_IDS_MAX are hit.
 """
 
+from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,10 @@ from vaultd.store.index import ContainerRow, Location
 from vaultd.store.record_format import HEADER_BYTES
 
 HIT_IDS_MAX = 65_536
-_CLEAN_MAX = 65_536
+_KNOWN_MAX = 65_536
+_KNOWN_IDS_MAX = 1_000_000  # 8 bytes each
+
+Found = dict[tuple[bytes, ...], "array[int]"]  # by the disks that are hit: the begins of the records' ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,13 @@ class DiskPlaces:
 
 @dataclass(slots=True)
 class HitWalk:
-    """Counts for the safesets of one job, one after another; the companions that no disk hits are read once."""
+    """Counts for the safesets of one job, one after another; a companion without others below it is read once."""
 
     records: Records
     places: DiskPlaces
-    _clean: set[bytes] = field(default_factory=set)
-    _counted: set[bytes] = field(default_factory=set)
+    _known: dict[bytes, list[Found]] = field(default_factory=dict)
+    _known_ids: int = 0
+    _counted: set[int] = field(default_factory=set)
     _hits: dict[bytes, int] = field(default_factory=dict)
     _is_cut: bool = False
 
@@ -66,18 +71,20 @@ class HitWalk:
         self._counted, self._hits, self._is_cut = set(), {}, False
         self._count(tree.keyring_id, [safeset.payload_id, tree.top_block, tree.top_companion])
         for id_, companion in self._companions(tree.keyring_id, tree.level, tree.top_companion):
-            is_hit = [self._count(tree.keyring_id, part) for part in _parts((*companion.ids, *companion.children))]
-            if companion.level == 0 and not any(is_hit):
-                self._remember_clean(id_)
+            found = [self._count(tree.keyring_id, part) for part in _parts((*companion.ids, *companion.children))]
+            if companion.level == 0:
+                self._remember(id_, found)
         return {disk_id: Hit(records, self._is_cut) for disk_id, records in self._hits.items()}
 
     def _companions(self, keyring_id: bytes, level: int, top: bytes) -> Iterator[tuple[bytes, Companion]]:
-        """Each once, but for those that are known to be clean."""
+        """Each once, but for those that are known: what they hit is counted in here."""
         seen = {top}
         stack = [(level, top)]
         while stack:
             batch = [stack.pop() for _ in range(min(len(stack), COMPANIONS_AT_ONCE))]
-            wanted = [id_ for _, id_ in batch if id_ not in self._clean]
+            for found in (found for _, id_ in batch for found in self._known.get(id_, ())):
+                self._add(found)
+            wanted = [id_ for _, id_ in batch if id_ not in self._known]
             for id_, location in zip(wanted, locate_each(self.records, keyring_id, wanted), strict=True):
                 companion = self._read(location, id_)
                 if companion is None:
@@ -98,24 +105,30 @@ class HitWalk:
         self._is_cut = True
         return None
 
-    def _count(self, keyring_id: bytes, ids: Sequence[bytes]) -> bool:
-        """Whether any is hit."""
-        is_hit = False
+    def _count(self, keyring_id: bytes, ids: Sequence[bytes]) -> Found:
+        """What of them is hit."""
+        found: Found = {}
         for id_, location in zip(ids, locate_each(self.records, keyring_id, ids), strict=True):
-            disk_ids = self.places.of(location)
-            is_hit |= bool(disk_ids)
-            if disk_ids and id_ not in self._counted:
-                self._counted.add(id_)
-                for disk_id in disk_ids:
-                    self._hits[disk_id] = self._hits.get(disk_id, 0) + 1
+            if disk_ids := tuple(self.places.of(location)):
+                found.setdefault(disk_ids, array("Q")).append(int.from_bytes(id_[:8], "big"))
+        self._add(found)
+        return found
+
+    def _add(self, found: Found) -> None:
+        for disk_ids, ids in found.items():
+            new = set(ids) - self._counted
+            self._counted |= new
+            for disk_id in disk_ids:
+                self._hits[disk_id] = self._hits.get(disk_id, 0) + len(new)
         if len(self._counted) > HIT_IDS_MAX:
             self._counted.clear()
-        return is_hit
 
-    def _remember_clean(self, id_: bytes) -> None:
-        if len(self._clean) >= _CLEAN_MAX:
-            self._clean.clear()
-        self._clean.add(id_)
+    def _remember(self, id_: bytes, found: list[Found]) -> None:
+        if len(self._known) >= _KNOWN_MAX or self._known_ids >= _KNOWN_IDS_MAX:
+            self._known.clear()
+            self._known_ids = 0
+        self._known[id_] = [one for one in found if one]
+        self._known_ids += sum(len(ids) for one in found for ids in one.values())
 
 
 def _parts(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -63,7 +63,7 @@ def test_it_is_made_to_settle_only_near_the_end(tmp_path: Path) -> None:
 
 def test_a_disk_with_the_journal_that_goes_away_is_not_told_as_full(tmp_path: Path) -> None:
     """Its files are open and take what comes; where a new one is due, the store stops, and the next start goes on."""
-    settings = make_settings(tmp_path, disks=2, journal_segment_bytes=SEGMENT_BYTES)
+    settings = make_settings(tmp_path, disks=2, journal_segment_bytes=SEGMENT_BYTES, reserve_bytes=RESERVE_BYTES)
     store = create(settings)
     (tmp_path / "disk1").rename(tmp_path / "away")
     stored = 0

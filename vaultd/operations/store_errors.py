@@ -1,14 +1,15 @@
 """The one place where errors of the store become errors that are answered."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable
 from vaultd.store import errors as store_errors
+from vaultd.store.refusals import FULL
 
 OFFLINE_HINT = "the operator brings the disk back"
 NO_SPACE_HINT = "the operator makes room on a disk"
+ROOM_HINT = "nothing that was acknowledged is lost; start again when there is room"
 
 
 @contextmanager
@@ -21,6 +22,12 @@ def told_in_full() -> Iterator[None]:
             raise Unavailable(str(error), "mount it; one that is gone for good is replaced by a new one") from error
         except store_errors.StoreBroken as error:
             raise Unavailable(str(error), "look at the disk, then start again") from error
+        except store_errors.NoSpace as error:
+            raise NoSpace(str(error), ROOM_HINT) from error
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise NoSpace(f"a disk is full: {error}; free space there", ROOM_HINT) from error
 
 
 @contextmanager
@@ -41,7 +48,7 @@ def translated() -> Iterator[None]:
     except store_errors.NoSpace as error:
         raise NoSpace("the vault has no room left", NO_SPACE_HINT) from error
     except OSError as error:  # of files that are written at once: erase keys, checkpoints
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         raise NoSpace("the vault has no room left", NO_SPACE_HINT) from error
     except store_errors.NewerFormat as error:

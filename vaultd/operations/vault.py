@@ -95,7 +95,6 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
-        last_entry_ns = _time_of_last_entry(store)
         kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
         findings = [*set_aside.findings, *recovery.findings, *filter(None, [kept]), *erase_keys.mend()]
@@ -118,7 +117,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),
-        last_entry_ns=last_entry_ns,
+        last_entry_ns=store.found_ns,
     )
 
 
@@ -149,12 +148,6 @@ def write_checkpoint(vault: Vault) -> Position:
         directories = vault.store.disks.copies_here(vault.door, "checkpoints")
         checkpoints.write_checkpoint(vault.door, directories, header, rows, vault.store.reserve_bytes)
     return position
-
-
-def _time_of_last_entry(store: ChunkStore) -> int | None:
-    for _, _, entry in store.replay(max(store.position.number - 1, 0)):
-        return entry.time_ns
-    return None
 
 
 def store_settings(config: Config, vault_id: bytes) -> StoreSettings:

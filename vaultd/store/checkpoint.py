@@ -14,7 +14,7 @@ import msgspec
 from blake3 import blake3
 from msgspec import Struct
 
-from vaultd.store.checksum import checksum
+from vaultd.checksum import checksum
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, Handle, make_directory
 from vaultd.store.errors import DiskMissing, FormatError, NewerFormat, NoSpace
 from vaultd.store.index import ContainerRow

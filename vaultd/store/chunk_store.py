@@ -6,7 +6,6 @@ sees to it that a record's sealed run key is in the catalog before it appends. T
 `replay` and `close` in the writer thread; the rest in any.
 """
 
-import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -32,6 +31,7 @@ from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.record_reads import RecordReads
 from vaultd.store.recovery import Recovered, recover
 from vaultd.store.recovery_parts import Parts
+from vaultd.store.refusals import FULL
 from vaultd.store.room import Room
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_settings import StoreSettings, check_settings
@@ -116,6 +116,11 @@ class ChunkStore:
     @property
     def position(self) -> Position:
         return self._journal.position
+
+    @property
+    def found_ns(self) -> int | None:
+        """What the vault's clock said when the journal was last written to before this opening, if it ever was."""
+        return self._journal.found_ns
 
     @property
     def reserve_bytes(self) -> int:
@@ -300,7 +305,7 @@ class ChunkStore:
         except BaseException as error:
             self._broken = self._broken or f"{type(error).__name__}: {error}"
             if isinstance(error, OSError):
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                if error.errno in FULL:
                     raise NoSpace(f"a disk is full: {error}; free space and restart vaultd") from error
                 raise StoreBroken(f"a write failed: {error}; restart vaultd to recover") from error
             raise

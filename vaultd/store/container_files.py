@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vaultd.store.container_format import SUFFIX
-from vaultd.store.disk_door import Door
+from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door
 from vaultd.store.disk_identity import Disk
 
 KEPT_SUFFIX = ".unacknowledged"
@@ -24,7 +24,8 @@ def taken_numbers(door: Door, disk: Disk) -> set[int]:
 
 
 def has_kept_files(door: Door, disk: Disk) -> bool:
-    return any(path.name.endswith(KEPT_SUFFIX) for _, path in _numbered(door, disk))
+    """Or was begun to be kept."""
+    return any(path.name.endswith((KEPT_SUFFIX, KEPT_SUFFIX + UNFINISHED_SUFFIX)) for _, path in _numbered(door, disk))
 
 
 def _numbered(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:

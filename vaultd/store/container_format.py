@@ -10,7 +10,7 @@ from typing import NamedTuple
 from blake3 import blake3
 from msgspec import Struct
 
-from vaultd.store.checksum import CHECKSUM_BYTES, checksum
+from vaultd.checksum import CHECKSUM_BYTES, checksum
 from vaultd.store.errors import FormatError, NewerFormat
 
 BLOCK_BYTES = 4096

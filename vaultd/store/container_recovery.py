@@ -5,7 +5,6 @@ Invariants: only bytes above the acknowledged length of an open container are cu
 stays; a sealed container is never touched. Threads: the writer thread only.
 """
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from vaultd.store.index import ContainerRow, IndexRecord
 from vaultd.store.leftovers import keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
 from vaultd.store.recovery_parts import Parts
+from vaultd.store.refusals import LOSES_NOTHING
 
 
 class Leftovers(Struct, frozen=True):
@@ -115,7 +115,7 @@ class ContainerRecovery:
             try:
                 self._cut(path, row.acknowledged_length)
             except OSError as error:  # what was acknowledged is indexed all the same; it is not gone on with
-                severity = Severity.warning if error.errno == errno.EROFS else Severity.damage
+                severity = Severity.warning if error.errno in LOSES_NOTHING else Severity.damage
                 self._report(severity, str(path), f"{left}: the disk refuses the cut: {error}")
 
     def _cut(self, path: Path, length: int) -> None:

@@ -8,7 +8,8 @@ because it was direct.
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +73,8 @@ class SystemDoor:
         rest = memoryview(view)
         while rest:
             try:
-                written = os.pwrite(handle.descriptor, rest, offset)
+                with _named(handle.path):
+                    written = os.pwrite(handle.descriptor, rest, offset)
             except OSError as error:
                 if error.errno != errno.EINVAL or not handle.direct:
                     raise
@@ -88,13 +90,13 @@ class SystemDoor:
 
     def read(self, handle: Handle, offset: int, length: int) -> bytes:
         """Fewer bytes than asked mean the end of the file."""
-        data = os.pread(handle.descriptor, length, offset)
+        data = _pread(handle, length, offset)
         if len(data) == length or not data:
             return data
         pieces = [data]
         done = len(data)
         while done < length:
-            data = os.pread(handle.descriptor, length - done, offset + done)
+            data = _pread(handle, length - done, offset + done)
             if not data:
                 break
             pieces.append(data)
@@ -102,10 +104,12 @@ class SystemDoor:
         return b"".join(pieces)
 
     def fdatasync(self, handle: Handle) -> None:
-        os.fdatasync(handle.descriptor)
+        with _named(handle.path):
+            os.fdatasync(handle.descriptor)
 
     def truncate(self, handle: Handle, length: int) -> None:
-        os.ftruncate(handle.descriptor, length)
+        with _named(handle.path):
+            os.ftruncate(handle.descriptor, length)
 
     def drop_cache(self, handle: Handle, offset: int, length: int) -> None:
         """Makes the next read of these bytes come from the disk."""
@@ -132,7 +136,8 @@ class SystemDoor:
     def fsync_directory(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)
+            with _named(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -172,6 +177,21 @@ class SystemDoor:
         return Handle(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), path, direct=False)
 
 
+def _pread(handle: Handle, length: int, offset: int) -> bytes:
+    with _named(handle.path):
+        return os.pread(handle.descriptor, length, offset)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Calls on a descriptor do not say of which file; whoever has to make room must know."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def read_file(door: Door, path: Path) -> bytes:
     handle = door.open_read(path)
     try:
@@ -185,13 +205,18 @@ def write_file(door: Door, path: Path, data: bytes | memoryview) -> None:
     beside = path.with_name(path.name + UNFINISHED_SUFFIX)
     if door.exists(beside):
         door.unlink(beside)
-    handle = door.open_new(beside)
     try:
-        door.pwrite(handle, data, 0)
-        door.fdatasync(handle)
-    finally:
-        door.close(handle)
-    door.rename(beside, path)
+        handle = door.open_new(beside)
+        try:
+            door.pwrite(handle, data, 0)
+            door.fdatasync(handle)
+        finally:
+            door.close(handle)
+        door.rename(beside, path)
+    except OSError:
+        with suppress(OSError):  # a disk that is full gets its room back
+            door.unlink(beside)
+        raise
     door.fsync_directory(path.parent)
 
 

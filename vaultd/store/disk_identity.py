@@ -5,7 +5,7 @@ from struct import Struct as Layout
 
 from msgspec import Struct
 
-from vaultd.store.checksum import checksum
+from vaultd.checksum import checksum
 from vaultd.store.errors import FormatError, NewerFormat
 
 IDENTITY_NAME = "disk.id"

@@ -16,6 +16,7 @@ from vaultd.store.disk_identity import IDENTITY_NAME, Disk, decode_identity, enc
 from vaultd.store.disk_set import COPIES, Disks
 from vaultd.store.errors import DiskMissing, InUse, StoreError
 from vaultd.store.known_disks import KnownDisk, is_replaced, vacant_numbers
+from vaultd.store.refusals import refusal
 
 NEW_NAME = "disk.new"  # an operator's word that this directory is a disk: one that is not mounted is empty as well
 _OF_FILE_SYSTEMS = "lost+found"
@@ -171,7 +172,7 @@ def sync_directories(door: Door, disks: Disks) -> Disks:
         except OSError as error:
             is_read_only = error.errno == errno.EROFS  # ext4 that met an error says it here only
             if disk.number < COPIES and not is_read_only:
-                raise StoreError(f"{path} cannot be synced: {error}; replace the disk or take it offline") from error
+                raise refusal(f"{path} cannot be synced", error) from error
             if not is_read_only:
                 failing[disk.path] = f"{path} cannot be synced: {error}"
         if is_read_only:

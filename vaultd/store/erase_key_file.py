@@ -4,7 +4,7 @@ from enum import IntEnum
 from struct import Struct as Layout
 from typing import NamedTuple
 
-from vaultd.store.checksum import checksum
+from vaultd.checksum import checksum
 from vaultd.store.errors import FormatError, NewerFormat
 
 KEY_BYTES = 32

@@ -17,7 +17,7 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from vaultd.store.checksum import CHECKSUM_BYTES, checksum
+from vaultd.checksum import CHECKSUM_BYTES, checksum
 from vaultd.store.disk_door import Door, read_file, write_file
 from vaultd.store.disk_set import Disks
 from vaultd.store.erase_key_file import (

@@ -27,6 +27,7 @@ from vaultd.store.journal_format import (
     segment_name,
 )
 from vaultd.store.journal_recovery import Applied, recover_journal
+from vaultd.store.refusals import refusal
 
 
 class JournalSettings(Struct, frozen=True):
@@ -41,6 +42,7 @@ class Journal:
         """Use `create` or `open`."""
         self.position = START
         self.findings: list[Finding] = []
+        self.found_ns: int | None = None  # what the vault's clock said at the last entry before this opening
         self._door = door
         self._settings = settings
         self._firsts: list[int] = []
@@ -64,7 +66,13 @@ class Journal:
         journal.findings, journal._firsts = recovered.findings, recovered.firsts
         journal.position = journal._end = recovered.end
         journal._segment_length = recovered.segment_length
-        journal._handles = [door.open_write(path) for path in journal._copies.paths(recovered.firsts[-1])]
+        journal.found_ns = recovered.last_entry_ns
+        try:
+            for path in journal._copies.paths(recovered.firsts[-1]):
+                journal._handles.append(door.open_write(path))
+        except OSError as error:
+            journal.close()
+            raise refusal("a copy of the journal cannot be gone on with", error) from error
         return journal
 
     def append(self, kind: int, payload: bytes) -> Position:

@@ -10,7 +10,7 @@ import msgspec
 from blake3 import blake3
 from msgspec import Struct
 
-from vaultd.store.checksum import checksum
+from vaultd.checksum import checksum
 from vaultd.store.errors import FormatError, NewerFormat
 
 Change = tuple[str, bytes, bytes | None]  # table, key, value or None to remove

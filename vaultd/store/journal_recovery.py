@@ -18,6 +18,7 @@ from vaultd.store.journal_format import START, Position, Segment, has_entry_afte
 from vaultd.store.journal_history import holds, is_other_history, reaches
 from vaultd.store.journal_mending import JournalMending
 from vaultd.store.journal_older import OlderSegments
+from vaultd.store.refusals import refusal
 
 
 class Applied(Struct, frozen=True):
@@ -33,6 +34,7 @@ class RecoveredJournal(Struct, frozen=True):
     firsts: list[int]
     end: Position
     segment_length: int
+    last_entry_ns: int | None  # what the vault's clock said at the last entry
 
 
 class _Chain(Struct, frozen=True):
@@ -49,8 +51,7 @@ def recover_journal(door: Door, copies: JournalCopies, applied: Applied) -> Reco
     try:
         return _Recovery(door, copies, applied).run()
     except OSError as error:
-        sentence = "replace the disk or take it offline"
-        raise StoreError(f"a copy of the journal cannot be mended: {error}; {sentence}") from error
+        raise refusal("a copy of the journal cannot be mended", error) from error
 
 
 class _Recovery:
@@ -61,6 +62,7 @@ class _Recovery:
         self._firsts: list[int] = []
         self._mending = JournalMending(door, copies, self._firsts)
         self._segment_length = 0
+        self._last_entry_ns: int | None = None
 
     def run(self) -> RecoveredJournal:
         for directory in self._copies.directories:
@@ -75,7 +77,8 @@ class _Recovery:
         start, chains = self._choose_start(older)
         end = self._recover_from(start, chains)
         OlderSegments(self._door, self._copies, self._firsts, self._mending).complete(start)
-        return RecoveredJournal(self._mending.findings, self._firsts, end, self._segment_length)
+        findings = self._mending.findings
+        return RecoveredJournal(findings, self._firsts, end, self._segment_length, self._last_entry_ns)
 
     def _settle(self) -> None:
         """Makes what will be read durable first: a process may have died, or a sync failed, after the write.
@@ -142,6 +145,8 @@ class _Recovery:
         for segment in self._checked(firsts, best):
             self._mending.mend(segment)
             self._segment_length = len(segment.data)
+            if segment.entries:
+                self._last_entry_ns = segment.entries[-1].time_ns
             end = segment.end
         assert end is not None
         for first in firsts:

@@ -4,17 +4,17 @@ Invariant: what was kept is never written over or removed. A name holds the hash
 another name.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
 
 from vaultd.store.container_files import KEPT_SUFFIX, has_kept_files
 from vaultd.store.container_reader import Gap, Stretch, read_trailer, scan
-from vaultd.store.disk_door import Door
+from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door
 from vaultd.store.disk_set import Disks
 from vaultd.store.errors import FormatError
 
-_UNFINISHED_SUFFIX = ".tmp"
 _PIECE_BYTES = 8 * 1024 * 1024
 
 
@@ -72,11 +72,16 @@ def keep_tail(door: Door, path: Path, start: int) -> Path:
     """A durable copy of everything from `start` on; its name says where it was."""
     beside, is_kept = _place_beside(door, path, f"{path.name}.{start:x}", start)
     if not is_kept:
-        unfinished = path.with_name(path.name + KEPT_SUFFIX + _UNFINISHED_SUFFIX)
+        unfinished = path.with_name(path.name + KEPT_SUFFIX + UNFINISHED_SUFFIX)
         if door.exists(unfinished):
             door.unlink(unfinished)  # of a recovery that did not come to its end: what it copied is still here
-        _copy(door, path, start, unfinished)
-        door.rename(unfinished, beside)
+        try:
+            _copy(door, path, start, unfinished)
+            door.rename(unfinished, beside)
+        except OSError:
+            with suppress(OSError):  # a disk that is full gets its room back
+                door.unlink(unfinished)
+            raise
     door.fsync_directory(path.parent)
     return beside
 

@@ -5,7 +5,7 @@ from struct import Struct as Layout
 from blake3 import blake3
 from msgspec import Struct
 
-from vaultd.store.checksum import checksum
+from vaultd.checksum import checksum
 from vaultd.store.errors import NewerRecord, RecordError
 
 HEADER_BYTES = 84

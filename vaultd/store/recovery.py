@@ -22,6 +22,7 @@ from vaultd.store.journal_format import Position
 from vaultd.store.leftovers import has_kept
 from vaultd.store.reading_progress import ReadingProgress
 from vaultd.store.recovery_parts import Parts
+from vaultd.store.refusals import LOSES_NOTHING
 from vaultd.store.unknown_containers import UnknownContainers
 
 
@@ -90,7 +91,8 @@ class _Recovery:
             try:
                 self._unknown.remove(path, is_kept=is_kept)
             except OSError as error:
-                self._report(Severity.damage, str(path), f"nothing acknowledges it, but it cannot be removed: {error}")
+                severity = Severity.warning if error.errno in LOSES_NOTHING else Severity.damage
+                self._report(severity, str(path), f"nothing acknowledges it, but it cannot be removed: {error}")
 
     def _note_containers(self, rows: dict[int, ContainerRow], end: Position | None) -> None:
         """In the last transaction, with the position: a crash before it repeats the whole."""

@@ -142,7 +142,9 @@ def test_a_disk_that_answers_only_after_the_lock_was_taken_is_locked_too(tmp_pat
     store.close()
 
 
-@pytest.mark.parametrize(("number", "severity"), [(errno.EROFS, "warning"), (errno.EIO, "damage")])
+@pytest.mark.parametrize(
+    ("number", "severity"), [(errno.EROFS, "warning"), (errno.ENOSPC, "warning"), (errno.EIO, "damage")]
+)
 @pytest.mark.parametrize("is_index_lost", [True, False])
 def test_a_torn_tail_that_cannot_be_cut_does_not_hide_the_records_before_it(tmp_path, number, severity, is_index_lost):
     settings = make_settings(tmp_path, disks=3)

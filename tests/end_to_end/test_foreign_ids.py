@@ -1,17 +1,16 @@
 """Two accounts: an id of the other account is answered exactly like an id that does not exist, by every method.
 
-ROWS has one row per method of the registry; a new method without its row fails the test. A row makes requests from an
-id: once the foreign one, once a random one, and the answers are compared letter by letter, with the ids taken out.
+ROWS of foreign_ids.py has one row per method of the registry; a new method without its row fails the test. A row makes
+requests from an id: once the foreign one, once a random one, and the answers are compared letter by letter, with the
+ids taken out.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 from protocol.methods import METHODS, Direction
 from tests.end_to_end.conftest import Site
+from tests.end_to_end.foreign_ids import CHUNK_ROWS, ROWS, Facts
 from tests.end_to_end.hand_made_job import (
-    AgentFacts,
     agent_facts,
     begin,
     create_request,
@@ -33,184 +32,7 @@ from tests.end_to_end.hand_made_job import (
     upload_records,
 )
 from tests.support.trees import write_tree
-from tests.vaultd.operations.sealing import Sealer, slot
 from tools.client.session import Endpoint, VaultSession, connect
-
-RECORD = bytes(200)
-
-
-@dataclass
-class Facts:
-    """Ids of the account whose things are asked for, by kind."""
-
-    ids: dict[str, bytes | str] = field(default_factory=dict)
-    agent: AgentFacts | None = None
-    sealer: Sealer | None = None
-    leaf: tuple[bytes, bytes] = (b"", b"")
-
-
-Make = Callable[[Any, Facts], tuple[msgspec.Struct, bytes]]
-
-
-def make(request: type[msgspec.Struct], /, _raw: bytes = b"", **fixed: Any) -> Callable[[str], Make]:
-    """A request whose one field is the id under test; all else is fixed."""
-
-    def with_field(name: str) -> Make:
-        return lambda value, mine: (
-            request(**{name: value}, **{key: v(mine) if callable(v) else v for key, v in fixed.items()}),
-            _raw,
-        )
-
-    return with_field
-
-
-def of(kind: str) -> Callable[[Facts], Any]:
-    """An id of the caller's own account."""
-    return lambda mine: mine.ids[kind]
-
-
-def keyring_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    keyring_id = secrets.token_bytes(16)
-    slots = [m.SlotUpload(slot(keyring_id), bytes(32))]
-    return m.KeyringCreateRequest(value, keyring_id, 1, 1, bytes(1216), 1, bytes(32), slots), b""
-
-
-def job_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    """On a computer: with a secret that its agent could open."""
-    assert mine.agent is not None
-    return create_request(mine.agent, value, secrets.token_hex(8), secrets.token_bytes(16)), b""
-
-
-def job_id_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    """Under a name that is taken: with a free one, an id that does not exist would make a job."""
-    assert mine.agent is not None
-    return create_request(mine.agent, str(mine.ids["computer"]), str(mine.ids["job"]), value), b""
-
-
-def key_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    """A run key as sealed for the run."""
-    assert mine.sealer is not None
-    sealed_key = dataclasses.replace(mine.sealer, run_id=value).make_sealed_key()
-    return m.RunKeyRequest(value, sealed_key), b""
-
-
-def commit_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    """A root and a payload that are whole, signed, and of the run."""
-    assert mine.sealer is not None
-    payload = mine.sealer.payload(mine.leaf)
-    return m.SafesetCommitRequest(value), mine.sealer.root(mine.leaf, payload, run=value) + payload
-
-
-def run_end(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    return m.RunEndRequest(value, "done", 0, 0, 0, 0, {}), b""
-
-
-def upload(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
-    return m.UploadBatch(value, 1, [len(RECORD)], bytes(32)), RECORD
-
-
-@dataclass(frozen=True)
-class Row:
-    """Which context asks, and for each kind of id the request made from it."""
-
-    caller: str
-    kinds: dict[str, Make]
-
-
-OPERATOR_ONLY = Row("operator", {})  # the operator sees every account
-NO_IDS = Row("administrator", {})
-COMPUTER, JOB = (
-    make(m.JobShowRequest, job=of("job"))("computer"),
-    make(m.JobShowRequest, computer=of("computer"))("job"),
-)
-
-ROWS: dict[str, Row] = {
-    "hello": NO_IDS,
-    "authority": NO_IDS,
-    "register": Row("agent", {}),
-    "account.create": OPERATOR_ONLY,
-    "account.list": OPERATOR_ONLY,
-    "account.show": OPERATOR_ONLY,
-    "vault.status": OPERATOR_ONLY,
-    "disk.list": OPERATOR_ONLY,
-    "disk.hit": OPERATOR_ONLY,
-    "disk.lost": OPERATOR_ONLY,
-    "computer.invite": NO_IDS,
-    "computer.list": NO_IDS,
-    "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
-    "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
-    "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
-    "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
-    "job.run": Row(
-        "administrator",
-        {
-            "computer": make(m.JobRunRequest, job=of("job"))("computer"),
-            "job": make(m.JobRunRequest, computer=of("computer"))("job"),
-        },
-    ),
-    "job.request": Row(
-        "administrator",
-        {
-            "computer": make(m.JobRequestRequest, job=of("job"), request=1)("computer"),
-            "job": make(m.JobRequestRequest, computer=of("computer"), request=1)("job"),
-        },
-    ),
-    "safeset.list": Row(
-        "administrator",
-        {
-            "computer": make(m.SafesetListRequest, job=of("job"))("computer"),
-            "job": make(m.SafesetListRequest, computer=of("computer"))("job"),
-        },
-    ),
-    "agent.jobs": Row("agent", {}),
-    "keyring.create": Row("agent", {"job_id": keyring_request}),
-    "run.begin": Row(
-        "agent",
-        {
-            "job_id": make(m.RunBeginRequest, run_id=bytes(range(16)), base=None)("job_id"),
-            "run_id": make(m.RunBeginRequest, job_id=of("job_id"), base=None)("run_id"),
-            "root_hash": make(m.RunBeginRequest, job_id=of("job_id"), run_id=lambda _: secrets.token_bytes(16))("base"),
-        },
-    ),
-    "run.key": Row("agent", {"run_id": key_request}),
-    "run.progress": Row("agent", {"run_id": make(m.RunProgressRequest, files=1, bytes=2, bytes_total=3)("run_id")}),
-    "run.end": Row("agent", {"run_id": run_end}),
-    "chunk.offer": Row("agent", {"run_id": make(m.ChunkOfferRequest, _raw=bytes(32))("run_id")}),
-    "chunk.upload": Row("agent", {"run_id": upload}),
-    "safeset.commit": Row("agent", {"run_id": commit_request}),
-    "safeset.find": Row(
-        "agent",
-        {
-            "job_id": make(m.SafesetFindRequest, root_hash=of("root_hash"))("job_id"),
-            "root_hash": make(m.SafesetFindRequest, job_id=of("job_id"))("root_hash"),
-        },
-    ),
-    "safeset.roots": Row("agent", {"job_id": make(m.SafesetRootsRequest, after=0)("job_id")}),
-    "restore.parameters": Row(
-        "agent",
-        {
-            "computer": make(m.RestoreParametersRequest, job=of("job"))("computer"),
-            "job": make(m.RestoreParametersRequest, computer=None)("job"),
-        },
-    ),
-    "restore.open": Row(
-        "agent",
-        {
-            "computer": make(m.RestoreOpenRequest, job=of("job"), slot_id=of("slot_id"), proof=of("proof"), sequence=0)(
-                "computer"
-            ),
-            "job": make(m.RestoreOpenRequest, computer=None, slot_id=of("slot_id"), proof=of("proof"), sequence=0)(
-                "job"
-            ),
-            "slot_id": make(m.RestoreOpenRequest, computer=None, job=of("job"), proof=of("proof"), sequence=0)(
-                "slot_id"
-            ),
-        },
-    ),
-    "chunk.fetch": Row("agent", {"ticket": make(m.ChunkFetchRequest, _raw=bytes(32))("ticket")}),
-}
-# Ids that are chunks: asked for with the caller's own run or ticket.
-CHUNK_ROWS = {"chunk.offer": m.ChunkOfferRequest, "chunk.fetch": m.ChunkFetchRequest}
 
 
 def test_every_method_has_a_row() -> None:

@@ -12,7 +12,6 @@ import trio
 
 from tests.support.trees import change_tree, write_tree
 from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
-from tools.agent import metadata
 from tools.agent import scan as scan_module
 from tools.agent import walk as walk_module
 from tools.agent.survey import Overwrite
@@ -372,64 +371,3 @@ async def test_a_path_of_hundreds_of_long_names_comes_back(site: Site) -> None:
         os.close(deep)
     finally:
         await trio.run_process(["rm", "-rf", str(site.source), str(site.target)])
-
-
-@pytest.mark.parametrize("changed", ["mode", "owner", "time", "nothing"])
-async def test_the_same_content_with_other_metadata_stays_and_is_told(site: Site, changed: str) -> None:
-    (site.source / "file").write_bytes(b"content")
-    await site.back_up()
-    await site.restore()
-    there = site.restored_source / "file"
-    if changed == "mode":
-        there.chmod(0o666)
-    elif changed == "owner":
-        os.chown(there, 4711, 4711)
-    elif changed == "time":
-        os.utime(there, ns=(1, 1))
-    before = there.stat()
-    result = await site.restore()
-    told = [] if changed == "nothing" else [(bytes(site.source / "file")[1:], "exists with other metadata")]
-    assert (result.files, result.missed.kept) == (0, told)
-    after = there.stat()
-    assert (after.st_mode, after.st_uid, after.st_mtime_ns) == (before.st_mode, before.st_uid, before.st_mtime_ns)
-
-
-async def test_who_cannot_give_files_away_is_told_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the rights of root a restore keeps the own owner, and no set-id bits of others."""
-    monkeypatch.setattr(metadata, "_IS_ROOT", False)
-    for name, owner in (("mine", 0), ("theirs", 4711)):
-        (site.source / name).write_bytes(b"content")
-        os.chown(site.source / name, owner, owner)
-    await site.back_up()
-    result = await site.restore()
-    assert result.files == 2
-    assert result.missed.kept == [(bytes(site.source / "theirs")[1:], "metadata not set")]
-
-
-@pytest.mark.parametrize(("overwrite", "is_kept"), [(Overwrite.newer, True), (Overwrite.always, False)])
-async def test_a_directory_that_is_newer_keeps_its_metadata_under_that_rule(
-    site: Site, overwrite: Overwrite, is_kept: bool
-) -> None:
-    (site.source / "directory").mkdir(mode=0o755)
-    (site.source / "directory" / "file").write_bytes(b"content")
-    await site.back_up()
-    await site.restore()
-    there = site.restored_source / "directory"
-    there.chmod(0o700)
-    os.utime(there)
-    await site.restore(overwrite=overwrite)
-    assert (there.stat().st_mode & 0o777 == 0o700) is is_kept
-
-
-@pytest.mark.parametrize("overwrite", list(Overwrite))
-async def test_directories_above_an_included_path_stay_as_they_are(site: Site, overwrite: Overwrite) -> None:
-    """They are no part of what the job backs up; where they have to be made they get their metadata."""
-    (site.source / "file").write_bytes(b"content")
-    await site.back_up()
-    await site.restore()
-    above = site.restored_source.parent
-    assert above.stat().st_mode == site.source.parent.stat().st_mode
-    above.chmod(0o711)
-    os.utime(above, ns=(7, 7))
-    await site.restore(overwrite=overwrite)
-    assert (above.stat().st_mode & 0o777, above.stat().st_mtime_ns) == (0o711, 7)

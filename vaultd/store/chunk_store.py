@@ -127,7 +127,9 @@ class ChunkStore:
 
     @property
     def damage_met(self) -> int:
-        """Records found damaged since the store was opened: what was seen whole at another count may not be so."""
+        """How often records came to count as damaged since the store was opened, by a read, a lost disk or a run key
+        that was given up: what was seen whole at another count may not be so.
+        """
         return self._notes.met
 
     def recover(self, known_key: Callable[[bytes], bool], tell: Tell = tell_nobody) -> RecoveryReport:

@@ -105,6 +105,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         run, job = access.active_run(view, identity, prepared.run_id)
         home_disk = _home_disk(vault, view, job)
     _check_payload_key(prepared.payload, run)
+    _check_key_opens(vault, prepared.payload)
     _check_head(root, job)
     damage_met = prepared.damage_met
     if vault.store.damage_met != damage_met:
@@ -210,6 +211,16 @@ def _check_payload_key(payload: StoredRecord, run: Run) -> None:
     key_id = payload.header.key_id
     if key_id not in run.key_ids:
         raise BadRequest(f"payload: key {key_id.hex()} is not known for this run", "send run.key first")
+
+
+def _check_key_opens(vault: Vault, payload: StoredRecord) -> None:
+    """The run of another job of the keyring may have found that this run's key does not."""
+    header = payload.header
+    if vault.store.is_key_given_up(header.keyring_id, header.key_id):
+        raise Conflict(
+            f"payload: run key {header.key_id.hex()} was given up, its erase key or row is damaged",
+            "begin a new run and offer every id",
+        )
 
 
 def _check_root(root: Root, run: Run, keyring: Keyring) -> None:

@@ -29,6 +29,8 @@ class Waiting:
         spread.store(self.job, 0, self.other, *self.top)
         spread.lose()
         spread.start()
+        self.old_key_id = self.job.sealer.key_id
+        site.begin(self.job)
         self.payload = self.job.sealer.payload(self.top)
         self.root = self.job.sealer.root(self.top, self.payload)
 
@@ -57,8 +59,7 @@ def lose_the_disk(waiting: Waiting) -> None:
 
 def give_the_key_up(waiting: Waiting) -> None:
     job = waiting.job
-    (key_id,) = {waiting.chunk[24:40], waiting.top[0][24:40]}
-    dead_keys.give_up_keys(waiting.site.vault, job.agent.identity, job.job.job_id, [key_id])
+    dead_keys.give_up_keys(waiting.site.vault, job.agent.identity, job.job.job_id, [waiting.old_key_id])
 
 
 def read_damage(waiting: Waiting) -> None:

@@ -27,7 +27,8 @@ from vaultd.image.rows import open_row
 
 DATA_NAME = "data.mdb"
 META = "meta"
-_CHECKED_META = b"position"  # the other rows of `meta` say whose rows these are, and are compared with that
+GIVEN_UP = b"given_up"  # begins the rows of `meta` of an index that name run keys
+_CHECKED_META = b"position"  # this and those; the others say whose rows these are, and are compared with that
 _BEGUN = "begun"
 _DEADLY = {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE}
 
@@ -170,8 +171,10 @@ def _check_tables(pages: ImagePages, image: Image) -> None:
     missing = sorted(set(image.tables) - set(tables))
     if missing and checked is not None:
         raise PageFault(f"its table {missing[0]} is missing")
-    if META in (checked or ()) and _CHECKED_META in meta:
-        _check_row(META, _CHECKED_META, meta[_CHECKED_META])
+    if META in (checked or ()):
+        for key, value in meta.items():
+            if key == _CHECKED_META or key.startswith(GIVEN_UP):
+                _check_row(META, key, value)
     for name in sorted(set(tables) - {META}):
         for rows in pages.rows(name, tables[name]):
             if name in (checked or ()):

@@ -2,7 +2,9 @@
 
 A commit has two steps: `prepare` (any thread) checks everything about the root and looks up what its tree uses;
 `commit` (writer thread) compares the head again, stores the payload and makes the root a safeset in one group commit.
-Nothing removes records, so what `prepare` saw is still true.
+Nothing removes records, but one that `prepare` saw may count as damaged by now: a read met it, its disk was declared
+lost, or its run key given up. The store counts all of these, and where it counted any since, everything is looked up
+again before the root becomes a safeset. In the writer thread no disk and no key is given up beside a commit.
 """
 
 from dataclasses import dataclass
@@ -42,7 +44,8 @@ class Prepared:
     root_bytes: bytes
     root: Root
     payload: StoredRecord
-    damage_met: int
+    base: Safeset | None
+    damage_met: int  # of the store, before anything was looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,20 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
         raise BadRequest("root: signature is not that of the job's signing key")
     _check_root(parsed, run, keyring)
     _check_head(parsed, job)
-    damage_met = vault.store.damage_met
-    _require_whole(vault, job, parsed, base)
-    return Prepared(run_id, bytes(root), parsed, record, damage_met)
+    damage_met = _require_whole(vault, job, parsed, base)
+    return Prepared(run_id, bytes(root), parsed, record, base, damage_met)
+
+
+def commit_unless_stale(vault: Vault, identity: Identity, prepared: Prepared) -> Committed | None:
+    """W. None where damage was met since `prepare`, which is to look again in its own thread."""
+    return None if vault.store.damage_met != prepared.damage_met else commit(vault, identity, prepared)
 
 
 def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
-    """W. The payload, the root and the new head become durable together."""
+    """W. The payload, the root and the new head become durable together.
+
+    Where damage was met since `prepare` it looks everything up again itself, and holds up all other writing meanwhile.
+    """
     root, hash_ = prepared.root, root_hash(prepared.root_bytes)
     with vault.catalog.read() as view:
         run, job = access.own_run(view, identity, prepared.run_id)
@@ -95,7 +105,11 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         run, job = access.active_run(view, identity, prepared.run_id)
         home_disk = _home_disk(vault, view, job)
     _check_payload_key(prepared.payload, run)
+    _check_key_opens(vault, prepared.payload)
     _check_head(root, job)
+    damage_met = prepared.damage_met
+    if vault.store.damage_met != damage_met:
+        damage_met = _require_whole(vault, job, root, prepared.base)
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
     safeset = Safeset(
@@ -117,7 +131,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         *update_run(msgspec.structs.replace(run, sequence=root.sequence)),
     ]
     ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
-    vault.trees.seen_whole(job.job_id, hash_, prepared.damage_met)
+    vault.trees.seen_whole(job.job_id, hash_, damage_met)
     return _committed(safeset)
 
 
@@ -199,6 +213,16 @@ def _check_payload_key(payload: StoredRecord, run: Run) -> None:
         raise BadRequest(f"payload: key {key_id.hex()} is not known for this run", "send run.key first")
 
 
+def _check_key_opens(vault: Vault, payload: StoredRecord) -> None:
+    """The run of another job of the keyring may have found that this run's key does not."""
+    header = payload.header
+    if vault.store.is_key_given_up(header.keyring_id, header.key_id):
+        raise Conflict(
+            f"payload: run key {header.key_id.hex()} was given up, its erase key or row is damaged",
+            "begin a new run and offer every id",
+        )
+
+
 def _check_root(root: Root, run: Run, keyring: Keyring) -> None:
     bound = {
         "keyring": (root.keyring_id, run.keyring_id),
@@ -227,13 +251,14 @@ def _check_head(root: Root, job: Job) -> None:
         raise Conflict(f"root: previous is not the root hash of safeset {job.head_sequence}", hint)
 
 
-def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> None:
-    """Everything that the safeset uses is durable here. What its base holds is not looked up again, once that was
-    seen whole.
+def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> int:
+    """Everything that the safeset uses is durable here, by all damage that was met up to the count that is returned.
+    What its base holds is not looked up again, once that was seen whole.
     """
+    damage_met = vault.store.damage_met  # first, so that what is met beside the look-up makes it stale
     with translated():
         held: set[bytes] = set()
-        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash, vault.store.damage_met):
+        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash, damage_met):
             held = companions_of(vault.store, tree_of(parse_root(base.root)))
         gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
     if gap.missing:
@@ -241,6 +266,7 @@ def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> 
             f"{gap.missing} records that the safeset uses are missing or damaged, the first is {gap.first.hex()}",
             "begin a new run and offer every id",
         )
+    return damage_met
 
 
 def _append_payload(vault: Vault, home_disk: int, payload: StoredRecord) -> None:

@@ -1,8 +1,8 @@
 """Which safeset's tree was seen whole since this process started, per job: what shares it need not be looked up again.
 
 A record can become unknown only while the vault is down (an index made anew beside damage), and missing when a read
-finds it damaged. So the first run of a job after a start, or after a read met damage, has its base looked up whole;
-later ones only what is new.
+finds it damaged, its disk is declared lost or its run key given up. The store counts these three. So the first run of a
+job after a start, or after one of them, has its base looked up whole; later ones only what is new.
 
 Threads: any; each step is one dictionary operation.
 """

@@ -8,7 +8,6 @@ sees to it that a record's sealed run key is in the catalog before it appends. T
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 
 from msgspec import Struct
 
@@ -36,8 +35,6 @@ from vaultd.store.room import Room
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_settings import StoreSettings, check_settings
 from vaultd.store.unnamed_disks import find_unnamed_disks
-
-_GIVEN_UP_BATCH = 10_000
 
 
 class Appended(Struct, frozen=True):
@@ -132,7 +129,9 @@ class ChunkStore:
 
     @property
     def damage_met(self) -> int:
-        """Records found damaged since the store was opened: what was seen whole at another count may not be so."""
+        """How often records came to count as damaged since the store was opened, by a read, a lost disk or a run key
+        that was given up: what was seen whole at another count may not be so.
+        """
         return self._notes.met
 
     def recover(self, known_key: Callable[[bytes], bool], tell: Tell = tell_nobody) -> RecoveryReport:
@@ -241,13 +240,20 @@ class ChunkStore:
         return self._reads.read(row.disk_id, location, expected_id)
 
     def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
-        """W. Records under these keys can never be opened: each counts as damaged until it is sent again."""
-        self._notes.give_up_keys(keyring_id, key_ids)
+        """W. Records under these keys can never be opened: each counts as damaged until it is sent again, however well
+        it reads.
+        """
         with self._guarded():
-            rows = self._index.rows_under(keyring_id, key_ids)
-            while batch := list(islice(rows, _GIVEN_UP_BATCH)):
-                self._index.apply(IndexBatch(damaged=batch))
-                self._notes.met += len(batch)
+            self._index.give_up_keys(keyring_id, key_ids)
+        self._notes.met += 1  # what was seen whole may not be so
+
+    def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+        """W. These open again: what is under them and was not sent again is whole as before."""
+        with self._guarded():
+            self._index.take_back_keys(keyring_id, key_ids)
+
+    def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
+        return self._index.is_key_given_up(keyring_id, key_id)
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
@@ -284,9 +290,7 @@ class ChunkStore:
         self._notes.forget((id_ for id_, _ in damaged), whole)
 
     def _is_to_be_unflagged(self, row: IndexRecord) -> bool:
-        """Another record of the id may have superseded it since it was read, or its key was given up."""
-        if self._notes.is_given_up(row):
-            return False
+        """Another record of the id may have superseded it since it was read."""
         (location,) = self._index.lookup(row.keyring_id, [row.id])
         return location is not None and (location.container, location.offset) == (row.container, row.offset)
 

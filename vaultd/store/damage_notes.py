@@ -16,7 +16,6 @@ class DamageNotes:
         self.damaged: dict[bytes, Location] = {}  # by id
         self.whole: dict[tuple[bytes, bytes], IndexRecord] = {}  # by keyring and id: flagged ones that read well again
         self.met = 0
-        self._given_up_keys: set[tuple[bytes, bytes]] = set()  # by keyring and key
 
     def is_damaged(self, id_: bytes, location: Location) -> bool:
         return location.is_damaged or id_ in self.damaged
@@ -38,13 +37,6 @@ class DamageNotes:
                 header.keyring_id, id_, header.key_id, location.container, location.offset, location.length,
                 header.type, cid(record),
             )  # fmt: skip
-
-    def give_up_keys(self, keyring_id: bytes, key_ids: Iterable[bytes]) -> None:
-        """Records under these stay damaged although they read well: nobody can open them."""
-        self._given_up_keys.update((keyring_id, key_id) for key_id in key_ids)
-
-    def is_given_up(self, row: IndexRecord) -> bool:
-        return (row.keyring_id, row.key_id) in self._given_up_keys
 
     def forget(self, damaged: Iterable[bytes], whole: Iterable[tuple[bytes, bytes]]) -> None:
         """The index has these now."""

@@ -7,7 +7,7 @@ for `apply`; look-ups from any.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import lmdb
 from msgspec import Struct
 
 from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
-from vaultd.image.probe import Image
+from vaultd.image.probe import GIVEN_UP, Image
 from vaultd.image.rows import close_row, open_row
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.journal_format import Position
@@ -27,6 +27,7 @@ TABLES = ("records", "keyrings", "keys", "containers", "meta")
 _MAX_READERS = 126
 _BATCH_ROWS = 10_000
 _NUMBER = struct.Struct(">I")
+_GIVEN_UP_KEY = struct.Struct(f">{len(GIVEN_UP)}sII")  # keyring number, key number
 _CONTAINER_NUMBER = struct.Struct(">Q")
 _VALUE = struct.Struct("<QIIBB2sI16s")
 _CONTAINER = struct.Struct("<16sQQQB")
@@ -40,7 +41,9 @@ _REBUILD = "stop vaultd and run `vaultd rebuild DIR`"
 
 
 class Location(NamedTuple):
-    """`is_damaged`: a read or a recovery found that what lies there is not the record; it waits to be sent again."""
+    """`is_damaged`: a read or a recovery found that what lies there is not the record, or its disk or run key was given
+    up; it waits to be sent again.
+    """
 
     keyring_number: int
     container: int
@@ -104,6 +107,7 @@ class Index:
         self._environment = image.environment
         self._given_up: frozenset[int] = frozenset()
         self._records, self._keyrings, self._keys, self._containers, self._meta = map(image.databases.get, TABLES)
+        self._given_up_keys: frozenset[tuple[int, int]] = frozenset()  # numbers of keyring and key
 
     @classmethod
     def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
@@ -112,6 +116,7 @@ class Index:
             index = cls(Environment.open(path, TABLES, map_bytes, _MAX_READERS), path)
         try:
             index._check_meta(vault_id)
+            index._load_given_up_keys()
         except BaseException:
             index.close()
             raise
@@ -121,7 +126,9 @@ class Index:
     def open_read_only(cls, path: Path) -> "Index":
         """For the offline check: no other process may have it open."""
         with _as_store_error(path):
-            return cls(Environment.open_read_only(path, TABLES), path)
+            index = cls(Environment.open_read_only(path, TABLES), path)
+        index._load_given_up_keys()
+        return index
 
     @staticmethod
     def image(path: Path) -> Image:
@@ -138,6 +145,37 @@ class Index:
     def give_up(self, containers: Iterable[int]) -> None:
         """Records in these count as damaged from now on: their disk is gone for good. The rows stay as they are."""
         self._given_up = frozenset(containers)
+
+    def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+        """Records under these count as damaged from now on, also those that come later. Durable; the rows stay as they
+        are, so that what a read says of them is kept apart from what is known of their key.
+        """
+
+        def put(transaction: Any) -> None:
+            for key in self._given_up_rows(transaction, keyring_id, key_ids):
+                transaction.put(key, close_row(key, b""), db=self._meta)
+
+        self._write_durably(put)
+        self._load_given_up_keys()
+
+    def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+        """They open again: what lies under them counts as what is known of it else."""
+
+        def remove(transaction: Any) -> None:
+            for key in self._given_up_rows(transaction, keyring_id, key_ids):
+                transaction.delete(key, db=self._meta)
+
+        self._write_durably(remove)
+        self._load_given_up_keys()
+
+    def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
+        if not self._given_up_keys:
+            return False
+        keyring, key = self._get(self._keyrings, keyring_id), self._get(self._keys, key_id)
+        if keyring is None or key is None:
+            return False
+        names = _NUMBER.unpack(self._opened(keyring_id, keyring)) + _NUMBER.unpack(self._opened(key_id, key))
+        return names in self._given_up_keys
 
     def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         """In the order of `ids`; a row whose checksum does not hold is an error that names it."""
@@ -177,28 +215,11 @@ class Index:
         return found
 
     def rows(self) -> Iterator[IndexRow]:
-        """Every row of `records`, batch by batch."""
+        """Every row of `records`, batch by batch; those on a disk that is lost are as they were on it."""
         start = b""
         while batch := self._batch_from(start):
             for key, value in batch:
-                yield IndexRow(key, _decode(key, value))
-            start = batch[-1][0] + b"\0"
-
-    def rows_under(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> Iterator[tuple[bytes, Location]]:
-        """Id and place of the keyring's records under these run keys that are not damaged, batch by batch."""
-        keyring = self._get(self._keyrings, keyring_id)
-        held = {key_id: self._get(self._keys, key_id) for key_id in key_ids}
-        wanted = {_NUMBER.unpack(self._opened(key_id, value))[0] for key_id, value in held.items() if value}
-        if keyring is None or not wanted:
-            return
-        start = prefix = self._opened(keyring_id, keyring)
-        while batch := self._batch_from(start):
-            for key, value in batch:
-                if not key.startswith(prefix):
-                    return
-                location = _decode(key, value)
-                if location and location.key_number in wanted and not location.is_damaged:
-                    yield key[len(prefix) :], location
+                yield IndexRow(key, self._decode_by_key(key, value))
             start = batch[-1][0] + b"\0"
 
     def record_count(self) -> int:
@@ -207,8 +228,11 @@ class Index:
 
     def apply(self, batch: IndexBatch) -> None:
         """One durable transaction: everything of the batch or nothing; after a failure nothing more may be written."""
+        self._write_durably(lambda transaction: self._write(transaction, batch))
+
+    def _write_durably(self, work: Callable[[Any], None]) -> None:
         try:
-            self._image.write(lambda transaction: self._write(transaction, batch))
+            self._image.write(work)
         except lmdb.DiskError as error:
             raise NoSpace(f"{self.path}: the disk is full: {explain(error)}; free space and restart vaultd") from error
         except lmdb.Error as error:
@@ -273,10 +297,31 @@ class Index:
         return {key[_KEY_ID_AT:]: (key, value) for key, value in found}
 
     def _decode(self, key: bytes, value: bytes) -> Location | None:
-        location = _decode(key, value)
+        location = self._decode_by_key(key, value)
         if location is not None and location.container in self._given_up:
             return location._replace(is_damaged=True)
         return location
+
+    def _decode_by_key(self, key: bytes, value: bytes) -> Location | None:
+        location = _decode(key, value)
+        if location is not None and (location.keyring_number, location.key_number) in self._given_up_keys:
+            return location._replace(is_damaged=True)
+        return location
+
+    def _given_up_rows(self, transaction: Any, keyring_id: bytes, key_ids: Sequence[bytes]) -> list[bytes]:
+        (keyring,) = _NUMBER.unpack(self._number(transaction, self._keyrings, keyring_id))
+        keys = [_NUMBER.unpack(self._number(transaction, self._keys, key_id))[0] for key_id in key_ids]
+        return [_GIVEN_UP_KEY.pack(GIVEN_UP, keyring, key) for key in keys]
+
+    def _load_given_up_keys(self) -> None:
+        with self._reading() as transaction:
+            rows = [item for item in transaction.cursor(self._meta) if item[0].startswith(GIVEN_UP)]
+        found = set()
+        for key, value in rows:
+            self._opened(key, value)
+            _, keyring, number = _GIVEN_UP_KEY.unpack(key)
+            found.add((keyring, number))
+        self._given_up_keys = frozenset(found)
 
     def _batch_from(self, start: bytes) -> list[tuple[bytes, bytes]]:
         batch: list[tuple[bytes, bytes]] = []

@@ -214,6 +214,18 @@ def test_a_row_of_the_catalog_that_does_not_hold_its_checksum_is_a_fault(tmp_pat
     assert faults_of([image]) == [f"row {key.hex()} of its table {table} does not hold its checksum"]
 
 
+def test_a_run_key_that_was_given_up_and_does_not_hold_its_checksum_is_a_fault(tmp_path: Path) -> None:
+    image = make_index(tmp_path / "index")
+    index = Index.open(tmp_path / "index", VAULT)
+    index.give_up_keys(b"k" * 16, [b"r" * 16])
+    index.close()
+    assert faults_of([image]) == [""]
+    key = b"given_up" + bytes([0, 0, 0, 1, 0, 0, 0, 1])
+    whole = data(image).read_bytes()
+    data(image).write_bytes(whole.replace(key, key[:-1] + b"\2"))
+    assert faults_of([image]) == [f"row {key[:-1].hex()}02 of its table meta does not hold its checksum"]
+
+
 def test_the_position_is_told_of_a_damaged_image_too(tmp_path: Path) -> None:
     """It says how much the journal must have. One that does not hold its checksum is not told."""
     image = make_index(tmp_path / "index")

@@ -73,9 +73,11 @@ def dump_index(directory: Path) -> IndexDump:
     tables = databases(directory / "index")
     keyrings = {value[:4]: id_ for id_, value in tables["keyrings"].items()}
     keys = {struct.unpack(">I", value[:4])[0]: id_ for id_, value in tables["keys"].items()}
+    given_up = {key[8:] for key in tables["meta"] if key.startswith(b"given_up")}
     records = {}
     for key, value in tables["records"].items():
         container, offset, length, kind, flags, _, number, prefix, _ = VALUE.unpack(value)
+        flags += 2 * (key[:4] + struct.pack(">I", number) in given_up)
         records[keyrings[key[:4]], key[4:]] = Place(container, offset, length, kind, flags, keys[number], prefix)
     containers, firsts = {}, {}
     for key, value in tables["containers"].items():

@@ -100,11 +100,77 @@ def test_what_was_read_before_its_key_was_judged_is_sent_again_too(site: Site) -
     (dead,) = dead_keys.find_dead_keys(site.vault, identity, job_id)
     dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
     site.reopen()
-    (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
-    assert site.vault.store.read(location, id_of(chunk)) == chunk
-    dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
-    site.vault.store.commit()
     assert missing(site, backed_up, id_of(chunk)) == [True]
+    for _ in range(2):
+        (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(chunk)])
+        assert site.vault.store.read(location, id_of(chunk)) == chunk
+        site.vault.store.commit()
+        assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
+        site.reopen()
+    dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
+    assert missing(site, backed_up, id_of(chunk)) == [True]
+
+
+def test_a_key_that_opens_again_is_taken_back_with_what_is_under_it(site: Site) -> None:
+    """As where the disk with the good copy of its erase key was declared lost and came back."""
+    backed_up = site.ready()
+    chunk, spoilt = (backed_up.sealer.record(DATA, os.urandom(50)) for _ in range(2))
+    site.upload(backed_up, chunk, spoilt)
+    (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(spoilt)])
+    site.vault.store._notes.note_damage(id_of(spoilt), location)
+    site.vault.store.commit()
+    identity, job_id = backed_up.agent.identity, backed_up.job.job_id
+    flip_rows(site, "run_keys", 3)
+    site.vault.judged_keys.clear()
+    judged = dead_keys.judge_keys(site.vault, identity, job_id)
+    assert (len(judged.dead), judged.back) == (1, [])
+    dead_keys.settle_keys(site.vault, identity, job_id, judged)
+    assert missing(site, backed_up, id_of(chunk), id_of(spoilt)) == [True, True]
+    assert dead_keys.judge_keys(site.vault, identity, job_id) == dead_keys.Judged([], [])
+    flip_rows(site, "run_keys", 3)
+    again = dead_keys.judge_keys(site.vault, identity, job_id)
+    assert again == dead_keys.Judged([], judged.dead)
+    dead_keys.settle_keys(site.vault, identity, job_id, again)
+    assert missing(site, backed_up, id_of(chunk), id_of(spoilt)) == [False, True]
+    site.reopen()
+    assert missing(site, backed_up, id_of(chunk), id_of(spoilt)) == [False, True]
+    assert dead_keys.judge_keys(site.vault, identity, job_id) == dead_keys.Judged([], [])
+
+
+def test_a_key_that_cannot_be_read_now_is_not_taken_back(site: Site) -> None:
+    backed_up = site.ready()
+    commit_leaf(site, backed_up)
+    identity, job_id, key_id = backed_up.agent.identity, backed_up.job.job_id, backed_up.sealer.key_id
+    dead_keys.give_up_keys(site.vault, identity, job_id, [key_id])
+    close_vault(site.vault)
+    door = NoDescriptors()
+    door.is_over = True
+    site.vault = open_vault(site.config, site.clock, door)
+    door.is_over = False
+    assert dead_keys.find_keys_that_open_again(site.vault, identity, job_id) == []
+    door.is_over = True
+    assert dead_keys.find_keys_that_open_again(site.vault, identity, job_id) == [key_id]
+
+
+def test_a_run_whose_own_key_was_given_up_commits_nothing(site: Site) -> None:
+    """By the run of another job with the same keyring: also what is sent under it from then on is missing."""
+    backed_up = site.ready()
+    identity, job_id = backed_up.agent.identity, backed_up.job.job_id
+    dead_keys.give_up_keys(site.vault, identity, job_id, [backed_up.sealer.key_id])
+    leaf = backed_up.sealer.leaf([backed_up.sealer.record(DATA, os.urandom(50))])
+    site.upload(backed_up, *leaf)
+    assert missing(site, backed_up, id_of(leaf[0]), id_of(leaf[1])) == [True, False]
+    site.begin(backed_up)
+    block = backed_up.sealer.leaf([])
+    site.upload(backed_up, *block)
+    payload = backed_up.sealer.payload(block)
+    prepared = safesets.prepare(
+        site.vault, identity, backed_up.sealer.run_id, backed_up.sealer.root(block, payload), payload
+    )
+    assert isinstance(prepared, safesets.Prepared)
+    dead_keys.give_up_keys(site.vault, identity, job_id, [backed_up.sealer.key_id])
+    with pytest.raises(Conflict, match=f"run key {backed_up.sealer.key_id.hex()} was given up"):
+        safesets.commit(site.vault, identity, prepared)
 
 
 def test_a_job_whose_slots_do_not_open_takes_no_run(site: Site) -> None:

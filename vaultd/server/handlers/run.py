@@ -13,9 +13,9 @@ async def begin(request: Request) -> m.RunBeginAnswer:
     """The base is looked up in a read thread; the write thread only begins the run."""
     message: m.RunBeginRequest = request.message
     base = message.base
-    dead = await offload.walk(dead_keys.find_dead_keys, request.vault, request.identity, message.job_id)
-    if dead:
-        await offload.write(dead_keys.give_up_keys, request.vault, request.identity, message.job_id, dead)
+    judged = await offload.walk(dead_keys.judge_keys, request.vault, request.identity, message.job_id)
+    if judged.dead or judged.back:
+        await offload.write(dead_keys.settle_keys, request.vault, request.identity, message.job_id, judged)
     if base is not None:
         is_whole = await offload.walk(safesets.is_whole_base, request.vault, request.identity, message.job_id, base)
         base = base if is_whole else None

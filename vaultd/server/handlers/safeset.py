@@ -9,19 +9,32 @@ from vaultd.operations.safeset_roots import roots_after
 from vaultd.server import answers
 from vaultd.server.request import Reply, Request
 
+PREPARED_MAX = 3  # times in a walk thread; where damage is met beside each, the write thread looks itself
+
 
 async def commit(request: Request) -> m.SafesetCommitAnswer:
-    """What the safeset needs is looked up in a read thread; the write thread only compares the head again."""
+    """What the safeset needs is looked up in a walk thread, again where damage was met meanwhile; the write thread only
+    compares the head and the count of damage.
+    """
     raw = bytes(request.raw)
     if len(raw) <= ROOT_BYTES:
         raise BadRequest(f"the raw part has {len(raw)} bytes, a root ({ROOT_BYTES}) and a payload record are more")
-    run_id = request.message.run_id
-    prepared = await offload.walk(
-        safesets.prepare, request.vault, request.identity, run_id, raw[:ROOT_BYTES], raw[ROOT_BYTES:]
-    )
-    if isinstance(prepared, safesets.Committed):
-        return answers.answer(prepared, m.SafesetCommitAnswer)
-    committed = await offload.write(safesets.commit, request.vault, request.identity, prepared)
+    for tried in range(1, PREPARED_MAX + 1):
+        prepared = await offload.walk(
+            safesets.prepare,
+            request.vault,
+            request.identity,
+            request.message.run_id,
+            raw[:ROOT_BYTES],
+            raw[ROOT_BYTES:],
+        )
+        if isinstance(prepared, safesets.Committed):
+            return answers.answer(prepared, m.SafesetCommitAnswer)
+        commit_it = safesets.commit_unless_stale if tried < PREPARED_MAX else safesets.commit
+        committed = await offload.write(commit_it, request.vault, request.identity, prepared)
+        if committed is not None:
+            break
+    assert committed is not None
     metrics.SAFESETS_COMMITTED.inc()
     return answers.answer(committed, m.SafesetCommitAnswer)
 

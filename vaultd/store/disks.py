@@ -70,13 +70,28 @@ def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: in
 
 
 def take_new_disk(
-    door: Door, paths: Sequence[Path], vault_id: bytes, now_ns: int, known: Sequence[KnownDisk] = ()
-) -> None:
-    """Makes the empty directory that the operator marked the disk of the vault that is lost."""
+    door: Door,
+    paths: Sequence[Path],
+    vault_id: bytes,
+    now_ns: int,
+    known: Sequence[KnownDisk] = (),
+    *,
+    is_vouched: bool = True,
+) -> bool:
+    """Makes the empty directory that the operator marked the disk of the vault that is lost; whether there was one.
+
+    `is_vouched`: the list of those `known` is no older than index or catalog.
+    """
     new = [path for path in paths if door.exists(path / NEW_NAME) and not door.exists(path / IDENTITY_NAME)]
     if not new:
-        return
-    lost = vacant_numbers(known, open_disks(door, paths, vault_id, known).online, len(paths))
+        return False
+    here = open_disks(door, paths, vault_id, known).online
+    lost = vacant_numbers(known, here, len(paths), is_vouched=is_vouched)
+    if not lost and vacant_numbers(known, here, len(paths)):
+        sentence = (
+            f"{new[0]} cannot become a disk: index and catalog are lost, and the disks that are here name no lost one"
+        )
+        raise StoreError(f"{sentence}; remove {NEW_NAME} and start, `vaultctl disk lost DISK`, then mark it again")
     if len(lost) != 1:
         names = ", ".join(str(path) for path in paths if not door.exists(path / IDENTITY_NAME))
         sentence = f"{new[0]} cannot become a disk: {len(lost)} disks are not here ({names})"
@@ -91,6 +106,7 @@ def take_new_disk(
         door.unlink(path / NEW_NAME)
     except OSError as error:
         raise StoreError(f"{path} cannot become a disk: {error}; take another one") from error
+    return True
 
 
 def _is_empty(door: Door, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A rebuild that makes a marked directory a disk leaves it as a start does: with the journal and with the erase keys."""
+"""A rebuild that makes a marked directory a disk leaves it as a start does: with journal and erase keys."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, make_directory, read_file, write_file
 from vaultd.store.disk_identity import IDENTITY_NAME, Disk, decode_identity, encode_identity
 from vaultd.store.disk_set import COPIES, Disks
-from vaultd.store.errors import DiskMissing, InUse, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
 from vaultd.store.known_disks import KnownDisk, is_replaced, vacant_numbers
 
 NEW_NAME = "disk.new"  # an operator's word that this directory is a disk: one that is not mounted is empty as well
@@ -116,8 +116,8 @@ def _is_empty(door: Door, path: Path) -> bool:
 
 
 def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequence[KnownDisk] = ()) -> Disks:
-    """A foreign or doubled disk is refused; a missing one is offline, unless no copy of the journal is left. One that
-    is lost is not used: what it holds was sent again since, or will be.
+    """A foreign or doubled disk is refused; one that is missing or whose identity is damaged is offline, unless no copy
+    of the journal is left. One that is lost is not used: what it holds was sent again since, or will be.
     """
     online: list[Disk] = []
     offline: dict[Path, str] = {}
@@ -133,7 +133,11 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequen
         except OSError as error:
             offline[path] = str(error)
             continue
-        disk, owner = decode_identity(data, path)
+        try:
+            disk, owner = decode_identity(data, path)
+        except FormatError as error:
+            offline[path] = f"{error}; make it again from the disk's number and id"
+            continue
         if owner != vault_id:
             raise StoreError(f"{path} is a disk of vault {owner.hex()}, not of {vault_id.hex()}: correct `disks`")
         if disk.disk_id in lost:
@@ -145,9 +149,13 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequen
         online.append(disk)
     disks = Disks(online, offline, known, unused)
     if not disks.copy_directories("journal"):
-        names = ", ".join(f"{path}{reason and f': {reason}'}" for path, reason in offline.items())
+        names = ", ".join(f"{path}{reason and f': {reason}'}{_who(path, known)}" for path, reason in offline.items())
         raise DiskMissing(f"no disk with a journal is here (offline: {names}): mount one of the first two disks")
     return disks
+
+
+def _who(path: Path, known: Sequence[KnownDisk]) -> str:
+    return "".join(f", {disk.sentence_name()}" for disk in known if disk.path == str(path) and not disk.is_lost)
 
 
 def find_copies(door: Door, paths: Sequence[Path], vault_id: bytes, name: str) -> list[Path]:

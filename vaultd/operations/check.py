@@ -17,6 +17,7 @@ from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
 from vaultd.operations.known_disks import known_disks
+from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.operations.store_errors import told_in_full
 from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
 from vaultd.store.check import CheckCounts, check_store
@@ -51,8 +52,8 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
         cleanup.callback(lock.close)
         settings = store_settings(config, vault_id)
         fault = find_fault(Catalog.image(config.directory / CATALOG_DIRECTORY))
-        known = [] if fault else _named_disks(config)
         with told_in_full():  # what a later version wrote ends the check
+            known = _named_disks(config, settings, door, fault)
             stored = check_store(settings, door, read_data=read_data, known=known)
         catalog = _CatalogCheck(config, door, settings, known, has_index=stored.has_index)
         findings = [*stored.findings, *catalog.run(fault)]
@@ -121,15 +122,15 @@ class _CatalogCheck:
         return index
 
 
-def _named_disks(config: Config) -> list[KnownDisk]:
-    """Nothing where the catalog cannot be read, which the check of it says."""
+def _named_disks(config: Config, settings: StoreSettings, door: Door, fault: str) -> list[KnownDisk]:
+    """As a start will have them; without the catalog where that cannot be read, which the check of it says."""
     path = config.directory / CATALOG_DIRECTORY
     with suppress(VaultError), ExitStack() as cleanup:
-        if path.exists():
+        if path.exists() and not fault:
             catalog = Catalog.open_read_only(path)
             cleanup.callback(catalog.close)
-            return known_disks(cleanup.enter_context(catalog.read()))
-    return []
+            return read_listed_disks(catalog, settings, door)
+    return read_listed_disks(None, settings, door)
 
 
 def _check_position(catalog: Catalog, index: Index | None, place: str) -> Iterator[Finding]:

@@ -159,13 +159,17 @@ def _save(vault: Vault, identity: Identity, action: str, disk: KnownDisk) -> Dis
 
 def _named(known: Sequence[KnownDisk], name: str, *, is_lost: bool = False) -> KnownDisk:
     """By id, or by number the one that has it now."""
-    found = [disk for disk in known if name in (str(disk.number), disk.disk_id.hex()) and disk.is_lost >= is_lost]
+    found = [disk for disk in known if name in _names(disk) and disk.is_lost >= is_lost]
     current = [disk for disk in found if not is_replaced(disk, known)] or found
     if not current:
         raise NotFound(f"disk {name!r} does not exist", "`vaultctl disk list` shows all")
     if len(current) > 1:
         raise Conflict(f"disk {name!r} is not the only one of that number", "name it by its id")
     return current[0]
+
+
+def _names(disk: KnownDisk) -> set[str]:
+    return {disk.disk_id.hex()} if disk.number is None else {disk.disk_id.hex(), str(disk.number)}
 
 
 def _summarise(vault: Vault, disks: Sequence[KnownDisk]) -> list[DiskSummary]:

@@ -24,10 +24,14 @@ from vaultd.store.store_settings import StoreSettings
 TABLE = "disks"
 
 
-def read_listed_disks(catalog: Catalog, settings: StoreSettings, door: Door) -> list[KnownDisk]:
-    with catalog.read() as view:
-        rows = {row.disk_id: row for row in list_disks(view)}
-        number = view.position().number
+def read_listed_disks(catalog: Catalog | None, settings: StoreSettings, door: Door) -> list[KnownDisk]:
+    """`catalog` is None where there is none that can be read."""
+    rows: dict[bytes, DiskRow] = {}
+    number = START.number
+    if catalog is not None:
+        with catalog.read() as view:
+            rows = {row.disk_id: row for row in list_disks(view)}
+            number = view.position().number
     if number == START.number:
         number, changes = _of_checkpoint(settings, door)
         _take(rows, changes)

@@ -37,6 +37,7 @@ from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
 from vaultd.store.disks import VaultLock, lock_vault
+from vaultd.store.erase_keys import EraseKeys
 from vaultd.store.errors import StoreBroken
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import Index
@@ -155,6 +156,8 @@ class _Rebuild:
             with catalog.read() as view:
                 recovery = store.recover(lambda key_id: is_known_key(view, key_id), tell)
                 rows = {table: view.count(table) for table in _COUNTED}
+            # As a start does it: a disk that is new here has a copy of what the other one has when this returns.
+            findings = [*recovery.findings, *EraseKeys.on(self._door, store.disks).mend()]
             kept = store.statistics()
             lost = sum(store.disks.is_given_up(row.disk_id) for row in store.containers())
             counts = RebuildCounts(
@@ -166,7 +169,7 @@ class _Rebuild:
             )
         for path in (index_path, catalog_path):
             self._door.fsync_directory(path)
-        return RebuildReport(counts, recovery.findings, kept.offline, lost)
+        return RebuildReport(counts, findings, kept.offline, lost)
 
     def _require_room(self, error: BaseException) -> None:
         """Asked while the new images are still there: LMDB calls a write that was cut short an input/output error."""

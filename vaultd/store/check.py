@@ -15,10 +15,11 @@ from vaultd.store.check_containers import ContainerCheck
 from vaultd.store.check_erase_keys import EraseKeyCheck
 from vaultd.store.check_journal import JournalCheck
 from vaultd.store.container_format import BLOCK_BYTES, container_path
-from vaultd.store.disk_door import Door
+from vaultd.store.disk_door import Door, read_file
+from vaultd.store.disk_identity import IDENTITY_NAME, decode_identity
 from vaultd.store.disk_set import Disks
 from vaultd.store.disks import open_disks
-from vaultd.store.errors import RecordError, StoreError
+from vaultd.store.errors import FormatError, RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
@@ -71,7 +72,7 @@ class _Check:
             journal.run()
         found = {row.disk_id for row in journal.containers.values()}
         self._disks.know(with_those_of_containers(self._disks.known, found))
-        self._findings[:0] = self._disks.offline_findings()
+        self._findings[:0] = [*self._identity_findings(), *self._disks.offline_findings()]
         checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
         with self._step("checkpoints", checkpoints.findings):
             checkpoints.run(journal)
@@ -100,6 +101,16 @@ class _Check:
             erase_keys=erase_keys.keys,
         )
         return CheckReport(self._findings, counts, has_index=index is not None)
+
+    def _identity_findings(self) -> Iterator[Finding]:
+        """Damage where the file is there and does not hold: its disk counts as offline only."""
+        for path in self._disks.offline:
+            try:
+                decode_identity(read_file(self._door, path / IDENTITY_NAME), path)
+            except FormatError as error:
+                yield Finding(Severity.damage, str(path / IDENTITY_NAME), str(error))
+            except (OSError, StoreError):
+                continue
 
     def _open_index(self) -> Index | None:
         path = self._settings.index_path

@@ -94,15 +94,19 @@ class ChunkStore:
         """Readable at once, with the journal's copies mended; writable after `recover`.
 
         `catalog` is what the catalog, or `who` in its place, has applied: the journal must hold it too, and is not cut
-        where it does not. `known`: the disks that the catalog names.
+        where it does not. `known`: the disks that the catalog names; without one those that the disks name which
+        are here.
         """
         check_settings(settings)
-        take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns(), known)
-        disks = sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id, known))
+        disks = _disks_here(settings, door, known)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
             applied = Applied(index.position(), catalog, who)
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
+            if _takes_new_disk(settings, door, now_ns(), journal, known, applied):
+                disks, findings = _disks_here(settings, door, known), journal.findings
+                journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
+                journal.findings[:0] = findings
             store = cls(settings, door, now_ns, _Opened(disks, journal, index, bool(known)))
             store._containers = index.containers()
         except BaseException:
@@ -324,6 +328,31 @@ class _Opened(Struct, frozen=True):
     journal: Journal
     index: Index
     names_disks: bool  # whoever opened it knew some
+
+
+def _disks_here(settings: StoreSettings, door: Door, known: Sequence[KnownDisk]) -> Disks:
+    return sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id, known))
+
+
+def _takes_new_disk(
+    settings: StoreSettings,
+    door: Door,
+    now_ns: int,
+    journal: Journal,
+    known: Sequence[KnownDisk],
+    applied: Applied,
+) -> bool:
+    """Only after the journal was accepted: one that is older than index or catalog knows nothing of the disks that came
+    since, and where both are lost nothing tells whether it is. It is closed where there is a new disk now.
+    """
+    is_vouched = applied.catalog != START or (applied.index or START) != START
+    is_taken = True
+    try:
+        is_taken = take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns, known, is_vouched=is_vouched)
+    finally:
+        if is_taken:
+            journal.close()
+    return is_taken
 
 
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:

@@ -14,7 +14,7 @@ from pathlib import Path
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, make_directory, read_file, write_file
 from vaultd.store.disk_identity import IDENTITY_NAME, Disk, decode_identity, encode_identity
 from vaultd.store.disk_set import COPIES, Disks
-from vaultd.store.errors import DiskMissing, InUse, StoreError
+from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
 from vaultd.store.known_disks import KnownDisk, is_replaced, vacant_numbers
 from vaultd.store.refusals import refusal
 
@@ -71,13 +71,28 @@ def create_disk(door: Door, path: Path, vault_id: bytes, number: int, now_ns: in
 
 
 def take_new_disk(
-    door: Door, paths: Sequence[Path], vault_id: bytes, now_ns: int, known: Sequence[KnownDisk] = ()
-) -> None:
-    """Makes the empty directory that the operator marked the disk of the vault that is lost."""
+    door: Door,
+    paths: Sequence[Path],
+    vault_id: bytes,
+    now_ns: int,
+    known: Sequence[KnownDisk] = (),
+    *,
+    is_vouched: bool = True,
+) -> bool:
+    """Makes the empty directory that the operator marked the disk of the vault that is lost; whether there was one.
+
+    `is_vouched`: the list of those `known` is no older than index or catalog.
+    """
     new = [path for path in paths if door.exists(path / NEW_NAME) and not door.exists(path / IDENTITY_NAME)]
     if not new:
-        return
-    lost = vacant_numbers(known, open_disks(door, paths, vault_id, known).online, len(paths))
+        return False
+    here = open_disks(door, paths, vault_id, known).online
+    lost = vacant_numbers(known, here, len(paths), is_vouched=is_vouched)
+    if not lost and vacant_numbers(known, here, len(paths)):
+        sentence = (
+            f"{new[0]} cannot become a disk: index and catalog are lost, and the disks that are here name no lost one"
+        )
+        raise StoreError(f"{sentence}; remove {NEW_NAME} and start, `vaultctl disk lost DISK`, then mark it again")
     if len(lost) != 1:
         names = ", ".join(str(path) for path in paths if not door.exists(path / IDENTITY_NAME))
         sentence = f"{new[0]} cannot become a disk: {len(lost)} disks are not here ({names})"
@@ -92,6 +107,7 @@ def take_new_disk(
         door.unlink(path / NEW_NAME)
     except OSError as error:
         raise StoreError(f"{path} cannot become a disk: {error}; take another one") from error
+    return True
 
 
 def _is_empty(door: Door, path: Path) -> bool:
@@ -101,8 +117,8 @@ def _is_empty(door: Door, path: Path) -> bool:
 
 
 def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequence[KnownDisk] = ()) -> Disks:
-    """A foreign or doubled disk is refused; a missing one is offline, unless no copy of the journal is left. One that
-    is lost is not used: what it holds was sent again since, or will be.
+    """A foreign or doubled disk is refused; one that is missing or whose identity is damaged is offline, unless no copy
+    of the journal is left. One that is lost is not used: what it holds was sent again since, or will be.
     """
     online: list[Disk] = []
     offline: dict[Path, str] = {}
@@ -118,7 +134,11 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequen
         except OSError as error:
             offline[path] = str(error)
             continue
-        disk, owner = decode_identity(data, path)
+        try:
+            disk, owner = decode_identity(data, path)
+        except FormatError as error:
+            offline[path] = f"{error}; make it again from the disk's number and id"
+            continue
         if owner != vault_id:
             raise StoreError(f"{path} is a disk of vault {owner.hex()}, not of {vault_id.hex()}: correct `disks`")
         if disk.disk_id in lost:
@@ -130,9 +150,13 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequen
         online.append(disk)
     disks = Disks(online, offline, known, unused)
     if not disks.copy_directories("journal"):
-        names = ", ".join(f"{path}{reason and f': {reason}'}" for path, reason in offline.items())
+        names = ", ".join(f"{path}{reason and f': {reason}'}{_who(path, known)}" for path, reason in offline.items())
         raise DiskMissing(f"no disk with a journal is here (offline: {names}): mount one of the first two disks")
     return disks
+
+
+def _who(path: Path, known: Sequence[KnownDisk]) -> str:
+    return "".join(f", {disk.sentence_name()}" for disk in known if disk.path == str(path) and not disk.is_lost)
 
 
 def find_copies(door: Door, paths: Sequence[Path], vault_id: bytes, name: str) -> list[Path]:

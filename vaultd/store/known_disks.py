@@ -60,9 +60,14 @@ def is_replaced(disk: KnownDisk, known: Iterable[KnownDisk]) -> bool:
     return disk.is_lost and any(one.number == disk.number is not None for one in others)
 
 
-def vacant_numbers(known: Sequence[KnownDisk], here: Iterable[Here], paths: int) -> list[int]:
-    """The numbers that a new disk may take: of those without a disk, those whose disk was declared lost, if any is."""
+def vacant_numbers(
+    known: Sequence[KnownDisk], here: Iterable[Here], paths: int, *, is_vouched: bool = True
+) -> list[int]:
+    """The numbers that a new disk may take: of those without a disk, those whose disk was declared lost, if any is.
+
+    A list that nothing vouches for may be an old one, of a disk that was away: then no other number is taken.
+    """
     numbers = {disk.number for disk in known if disk.number is not None} or set(range(paths))
     free = numbers - {disk.number for disk in here}
     lost = {disk.number for disk in known if disk.is_lost} - {disk.number for disk in known if not disk.is_lost}
-    return sorted(free & lost or free)
+    return sorted(free & lost or (free if is_vouched or not known else ()))

@@ -15,6 +15,8 @@ from tests.support.simulated_vault import SimulatedVault, State
 from tests.vaultd.faults.operations import Base, Operation, beginning, opening_account, uploading
 from tests.vaultd.faults.points import stand_up
 from vaultd.errors import VaultError
+from vaultd.operations.disks import declare_lost
+from vaultd.operations.vault import close_vault
 from vaultd.store.disks import NEW_NAME
 
 
@@ -48,9 +50,15 @@ def other_disk(world: SimulatedVault) -> int:
 
 
 def new_disk(world: SimulatedVault, base: Base) -> Fallen:
-    """An empty directory stands in for a lost disk, and the operator said that it may."""
+    """An empty directory stands in for a disk that was declared lost, and the operator said that it may: so also where
+    index and catalog are lost on the way.
+    """
     world.restore(base.state)
     place = other_disk(world)
+    world.disks[place].is_away = True
+    world.start()
+    declare_lost(world.vault, base.administrator, str(place))
+    close_vault(world.vault)
     world.disks[place] = SimulatedDisk(world.disks[place].root)
     mark = world.disks[place].root / NEW_NAME
     door = SimulatedDoor(world.disks)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.vaultd.operations.test_disk_states import Case
-from vaultd.errors import Unavailable
+from vaultd.errors import Internal, Unavailable, VaultError
 from vaultd.operations.rebuild import rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.reading_progress import tell_nobody
@@ -103,3 +103,58 @@ def test_a_lost_disk_is_not_written_to(case: Case, way: Way) -> None:
 
 def journal_of(disk: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (disk / "journal").iterdir()}
+
+
+def mark(case: Case, name: str) -> Path:
+    """An empty directory beside the three disks."""
+    new = case.site.config.directory / name
+    new.mkdir()
+    (new / "disk.new").touch()
+    paths = [*map(case.disk, range(3)), new]
+    case.site.config = dataclasses.replace(case.site.config, disks=paths)
+    return new
+
+
+def lose_both(case: Case) -> None:
+    case.lose_lmdb()
+
+
+@pytest.mark.parametrize("way", [lose_both, rebuild])
+def test_one_that_is_away_is_not_replaced_on_the_word_of_a_stale_disk(case: Case, way: Way) -> None:
+    """One that was declared lost is mounted again: its own journal does not say so, and the newest one is away."""
+    case.take_away(0)
+    case.declare("0")
+    case.start()
+    case.site.administrator("later")
+    case.stop()
+    case.bring_back(0)
+    case.take_away(1)
+    new = mark(case, "disk-9")
+    case.lose_lmdb()
+    with pytest.raises(VaultError) as refused:
+        case.start() if way is lose_both else way(case)
+    said = f"{refused.value.message} {refused.value.__cause__}"
+    assert "disk-9 cannot become a disk: index and catalog are lost" in said
+    assert [path.name for path in new.iterdir()] == ["disk.new"]
+    case.bring_back(1)
+    case.start()
+    with case.site.vault.catalog.read() as view:
+        assert view.get("account_names", b"later") is not None
+    assert sorted(case.states(), key=str) == [(0, "lost"), (0, "online"), (1, "online"), (2, "online")]
+    assert not (new / "disk.new").exists()
+    case.stop()
+
+
+def test_one_that_nobody_declared_lost_is_replaced_after_the_word(case: Case) -> None:
+    """The way out that the refusal names."""
+    case.take_away(1)
+    case.lose_lmdb()
+    (case.disk(1) / "disk.new").touch()
+    with pytest.raises(Internal, match="remove disk.new and start, `vaultctl disk lost DISK`, then mark it again"):
+        case.start()
+    (case.disk(1) / "disk.new").unlink()
+    case.declare("1")
+    (case.disk(1) / "disk.new").touch()
+    case.start()
+    assert sorted(case.states(), key=str) == [(0, "online"), (1, "lost"), (1, "online"), (2, "online")]
+    case.stop()

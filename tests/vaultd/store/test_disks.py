@@ -5,7 +5,7 @@ import pytest
 from tests.vaultd.store.fakes import NOW_NS, VAULT, create, flip, make_settings, reopen, short_hash
 from vaultd.store.disk_door import SystemDoor, write_file
 from vaultd.store.disks import create_disk, lock_vault, open_disks, take_new_disk
-from vaultd.store.errors import DiskMissing, FormatError, InUse, StoreError
+from vaultd.store.errors import DiskMissing, InUse, StoreError
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_directory_becomes_the_lost_disk_only_where_it_is_marked_empty_and_the
         take([paths[0], new, paths[1]])
 
 
-def test_foreign_doubled_and_damaged_disks_are_refused(paths):
+def test_foreign_and_doubled_disks_are_refused_and_damaged_ones_are_offline(paths):
     with pytest.raises(StoreError, match="disk of vault"):
         open_disks(SystemDoor(), paths, b"v" * 16)
     with pytest.raises(StoreError, match="twice"):
@@ -79,8 +79,11 @@ def test_foreign_doubled_and_damaged_disks_are_refused(paths):
         create_disk(SystemDoor(), paths[0], VAULT, 0, NOW_NS)
     for at in range(64):
         flip(paths[0] / "disk.id", at)
-        with pytest.raises(FormatError, match="disk.id is damaged"):
-            open_disks(SystemDoor(), paths, VAULT)
+        disks = open_disks(SystemDoor(), paths, VAULT)
+        assert [disk.number for disk in disks.online] == [1, 2]
+        assert "disk.id is damaged" in disks.offline_findings()[0].sentence
+        with pytest.raises(DiskMissing, match="disk.id is damaged"):
+            open_disks(SystemDoor(), [paths[0], paths[2]], VAULT)
         flip(paths[0] / "disk.id", at)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from typing import Any
 
 import pytest
 
@@ -48,14 +49,45 @@ def joined(settings):
     return check_store(settings, SystemDoor(), read_data=True).findings
 
 
+class FailingAtNewDisk(FailingDoor):
+    """Counts from the first directory that is made below the marked one."""
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__()
+        self.wanted = wanted
+
+    def around(self, name: str, call: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if name == "mkdir" and not self.fail_at and "disk1" in str(arguments[0]):
+            self.arm(self.wanted)
+        return super().around(name, call, arguments, named)
+
+
 def test_a_new_disk_that_fails_is_named(tmp_path):
     for fail_at in range(1, 15):  # the identity is there from the 12th on
         settings = marked(tmp_path / str(fail_at))
-        door = FailingDoor()
-        door.arm(fail_at)
+        door = FailingAtNewDisk(fail_at)
         with pytest.raises(StoreError, match="disk1 cannot become a disk: .*told to fail; take another one"):
             reopen(settings, door)
         assert joined(settings) == [], fail_at
+
+
+def test_no_directory_becomes_a_disk_where_the_journal_is_refused(tmp_path):
+    """One that came back older than the index says nothing of what is away."""
+    settings = make_settings(tmp_path, disks=2)
+    create(settings).close()
+    shutil.copytree(tmp_path / "disk0", tmp_path / "older")
+    store = reopen(settings)
+    store.append(0, records(1))
+    store.commit()
+    store.close()
+    shutil.rmtree(tmp_path / "disk0")
+    (tmp_path / "older").rename(tmp_path / "disk0")
+    (tmp_path / "disk1").rename(tmp_path / "away")
+    (tmp_path / "disk1").mkdir()
+    (tmp_path / "disk1" / "disk.new").touch()
+    with pytest.raises(StoreError, match="ends at entry"):
+        reopen(settings)
+    assert [path.name for path in (tmp_path / "disk1").iterdir()] == ["disk.new"]
 
 
 @pytest.mark.parametrize("torn", [False, True])

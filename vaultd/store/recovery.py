@@ -77,6 +77,8 @@ class _Recovery:
     ) -> Recovered:
         records = FoundRecords(self._parts.index, self._known_key, superseded)
         recovery = ContainerRecovery(self._parts, records, leftovers, self._findings)
+        disks = self._parts.disks
+        self._parts.index.give_up(number for number, row in containers.items() if disks.is_given_up(row.disk_id))
         progress = ReadingProgress(containers.values(), self._parts.tell)
         rows: dict[int, ContainerRow] = {}
         for number, row in sorted(containers.items()):

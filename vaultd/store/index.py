@@ -137,7 +137,7 @@ class Index:
         return self._get(self._meta, b"vault")
 
     def give_up(self, containers: Iterable[int]) -> None:
-        """Records in these count as damaged from now on: their disk is gone for good. The rows stay as they are."""
+        """Records in these count as damaged from now on: their disk is lost, or their file gone. The rows stay."""
         self._given_up = frozenset(containers)
 
     def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:

@@ -7,6 +7,7 @@ from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_reco
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
 from vaultd.store.errors import RecordDamaged
+from vaultd.store.gone_containers import find_gone
 from vaultd.store.index import Index, Location
 from vaultd.store.record_format import HEADER_BYTES, parse_header
 
@@ -19,7 +20,8 @@ class CheckRecords:
         self._disks = disks
         self._index = index
         self._containers = index.containers()
-        index.give_up(n for n, row in self._containers.items() if disks.is_given_up(row.disk_id))
+        lost = (n for n, row in self._containers.items() if disks.is_given_up(row.disk_id))
+        index.give_up(find_gone(door, disks, self._containers.values()).union(lost))
         self.lacks_rows = disks.hold_unread(self._containers.values())
         self._is_known_key = is_known_key
         # By the index's number of the key: one header is read for each.

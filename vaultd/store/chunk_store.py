@@ -61,6 +61,7 @@ class ChunkStore:
         self._names_disks = parts.names_disks
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = {}
+        self._gone: frozenset[int] = frozenset()  # containers that were not on their disks at the start
         self._notes = DamageNotes()
         self._pending = PendingRecords(parts.index, self._notes)
         self._reads = RecordReads(door, parts.disks, self._notes)
@@ -153,7 +154,7 @@ class ChunkStore:
             if not self._names_disks:
                 find_unnamed_disks(self.disks, self._index, parts.entries_after)
             recovered = recover(parts, known_key)
-        self._containers = recovered.containers
+        self._containers, self._gone = recovered.containers, recovered.gone
         found = {row.disk_id for row in recovered.containers.values()}
         self.disks.know(with_those_of_containers(self.disks.known, found))
         self._give_up()
@@ -276,7 +277,8 @@ class ChunkStore:
         self._index.close()
 
     def _give_up(self) -> None:
-        self._index.give_up(n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
+        lost = (n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
+        self._index.give_up(self._gone.union(lost))
 
     def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:
         rows = []

@@ -79,6 +79,7 @@ class IndexBatch(Struct, frozen=True):
     """What one transaction writes. `position` None leaves the applied position where it is.
 
     `damaged`: ids and where their records were found damaged; a row that points elsewhere by now stays as it is.
+    `first_wins`: a row that is there stays, unless it lies in a container that was given up.
     """
 
     damaged: Sequence[tuple[bytes, Location]] = ()
@@ -143,7 +144,7 @@ class Index:
         return self._get(self._meta, b"vault")
 
     def give_up(self, containers: Iterable[int]) -> None:
-        """Records in these count as damaged from now on: their disk is gone for good. The rows stay as they are."""
+        """Records in these count as damaged from now on: their disk is lost, or their file gone. The rows stay."""
         self._given_up = frozenset(containers)
 
     def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
@@ -246,7 +247,10 @@ class Index:
             self._mark_damaged(transaction, _NUMBER.pack(location.keyring_number) + id_, location)
         if batch.records:
             rows = self._encode_records(transaction, batch.records)
-            transaction.cursor(self._records).putmulti(rows, overwrite=not batch.first_wins)
+            cursor = transaction.cursor(self._records)
+            shadowed = self._shadowed(cursor, rows) if batch.first_wins else []
+            cursor.putmulti(rows, overwrite=not batch.first_wins)
+            cursor.putmulti(shadowed)
         for row in batch.containers:
             lengths = (row.acknowledged_length, row.indexed_length)
             value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
@@ -255,6 +259,14 @@ class Index:
         if batch.position is not None:
             value = close_row(b"position", _POSITION.pack(*batch.position))
             transaction.put(b"position", value, db=self._meta)
+
+    def _shadowed(self, cursor: Any, rows: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Those in whose place a row names a container that was given up."""
+        if not self._given_up:
+            return []
+        held = {key: _decode(key, value) for key, value in cursor.getmulti([key for key, _ in rows])}
+        lost = {key for key, location in held.items() if location and location.container in self._given_up}
+        return [row for row in rows if row[0] in lost]
 
     def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:
         value = transaction.get(key, db=self._records)

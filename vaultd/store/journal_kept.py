@@ -32,6 +32,11 @@ def keep_unread(door: Door, path: Path) -> str:
     return _rename(door, path, next(name for name in names if not door.exists(path.with_name(name))))
 
 
+def keep_whole(door: Door, path: Path, data: bytes) -> str:
+    """The file itself, under the name that `keep_tail` would give to a copy of all of it."""
+    return _rename(door, path, f"{path.name}.0.{blake3(data).hexdigest(length=16)}{KEPT_SUFFIX}")
+
+
 def keep_tail(door: Door, path: Path, data: bytes, start: int) -> str:
     """A copy of what follows `start`."""
     name = f"{path.name}.{start:x}.{blake3(data[start:]).hexdigest(length=16)}{KEPT_SUFFIX}"

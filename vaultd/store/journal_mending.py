@@ -1,7 +1,7 @@
 """Makes the copies of one segment of the journal equal to what was accepted, and takes away what is not part of it.
 
-Invariant: a copy of another history or one that the disk refuses to read, and whole entries behind a damaged one, are
-kept beside, never overwritten. Threads: the writer thread only.
+Invariant: a copy of another history or one that the disk refuses to read, and whole entries behind what is damaged, are
+kept beside, never overwritten or removed. Threads: the writer thread only.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.journal_copies import JournalCopies
 from vaultd.store.journal_format import Segment, has_entry_after
 from vaultd.store.journal_history import is_other_history
-from vaultd.store.journal_kept import keep_forked, keep_tail, keep_unread
+from vaultd.store.journal_kept import keep_forked, keep_tail, keep_unread, keep_whole
 
 
 class JournalMending:
@@ -62,7 +62,7 @@ class JournalMending:
     def drop_forked(self, first: int) -> None:
         """A segment that only another history has; one without an entry says nothing."""
         if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0):
-            self.drop_unborn(first)
+            self.drop_unborn(first, 0)
             return
         for path in self._copies.paths(first):
             data = self._copies.read(path)
@@ -87,11 +87,16 @@ class JournalMending:
         finally:
             self._door.close(handle)
 
-    def drop_unborn(self, first: int) -> None:
-        """A crash left a segment without an entry."""
+    def drop_unborn(self, first: int, end_number: int) -> None:
+        """A crash left a segment without an entry; one with an entry behind the end may have been acknowledged."""
         for path in self._copies.paths(first):
+            data = self._copies.read(path)
             if path in self._copies.unread:
                 self._keep_unread(path)
+            elif has_entry_after([data], 0, end_number + 1):
+                name = keep_whole(self._door, path, data)
+                sentence = f"its header is damaged, with good entries behind: it was kept as {name}"
+                self.findings.append(Finding(Severity.damage, str(path), sentence))
             elif self._door.exists(path):
                 self._door.unlink(path)
                 self._door.fsync_directory(path.parent)

@@ -151,7 +151,7 @@ class _Recovery:
         assert end is not None
         for first in firsts:
             if first > end.number + 1 or (first == end.number + 1 and self._copies.merge(first, end) is None):
-                self._mending.drop_unborn(first)
+                self._mending.drop_unborn(first, end.number)
         return end
 
     def _require_read(self, newest: Segment, firsts: Iterable[int]) -> None:

@@ -17,6 +17,7 @@ from vaultd.store.container_recovery import ContainerRecovery, Leftovers
 from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.findings import Finding, Findings, Severity
 from vaultd.store.found_records import FoundRecords, KnownKey
+from vaultd.store.gone_containers import find_gone
 from vaultd.store.index import ContainerRow, IndexBatch
 from vaultd.store.journal_format import Position
 from vaultd.store.leftovers import has_kept
@@ -33,6 +34,7 @@ class Recovered(Struct, frozen=True):
     containers: dict[int, ContainerRow]
     resumed: dict[int, ResumedContainer]  # by disk number
     next_number: int
+    gone: frozenset[int]  # containers whose files are not on their disks, which are here
 
 
 def recover(parts: Parts, known_key: KnownKey) -> Recovered:
@@ -78,13 +80,17 @@ class _Recovery:
     ) -> Recovered:
         records = FoundRecords(self._parts.index, self._known_key, superseded)
         recovery = ContainerRecovery(self._parts, records, leftovers, self._findings)
+        disks = self._parts.disks
+        gone = find_gone(self._parts.door, disks, containers.values())
+        given_up = (number for number, row in containers.items() if disks.is_given_up(row.disk_id))
+        self._parts.index.give_up(gone.union(given_up))
         progress = ReadingProgress(containers.values(), self._parts.tell)
         rows: dict[int, ContainerRow] = {}
         for number, row in sorted(containers.items()):
             rows[number] = recovery.recover(row)
             progress.add(row, records.indexed)
         records.end()
-        return Recovered(self._findings.all, records.indexed, records.without_key, rows, recovery.resumed, 0)
+        return Recovered(self._findings.all, records.indexed, records.without_key, rows, recovery.resumed, 0, gone)
 
     def _remove(self, unknown: list[Path], *, is_kept: bool) -> None:
         for path in unknown:

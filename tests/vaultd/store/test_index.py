@@ -165,6 +165,15 @@ def test_first_wins_only_where_it_is_asked_for(tmp_path):
     assert index.lookup(KEYRING, [make_id(1)]) == [location(1, container=2)]
 
 
+def test_a_row_in_a_container_that_was_given_up_does_not_win(tmp_path):
+    index = Index.open(tmp_path / "index", VAULT)
+    index.apply(IndexBatch(records=[row(1), row(2, container=3)]))
+    index.give_up([1])
+    index.apply(IndexBatch(records=[row(seed, container=2) for seed in (1, 2, 3)], first_wins=True))
+    found = index.lookup(KEYRING, [make_id(seed) for seed in (1, 2, 3)])
+    assert found == [location(1, container=2), location(2, container=3), location(3, container=2)]
+
+
 def test_an_index_of_another_vault_or_format_is_refused(tmp_path):
     path = tmp_path / "index"
     Index.open(path, VAULT).close()

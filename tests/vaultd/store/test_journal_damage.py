@@ -77,6 +77,22 @@ def test_entries_behind_a_damaged_one_are_kept_when_index_and_catalog_do_not_kno
         assert path.read_bytes() + kept.read_bytes() == data
 
 
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_entries_of_the_newest_segment_are_kept_where_its_header_is_damaged(tmp_path, copies):
+    """Index and catalog come from an older copy of their disk: nothing else knows these entries."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 9)
+    newest = [max(directory.iterdir()) for directory in how.directories]
+    for path in newest:
+        flip(path, 10)
+    damaged = [path.read_bytes() for path in newest]
+    journal = reopen(how, positions[4], positions[4])
+    told = [finding.place for finding in journal.findings if finding.severity is Severity.damage]
+    assert (journal.position, numbers(journal), told) == (positions[4], [1, 2, 3, 4, 5], list(map(str, newest)))
+    assert numbers(reopen(how, write(journal, 4)[-1])) == list(range(1, 10))
+    assert [kept.read_bytes() for path in newest for kept in path.parent.glob("*.unacknowledged")] == damaged
+
+
 def test_a_torn_last_entry_leaves_nothing_beside(tmp_path):
     how = settings(tmp_path)
     positions = write(Journal.create(SystemDoor(), how), 3)

@@ -115,6 +115,7 @@ def _told(disk: m.DiskSummary) -> str:
     if disk.state == "lost":
         return (
             f"Disk {name} is lost. The next run of each job sends again what its computer still has; "
-            "put another disk in its place."
+            "put another disk in its place. Where another disk was away or lost before and is back, stop vaultd and "
+            "run `vaultd rebuild DIR --index-only` once: copies of what lay here may lie there."
         )
     return f"Disk {name} is not lost any more: mount it and restart vaultd."

@@ -36,6 +36,7 @@ class VaultReport:
     findings: list[Finding]
     counts: CheckCounts
     jobs: int
+    unchecked: Sequence[str]  # what could not be looked at, in words
 
     @property
     def is_damaged(self) -> bool:
@@ -56,7 +57,7 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
             stored = check_store(settings, door, read_data=read_data, known=known)
         catalog = _CatalogCheck(config, door, settings, known, has_index=stored.has_index)
         findings = [*stored.findings, *catalog.run(fault)]
-    return VaultReport(findings, stored.counts, catalog.jobs)
+    return VaultReport(findings, stored.counts, catalog.jobs, [*stored.unchecked, *catalog.unchecked])
 
 
 class _CatalogCheck:
@@ -64,6 +65,7 @@ class _CatalogCheck:
         self, config: Config, door: Door, settings: StoreSettings, known: Sequence[KnownDisk], *, has_index: bool
     ) -> None:
         self.jobs = 0
+        self.unchecked: list[str] = []
         self._config = config
         self._door = door
         self._settings = settings
@@ -75,10 +77,12 @@ class _CatalogCheck:
         path = self._config.directory / CATALOG_DIRECTORY
         if not path.exists():
             yield Finding(Severity.warning, str(path), "there is no catalog: it is made again at the next start")
+            self.unchecked.append("jobs and safesets, without a catalog")
             return
         if fault:
             sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
             yield Finding(Severity.damage, str(path), sentence)
+            self.unchecked.append("jobs and safesets, without a catalog")
             return
         try:
             # The keys of the site are needed at every start.
@@ -94,6 +98,7 @@ class _CatalogCheck:
                 known_disks(view)  # a row that cannot be read is told
         except (StoreError, VaultError) as error:
             yield Finding(Severity.damage, str(self._config.directory), str(error))
+            self.unchecked.append("the jobs and safesets behind this")
 
     def _check_jobs(self, view: View, disks: Disks, index: Index | None) -> Iterator[Finding]:
         records = None

@@ -41,6 +41,7 @@ class CheckReport(Struct, frozen=True):
     findings: list[Finding]
     counts: CheckCounts
     has_index: bool = False  # one that can be read
+    unchecked: Sequence[str] = ()  # what could not be looked at, in words
 
     @property
     def is_damaged(self) -> bool:
@@ -64,6 +65,7 @@ class _Check:
         self._door = door
         self._disks = disks
         self._findings: list[Finding] = []
+        self._unchecked: list[str] = []
 
     def run(self, *, read_data: bool) -> CheckReport:
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
@@ -99,7 +101,10 @@ class _Check:
             index_rows=index_rows,
             erase_keys=erase_keys.keys,
         )
-        return CheckReport(self._findings, counts, has_index=index is not None)
+        if index is None:
+            self._unchecked.append("what safesets use, without an index")
+        away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
+        return CheckReport(self._findings, counts, has_index=index is not None, unchecked=[*away, *self._unchecked])
 
     def _open_index(self) -> Index | None:
         path = self._settings.index_path
@@ -188,6 +193,7 @@ class _Check:
         except OSError as error:
             sentence = f"the disk cannot be read: {error}; the {name} behind it were not checked"
             self._report(Severity.damage, error.filename or name, sentence)
+            self._unchecked.append(f"the {name} behind what cannot be read")
         self._findings += findings
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:

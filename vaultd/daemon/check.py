@@ -18,21 +18,22 @@ EXIT_OK, EXIT_WARNINGS, EXIT_DAMAGE = 0, 3, 9
 def check(directory: Path, *, read_data: bool, as_json: bool) -> int:
     """The exit code: one that promises that all is well is given only where everything could be looked at."""
     report = check_vault(load_config(directory), SystemDoor(), read_data=read_data)
-    summary = summarise(report)
+    summary = summarise(report, read_data=read_data)
     if as_json:
         click.echo(json.dumps(summary))
     else:
         for finding in report.findings:
             click.echo(f"{finding.severity:<9}{finding.place}: {finding.sentence}")
-        click.echo(summary_text(summary, read_data=read_data))
+        click.echo(summary_text(summary))
     return exit_code(summary)
 
 
-def summarise(report: VaultReport) -> dict[str, Any]:
+def summarise(report: VaultReport, *, read_data: bool) -> dict[str, Any]:
     """What was looked at and what was not, what was found, and whether any of it is damage."""
     return {
         "type": "summary",
         "damaged": report.is_damaged,
+        "data_read": read_data,
         "warnings": sum(finding.severity is Severity.warning for finding in report.findings),
         "not_checked": list(report.unchecked),
         "findings": [msgspec.to_builtins(finding) for finding in report.findings],
@@ -46,7 +47,7 @@ def exit_code(summary: dict[str, Any]) -> int:
     return EXIT_WARNINGS if summary["warnings"] or summary["not_checked"] else EXIT_OK
 
 
-def summary_text(summary: dict[str, Any], *, read_data: bool) -> str:
+def summary_text(summary: dict[str, Any]) -> str:
     """Two lines: how much was looked at, and what that says of the vault."""
     parts = ["damage found" if summary["damaged"] else "no damage found"]
     if summary["not_checked"]:
@@ -55,7 +56,7 @@ def summary_text(summary: dict[str, Any], *, read_data: bool) -> str:
     elif summary["warnings"] and not summary["damaged"]:
         parts[0] += f", with {_counted('warnings', summary['warnings'])}"
     every = "every record that is here" if summary["not_checked"] else "every record"
-    parts.append(f"{every} was read" if read_data else "records were not read (--read-data)")
+    parts.append(f"{every} was read" if summary["data_read"] else "records were not read (--read-data)")
     counts = ", ".join(_counted(name, count) for name, count in summary["counts"].items())
     return f"checked {counts}\n" + "; ".join(parts)
 

@@ -54,6 +54,11 @@ def test_a_whole_vault_is_told_as_whole(checked: Check) -> None:
     assert summary(checked(as_json=True))["not_checked"] == []
 
 
+@pytest.mark.parametrize("read_data", [False, True])
+def test_the_summary_says_whether_the_data_was_read(checked: Check, *, read_data: bool) -> None:
+    assert summary(checked(read_data=read_data, as_json=True))["data_read"] is read_data
+
+
 def test_a_disk_that_is_away_is_never_told_as_whole(site: Site, checked: Check) -> None:
     disk = site.config.directory / "disk-2"
     disk.rename(site.config.directory / "away")

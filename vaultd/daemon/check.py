@@ -1,4 +1,4 @@
-"""`vaultd check`: what was found, for people and for scripts."""
+"""`vaultd check`: how far it is and what was found, for people and for scripts."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from vaultd.config import load_config
+from vaultd.daemon.reading_screen import ReadingScreen
 from vaultd.operations.check import VaultReport, check_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
@@ -17,7 +18,12 @@ EXIT_OK, EXIT_WARNINGS, EXIT_DAMAGE = 0, 3, 9
 
 def check(directory: Path, *, read_data: bool, as_json: bool) -> int:
     """The exit code: one that promises that all is well is given only where everything could be looked at."""
-    report = check_vault(load_config(directory), SystemDoor(), read_data=read_data)
+    screen = ReadingScreen("checking containers", as_json=as_json, spares_short=True)
+    config = load_config(directory)
+    try:
+        report = check_vault(config, SystemDoor(), read_data=read_data, tell=screen.update)
+    finally:
+        screen.clear()
     summary = summarise(report, read_data=read_data)
     if as_json:
         click.echo(json.dumps(summary))

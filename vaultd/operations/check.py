@@ -28,6 +28,7 @@ from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import Index
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.store_settings import StoreSettings
 
 
@@ -43,8 +44,8 @@ class VaultReport:
         return any(finding.severity is Severity.damage for finding in self.findings)
 
 
-def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
-    """Refused while a daemon runs on the directory."""
+def check_vault(config: Config, door: Door, *, read_data: bool, tell: Tell = tell_nobody) -> VaultReport:
+    """Refused while a daemon runs on the directory. `tell` hears how far the containers are checked."""
     vault_id = read_vault_id(config.directory)
     with told_in_full():
         lock = lock_vault(config.directory, config.disks)
@@ -54,7 +55,7 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
         fault = find_fault(Catalog.image(config.directory / CATALOG_DIRECTORY))
         known = [] if fault else _named_disks(config)
         with told_in_full():  # what a later version wrote ends the check
-            stored = check_store(settings, door, read_data=read_data, known=known)
+            stored = check_store(settings, door, read_data=read_data, known=known, tell=tell)
         catalog = _CatalogCheck(config, door, settings, known, has_index=stored.has_index)
         findings = [*stored.findings, *catalog.run(fault)]
     return VaultReport(findings, stored.counts, catalog.jobs, [*stored.unchecked, *catalog.unchecked])

@@ -22,6 +22,7 @@ from vaultd.store.errors import RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
 from vaultd.store.store_settings import StoreSettings
 
@@ -49,14 +50,19 @@ class CheckReport(Struct, frozen=True):
 
 
 def check_store(
-    settings: StoreSettings, door: Door, *, read_data: bool, known: Sequence[KnownDisk] = ()
+    settings: StoreSettings,
+    door: Door,
+    *,
+    read_data: bool,
+    known: Sequence[KnownDisk] = (),
+    tell: Tell = tell_nobody,
 ) -> CheckReport:
     """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
         return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts())
-    return _Check(settings, door, disks).run(read_data=read_data)
+    return _Check(settings, door, disks).run(read_data=read_data, tell=tell)
 
 
 class _Check:
@@ -67,7 +73,7 @@ class _Check:
         self._findings: list[Finding] = []
         self._unchecked: list[str] = []
 
-    def run(self, *, read_data: bool) -> CheckReport:
+    def run(self, *, read_data: bool, tell: Tell) -> CheckReport:
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
         with self._step("journal", journal.findings):
             journal.run()
@@ -86,7 +92,7 @@ class _Check:
                 cleanup.callback(index.close)
                 self._check_position(index, journal)
             with self._step("containers", containers.findings):
-                containers.run(journal, index)
+                containers.run(journal, index, tell)
             index_rows = self._check_index(index, journal.containers) if index else 0
         erase_keys = EraseKeyCheck(self._door, self._disks)
         with self._step("erase keys", erase_keys.findings):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from vaultd.store.acknowledged import Group
 from vaultd.store.check_journal import JournalCheck
 from vaultd.store.container_files import list_containers
@@ -22,6 +24,7 @@ from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index
+from vaultd.store.reading_progress import ReadingProgress, Tell, tell_nobody
 
 
 class ContainerCheck:
@@ -35,9 +38,11 @@ class ContainerCheck:
         self._read_data = read_data
         self.findings: list[Finding] = []
 
-    def run(self, journal: JournalCheck, index: Index | None) -> None:
+    def run(self, journal: JournalCheck, index: Index | None, tell: Tell = tell_nobody) -> None:
         rows = journal.containers
         held = index.containers() if index else {}
+        here = [row for row in rows.values() if self._disks.find_id(row.disk_id)]
+        progress = ReadingProgress(map(_from_its_begin, here), tell)
         for number, row in sorted(rows.items()):
             self.containers += 1
             disk = self._disks.find_id(row.disk_id)
@@ -54,6 +59,7 @@ class ContainerCheck:
                 self._check_container(path, row, journal, index)
             except OSError as error:
                 self._report(Severity.damage, path, f"the disk cannot be read: {error}")
+            progress.add(_from_its_begin(row), self.records)
         self._check_unknown(rows)
 
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
@@ -169,3 +175,8 @@ class ContainerCheck:
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
         self.findings.append(Finding(severity, str(place), sentence))
+
+
+def _from_its_begin(row: ContainerRow) -> ContainerRow:
+    """The check reads all of it, whatever the index has."""
+    return replace(row, indexed_length=0)

@@ -11,6 +11,7 @@ import pytest
 from tests.vaultd.operations.small_site import Site, make_site
 from tests.vaultd.operations.test_safesets import commit_leaf
 from vaultd.config import CONFIG_FILE, config_text
+from vaultd.daemon import reading_screen
 from vaultd.daemon.check import check
 from vaultd.operations import safesets, upload
 from vaultd.operations.vault import close_vault
@@ -57,6 +58,30 @@ def test_a_whole_vault_is_told_as_whole(checked: Check) -> None:
 @pytest.mark.parametrize("read_data", [False, True])
 def test_the_summary_says_whether_the_data_was_read(checked: Check, *, read_data: bool) -> None:
     assert summary(checked(read_data=read_data, as_json=True))["data_read"] is read_data
+
+
+@pytest.mark.parametrize("read_data", [False, True])
+def test_it_tells_how_far_it_is_and_the_summary_comes_last(
+    site: Site, checked: Check, monkeypatch: pytest.MonkeyPatch, *, read_data: bool
+) -> None:
+    monkeypatch.setattr(reading_screen, "JSON_EVERY_SECONDS", 0.0)
+    (path,) = (site.config.directory / "disk-2").rglob("*.container")
+    _, lines = checked(read_data=read_data, as_json=True)
+    status = json.loads(lines[0])
+    assert (status["type"], status["phase"]) == ("status", "checking containers")
+    assert (status["containers"], status["containers_total"]) == (0, 1)
+    assert (status["bytes"], status["bytes_total"]) == (0, path.stat().st_size)
+    assert [json.loads(line)["type"] for line in lines].index("summary") == len(lines) - 1
+
+
+def test_a_terminal_sees_one_line_that_goes_at_the_end(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    check(site.config.directory, read_data=False, as_json=False)
+    shown = capsys.readouterr().err
+    assert "checking containers 0 of 1  0 of 0 MB  0 records" in shown
+    assert shown.endswith("\r\x1b[K")
 
 
 def test_a_disk_that_is_away_is_never_told_as_whole(site: Site, checked: Check) -> None:

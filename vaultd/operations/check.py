@@ -102,21 +102,19 @@ class _CatalogCheck:
             self.unchecked.append("the jobs and safesets behind this")
 
     def _check_jobs(self, view: View, disks: Disks, index: Index | None) -> Iterator[Finding]:
-        records = None
+        records, hits = None, None
         if index is not None:
             found = {row.disk_id for row in index.containers().values()}
             disks.know(with_those_of_containers(disks.known, found))
             records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
-            hits = HitCheck(view, disks, index, records)
+            hits = HitCheck(disks, index, records)
         signing_key = read_signing_key(self._config.directory)
         erase_keys = EraseKeys.on(self._door, disks)
-        parts = CheckParts(view, records, erase_keys, self._settings.vault_id, signing_key.public_key())
+        parts = CheckParts(view, records, hits, erase_keys, self._settings.vault_id, signing_key.public_key())
         for account in list_accounts(view):
             for job in list_jobs(view, account.account_id):
                 self.jobs += 1
                 yield from check_job(parts, job)
-                if records is not None:
-                    yield from hits.check_job(job)
 
     def _open_index(self, cleanup: ExitStack) -> Index | None:
         """None where there is none that can be read, which the store's own check has said."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from vaultd.image.probe import find_fault
 from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
+from vaultd.store.check_disks import absent_findings
 from vaultd.store.check_erase_keys import EraseKeyCheck
 from vaultd.store.check_journal import JournalCheck
 from vaultd.store.container_format import BLOCK_BYTES, container_path
@@ -77,12 +78,11 @@ class _Check:
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
         with self._step("journal", journal.findings):
             journal.run()
-        found = {row.disk_id for row in journal.containers.values()}
-        self._disks.know(with_those_of_containers(self._disks.known, found))
-        self._findings[:0] = self._disks.offline_findings()
         checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
         with self._step("checkpoints", checkpoints.findings):
             checkpoints.run(journal)
+        self._know_disks(journal)
+        self._findings[:0] = absent_findings(self._disks, journal.containers.values())
         containers = ContainerCheck(self._door, self._disks, self._settings.vault_id, read_data=read_data)
         index_rows = 0
         index = None
@@ -111,6 +111,10 @@ class _Check:
             self._unchecked.append("what safesets use, without an index")
         away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
         return CheckReport(self._findings, counts, has_index=index is not None, unchecked=[*away, *self._unchecked])
+
+    def _know_disks(self, journal: JournalCheck) -> None:
+        found = {row.disk_id for row in journal.containers.values()}
+        self._disks.know(with_those_of_containers(self._disks.known, found))
 
     def _open_index(self) -> Index | None:
         path = self._settings.index_path

@@ -47,11 +47,7 @@ class ContainerCheck:
             self.containers += 1
             disk = self._disks.find_id(row.disk_id)
             if disk is None:
-                fate = (
-                    "is lost: it is gone" if self._disks.is_given_up(row.disk_id) else "is offline: it was not checked"
-                )
-                self._report(Severity.warning, f"container {number:012x}", f"its disk {fate}")
-                continue
+                continue  # told once for its disk
             path = container_path(disk.path, number)
             if index and (held.get(number) is None or held[number].acknowledged_length > row.acknowledged_length):
                 self._report(Severity.warning, path, "the index knows another length of it than the journal")

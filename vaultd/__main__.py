@@ -126,16 +126,8 @@ def serve(directory: Path) -> int:
 @click.pass_obj
 def check(as_json: bool, directory: Path, read_data: bool) -> int:
     """Check the vault in DIR while no daemon runs on it."""
-    report = _late("vaultd.daemon.check").check_vault(directory, read_data=read_data)
-    if as_json:
-        click.echo(json.dumps(report))
-    else:
-        for finding in report["findings"]:
-            click.echo(f"{finding['severity']:<9}{finding['place']}: {finding['sentence']}")
-        click.echo("checked " + ", ".join(_counted(name, count) for name, count in report["counts"].items()))
-        found = "damage found" if report["damaged"] else "no damage found"
-        click.echo(f"{found}; {'every record was read' if read_data else 'records were not read (--read-data)'}")
-    return EXIT_DAMAGE if report["damaged"] else EXIT_OK
+    exit_code: int = _late("vaultd.daemon.check").check(directory, read_data=read_data, as_json=as_json)
+    return exit_code
 
 
 @main.command()
@@ -190,13 +182,6 @@ def _describe(error: Exception) -> tuple[str, int, str, str]:
             return "failed", EXIT_FAILED, f"{place}{error.strerror or error}", ""
     traceback.print_exception(error)
     return "internal", EXIT_FAILED, f"unexpected {type(error).__name__}: {error}", "please report this"
-
-
-def _counted(name: str, count: int) -> str:
-    words = name.replace("_", " ")
-    if count == 1:
-        words = words.removesuffix("ies") + "y" if words.endswith("ies") else words.removesuffix("s")
-    return f"{count:,} {words}"
 
 
 def _late(module: str) -> Any:

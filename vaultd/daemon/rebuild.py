@@ -4,10 +4,7 @@ A line on a terminal, a JSON line about once a second for scripts, else nothing 
 """
 
 import json
-import sys
 import time
-from collections import deque
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +13,18 @@ import msgspec
 
 from vaultd.clock import SystemClock
 from vaultd.config import load_config
+from vaultd.daemon.reading_screen import ReadingScreen
 from vaultd.operations.rebuild import RebuildReport, rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
-from vaultd.store.reading_progress import Reading
 
 EXIT_OK, EXIT_WITHOUT_A_DISK, EXIT_DAMAGE = 0, 3, 9
-LINE_EVERY_SECONDS = 0.2
-JSON_EVERY_SECONDS = 1.0
-# Speed is the mean of this long, so that one slow container does not make the estimate jump.
-SPEED_OVER_SECONDS = 30.0
-MEGABYTE = 1_000_000
-_ERASE_LINE = "\r\x1b[K"
 
 
 def rebuild(directory: Path, *, index_only: bool, as_json: bool) -> int:
     """The exit code; damage is told and does not keep the new images from taking their places."""
     begin = time.monotonic()
-    screen = _Screen(as_json=as_json)
+    screen = ReadingScreen("reading containers", as_json=as_json)
     config = load_config(directory)
     try:
         report = rebuild_vault(config, SystemClock(), SystemDoor(), screen.update, index_only=index_only)
@@ -83,59 +74,6 @@ def summary_text(summary: dict[str, Any], *, index_only: bool) -> str:
     if not (summary["damaged"] or summary["offline_disks"] or summary["containers_lost"]):
         lines.append("no damage found; every container was read")
     return "\n".join(lines)
-
-
-class _Screen:
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
-        self._is_terminal = not as_json and sys.stderr.isatty()
-        self._every_seconds = JSON_EVERY_SECONDS if as_json else LINE_EVERY_SECONDS
-        self._shown_seconds: float | None = None
-        self._points: deque[tuple[float, int]] = deque()
-
-    def update(self, reading: Reading) -> None:
-        now = time.monotonic()
-        self._points.append((now, reading.bytes))
-        while len(self._points) > 2 and self._points[0][0] < now - SPEED_OVER_SECONDS:
-            self._points.popleft()
-        is_due = self._shown_seconds is None or now - self._shown_seconds >= self._every_seconds
-        if not is_due or not (self._as_json or self._is_terminal):
-            return
-        self._shown_seconds = now
-        status = status_line(reading, self._bytes_per_second())
-        if self._as_json:
-            click.echo(json.dumps(status))
-        else:
-            click.echo(_ERASE_LINE + status_text(status), err=True, nl=False)
-
-    def clear(self) -> None:
-        if self._is_terminal and self._shown_seconds is not None:
-            click.echo(_ERASE_LINE, err=True, nl=False)
-
-    def _bytes_per_second(self) -> float | None:
-        (start, first), (end, last) = self._points[0], self._points[-1]
-        return (last - first) / (end - start) if last > first and end > start else None
-
-
-def status_line(reading: Reading, bytes_per_second: float | None) -> dict[str, Any]:
-    left = None if bytes_per_second is None else (reading.bytes_total - reading.bytes) / bytes_per_second
-    speed = {
-        "bytes_per_second": None if bytes_per_second is None else round(bytes_per_second),
-        "remaining_seconds": None if left is None else round(left),
-    }
-    return {"type": "status", "phase": "reading containers"} | msgspec.to_builtins(reading) | speed
-
-
-def status_text(status: dict[str, Any]) -> str:
-    parts = [
-        f"{status['phase']} {status['containers']:,} of {status['containers_total']:,}",
-        f"{status['bytes'] / MEGABYTE:,.0f} of {status['bytes_total'] / MEGABYTE:,.0f} MB",
-        f"{status['records']:,} records",
-    ]
-    if status["bytes_per_second"] is not None:
-        left = timedelta(seconds=status["remaining_seconds"])
-        parts += [f"{status['bytes_per_second'] / MEGABYTE:,.0f} MB/s", f"{left} left"]
-    return "  ".join(parts)
 
 
 def _counted(name: str, count: int) -> str:

@@ -29,6 +29,7 @@ from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import Index
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.store_settings import StoreSettings
 
 
@@ -37,14 +38,15 @@ class VaultReport:
     findings: list[Finding]
     counts: CheckCounts
     jobs: int
+    unchecked: Sequence[str]  # what could not be looked at, in words
 
     @property
     def is_damaged(self) -> bool:
         return any(finding.severity is Severity.damage for finding in self.findings)
 
 
-def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
-    """Refused while a daemon runs on the directory."""
+def check_vault(config: Config, door: Door, *, read_data: bool, tell: Tell = tell_nobody) -> VaultReport:
+    """Refused while a daemon runs on the directory. `tell` hears how far the containers are checked."""
     vault_id = read_vault_id(config.directory)
     with told_in_full():
         lock = lock_vault(config.directory, config.disks)
@@ -54,10 +56,10 @@ def check_vault(config: Config, door: Door, *, read_data: bool) -> VaultReport:
         fault = find_fault(Catalog.image(config.directory / CATALOG_DIRECTORY))
         with told_in_full():  # what a later version wrote ends the check
             known = _named_disks(config, settings, door, fault)
-            stored = check_store(settings, door, read_data=read_data, known=known)
+            stored = check_store(settings, door, read_data=read_data, known=known, tell=tell)
         catalog = _CatalogCheck(config, door, settings, known, has_index=stored.has_index)
         findings = [*stored.findings, *catalog.run(fault)]
-    return VaultReport(findings, stored.counts, catalog.jobs)
+    return VaultReport(findings, stored.counts, catalog.jobs, [*stored.unchecked, *catalog.unchecked])
 
 
 class _CatalogCheck:
@@ -65,6 +67,7 @@ class _CatalogCheck:
         self, config: Config, door: Door, settings: StoreSettings, known: Sequence[KnownDisk], *, has_index: bool
     ) -> None:
         self.jobs = 0
+        self.unchecked: list[str] = []
         self._config = config
         self._door = door
         self._settings = settings
@@ -76,10 +79,12 @@ class _CatalogCheck:
         path = self._config.directory / CATALOG_DIRECTORY
         if not path.exists():
             yield Finding(Severity.warning, str(path), "there is no catalog: it is made again at the next start")
+            self.unchecked.append("jobs and safesets, without a catalog")
             return
         if fault:
             sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
             yield Finding(Severity.damage, str(path), sentence)
+            self.unchecked.append("jobs and safesets, without a catalog")
             return
         try:
             # The keys of the site are needed at every start.
@@ -95,23 +100,22 @@ class _CatalogCheck:
                 known_disks(view)  # a row that cannot be read is told
         except (StoreError, VaultError) as error:
             yield Finding(Severity.damage, str(self._config.directory), str(error))
+            self.unchecked.append("the jobs and safesets behind this")
 
     def _check_jobs(self, view: View, disks: Disks, index: Index | None) -> Iterator[Finding]:
-        records = None
+        records, hits = None, None
         if index is not None:
             found = {row.disk_id for row in index.containers().values()}
             disks.know(with_those_of_containers(disks.known, found))
             records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
-            hits = HitCheck(view, disks, index, records)
+            hits = HitCheck(disks, index, records)
         signing_key = read_signing_key(self._config.directory)
         erase_keys = EraseKeys.on(self._door, disks)
-        parts = CheckParts(view, records, erase_keys, self._settings.vault_id, signing_key.public_key())
+        parts = CheckParts(view, records, hits, erase_keys, self._settings.vault_id, signing_key.public_key())
         for account in list_accounts(view):
             for job in list_jobs(view, account.account_id):
                 self.jobs += 1
                 yield from check_job(parts, job)
-                if records is not None:
-                    yield from hits.check_job(job)
 
     def _open_index(self, cleanup: ExitStack) -> Index | None:
         """None where there is none that can be read, which the store's own check has said."""

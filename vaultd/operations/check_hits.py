@@ -1,38 +1,36 @@
-"""The offline check's list of what disks that are away or lost hit: account, computer, job and safeset, by name."""
+"""The offline check's look at what disks that are away or lost hit of each safeset."""
 
 from collections.abc import Iterator
 
-from vaultd.catalog.database import View
-from vaultd.catalog.safesets import list_safesets, place_of
 from vaultd.operations.disk_hits import DiskPlaces, Hit, HitWalk
-from vaultd.operations.disks import SafesetHit, name_hit
 from vaultd.operations.tree_walk import Records
-from vaultd.records import Job
+from vaultd.records import Job, Safeset
 from vaultd.store.disk_set import Disks
-from vaultd.store.findings import Finding, Severity
+from vaultd.store.findings import Severity
 from vaultd.store.index import Index
 
 
 class HitCheck:
-    def __init__(self, view: View, disks: Disks, index: Index, records: Records) -> None:
-        self._view = view
+    """For the safesets of one job after another."""
+
+    def __init__(self, disks: Disks, index: Index, records: Records) -> None:
         self._disks = {disk.disk_id: disk for disk in disks.known if disks.find_id(disk.disk_id) is None}
         self._places = DiskPlaces(index.containers().values(), self._disks.keys())
         self._records = records
+        self._walk = HitWalk(records, self._places)
+        self._job_id = b""
 
-    def check_job(self, job: Job) -> Iterator[Finding]:
+    def run(self, job: Job, safeset: Safeset) -> Iterator[tuple[Severity, str]]:
         if self._places.is_empty:
             return
-        walk = HitWalk(self._records, self._places)
-        for safeset in list_safesets(self._view, job.account_id, job.job_id):
-            key = job.account_id + job.job_id + place_of(safeset.timeline, safeset.sequence)
-            for disk_id, hit in walk.run(safeset).items():
-                yield self._finding(disk_id, name_hit(self._view, key, safeset, hit), hit)
+        if job.job_id != self._job_id:
+            self._walk, self._job_id = HitWalk(self._records, self._places), job.job_id
+        for disk_id, hit in self._walk.run(safeset).items():
+            yield self._told(disk_id, hit)
 
-    def _finding(self, disk_id: bytes, named: SafesetHit, hit: Hit) -> Finding:
+    def _told(self, disk_id: bytes, hit: Hit) -> tuple[Severity, str]:
         disk = self._disks[disk_id]
-        place = f"account {named.account}, computer {named.computer}, job {named.job}, safeset {named.number}"
         many = f"{'at least ' if hit.at_least else ''}{hit.records} records that it uses"
         if disk.is_lost:
-            return Finding(Severity.damage, place, f"{many} lay on {disk.sentence_name()}, which is lost")
-        return Finding(Severity.warning, place, f"{many} lie on {disk.sentence_name()}, which is offline")
+            return Severity.damage, f"{many} lay on {disk.sentence_name()}, which is lost"
+        return Severity.warning, f"{many} lie on {disk.sentence_name()}, which is offline"

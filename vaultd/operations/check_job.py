@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from vaultd.catalog.accounts import read_account
+from vaultd.catalog.computers import read_computer
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import read_secret
 from vaultd.catalog.keyrings import SLOT_COPIES, list_run_keys, list_slot_ids, list_slots, read_keyring
 from vaultd.catalog.runs import read_run
 from vaultd.catalog.safesets import list_safesets
 from vaultd.errors import VaultError
+from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.root_format import (
     Root,
     countersigned_bytes,
@@ -34,17 +37,18 @@ from vaultd.store.findings import Finding, Severity
 
 @dataclass(frozen=True, slots=True)
 class CheckParts:
-    """What a job is checked against; `records` is None where there is no index."""
+    """What a job is checked against; `records` and `hits` are None where there is no index."""
 
     view: View
     records: Records | None
+    hits: HitCheck | None
     erase_keys: EraseKeys
     vault_id: bytes
     vault_key: Ed25519PublicKey
 
 
 def check_job(parts: CheckParts, job: Job) -> Iterator[Finding]:
-    place = f"job {job.job_id.hex()}"
+    place = _job_place(parts.view, job)
     yield from _check_secret(parts, job, place)
     if job.keyring_id == NO_ID:
         return
@@ -96,23 +100,42 @@ def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
     previous, sequence = NO_HASH, 0
     whole: set[bytes] = set()
     for safeset in list_safesets(parts.view, job.account_id, job.job_id):
-        where = f"{place} safeset {safeset.sequence}"
-        root = parse_root(safeset.root)
-        for fault in _chain_faults(parts, (safeset, root), job.signing_key, (previous, sequence)):
-            yield _damage(where, fault)
-        if read_run(parts.view, job.account_id, safeset.run_id) is None:
-            yield _damage(where, f"its run {safeset.run_id.hex()} is not in the catalog")
-        if parts.records is not None:
-            try:
-                fault = _content_fault(parts.records, safeset, root, whole)
-            except DiskMissing as error:
-                yield Finding(Severity.warning, where, f"it cannot be walked to its end: {error}")
-            else:
-                if fault:
-                    yield _damage(where, fault)
+        found = list(_safeset_faults(parts, job, safeset, (previous, sequence), whole))
+        if found:  # one finding for each safeset
+            severity = Severity.damage if any(one is Severity.damage for one, _ in found) else Severity.warning
+            sentences = dict.fromkeys(sentence for _, sentence in found)
+            yield Finding(severity, f"{place}, safeset {safeset.sequence}", "; ".join(sentences))
         previous, sequence = safeset.root_hash, safeset.sequence
     if (job.head_sequence, job.head_hash, job.safesets) != (sequence, previous, sequence):
         yield _damage(place, f"its head is safeset {job.head_sequence}, but the newest one here is {sequence}")
+
+
+def _safeset_faults(
+    parts: CheckParts, job: Job, safeset: Safeset, before: tuple[bytes, int], whole: set[bytes]
+) -> Iterator[tuple[Severity, str]]:
+    root = parse_root(safeset.root)
+    if parts.hits is not None:
+        yield from parts.hits.run(job, safeset)
+    for fault in _chain_faults(parts, (safeset, root), job.signing_key, before):
+        yield Severity.damage, fault
+    if read_run(parts.view, job.account_id, safeset.run_id) is None:
+        yield Severity.damage, f"its run {safeset.run_id.hex()} is not in the catalog"
+    if parts.records is None:
+        return
+    try:
+        fault = _content_fault(parts.records, safeset, root, whole)
+    except DiskMissing as error:
+        yield Severity.warning, f"it cannot be walked to its end: {error}"
+    else:
+        if fault:
+            yield Severity.damage, fault
+
+
+def _job_place(view: View, job: Job) -> str:
+    """By name; what has no name any more is named by its id."""
+    account, computer = read_account(view, job.account_id), read_computer(view, job.account_id, job.computer_id)
+    account_name = job.account_id.hex() if account is None else account.name
+    return f"account {account_name}, computer {'' if computer is None else computer.name}, job {job.name}"
 
 
 def _chain_faults(

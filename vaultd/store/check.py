@@ -12,6 +12,7 @@ from msgspec import Struct
 from vaultd.image.probe import find_fault
 from vaultd.store.check_checkpoints import CheckpointCheck
 from vaultd.store.check_containers import ContainerCheck
+from vaultd.store.check_disks import absent_findings
 from vaultd.store.check_erase_keys import EraseKeyCheck
 from vaultd.store.check_journal import JournalCheck
 from vaultd.store.container_format import BLOCK_BYTES, container_path
@@ -23,6 +24,7 @@ from vaultd.store.errors import FormatError, RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index import ContainerRow, Index, IndexRow, Location
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
 from vaultd.store.store_settings import StoreSettings
 
@@ -42,6 +44,7 @@ class CheckReport(Struct, frozen=True):
     findings: list[Finding]
     counts: CheckCounts
     has_index: bool = False  # one that can be read
+    unchecked: Sequence[str] = ()  # what could not be looked at, in words
 
     @property
     def is_damaged(self) -> bool:
@@ -49,14 +52,19 @@ class CheckReport(Struct, frozen=True):
 
 
 def check_store(
-    settings: StoreSettings, door: Door, *, read_data: bool, known: Sequence[KnownDisk] = ()
+    settings: StoreSettings,
+    door: Door,
+    *,
+    read_data: bool,
+    known: Sequence[KnownDisk] = (),
+    tell: Tell = tell_nobody,
 ) -> CheckReport:
     """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
         return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts())
-    return _Check(settings, door, disks).run(read_data=read_data)
+    return _Check(settings, door, disks).run(read_data=read_data, tell=tell)
 
 
 class _Check:
@@ -65,17 +73,18 @@ class _Check:
         self._door = door
         self._disks = disks
         self._findings: list[Finding] = []
+        self._unchecked: list[str] = []
 
-    def run(self, *, read_data: bool) -> CheckReport:
+    def run(self, *, read_data: bool, tell: Tell) -> CheckReport:
         journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
         with self._step("journal", journal.findings):
             journal.run()
-        found = {row.disk_id for row in journal.containers.values()}
-        self._disks.know(with_those_of_containers(self._disks.known, found))
-        self._findings[:0] = [*self._identity_findings(), *self._disks.offline_findings()]
         checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
         with self._step("checkpoints", checkpoints.findings):
             checkpoints.run(journal)
+        self._know_disks(journal)
+        absent = absent_findings(self._disks, journal.containers.values())
+        self._findings[:0] = [*self._identity_findings(), *absent]
         containers = ContainerCheck(self._door, self._disks, self._settings.vault_id, read_data=read_data)
         index_rows = 0
         index = None
@@ -85,7 +94,7 @@ class _Check:
                 cleanup.callback(index.close)
                 self._check_position(index, journal)
             with self._step("containers", containers.findings):
-                containers.run(journal, index)
+                containers.run(journal, index, tell)
             index_rows = self._check_index(index, journal.containers) if index else 0
         erase_keys = EraseKeyCheck(self._door, self._disks)
         with self._step("erase keys", erase_keys.findings):
@@ -100,7 +109,14 @@ class _Check:
             index_rows=index_rows,
             erase_keys=erase_keys.keys,
         )
-        return CheckReport(self._findings, counts, has_index=index is not None)
+        if index is None:
+            self._unchecked.append("what safesets use, without an index")
+        away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
+        return CheckReport(self._findings, counts, has_index=index is not None, unchecked=[*away, *self._unchecked])
+
+    def _know_disks(self, journal: JournalCheck) -> None:
+        found = {row.disk_id for row in journal.containers.values()}
+        self._disks.know(with_those_of_containers(self._disks.known, found))
 
     def _identity_findings(self) -> Iterator[Finding]:
         """Damage where the file is there and does not hold: its disk counts as offline only."""
@@ -199,6 +215,7 @@ class _Check:
         except OSError as error:
             sentence = f"the disk cannot be read: {error}; the {name} behind it were not checked"
             self._report(Severity.damage, error.filename or name, sentence)
+            self._unchecked.append(f"the {name} behind what cannot be read")
         self._findings += findings
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from vaultd.store.acknowledged import Group
 from vaultd.store.check_journal import JournalCheck
 from vaultd.store.container_files import list_containers
@@ -22,6 +24,7 @@ from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
 from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index
+from vaultd.store.reading_progress import ReadingProgress, Tell, tell_nobody
 
 
 class ContainerCheck:
@@ -35,18 +38,16 @@ class ContainerCheck:
         self._read_data = read_data
         self.findings: list[Finding] = []
 
-    def run(self, journal: JournalCheck, index: Index | None) -> None:
+    def run(self, journal: JournalCheck, index: Index | None, tell: Tell = tell_nobody) -> None:
         rows = journal.containers
         held = index.containers() if index else {}
+        here = [row for row in rows.values() if self._disks.find_id(row.disk_id)]
+        progress = ReadingProgress(map(_from_its_begin, here), tell)
         for number, row in sorted(rows.items()):
             self.containers += 1
             disk = self._disks.find_id(row.disk_id)
             if disk is None:
-                fate = (
-                    "is lost: it is gone" if self._disks.is_given_up(row.disk_id) else "is offline: it was not checked"
-                )
-                self._report(Severity.warning, f"container {number:012x}", f"its disk {fate}")
-                continue
+                continue  # told once for its disk
             path = container_path(disk.path, number)
             if index and (held.get(number) is None or held[number].acknowledged_length > row.acknowledged_length):
                 self._report(Severity.warning, path, "the index knows another length of it than the journal")
@@ -54,6 +55,7 @@ class ContainerCheck:
                 self._check_container(path, row, journal, index)
             except OSError as error:
                 self._report(Severity.damage, path, f"the disk cannot be read: {error}")
+            progress.add(_from_its_begin(row), self.records)
         self._check_unknown(rows)
 
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
@@ -169,3 +171,8 @@ class ContainerCheck:
 
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
         self.findings.append(Finding(severity, str(place), sentence))
+
+
+def _from_its_begin(row: ContainerRow) -> ContainerRow:
+    """The check reads all of it, whatever the index has."""
+    return replace(row, indexed_length=0)

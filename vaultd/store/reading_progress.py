@@ -1,4 +1,4 @@
-"""How far a recovery has read through the containers, told after each one. Threads: those of the recovery."""
+"""How far a recovery or a check has read through the containers, told after each one. Threads: those of the reader."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,7 +8,7 @@ from vaultd.store.index import ContainerRow
 
 
 class Reading(Struct, frozen=True):
-    """`bytes` are those of containers that were read or passed over, `records` those that were indexed."""
+    """`bytes` are those of containers that were read or passed over, `records` those that were indexed or checked."""
 
     containers: int
     containers_total: int

@@ -8,7 +8,8 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
 from vaultd.store.errors import RecordDamaged
 from vaultd.store.gone_containers import find_gone
-from vaultd.store.index import Index, Location
+from vaultd.store.index import Index
+from vaultd.store.index_rows import Location
 from vaultd.store.record_format import HEADER_BYTES, parse_header
 
 

@@ -16,7 +16,7 @@ from vaultd.operations.safesets import tree_of
 from vaultd.operations.tree_walk import COMPANIONS_AT_ONCE, LOOKUP_IDS, Records, locate_each
 from vaultd.records import Safeset
 from vaultd.store.errors import StoreError
-from vaultd.store.index import ContainerRow, Location
+from vaultd.store.index_rows import ContainerRow, Location
 from vaultd.store.record_format import HEADER_BYTES
 
 HIT_IDS_MAX = 65_536

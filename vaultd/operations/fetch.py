@@ -12,7 +12,7 @@ from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, run_key_owners, unwrap
 from vaultd.records import NO_ID, Identity
 from vaultd.store.errors import DiskMissing, RecordDamaged
-from vaultd.store.index import Location
+from vaultd.store.index_rows import Location
 from vaultd.store.record_format import parse_header
 
 FETCH_IDS_MAX = 4096

@@ -12,7 +12,7 @@ from typing import Protocol
 from vaultd.errors import BadRequest
 from vaultd.operations.companion_format import Companion, parse_companion
 from vaultd.store.errors import RecordDamaged
-from vaultd.store.index import Location
+from vaultd.store.index_rows import Location
 from vaultd.store.record_format import HEADER_BYTES, parse_record
 
 LOOKUP_IDS = 16_384

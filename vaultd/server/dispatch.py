@@ -125,6 +125,8 @@ async def answer(service: Service, session_of_connection: Session, exchange: Exc
         await exchange.finish()
     except Exception as error:
         code = await _refuse(service, exchange, _cause(error))
+    except BaseExceptionGroup as group:
+        _end_cancelled(group)
     seconds = time.monotonic() - begin
     metrics.REQUESTS.labels(method, code).inc()
     metrics.REQUEST_SECONDS.labels(method).observe(seconds)
@@ -193,6 +195,17 @@ async def _frame(exchange: Exchange) -> Frame:
     if frame is None:
         raise RemoteProtocolError(ErrorCode.bad_request, "the request has no message")
     return frame
+
+
+def _end_cancelled(group: BaseExceptionGroup) -> None:
+    """Cancelled, because nobody is there for the answer: a task that met something in that very moment must not end the
+    connection with all that goes on there."""
+    cancelled, others = group.split(trio.Cancelled)
+    if cancelled is None or not isinstance(others, ExceptionGroup):
+        raise group
+    if not isinstance(cause := _cause(others), LOST):
+        _refusal(cause)  # for the log
+    raise cancelled
 
 
 def _cause(error: Exception) -> Exception:

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from vaultd.store.container_format import BLOCK_BYTES
 from vaultd.store.errors import NewerFormat, StoreError
-from vaultd.store.index import ContainerRow, Index
+from vaultd.store.index import Index
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal_format import EntryKind, Position, RawEntry
 
 CID_BYTES = 32

@@ -22,7 +22,8 @@ from vaultd.store.disk_set import Disks
 from vaultd.store.disks import open_disks
 from vaultd.store.errors import FormatError, RecordError, StoreError
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import ContainerRow, Index, IndexRow, Location
+from vaultd.store.index import Index
+from vaultd.store.index_rows import ContainerRow, IndexRow, Location
 from vaultd.store.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.reading_progress import Tell, tell_nobody
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header

@@ -17,7 +17,7 @@ from vaultd.store.checkpoint import (
 from vaultd.store.disk_door import Door
 from vaultd.store.errors import FormatError
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal_format import Position
 
 

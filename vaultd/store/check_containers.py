@@ -23,7 +23,8 @@ from vaultd.store.disk_set import Disks
 from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.group_scan import Loss, scan_group
-from vaultd.store.index import CID_PREFIX_BYTES, ContainerRow, Index
+from vaultd.store.index import CID_PREFIX_BYTES, Index
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.reading_progress import ReadingProgress, Tell, tell_nobody
 
 

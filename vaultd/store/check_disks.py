@@ -7,7 +7,7 @@ import msgspec
 
 from vaultd.store.disk_set import Disks
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.known_disks import is_replaced
 
 

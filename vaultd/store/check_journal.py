@@ -9,7 +9,7 @@ from vaultd.store.acknowledged import Group, acknowledge_entry, read_groups
 from vaultd.store.disk_door import Door
 from vaultd.store.errors import FormatError
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal_copies import JournalCopies
 from vaultd.store.journal_format import START, Position, Segment
 from vaultd.store.journal_history import is_other_history

@@ -17,7 +17,7 @@ from msgspec import Struct
 from vaultd.checksum import checksum
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door, Handle, make_directory
 from vaultd.store.errors import DiskMissing, FormatError, NewerFormat, NoSpace
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal_format import Position
 
 KEPT = 2

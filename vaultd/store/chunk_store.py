@@ -18,7 +18,8 @@ from vaultd.store.disk_set import Disks
 from vaultd.store.disks import create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.errors import NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
-from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.index import Index
+from vaultd.store.index_rows import ContainerRow, IndexBatch, IndexRecord, Location
 from vaultd.store.journal import Journal, JournalSettings
 from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
 from vaultd.store.journal_kept import is_forked

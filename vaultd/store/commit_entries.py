@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vaultd.store.index import IndexRecord
+from vaultd.store.index_rows import IndexRecord
 from vaultd.store.journal_format import EntryKind, JournalEntry
 from vaultd.store.open_containers import Touched
 

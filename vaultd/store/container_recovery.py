@@ -26,7 +26,7 @@ from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreEr
 from vaultd.store.findings import Findings, Severity
 from vaultd.store.found_records import FoundRecords
 from vaultd.store.group_scan import Loss, scan_group
-from vaultd.store.index import ContainerRow, IndexRecord
+from vaultd.store.index_rows import ContainerRow, IndexRecord
 from vaultd.store.leftovers import keep_tail
 from vaultd.store.record_format import COMPANION_TYPE
 from vaultd.store.recovery_parts import Parts

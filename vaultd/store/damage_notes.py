@@ -5,7 +5,7 @@ Threads: readers note, the writer thread takes; every step is one dictionary ope
 
 from collections.abc import Iterable
 
-from vaultd.store.index import IndexRecord, Location
+from vaultd.store.index_rows import IndexRecord, Location
 from vaultd.store.record_format import cid, parse_header
 
 _NOTES_MAX = 10_000  # of a kind between two commits; one that is dropped is made again by the next read

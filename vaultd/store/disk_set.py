@@ -14,7 +14,7 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disk_identity import IDENTITY_BYTES, IDENTITY_NAME, Disk, decode_identity
 from vaultd.store.errors import DiskMissing, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.known_disks import KnownDisk, is_replaced, with_those_here
 
 COPIES = 2  # journal, checkpoints and erase keys lie on so many disks

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from vaultd.store.acknowledged import Superseded
 from vaultd.store.container_reader import ScannedRecord
 from vaultd.store.group_scan import Loss
-from vaultd.store.index import CID_PREFIX_BYTES, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.index import CID_PREFIX_BYTES, Index
+from vaultd.store.index_rows import IndexBatch, IndexRecord, Location
 
 _BATCH_RECORDS = 10_000
 

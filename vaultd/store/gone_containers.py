@@ -9,7 +9,7 @@ from pathlib import Path
 from vaultd.store.container_format import container_path
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 
 
 def find_gone(door: Door, disks: Disks, rows: Iterable[ContainerRow]) -> frozenset[int]:

@@ -10,15 +10,15 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lmdb
-from msgspec import Struct
 
 from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
 from vaultd.image.probe import GIVEN_UP, Image
 from vaultd.image.rows import close_row, open_row
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, IndexBatch, IndexRecord, IndexRow, Location
 from vaultd.store.journal_format import Position
 
 FORMAT = 1
@@ -34,70 +34,9 @@ _CONTAINER = struct.Struct("<16sQQQB")
 _POSITION = struct.Struct("<IQ32s")
 _FORMAT = struct.Struct("<I")
 _NO_BYTES = bytes(2)
-_KEY_ID_AT = 4
 _FLAGS_AT = 17
 _DAMAGED = 1  # the only flag
 _REBUILD = "stop vaultd and run `vaultd rebuild DIR`"
-
-
-class Location(NamedTuple):
-    """`is_damaged`: a read or a recovery found that what lies there is not the record, or its disk or run key was given
-    up; it waits to be sent again.
-    """
-
-    keyring_number: int
-    container: int
-    offset: int
-    length: int
-    type: int
-    is_damaged: bool
-    key_number: int
-    cid_prefix: bytes
-
-
-class IndexRecord(NamedTuple):
-    keyring_id: bytes
-    id: bytes
-    key_id: bytes
-    container: int
-    offset: int
-    length: int
-    type: int
-    cid: bytes
-
-
-class ContainerRow(Struct, frozen=True):
-    number: int
-    disk_id: bytes
-    acknowledged_length: int
-    indexed_length: int
-    first_entry: int  # no entry of the journal before it names the container
-    is_sealed: bool
-
-
-class IndexBatch(Struct, frozen=True):
-    """What one transaction writes. `position` None leaves the applied position where it is.
-
-    `damaged`: ids and where their records were found damaged; a row that points elsewhere by now stays as it is.
-    `first_wins`: a row that is there stays, unless it lies in a container that was given up.
-    """
-
-    damaged: Sequence[tuple[bytes, Location]] = ()
-    records: Sequence[IndexRecord] = ()
-    containers: Sequence[ContainerRow] = ()
-    position: Position | None = None
-    first_wins: bool = False
-
-
-class IndexRow(Struct, frozen=True):
-    """A row of `records` as the check sees it; `location` is None where its checksum does not hold."""
-
-    key: bytes
-    location: Location | None
-
-    @property
-    def id(self) -> bytes:
-        return self.key[_KEY_ID_AT:]
 
 
 class Index:
@@ -306,7 +245,7 @@ class Index:
             number = self._opened(keyring_id, held)
             keys = sorted(number + id_ for id_ in ids)
             found = transaction.cursor(self._records).getmulti(keys)
-        return {key[_KEY_ID_AT:]: (key, value) for key, value in found}
+        return {key[KEY_ID_AT:]: (key, value) for key, value in found}
 
     def _decode(self, key: bytes, value: bytes) -> Location | None:
         location = self._decode_by_key(key, value)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.errors import StoreError
-from vaultd.store.index import Index, IndexRecord
+from vaultd.store.index import Index
+from vaultd.store.index_rows import IndexRecord
 from vaultd.store.open_containers import StoredRecord
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 
 
 class Reading(Struct, frozen=True):

@@ -11,7 +11,7 @@ from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
 from vaultd.store.errors import DiskMissing, RecordDamaged, RecordUnread
-from vaultd.store.index import Location
+from vaultd.store.index_rows import Location
 
 # What a read says of a disk that was pulled, or of a file system whose server is gone.
 _NO_DEVICE = (errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO, errno.ESHUTDOWN)

@@ -18,7 +18,7 @@ from vaultd.store.container_writer import ResumedContainer
 from vaultd.store.findings import Finding, Findings, Severity
 from vaultd.store.found_records import FoundRecords, KnownKey
 from vaultd.store.gone_containers import find_gone
-from vaultd.store.index import ContainerRow, IndexBatch
+from vaultd.store.index_rows import ContainerRow, IndexBatch
 from vaultd.store.journal_format import Position
 from vaultd.store.leftovers import has_kept
 from vaultd.store.reading_progress import ReadingProgress

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_set import Disks
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 
 
 class DiskStatistics(Struct, frozen=True):

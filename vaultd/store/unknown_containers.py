@@ -16,7 +16,7 @@ from vaultd.store.disk_identity import Disk
 from vaultd.store.disk_set import Disks
 from vaultd.store.errors import FormatError
 from vaultd.store.findings import Severity
-from vaultd.store.index import ContainerRow
+from vaultd.store.index_rows import ContainerRow
 from vaultd.store.leftovers import has_more_than_one_group, is_sealed, keep_container
 
 

@@ -20,7 +20,8 @@ from vaultd.errors import VaultError
 from vaultd.image.pages import PageFault
 from vaultd.image.probe import look_through
 from vaultd.store.errors import StoreError
-from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord
+from vaultd.store.index import Index
+from vaultd.store.index_rows import ContainerRow, IndexBatch, IndexRecord
 from vaultd.store.journal_format import Position as JournalPosition
 
 VAULT, KEYRING, KEY = b"v" * 16, b"k" * 16, b"r" * 16

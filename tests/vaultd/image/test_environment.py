@@ -10,7 +10,8 @@ from vaultd.catalog.database import Catalog, Position
 from vaultd.errors import Unavailable
 from vaultd.image.environment import Environment
 from vaultd.store.errors import StoreError
-from vaultd.store.index import Index, IndexBatch, IndexRecord
+from vaultd.store.index import Index
+from vaultd.store.index_rows import IndexBatch, IndexRecord
 
 ROOT = Path(__file__).resolve().parents[3]
 VAULT = b"v" * 16
@@ -75,7 +76,8 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from vaultd.catalog.database import Catalog, Position
-from vaultd.store.index import Index, IndexBatch, IndexRecord
+from vaultd.store.index import Index
+from vaultd.store.index_rows import IndexBatch, IndexRecord
 
 def limit(more_bytes):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * 4096

@@ -12,7 +12,8 @@ import pytest
 from vaultd.catalog.database import START, TABLES, Catalog
 from vaultd.errors import Unavailable
 from vaultd.image.probe import Image, look_at
-from vaultd.store.index import Index, IndexBatch, IndexRecord
+from vaultd.store.index import Index
+from vaultd.store.index_rows import IndexBatch, IndexRecord
 from vaultd.store.journal_format import Position
 
 PAGE = 4096

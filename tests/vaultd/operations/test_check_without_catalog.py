@@ -43,6 +43,6 @@ def test_a_lost_disk_that_is_mounted_again_is_named_as_by_a_start(case: Case, wa
     case.start()
     started = [one.sentence for one in case.site.vault.recovery.findings if one.place == str(case.disk(2))]
     case.stop()
-    assert said == started
     (sentence,) = started
     assert "which was declared lost" in sentence
+    assert [one.startswith(sentence) for one in said] == [True]  # the check has counted what lies there besides

@@ -14,7 +14,8 @@ from vaultd.operations import dead_keys
 from vaultd.operations.rebuild import RebuildReport, rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
-from vaultd.store.index import Index, IndexBatch
+from vaultd.store.index import Index
+from vaultd.store.index_rows import IndexBatch
 from vaultd.store.journal_format import Position
 from vaultd.store.reading_progress import Reading, tell_nobody
 

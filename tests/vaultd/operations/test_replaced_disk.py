@@ -89,10 +89,10 @@ def test_what_lay_on_a_replaced_disk_is_missing_until_it_is_sent_again(spread: S
         close_vault(spread.site.vault)
         shutil.rmtree(spread.site.config.directory / "index")
         spread.site.vault = open_vault(spread.site.config, spread.site.clock, SystemDoor())
-    damaged, by_name = [line for line in spread.check() if line.startswith("damage")]
-    assert damaged.endswith(f"safeset 1: 1 records that it uses are missing or damaged, the first is {spread.lost_id}")
-    place = "damage account acme, computer laptop, job home, safeset 1"
-    assert by_name.startswith(f"{place}: 1 records that it uses lay on disk 1 (")
+    (told,) = [line for line in spread.check() if line.startswith("damage")]
+    assert told.startswith("damage account acme, computer laptop, job home, safeset 1: ")
+    assert f"1 records that it uses are missing or damaged, the first is {spread.lost_id}" in told
+    assert "1 records that it uses lay on disk 1 (" in told
     assert not spread.begin()
     with pytest.raises(Conflict, match="1 records that the safeset uses are missing or damaged"):
         spread.commit_again()

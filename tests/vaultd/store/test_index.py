@@ -6,7 +6,8 @@ import pytest
 
 from tests.vaultd.store.fakes import KEY, KEYRING, VAULT, make_id, short_hash
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
-from vaultd.store.index import ContainerRow, Index, IndexBatch, IndexRecord, Location
+from vaultd.store.index import Index
+from vaultd.store.index_rows import ContainerRow, IndexBatch, IndexRecord, Location
 from vaultd.store.journal_format import Position
 
 POSITION = Position(1, 9, b"h" * 32)

@@ -17,7 +17,8 @@ from tests.vaultd.store.fakes import (
 )
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.index import Index, IndexBatch
+from vaultd.store.index import Index
+from vaultd.store.index_rows import IndexBatch
 from vaultd.store.journal_format import EntryKind, JournalEntry
 
 SIZE = 20_000

@@ -57,6 +57,12 @@ EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
 DISKS_OFFLINE = Gauge(
     "vaultd_disks_offline", "disks that are away and not declared lost, looked for every 30 seconds", registry=REGISTRY
 )
+DISK_FREE_BYTES = Gauge(
+    "vaultd_disk_free_bytes",
+    "bytes free on each disk by its number, 0 where it went away, looked for every 30 seconds",
+    ["disk"],
+    registry=REGISTRY,
+)
 CLOCK_JUMPS = Counter(
     "vaultd_clock_jumps", "times that the vault's clock jumped by more than 5 minutes", registry=REGISTRY
 )

@@ -12,6 +12,7 @@ LOOK_SECONDS = 30
 
 async def watch_disks(vault: Vault) -> None:
     told = set(vault.store.disks.paths_away)  # by the start
+    await offload.read(measure, vault)
     while True:
         await trio.sleep(LOOK_SECONDS)
         told = await look_once(vault, told)
@@ -20,6 +21,7 @@ async def watch_disks(vault: Vault) -> None:
 async def look_once(vault: Vault, told: set[str]) -> set[str]:
     """Logs what changed since the places `told`; those that are away now."""
     findings = await offload.read(look_after_disks, vault)
+    await offload.read(measure, vault)
     away = set(vault.store.disks.paths_away)
     metrics.DISKS_OFFLINE.set(len(vault.store.disks.paths_away))
     for finding in findings:
@@ -30,6 +32,13 @@ async def look_once(vault: Vault, told: set[str]) -> set[str]:
     if told - away:
         await _complete_keys(vault)
     return away
+
+
+def measure(vault: Vault) -> None:
+    """How much is free on each disk, as long as it is here."""
+    for disk in vault.store.statistics().disks:
+        free_bytes = 0 if vault.store.disks.has_gone(disk.disk_id) else disk.free_bytes
+        metrics.DISK_FREE_BYTES.labels(str(disk.number)).set(free_bytes)
 
 
 async def _complete_keys(vault: Vault) -> None:

@@ -70,9 +70,11 @@ class HitPage:
 
 
 def list_disks(vault: Vault) -> DisksListed:
+    vault.store.look_after_disks()
     disks = vault.store.disks
     summaries = _summarise(vault, disks.known)
-    warnings = [f"{finding.place}: {finding.sentence}"[:SENTENCE_MAX] for finding in disks.offline_findings()]
+    findings = [*disks.offline_findings(), *vault.store.room_findings()]
+    warnings = [f"{finding.place}: {finding.sentence}"[:SENTENCE_MAX] for finding in findings]
     return DisksListed(sorted(summaries, key=_by_number), warnings)
 
 

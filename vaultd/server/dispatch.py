@@ -222,6 +222,8 @@ async def _refuse(service: Service, exchange: Exchange, error: Exception) -> str
     if isinstance(error, LOST):
         return GONE
     refusal = _refusal(error)
+    if refusal.code == ErrorCode.no_space:
+        service.room_notice.tell(error)
     await service.stop_if_broken(error)
     try:
         await exchange.send_error(refusal.code, refusal.message, refusal.hint)

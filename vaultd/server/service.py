@@ -10,6 +10,7 @@ from vaultd.logs import log
 from vaultd.operations.vault import Vault
 from vaultd.server.fetch_budget import FetchBudget
 from vaultd.server.group_commit import GroupCommit
+from vaultd.server.room_notice import RoomNotice
 from vaultd.server.run_progress import RunProgressBook
 from vaultd.server.session import Session
 from vaultd.server.throttle import INVITATIONS, WRONG_GUESSES, Throttle
@@ -28,10 +29,12 @@ class Service:
     store_stopped: trio.Event = field(default_factory=trio.Event)
     guesses: Throttle = field(init=False)
     invitations: Throttle = field(init=False)
+    room_notice: RoomNotice = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "guesses", Throttle(self.vault.clock, WRONG_GUESSES))
         object.__setattr__(self, "invitations", Throttle(self.vault.clock, INVITATIONS))
+        object.__setattr__(self, "room_notice", RoomNotice(self.vault.clock))
 
     def count_strangers(self, network: str | None = None) -> int:
         """Connections on which nobody signed in, of one client network or of all."""

@@ -32,7 +32,7 @@ from vaultd.store.record_reads import RecordReads
 from vaultd.store.recovery import Recovered, recover
 from vaultd.store.recovery_parts import Parts
 from vaultd.store.refusals import FULL
-from vaultd.store.room import Room
+from vaultd.store.room import Room, room_findings
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_settings import StoreSettings, check_settings
 from vaultd.store.unnamed_disks import find_unnamed_disks
@@ -176,6 +176,10 @@ class ChunkStore:
 
     def look_after_disks(self) -> None:
         self.disks.look(self._door)
+
+    def room_findings(self) -> list[Finding]:
+        """The disks, and the place of the index, that have less room than new records need."""
+        return room_findings(self._door, self.disks, self._settings.index_path, self._settings.reserve_bytes)
 
     def replay(self, after_number: int) -> Iterator[tuple[int, bytes, JournalEntry]]:
         """(number, hash, entry) of everything durable after a position, for the catalog to catch up."""

@@ -13,10 +13,10 @@ from vaultd.store.container_format import BLOCK_BYTES, RECORDS_MAX, ContainerHea
 from vaultd.store.container_writer import ContainerWriter, ResumedContainer, allocate_buffer
 from vaultd.store.disk_door import Door
 from vaultd.store.disk_identity import Disk
-from vaultd.store.disk_set import COPIES, Disks
+from vaultd.store.disk_set import Disks
 from vaultd.store.errors import NoSpace
 from vaultd.store.record_format import RecordHeader
-from vaultd.store.room import Room
+from vaultd.store.room import Room, records_need_bytes
 
 
 class ContainerSettings(Struct, frozen=True):
@@ -80,10 +80,8 @@ class OpenContainers:
         return disk
 
     def _spare_bytes(self, disk: Disk, size_bytes: int) -> int:
-        """What is left above the reserve when so much was stored. Where the journal lies as much again is left to it:
-        containers cannot be moved, and a full journal stops every disk.
-        """
-        needed = size_bytes + self._room.reserve_bytes * (2 if disk.number < COPIES else 1)
+        """What is left above the reserve when so much was stored."""
+        needed = records_need_bytes(disk, size_bytes, self._room.reserve_bytes)
         return self._room.free_bytes(disk.path, needed) - needed
 
     def append(self, disk: Disk, record: StoredRecord) -> tuple[int, int]:

@@ -2,19 +2,46 @@
 
 A file system may tell of what was written only after a commit of its own (btrfs, up to half a minute later). So what
 the vault wrote counts as not told yet, until the file system was made to; that is done only where it decides.
-Threads: the writer thread only.
+Threads: `Room` the writer thread only; what is told of the room any.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from vaultd.store.disk_door import Door
+from vaultd.store.disk_identity import Disk
+from vaultd.store.disk_set import COPIES, Disks
 from vaultd.store.errors import NoSpace
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.record_format import RECORD_BYTES_MAX
 
 # What a record may cost the index at most: its leaf and the pages above it are written anew.
 INDEX_BYTES_PER_RECORD = 8192
 # Blocks that are filled up, entries of the journal, the first pages of both images.
 _COMMIT_BYTES = 64 * 1024
+
+
+def records_need_bytes(disk: Disk, size_bytes: int, reserve_bytes: int) -> int:
+    """What is to be free where so much is to be stored. Where the journal lies as much again is left to it: containers
+    cannot be moved, and a full journal stops every disk.
+    """
+    return size_bytes + reserve_bytes * (2 if disk.number < COPIES else 1)
+
+
+def room_findings(door: Door, disks: Disks, index: Path, reserve_bytes: int) -> list[Finding]:
+    """One for each place that has less room than the largest new record needs."""
+    places = [(disk.path, records_need_bytes(disk, RECORD_BYTES_MAX, reserve_bytes)) for disk in disks.writable]
+    found = []
+    for path, needed_bytes in [*places, (index, INDEX_BYTES_PER_RECORD + reserve_bytes)]:
+        try:
+            free_bytes = door.space(path)[1]
+        except OSError:
+            continue  # it is gone or fails, which is told elsewhere
+        if free_bytes < needed_bytes:
+            refused = "every new record is refused" if path == index else "it may take no new records"
+            sentence = f"{free_bytes} bytes are free, and new records need {needed_bytes}: {refused}; make room there"
+            found.append(Finding(Severity.warning, str(path), sentence))
+    return found
 
 
 class Room:

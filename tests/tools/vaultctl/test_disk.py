@@ -62,6 +62,7 @@ def test_the_list(disks: FakeVault, operator: Path, run: Run) -> None:
         "containers": 2,
         "record_bytes": 200_000_000,
         "safesets_hit": 2,
+        "warnings": [WARNING],
     }
     shown = run(operator, "disk", "list")
     assert [line.split() for line in shown.out.splitlines()[1:]] == [

@@ -33,11 +33,16 @@ STATUS = m.VaultStatus(
 
 
 WARNING = "/srv/vault/disk-2: the disk is offline"
+LISTED = [
+    m.DiskSummary(1, bytes.fromhex("d1" * 16), "online", "/srv/vault/disk-1", 2 * 10**12, 5 * 10**11, 3, 10**12),
+    m.DiskSummary(2, bytes.fromhex("d2" * 16), "offline", "/srv/vault/disk-2", 0, 0, 0, 0),
+    m.DiskSummary(3, bytes.fromhex("d3" * 16), "lost", "/srv/vault/disk-3", 0, 0, 0, 0),
+]
 
 
 def answer_status(vault: FakeVault) -> None:
     vault.on("vault.status", lambda _: STATUS)
-    vault.on("disk.list", lambda _: m.DiskListAnswer([], [WARNING]))
+    vault.on("disk.list", lambda _: m.DiskListAnswer(LISTED, [WARNING]))
 
 
 def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
@@ -45,21 +50,27 @@ def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
     document = run(operator, "status", "--json").json
     assert document["name"] == "north"
     assert document["started"] == "2001-09-09T01:46:40.000000Z"
-    assert document["disks"] == [
-        {
-            "disk_id": "d1" * 16,
-            "number": 1,
-            "path": "/srv/vault/disk-1",
-            "total_bytes": 2_000_000_000_000,
-            "free_bytes": 500_000_000_000,
-        }
-    ]
+    assert document["disks"][0] == {
+        "disk_id": "d1" * 16,
+        "number": 1,
+        "state": "online",
+        "path": "/srv/vault/disk-1",
+        "total_bytes": 2_000_000_000_000,
+        "free_bytes": 500_000_000_000,
+        "containers": 3,
+        "record_bytes": 1_000_000_000_000,
+    }
+    assert [disk["state"] for disk in document["disks"]] == ["online", "offline", "lost"]
     assert document["offline_disks"] == ["/srv/vault/disk-2"]
     assert document["warnings"] == [WARNING]
     shown = run(operator, "status")
     assert shown.err.splitlines() == [f"warning: {WARNING}"]
     text = shown.out
-    assert [line.split() for line in text.splitlines()][-1] == ["-", "offline", "-", "/srv/vault/disk-2"]
+    assert [line.split() for line in text.splitlines()][-3:] == [
+        ["1", "online", "500.0", "GB", "2.0", "TB", "/srv/vault/disk-1"],
+        ["2", "offline", "-", "-", "/srv/vault/disk-2"],
+        ["3", "lost", "-", "-", "/srv/vault/disk-3"],
+    ]
     assert "1,234,567 (1.0 TB)" in text
     assert "500.0 GB" in text
 

@@ -175,3 +175,17 @@ async def test_a_disk_error_answers_unavailable_and_stops_the_daemon(
     with trio.fail_after(5):
         await running.service.store_stopped.wait()
     assert running.service.stop.is_set()
+
+
+async def test_a_refusal_for_lack_of_room_is_in_the_log_as_a_warning(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refuse(_request: Request) -> msgspec.Struct:
+        raise NoSpace("the vault has no room left") from RuntimeError("/srv/b has no room")
+
+    monkeypatch.setitem(dispatch.ASKED, "vault.status", refuse)
+    async with running.connect_operator() as connection:
+        for _ in range(2):
+            await refused(connection, "vault.status", m.VaultStatusRequest())
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("/srv/b has no room") == 1

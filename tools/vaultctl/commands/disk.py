@@ -50,7 +50,7 @@ def list_disks(ctx: click.Context) -> None:
     disks = [(disk, hits.get(disk.disk_id)) for disk in answer.disks]
     output = output_of(ctx)
     output.show(
-        [document_of(disk) | {"safesets_hit": hit} for disk, hit in disks],
+        [document_of(disk) | {"safesets_hit": hit, "warnings": _warnings_of(disk, answer)} for disk, hit in disks],
         lambda: table_text(_COLUMNS, [_row(disk, hit) for disk, hit in disks], "No disk is known."),
     )
     output.note(*(f"warning: {warning}" for warning in answer.warnings))
@@ -88,6 +88,10 @@ async def _disks_and_hits(session: VaultSession) -> tuple[m.DiskListAnswer, dict
     away = [disk for disk in answer.disks if disk.state != "online"]
     hits = {disk.disk_id: len(await calls.hits_of_disk(session, disk.disk_id.hex())) for disk in away}
     return answer, hits
+
+
+def _warnings_of(disk: m.DiskSummary, answer: m.DiskListAnswer) -> list[str]:
+    return [warning for warning in answer.warnings if disk.path and warning.startswith(f"{disk.path}: ")]
 
 
 def _row(disk: m.DiskSummary, hits: int | None) -> Sequence[str]:

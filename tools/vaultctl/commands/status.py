@@ -1,5 +1,7 @@
 """`vaultctl status`: what the vault holds and how it is."""
 
+from collections.abc import Sequence
+
 import click
 
 from protocol import messages as m
@@ -12,14 +14,21 @@ from tools.client.tables import Column, fields_text, table_text
 from tools.client.units import count_text, size_text, time_text
 from tools.vaultctl.identity import ask_vault, output_of
 
-_DISK_COLUMNS = (Column("DISK", right=True), Column("FREE", right=True), Column("TOTAL", right=True), Column("PATH"))
+_DISK_COLUMNS = (
+    Column("DISK", right=True),
+    Column("STATE"),
+    Column("FREE", right=True),
+    Column("TOTAL", right=True),
+    Column("PATH"),
+)
 
 
 @click.command("status", cls=Command)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Shows what the vault holds and how it is (operator)."""
-    status, warnings = ask_vault(ctx, _status_and_warnings)
+    status, listed = ask_vault(ctx, _status_and_disks)
+    warnings = listed.warnings
     fields = [
         ("vault", status.name),
         ("place", status.place or "-"),
@@ -35,22 +44,32 @@ def command(ctx: click.Context) -> None:
         ("containers", count_text(status.containers)),
         ("connections", count_text(status.connections)),
     ]
-    disks = [
-        (str(disk.number), size_text(disk.free_bytes), size_text(disk.total_bytes), disk.path) for disk in status.disks
-    ]
-    disks += [("-", "offline", "-", path) for path in status.offline_disks]
+    unnamed = sorted(set(status.offline_disks) - {disk.path for disk in listed.disks})
+    disks = [*map(_row, listed.disks), *(("-", "offline", "-", "-", path) for path in unnamed)]
     output_of(ctx).show(
-        document_of(status) | {"warnings": warnings},
+        document_of(status) | {"disks": [document_of(disk) for disk in listed.disks], "warnings": warnings},
         lambda: f"{fields_text(fields)}\n\n{table_text(_DISK_COLUMNS, disks, 'No disk is attached.')}",
     )
     output_of(ctx).note(*(f"warning: {warning}" for warning in warnings))
 
 
-async def _status_and_warnings(session: VaultSession) -> tuple[m.VaultStatus, list[str]]:
-    status = await calls.vault_status(session)
+def _row(disk: m.DiskSummary) -> Sequence[str]:
+    number = "-" if disk.number is None else str(disk.number)
+    sizes = [size_text(size) if disk.state == "online" else "-" for size in (disk.free_bytes, disk.total_bytes)]
+    return (number, disk.state, *sizes, disk.path or "-")
+
+
+async def _status_and_disks(session: VaultSession) -> tuple[m.VaultStatus, m.DiskListAnswer]:
+    """The list first: it looks for the disks anew."""
     try:
-        return status, (await calls.list_disks(session)).warnings
+        listed = await calls.list_disks(session)
     except RemoteProtocolError as error:
         if error.code != ErrorCode.unknown_method:  # of an older vault
             raise
-        return status, []
+        status = await calls.vault_status(session)
+        return status, m.DiskListAnswer([_online(disk) for disk in status.disks], [])
+    return await calls.vault_status(session), listed
+
+
+def _online(disk: m.DiskStatus) -> m.DiskSummary:
+    return m.DiskSummary(disk.number, disk.disk_id, "online", disk.path, disk.total_bytes, disk.free_bytes, 0, 0)

@@ -11,6 +11,8 @@ import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -118,6 +120,15 @@ def test_init_refuses_a_directory_that_is_not_empty(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"error: {tmp_path} is not empty\nhint: ")
     assert json.loads(done.stdout)["code"] == "conflict"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("disks", [["a", "a"], ["a", "a/b"], ["a/b", "a"], ["v"], ["."], ["a", "link"]])
+def test_init_refuses_a_directory_that_is_named_twice_or_lies_in_another(tmp_path: Path, disks: list[str]) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    words = [word for disk in disks for word in ("--disk", str(tmp_path / disk))]
+    done = vaultd("init", tmp_path / "v", "--listen", "127.0.0.1:0", *words)
+    assert (done.returncode, "give each disk a directory of its own" in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 def test_init_uses_the_named_disks(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from vaultd.operations.vault import AUTHORITY_FILE
 from vaultd.store.disk_door import SystemDoor
 
 CONTEXT_FILE = "operator.context"
+DIRECTORY_HINT = "give each disk a directory of its own"
 WILDCARDS = ("0.0.0.0", "::")
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 # Addresses of documentation, where nobody is: connecting a UDP socket sends nothing, it only chooses an own address.
@@ -40,6 +41,7 @@ def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Pat
     directory = directory.absolute()
     if directory.exists() and any(directory.iterdir()):
         raise Conflict(f"{directory} is not empty", "choose a new directory")
+    _check_places(directory, [disk.absolute() for disk in disks])
     settings = {name: check_setting(name, value, f"--{name}") for name, value in values.items()}
     settings["disks"] = [str(disk.absolute()) for disk in disks] or ["disk-1"]
     host, port = split_address(settings["listen"])
@@ -51,6 +53,17 @@ def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Pat
     context = directory / CONTEXT_FILE
     write_context(context, url, made.authority_pem, made.operator_token)
     return Created(settings["name"], url, str(directory / AUTHORITY_FILE), str(context), tuple(hosts))
+
+
+def _check_places(directory: Path, disks: Sequence[Path]) -> None:
+    """Before anything is written. A disk may lie in DIR, but not be it, nor hold it or another disk."""
+    places = [disk.resolve() for disk in disks]
+    for number, place in enumerate(places):
+        others = [directory.resolve(), *places[:number], *places[number + 1 :]]
+        if place in others:
+            raise BadRequest(f"--disk: {disks[number]} is named twice, or is DIR itself", DIRECTORY_HINT)
+        if any(place in other.parents for other in others):
+            raise BadRequest(f"--disk: another disk or DIR lies in {disks[number]}", DIRECTORY_HINT)
 
 
 def _checked_host(host: str) -> str:

@@ -140,7 +140,10 @@ def declare_lost(vault: Vault, identity: Identity, name: str) -> DiskSummary:
 
 def take_back(vault: Vault, identity: Identity, name: str) -> DiskSummary:
     """W. It is offline again until it is here: what lies on it is out of reach, and no more asked for."""
-    disk = _named(vault.store.disks.known, name, is_lost=True)
+    disk = _named(vault.store.disks.known, name)
+    if not disk.is_lost:
+        hint = "`vaultctl disk list` shows the lost ones; one that another took the place of goes by its id"
+        raise Conflict(f"{disk.sentence_name()} is not lost", hint)
     if is_replaced(disk, vault.store.disks.known):
         raise Conflict(f"{disk.sentence_name()} cannot be taken back: another disk took its place")
     return _save(vault, identity, "disk.lost.undo", msgspec.structs.replace(disk, is_lost=False))
@@ -159,9 +162,9 @@ def _save(vault: Vault, identity: Identity, action: str, disk: KnownDisk) -> Dis
     return summary
 
 
-def _named(known: Sequence[KnownDisk], name: str, *, is_lost: bool = False) -> KnownDisk:
+def _named(known: Sequence[KnownDisk], name: str) -> KnownDisk:
     """By id, or by number the one that has it now."""
-    found = [disk for disk in known if name in _names(disk) and disk.is_lost >= is_lost]
+    found = [disk for disk in known if name in _names(disk)]
     current = [disk for disk in found if not is_replaced(disk, known)] or found
     if not current:
         raise NotFound(f"disk {name!r} does not exist", "`vaultctl disk list` shows all")

@@ -33,6 +33,7 @@ from vaultd.operations.vault import (
 from vaultd.records import NO_ID, Identity, Role
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
+from vaultd.store.disks import LOST_AND_FOUND
 
 TOKEN_BYTES = 32
 PRIVATE = 0o600
@@ -77,7 +78,7 @@ def _refuse_existing(config: Config) -> None:
         if path.exists():
             raise Conflict(f"{path} exists already", "choose an empty directory")
     for disk in config.disks:
-        if disk.exists() and any(disk.iterdir()):
+        if disk.exists() and {path.name for path in disk.iterdir()} - {LOST_AND_FOUND}:
             raise Conflict(f"{disk} is not empty", "choose an empty directory for each disk")
 
 

@@ -185,6 +185,8 @@ class Disks:
             unexplained = []
         for disk in absent:
             reason = self._reasons.get(disk.path, "no path of the settings holds it")
+            if disk.path in self._unused and disk.disk_id.hex() in reason:  # lost at the start, and taken back since
+                reason = "it is mounted: restart vaultd, and it is used again"
             yield Away(disk.path or disk.sentence_name(), reason, disk)
         for path in unexplained:
             yield Away(path, self._reasons[path], None)

@@ -19,7 +19,7 @@ from vaultd.store.known_disks import KnownDisk, is_replaced, vacant_numbers
 from vaultd.store.refusals import refusal
 
 NEW_NAME = "disk.new"  # an operator's word that this directory is a disk: one that is not mounted is empty as well
-_OF_FILE_SYSTEMS = "lost+found"
+LOST_AND_FOUND = "lost+found"
 DIRECTORIES = ("containers", "journal", "checkpoints", "erase-keys")
 
 
@@ -112,7 +112,7 @@ def take_new_disk(
 
 def _is_empty(door: Door, path: Path) -> bool:
     """But for what making a disk of it left before a crash: its identity comes last, so nothing was put into it yet."""
-    names = set(door.listdir(path)) - {NEW_NAME, _OF_FILE_SYSTEMS, IDENTITY_NAME + UNFINISHED_SUFFIX}
+    names = set(door.listdir(path)) - {NEW_NAME, LOST_AND_FOUND, IDENTITY_NAME + UNFINISHED_SUFFIX}
     return names <= set(DIRECTORIES) and not any(door.listdir(path / name) for name in names)
 
 

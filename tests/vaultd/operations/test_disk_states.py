@@ -389,7 +389,7 @@ def test_only_a_disk_that_is_away_can_be_lost_and_one_that_was_replaced_stays_so
         disks.declare_lost(opened, operator, "2")
     with pytest.raises(VaultError, match="disk '7' does not exist"):
         disks.declare_lost(opened, operator, "7")
-    with pytest.raises(VaultError, match="disk '2' does not exist"):
+    with pytest.raises(Conflict, match=r"disk 2 \(.*\) is not lost"):
         disks.take_back(opened, operator, "2")
     (old,) = [one.disk_id.hex() for one in opened.store.disks.known if one.number == 2]
     case.stop()
@@ -397,6 +397,8 @@ def test_only_a_disk_that_is_away_can_be_lost_and_one_that_was_replaced_stays_so
     case.start()
     with pytest.raises(Conflict, match="another disk took its place"):
         disks.take_back(case.site.vault, case.site.operator, old)
+    with pytest.raises(Conflict, match="is not lost"):  # the number is that of the new one
+        disks.take_back(case.site.vault, case.site.operator, "2")
     assert (2, "lost") in case.states()
     case.stop()
 

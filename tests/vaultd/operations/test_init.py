@@ -43,3 +43,10 @@ def test_a_disk_with_files_is_not_taken(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="not empty"):
         make_site(tmp_path)
     assert (tmp_path / "vault/disk-1/letter").read_text() == "x"
+
+
+def test_a_new_file_system_is_empty(tmp_path: Path) -> None:
+    """The tools that make one leave a directory of their own there."""
+    (tmp_path / "vault/disk-1/lost+found").mkdir(parents=True)
+    make_site(tmp_path)
+    assert (tmp_path / "vault/disk-1/disk.id").exists()

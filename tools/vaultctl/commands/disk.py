@@ -122,4 +122,4 @@ def _told(disk: m.DiskSummary) -> str:
             "put another disk in its place. Where another disk was away or lost before and is back, stop vaultd and "
             "run `vaultd rebuild DIR --index-only` once: copies of what lay here may lie there."
         )
-    return f"Disk {name} is not lost any more: mount it and restart vaultd."
+    return f"Disk {name} is not lost any more: where it is mounted restart vaultd, else mount it first."

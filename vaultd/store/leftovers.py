@@ -30,7 +30,10 @@ def is_sealed(door: Door, path: Path) -> bool:
 
 
 def has_more_than_one_group(door: Door, path: Path, start: int) -> bool:
-    """Whether whole records go on behind the padding that ends the first group from `start` on."""
+    """Whether whole records go on behind the padding that ends the first group from `start` on.
+
+    A group that ends on a block has no padding, and looks like one with the next.
+    """
     position = start
     try:
         for item in scan(door, path, Stretch(start, door.size(path), with_cid=False)):

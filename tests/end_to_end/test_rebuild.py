@@ -141,12 +141,13 @@ def test_what_people_and_scripts_see_after_a_kill_and_of_damage(tmp_path: Path) 
 
 def test_what_lay_on_a_lost_disk_is_not_said_to_be_back(tmp_path: Path) -> None:
     site = make_killed(tmp_path, ["acme"], 1)
-    for disk in site.disks:
-        if any(disk.glob("containers/*/*.container")):
-            disk.rename(tmp_path / "away")
-            disk.mkdir()
-            (disk / "disk.new").touch()
-            break
+    (number,) = [n for n, disk in enumerate(site.disks) if any(disk.glob("containers/*/*.container"))]
+    site.disks[number].rename(tmp_path / "away")
+    site.disks[number].mkdir()
+    site.start()
+    assert site.run_operator("disk", "lost", str(number), "--yes").exit_code == 0
+    site.stop()
+    (site.disks[number] / "disk.new").touch()
     lose_images(site)
     words = [sys.executable, "-m", "vaultd", "rebuild", str(site.vault)]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)

@@ -42,7 +42,11 @@ def describe(error: BaseException) -> Failure:
         case Failure():
             return cause
         case ConnectionLost():
-            return Failure(str(cause.code), cause.message, cause.hint or "look what was done, and run it again: what was acknowledged is kept")
+            return Failure(
+                str(cause.code),
+                cause.message,
+                cause.hint or "look what was done, and run it again: what was acknowledged is kept",
+            )
         case RemoteProtocolError():
             return Failure(str(cause.code), cause.message, cause.hint)
         case LocalProtocolError():

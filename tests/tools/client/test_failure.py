@@ -40,7 +40,8 @@ def test_a_group_of_tasks_tells_its_first_error() -> None:
 
 
 def test_a_connection_that_ended_says_what_to_do() -> None:
-    assert describe(ConnectionLost("the connection ended")).hint == "look what was done, and run it again: what was acknowledged is kept"
+    hint = "look what was done, and run it again: what was acknowledged is kept"
+    assert describe(ConnectionLost("the connection ended")).hint == hint
     assert describe(ConnectionLost("no vault", "look at the port")).hint == "look at the port"
 
 

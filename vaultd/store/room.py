@@ -14,6 +14,7 @@ from vaultd.store.disk_set import COPIES, Disks
 from vaultd.store.errors import NoSpace
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.record_format import RECORD_BYTES_MAX
+from vaultd.store.refusals import FULL
 
 # What a record may cost the index at most: its leaf and the pages above it are written anew.
 INDEX_BYTES_PER_RECORD = 8192
@@ -81,8 +82,10 @@ class Room:
             needed = size_bytes + reserve_bytes
             try:
                 free = self._free_bytes(path, needed)
-            except OSError:
-                continue  # it is gone or fails, which is not full: what is written to it next says so
+            except OSError as error:
+                if error.errno not in FULL:
+                    continue  # it is gone or fails, which is not full: what is written to it next says so
+                free = 0
             if free < needed:
                 raise NoSpace(f"{path}, which {what}, has no room above the reserve: free space there")
 

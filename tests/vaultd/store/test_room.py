@@ -1,11 +1,15 @@
 """How much room there is, where the file system tells of what was written only after a commit of its own (btrfs)."""
 
+import errno
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.vaultd.store.fakes import KEYRING, create, make_id, make_settings, records, reopen
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import NoSpace, StoreBroken
+from vaultd.store.room import Room
 
 RECORD_BYTES = 1000
 RESERVE_BYTES = 100_000
@@ -76,3 +80,13 @@ def test_a_disk_with_the_journal_that_goes_away_is_not_told_as_full(tmp_path: Pa
     assert store.is_broken
     store.close()
     assert reopen(settings).missing(KEYRING, [make_id(seed) for seed in range(stored)]) == [False] * stored
+
+
+def test_a_file_system_that_cannot_settle_for_want_of_room_is_full(tmp_path: Path) -> None:
+    class FullDoor(SystemDoor):
+        def space(self, path: Path) -> tuple[int, int]:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    room = Room(FullDoor(), RESERVE_BYTES, [tmp_path], tmp_path)
+    with pytest.raises(NoSpace):
+        room.require_for_records(1)

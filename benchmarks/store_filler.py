@@ -18,8 +18,8 @@ from vaultd.clock import SystemClock
 from vaultd.config import load_config
 from vaultd.operations import ledger
 from vaultd.operations.vault import Vault, close_vault, open_vault
+from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.open_containers import StoredRecord
 from vaultd.store.record_format import parse_header
 
 RECORDS_PER_COMMIT = 1000

@@ -38,6 +38,16 @@ LAYERS: list[tuple[str, ...]] = [
     ),
 ]
 BOTTOM = set(LAYERS[-1])
+# The rooms of the store; a part that lies in none of them is below all, or above all where it is named here.
+STORE_ROOMS: list[tuple[str, ...]] = [
+    ("chunk_store",),
+    ("pending_records", "commit_entries", "check", "recovery"),
+    ("record_reads", "store_settings", "statistics"),
+    ("index", "damage_notes"),
+    ("journal", "erase_keys"),
+    ("containers",),
+    ("disks",),
+]
 TOOLS = ("tools.vaultctl", "tools.agent")
 NO_TRIO = (
     "protocol",
@@ -132,6 +142,22 @@ def test_imports_go_down_only() -> None:
                 wrong.append(f"{name} imports {target}")
             if within(name, "protocol") and (within(target, "vaultd") or within(target, "tools")):
                 wrong.append(f"{name} imports {target}")
+    assert wrong == []
+
+
+def test_the_rooms_of_the_store_import_down_only() -> None:
+    room = {f"vaultd.store.{name}": number for number, row in enumerate(STORE_ROOMS) for name in row}
+
+    def place(name: str) -> tuple[int, str]:
+        return next(((n, prefix) for prefix, n in room.items() if within(name, prefix)), (len(STORE_ROOMS), ""))
+
+    wrong = []
+    for name, targets in imports().items():
+        if within(name, "vaultd.store"):
+            for target in targets:
+                mine, theirs = place(name), place(target)
+                if within(target, "vaultd.store") and mine[1] != theirs[1] and theirs[0] <= mine[0]:
+                    wrong.append(f"{name} imports {target}")
     assert wrong == []
 
 

@@ -11,8 +11,10 @@ import pytest
 from tools.client import envelope, job_secret, record_format, root, run_key, slot
 from vaultd.catalog import database
 from vaultd.operations import root_format, sealed_headers
-from vaultd.store import container_format, index, journal_format
 from vaultd.store import record_format as stored_record
+from vaultd.store.containers import format as container_format
+from vaultd.store.index import index
+from vaultd.store.journal import format as journal_format
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "format.md"
 Row = tuple[int, int, str]

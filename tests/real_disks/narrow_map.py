@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.vaultd.store.fakes import KEY, KEYRING
 from vaultd.store.errors import StoreBroken
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexBatch, IndexRecord
 
 ROWS, BATCHES_MAX = 100, 1_000

@@ -16,7 +16,7 @@ from tests.end_to_end.conftest import ROOT, differences, environment
 from tests.real_disks.conftest import MIB, Place, PlacedSite
 from tests.real_disks.narrow_map import ROWS
 from tests.real_disks.test_failed_calls import CONTAINER, failing, newest
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 
 SPARE = 4
 WAIT_SECONDS = 20

@@ -8,7 +8,7 @@ import pytest
 from tests.end_to_end.conftest import Site, differences, run_program
 from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, Place, run, unmount
 from tests.vaultd.store.fakes import create, make_record, make_settings, read, records, reopen
-from vaultd.store.disks import lock_vault
+from vaultd.store.disks.opening import lock_vault
 from vaultd.store.errors import StoreBroken, StoreError
 
 

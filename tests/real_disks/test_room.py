@@ -7,7 +7,7 @@ import pytest
 
 from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, run
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.room import Room
+from vaultd.store.disks.room import Room
 
 WRITTEN_BYTES = 16 * MIB
 PIECE_BYTES = MIB

@@ -8,7 +8,7 @@ from tests.support.simulated_disk import SimulatedDisk
 from tests.support.simulated_door import SimulatedDoor
 from tests.support.simulated_file import File
 from tests.vaultd.store.fakes import VAULT, now_ns
-from vaultd.store.check import check_store
+from vaultd.store.check.check import check_store
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.store_settings import StoreSettings

@@ -38,8 +38,8 @@ from vaultd.operations import images as looking
 from vaultd.operations.init import InitRequest, init_vault
 from vaultd.operations.vault import CATALOG_DIRECTORY, INDEX_DIRECTORY, close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.disks import IDENTITY_NAME
-from vaultd.store.index import Index
+from vaultd.store.disks.opening import IDENTITY_NAME
+from vaultd.store.index.index import Index
 
 NAMES = (INDEX_DIRECTORY, CATALOG_DIRECTORY)
 DATA = "data.mdb"

@@ -14,7 +14,7 @@ from tests.torture.judge import Judge, Verdict
 from tests.torture.kill_rounds import Plan, kill_often
 from tests.torture.power_losses import LossFigures, lose_block
 from tests.vaultd.store.fakes import create, flip, make_id, make_record, make_settings, stored
-from vaultd.store.container_format import container_path
+from vaultd.store.containers.format import container_path
 
 # Chosen so that every patch of tests/sabotage that names these tests meets a seed that notices it.
 FIRST_SEED, SEEDS = 1, 100

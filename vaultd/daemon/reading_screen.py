@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from vaultd.store.reading_progress import Reading
+from vaultd.store.index.reading_progress import Reading
 
 LINE_EVERY_SECONDS = 0.2
 JSON_EVERY_SECONDS = 1.0

@@ -20,16 +20,16 @@ from vaultd.operations.known_disks import known_disks
 from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.operations.store_errors import told_in_full
 from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
-from vaultd.store.check import CheckCounts, check_store
+from vaultd.store.check.check import CheckCounts, check_store
 from vaultd.store.disk_door import Door
-from vaultd.store.disk_set import Disks
-from vaultd.store.disks import lock_vault, open_disks
-from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.disks.disk_set import Disks
+from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.disks.opening import lock_vault, open_disks
+from vaultd.store.erase_keys.erase_keys import EraseKeys
 from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import Index
-from vaultd.store.known_disks import KnownDisk, with_those_of_containers
-from vaultd.store.reading_progress import Tell, tell_nobody
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import Tell, tell_nobody
 from vaultd.store.store_settings import StoreSettings
 
 

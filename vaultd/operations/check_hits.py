@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from vaultd.operations.disk_hits import DiskPlaces, Hit, HitWalk
 from vaultd.operations.tree_walk import Records
 from vaultd.records import Job, Safeset
-from vaultd.store.disk_set import Disks
+from vaultd.store.disks.disk_set import Disks
 from vaultd.store.findings import Severity
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 
 
 class HitCheck:

@@ -29,8 +29,8 @@ from vaultd.operations.sealed_headers import parse_slot
 from vaultd.operations.tree_walk import Records, TreeWalk
 from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, run_key_owners, slot_owner
 from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
-from vaultd.store.erase_key_file import Owner
-from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.erase_keys.erase_keys import EraseKeys
+from vaultd.store.erase_keys.file import Owner
 from vaultd.store.errors import DiskMissing, StoreError
 from vaultd.store.findings import Finding, Severity
 

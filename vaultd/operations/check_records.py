@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from vaultd.store.container_format import container_path
-from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
+from vaultd.store.containers.format import container_path
+from vaultd.store.containers.reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
-from vaultd.store.disk_set import Disks
+from vaultd.store.disks.disk_set import Disks
 from vaultd.store.errors import RecordDamaged
-from vaultd.store.gone_containers import find_gone
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import Location
 from vaultd.store.record_format import HEADER_BYTES, parse_header
+from vaultd.store.recovery.gone_containers import find_gone
 
 
 class CheckRecords:

@@ -22,9 +22,9 @@ from vaultd.operations.known_disks import changed_disks
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Identity, Safeset
+from vaultd.store.disks.known_disks import KnownDisk, is_replaced
 from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.known_disks import KnownDisk, is_replaced
 
 SAFESETS_AT_ONCE = 32
 JOB_KEY_BYTES = 32  # of a safeset's key: account and job

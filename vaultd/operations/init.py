@@ -33,7 +33,7 @@ from vaultd.operations.vault import (
 from vaultd.records import NO_ID, Identity, Role
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import LOST_AND_FOUND
+from vaultd.store.disks.opening import LOST_AND_FOUND
 
 TOKEN_BYTES = 32
 PRIVATE = 0o600

@@ -15,7 +15,7 @@ from vaultd.operations.sealed_headers import PASSWORD_SLOT, PUBLIC_KEY_BYTES, pa
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import SLOT, create_erase_key, slot_owner, wrap
 from vaultd.records import NO_ID, Change, Identity, Keyring, Slot
-from vaultd.store.journal_format import EntryKind
+from vaultd.store.journal.format import EntryKind
 
 SLOTS_MAX = 8
 PROOF_HASH_BYTES = 32

@@ -6,10 +6,10 @@ from vaultd.catalog.database import Catalog, Position, View
 from vaultd.catalog.disks import list_disks, save_disk
 from vaultd.records import Change, DiskRow
 from vaultd.store.chunk_store import ChunkStore
+from vaultd.store.disks.known_disks import KnownDisk
 from vaultd.store.errors import NoSpace
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.journal_format import EntryKind, JournalEntry
-from vaultd.store.known_disks import KnownDisk
+from vaultd.store.journal.format import EntryKind, JournalEntry
 
 
 def known_disk(row: DiskRow) -> KnownDisk:

@@ -11,7 +11,7 @@ from vaultd.catalog.database import Position
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Change
-from vaultd.store.journal_format import EntryKind, JournalEntry
+from vaultd.store.journal.format import EntryKind, JournalEntry
 
 
 def write(vault: Vault, entries: Sequence[JournalEntry] = ()) -> Position:

@@ -13,12 +13,12 @@ from vaultd.catalog.disks import list_disks
 from vaultd.catalog.rows import decode
 from vaultd.operations.known_disks import known_disk
 from vaultd.records import Change, DiskRow
-from vaultd.store.checkpoint import read_newest_checkpoint
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import find_copies
+from vaultd.store.disks.known_disks import KnownDisk
+from vaultd.store.disks.opening import find_copies
 from vaultd.store.errors import StoreError
-from vaultd.store.journal_copies import JournalCopies
-from vaultd.store.known_disks import KnownDisk
+from vaultd.store.index.checkpoint import read_newest_checkpoint
+from vaultd.store.journal.copies import JournalCopies
 from vaultd.store.store_settings import StoreSettings
 
 TABLE = "disks"

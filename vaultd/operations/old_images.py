@@ -16,7 +16,7 @@ from vaultd.errors import Unavailable
 from vaultd.image.probe import Image, is_there, look_at
 from vaultd.operations.images import applied_by, images_kept
 from vaultd.store.disk_door import Door
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 
 
 class OldImages(Struct, frozen=True):

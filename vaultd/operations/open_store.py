@@ -13,12 +13,12 @@ from vaultd.clock import Clock
 from vaultd.errors import Damaged
 from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.records import Change
-from vaultd.store import checkpoint as checkpoints
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import VaultLock
-from vaultd.store.journal_format import Position as JournalPosition
-from vaultd.store.journal_kept import is_forked
+from vaultd.store.disks.opening import VaultLock
+from vaultd.store.index import checkpoint as checkpoints
+from vaultd.store.journal.format import Position as JournalPosition
+from vaultd.store.journal.kept import is_forked
 from vaultd.store.store_settings import StoreSettings
 
 

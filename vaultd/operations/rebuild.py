@@ -35,14 +35,14 @@ from vaultd.operations.vault import (
 )
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
-from vaultd.store.disk_set import Disks
-from vaultd.store.disks import VaultLock, lock_vault
-from vaultd.store.erase_keys import EraseKeys
+from vaultd.store.disks.disk_set import Disks
+from vaultd.store.disks.opening import VaultLock, lock_vault
+from vaultd.store.erase_keys.erase_keys import EraseKeys
 from vaultd.store.errors import StoreBroken
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index import Index
-from vaultd.store.journal_format import Position as JournalPosition
-from vaultd.store.reading_progress import Tell
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import Tell
+from vaultd.store.journal.format import Position as JournalPosition
 
 NEW_SUFFIX = ".rebuilding"
 OLD_SUFFIX = ".before-rebuild"

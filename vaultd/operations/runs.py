@@ -28,7 +28,7 @@ from vaultd.records import (
     Run,
     RunKey,
 )
-from vaultd.store.journal_format import EntryKind
+from vaultd.store.journal.format import EntryKind
 
 KEY_ID_BYTES = 16
 KEYS_PER_RUN_MAX = 64

@@ -27,9 +27,9 @@ from vaultd.operations.tree_walk import Gap, Tree, TreeWalk, companions_of
 from vaultd.operations.upload import ROOT_PAYLOAD_TYPE, home_disk_number
 from vaultd.operations.vault import Vault
 from vaultd.records import NO_HASH, Identity, Job, Keyring, Run, Safeset
+from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.errors import RecordError
-from vaultd.store.journal_format import EntryKind
-from vaultd.store.open_containers import StoredRecord
+from vaultd.store.journal.format import EntryKind
 from vaultd.store.record_format import RecordHeader, cid, parse_record
 
 CID_PREFIX_BYTES = 16

@@ -17,8 +17,8 @@ from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Identity
 from vaultd.store.chunk_store import Appended
+from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.errors import RecordError
-from vaultd.store.open_containers import StoredRecord
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, check_companion, cid, parse_record
 
 CID_BYTES = 32

@@ -30,13 +30,13 @@ from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
-from vaultd.store import checkpoint as checkpoints
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport
 from vaultd.store.disk_door import Door
-from vaultd.store.disks import VaultLock, lock_vault
-from vaultd.store.erase_keys import EraseKeys
-from vaultd.store.index import Index
-from vaultd.store.journal_format import Position as JournalPosition
+from vaultd.store.disks.opening import VaultLock, lock_vault
+from vaultd.store.erase_keys.erase_keys import EraseKeys
+from vaultd.store.index import checkpoint as checkpoints
+from vaultd.store.index.index import Index
+from vaultd.store.journal.format import Position as JournalPosition
 from vaultd.store.lock_file import write_lock_file
 from vaultd.store.store_settings import StoreSettings
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from vaultd.errors import Conflict, Damaged, Unavailable
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
-from vaultd.store.erase_key_file import Owner, OwnerKind
+from vaultd.store.erase_keys.file import Owner, OwnerKind
 from vaultd.store.errors import KeyUnread, NewerFormat, StoreError
 
 SLOT = "slot"

@@ -12,30 +12,31 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from vaultd.store.commit_entries import container_entries, supersede_entry
+from vaultd.store.containers.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
-from vaultd.store.disk_set import Disks
-from vaultd.store.disks import create_disk, open_disks, sync_directories, take_new_disk
+from vaultd.store.disks.disk_set import Disks
+from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.disks.opening import create_disk, open_disks, sync_directories, take_new_disk
+from vaultd.store.disks.room import Room, room_findings
 from vaultd.store.errors import NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import Tell, tell_nobody
 from vaultd.store.index_rows import ContainerRow, IndexBatch, IndexRecord, Location
-from vaultd.store.journal import Journal, JournalSettings
-from vaultd.store.journal_format import START, JournalEntry, Position, encode_payload
-from vaultd.store.journal_kept import is_forked
-from vaultd.store.journal_recovery import Applied
-from vaultd.store.known_disks import KnownDisk, with_those_of_containers
-from vaultd.store.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
+from vaultd.store.journal.format import JournalEntry, encode_payload
+from vaultd.store.journal.journal import Journal, JournalSettings
+from vaultd.store.journal.kept import is_forked
+from vaultd.store.journal.recovery import Applied
 from vaultd.store.pending_records import PendingRecords
-from vaultd.store.reading_progress import Tell, tell_nobody
+from vaultd.store.position import START, Position
 from vaultd.store.record_reads import RecordReads
-from vaultd.store.recovery import Recovered, recover
-from vaultd.store.recovery_parts import Parts
+from vaultd.store.recovery.parts import Parts
+from vaultd.store.recovery.recovery import Recovered, recover
+from vaultd.store.recovery.unnamed_disks import find_unnamed_disks
 from vaultd.store.refusals import FULL
-from vaultd.store.room import Room, room_findings
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_settings import StoreSettings, check_settings
-from vaultd.store.unnamed_disks import find_unnamed_disks
 
 
 class Appended(Struct, frozen=True):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from vaultd.store.containers.open_containers import Touched
 from vaultd.store.index_rows import IndexRecord
-from vaultd.store.journal_format import EntryKind, JournalEntry
-from vaultd.store.open_containers import Touched
+from vaultd.store.journal.format import EntryKind, JournalEntry
 
 _GROUP_CIDS_BYTES_MAX = 8 * 1024 * 1024  # as many as one container can have; an entry holds twice that
 

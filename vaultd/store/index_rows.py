@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from vaultd.store.journal_format import Position
+from vaultd.store.position import Position
 
 KEY_ID_AT = 4  # before it the keyring's number
 

@@ -5,11 +5,11 @@ Threads: the writer thread only.
 
 from collections.abc import Sequence
 
+from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.errors import StoreError
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexRecord
-from vaultd.store.open_containers import StoredRecord
 
 
 class PendingRecords:

@@ -5,11 +5,11 @@ Threads: any.
 
 import errno
 
-from vaultd.store.container_format import container_path
-from vaultd.store.container_reader import ExpectedRecord, RecordPlace, read_record
+from vaultd.store.containers.format import container_path
+from vaultd.store.containers.reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door
-from vaultd.store.disk_set import Disks
+from vaultd.store.disks.disk_set import Disks
 from vaultd.store.errors import DiskMissing, RecordDamaged, RecordUnread
 from vaultd.store.index_rows import Location
 

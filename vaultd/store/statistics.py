@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from vaultd.store.disk_door import Door
-from vaultd.store.disk_set import Disks
+from vaultd.store.disks.disk_set import Disks
 from vaultd.store.index_rows import ContainerRow
 
 

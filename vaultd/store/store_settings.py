@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from vaultd.store.errors import FormatError
-from vaultd.store.index import MAP_BYTES
+from vaultd.store.index.index import MAP_BYTES
 
 RESERVE_BYTES = 64 * 1024 * 1024
 CONTAINER_BYTES_MAX = 2 * 1024 * 1024 * 1024  # offsets in the index have 32 bits

@@ -17,7 +17,7 @@ from tests.vaultd.faults.points import stand_up
 from vaultd.errors import VaultError
 from vaultd.operations.disks import declare_lost
 from vaultd.operations.vault import close_vault
-from vaultd.store.disks import NEW_NAME
+from vaultd.store.disks.opening import NEW_NAME
 
 
 @dataclass

@@ -12,14 +12,14 @@ import pytest
 from tests.support.simulated_door import SimulatedDoor
 from tests.support.simulated_store import SimulatedStore
 from tests.vaultd.store.fakes import KEYRING, NOW_NS, VAULT, make_id, make_record, records
-from vaultd.store import open_containers
-from vaultd.store.check_containers import ContainerCheck
-from vaultd.store.check_journal import JournalCheck
-from vaultd.store.checkpoint import CheckpointHeader, write_checkpoint
-from vaultd.store.disks import open_disks
+from vaultd.store.check.containers import ContainerCheck
+from vaultd.store.check.journal import JournalCheck
+from vaultd.store.containers import open_containers
+from vaultd.store.disks.opening import open_disks
 from vaultd.store.errors import RecordDamaged
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.journal_format import EntryKind, JournalEntry
+from vaultd.store.index.checkpoint import CheckpointHeader, write_checkpoint
+from vaultd.store.journal.format import EntryKind, JournalEntry
 
 BLOCK = 4096
 HEADER = 84  # of a record
@@ -49,7 +49,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
     store.close()
     assert made.check() == []
     with monkeypatch.context() as quick:  # the index stays as it is, and a process for each byte would take minutes
-        quick.setattr("vaultd.store.check.find_fault", lambda _: "")
+        quick.setattr("vaultd.store.check.check.find_fault", lambda _: "")
         yield made
     assert made.check() == []
 

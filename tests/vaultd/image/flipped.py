@@ -20,9 +20,9 @@ from vaultd.errors import VaultError
 from vaultd.image.pages import PageFault
 from vaultd.image.probe import look_through
 from vaultd.store.errors import StoreError
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import ContainerRow, IndexBatch, IndexRecord
-from vaultd.store.journal_format import Position as JournalPosition
+from vaultd.store.journal.format import Position as JournalPosition
 
 VAULT, KEYRING, KEY = b"v" * 16, b"k" * 16, b"r" * 16
 RECORDS, MORE = 600, 60

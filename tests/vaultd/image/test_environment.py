@@ -10,7 +10,7 @@ from vaultd.catalog.database import Catalog, Position
 from vaultd.errors import Unavailable
 from vaultd.image.environment import Environment
 from vaultd.store.errors import StoreError
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexBatch, IndexRecord
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -76,7 +76,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from vaultd.catalog.database import Catalog, Position
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexBatch, IndexRecord
 
 def limit(more_bytes):
@@ -139,7 +139,7 @@ CANNOT_OPEN = """
 import resource, sys
 from pathlib import Path
 from vaultd.catalog.database import Catalog
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 resource.setrlimit(resource.RLIMIT_AS, (600 << 20, resource.RLIM_INFINITY))
 try:
     Catalog.open(Path(sys.argv[2])) if sys.argv[1] == "catalog" else Index.open(Path(sys.argv[2]), b"v" * 16)

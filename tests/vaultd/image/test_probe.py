@@ -12,9 +12,9 @@ import pytest
 from vaultd.catalog.database import START, TABLES, Catalog
 from vaultd.errors import Unavailable
 from vaultd.image.probe import Image, look_at
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexBatch, IndexRecord
-from vaultd.store.journal_format import Position
+from vaultd.store.position import Position
 
 PAGE = 4096
 VAULT = b"v" * 16
@@ -119,7 +119,7 @@ def test_the_file_that_is_cut_would_have_killed_this_process(tmp_path: Path) -> 
     with data(image).open("r+b") as file:
         file.truncate(3 * PAGE)
     code = (
-        "import sys; from pathlib import Path; from vaultd.store.index import Index;"
+        "import sys; from pathlib import Path; from vaultd.store.index.index import Index;"
         "list(Index.open(Path(sys.argv[1]), b'v' * 16).rows())"
     )
     assert subprocess.run([sys.executable, "-c", code, image.path], check=False).returncode == -SIGBUS

@@ -15,8 +15,8 @@ from vaultd.catalog.database import View
 from vaultd.daemon import serve
 from vaultd.maintenance import checkpoint
 from vaultd.operations.vault import close_vault, open_vault
-from vaultd.store import checkpoint as checkpoints
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.index import checkpoint as checkpoints
 
 
 def full(*_: object) -> None:

@@ -13,8 +13,8 @@ from vaultd.daemon import serve
 from vaultd.maintenance import checkpoint, disks
 from vaultd.operations.vault import open_vault
 from vaultd.operations.wrapping import create_erase_key, job_owner
-from vaultd.store.checkpoint import verify_checkpoint
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.index.checkpoint import verify_checkpoint
 
 
 @pytest.fixture

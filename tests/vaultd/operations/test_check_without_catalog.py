@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.operations.test_disk_states import Case
+from tests.vaultd.operations.disk_case import Case
 from vaultd.operations.check import check_vault
 from vaultd.store.disk_door import SystemDoor
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.operations.test_disk_states import ONLINE, Case
+from tests.vaultd.operations.disk_case import ONLINE, Case
 from tests.vaultd.store.fakes import flip
 from vaultd.errors import Unavailable
 from vaultd.operations.check import check_vault

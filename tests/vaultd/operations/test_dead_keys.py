@@ -16,7 +16,7 @@ from vaultd.errors import Conflict, Damaged, Unavailable
 from vaultd.operations import dead_keys, safesets
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import Handle, SystemDoor
-from vaultd.store.known_disks import KnownDisk
+from vaultd.store.disks.known_disks import KnownDisk
 
 
 def change_rows(site: Site, table: str, field: int, change: Callable[[bytes], bytes]) -> None:

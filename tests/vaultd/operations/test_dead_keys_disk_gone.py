@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.vaultd.operations.disk_case import Case
 from tests.vaultd.operations.sealing import id_of
-from tests.vaultd.operations.test_disk_states import Case
 from vaultd.operations.dead_keys import find_dead_keys
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.operations.test_disk_states import Case
+from tests.vaultd.operations.disk_case import Case
 from vaultd.errors import Internal, Unavailable, VaultError
 from vaultd.operations.rebuild import rebuild_vault
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.reading_progress import tell_nobody
+from vaultd.store.index.reading_progress import tell_nobody
 
 Way = Callable[[Case], None]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.operations.test_disk_states import HERE, Case
+from tests.vaultd.operations.disk_case import HERE, Case
 from vaultd.errors import Conflict, NotFound
 from vaultd.operations import disks
-from vaultd.store.known_disks import KnownDisk
+from vaultd.store.disks.known_disks import KnownDisk
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from vaultd.catalog.database import Catalog
 from vaultd.errors import Damaged, Internal
 from vaultd.operations import accounts
 from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
-from vaultd.store import checkpoint as checkpoints
-from vaultd.store import journal_format
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.index import checkpoint as checkpoints
+from vaultd.store.position import Position
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_without_checkpoint_and_whole_journal_the_start_is_refused(long_site: Si
 
 def write_foreign(site: Site, number: int) -> None:
     directories = site.vault.store.disks.copy_directories("checkpoints")
-    header = checkpoints.CheckpointHeader(site.made.vault_id, journal_format.Position(1, number, b"x" * 32), 0)
+    header = checkpoints.CheckpointHeader(site.made.vault_id, Position(1, number, b"x" * 32), 0)
     checkpoints.write_checkpoint(SystemDoor(), directories, header, [("accounts", b"a", b"foreign")])
 
 

@@ -14,7 +14,7 @@ from vaultd.operations import status
 from vaultd.operations.check import check_vault
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.disks import lock_vault
+from vaultd.store.disks.opening import lock_vault
 from vaultd.store.errors import InUse
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.vaultd.operations.disk_case import Case
 from tests.vaultd.operations.sealing import DATA, id_of
-from tests.vaultd.operations.test_disk_states import Case
 from vaultd.operations import upload
 from vaultd.operations.rebuild import rebuild_vault
 from vaultd.store.disk_door import SystemDoor
-from vaultd.store.reading_progress import tell_nobody
+from vaultd.store.index.reading_progress import tell_nobody
 
 
 class TwoCopies(Case):

@@ -14,10 +14,10 @@ from vaultd.operations import dead_keys
 from vaultd.operations.rebuild import RebuildReport, rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import Reading, tell_nobody
 from vaultd.store.index_rows import IndexBatch
-from vaultd.store.journal_format import Position
-from vaultd.store.reading_progress import Reading, tell_nobody
+from vaultd.store.position import Position
 
 IMAGES = ("index", "catalog")
 Change = Callable[[Rich], None]

@@ -14,8 +14,8 @@ from tests.vaultd.operations.test_rebuild import IMAGES, bring_back_older, cut, 
 from tests.vaultd.store.fakes import WrappedDoor
 from vaultd.catalog.database import Catalog
 from vaultd.operations import rebuild as operation
-from vaultd.store.index import Index
-from vaultd.store.reading_progress import tell_nobody
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import tell_nobody
 
 KILLED = 77
 DONE = 0

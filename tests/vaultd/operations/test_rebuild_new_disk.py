@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.operations.test_disk_states import Case
+from tests.vaultd.operations.disk_case import Case
 from vaultd.operations import dead_keys
 from vaultd.operations.rebuild import RebuildReport, rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
-from vaultd.store.reading_progress import tell_nobody
+from vaultd.store.index.reading_progress import tell_nobody
 
 
 @pytest.fixture

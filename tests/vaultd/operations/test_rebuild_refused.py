@@ -32,9 +32,9 @@ from vaultd.operations.rebuild import rebuild_vault
 from vaultd.operations.vault import open_vault
 from vaultd.store.disk_door import Door, SystemDoor
 from vaultd.store.errors import StoreBroken
-from vaultd.store.index import Index
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import Reading, tell_nobody
 from vaultd.store.index_rows import IndexBatch
-from vaultd.store.reading_progress import Reading, tell_nobody
 
 DOOR = SystemDoor()
 

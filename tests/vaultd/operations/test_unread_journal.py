@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.vaultd.operations.small_site import Site
-from tests.vaultd.store.test_unread_journal import UnreadDoor
+from tests.vaultd.store.journal.test_unread_journal import UnreadDoor
 from vaultd.errors import Internal
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor

@@ -10,8 +10,8 @@ from typing import Any
 from blake3 import blake3
 
 from vaultd.store.chunk_store import ChunkStore
+from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.disk_door import Handle, SystemDoor
-from vaultd.store.open_containers import StoredRecord
 from vaultd.store.record_format import parse_header
 from vaultd.store.store_settings import StoreSettings
 

@@ -21,7 +21,7 @@ from tests.vaultd.store.fakes import (
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
-from vaultd.store.journal_format import EntryKind, JournalEntry
+from vaultd.store.journal.format import EntryKind, JournalEntry
 from vaultd.store.store_settings import StoreSettings
 
 CATALOG = JournalEntry(EntryKind.catalog, {}, [("accounts", b"key", b"value")])

@@ -21,12 +21,13 @@ from tests.vaultd.store.fakes import (
     short_hash,
     stored,
 )
-from vaultd.store.acknowledged import acknowledge_entry, read_groups
 from vaultd.store.chunk_store import ChunkStore
+from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import NewerFormat
-from vaultd.store.journal_format import EntryKind, Position, RawEntry, decode_entry, encode_entry
-from vaultd.store.open_containers import StoredRecord
+from vaultd.store.index.acknowledged import acknowledge_entry, read_groups
+from vaultd.store.journal.format import EntryKind, RawEntry, decode_entry, encode_entry
+from vaultd.store.position import Position
 from vaultd.store.record_format import RecordHeader
 
 CONTAINER = "disk0/containers/0000/000000000001.container"

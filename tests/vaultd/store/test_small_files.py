@@ -9,7 +9,7 @@ from tests.support.disk_faults import Killed, kill_after
 from tests.support.simulated_disk import SimulatedDisk
 from tests.support.simulated_door import SimulatedDoor
 from vaultd.store.disk_door import write_file
-from vaultd.store.journal_kept import keep_forked
+from vaultd.store.journal.kept import keep_forked
 
 PATH = Path("/simulated/disk/name")
 OLD, NEW = b"o" * 5000, b"n" * 3000

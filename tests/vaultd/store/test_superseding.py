@@ -20,11 +20,11 @@ from tests.vaultd.store.fakes import (
     reopen,
     stored,
 )
-from vaultd.store.check import check_store
+from vaultd.store.check.check import check_store
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import RecordDamaged
-from vaultd.store.journal_format import EntryKind
+from vaultd.store.journal.format import EntryKind
 
 AGAIN = make_record(2, 300)  # another record of the same id, as after a second seal
 

@@ -1,0 +1,237 @@
+"""Damage in the journal: a start changes nothing before it accepted the whole chain, and never destroys an entry."""
+
+import shutil
+
+import pytest
+
+from tests.vaultd.store.fakes import VAULT, Crash, WrappedDoor, flip, now_ns
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import StoreError
+from vaultd.store.findings import Severity
+from vaultd.store.journal.format import EntryKind, JournalEntry, encode_payload
+from vaultd.store.journal.journal import Journal, JournalSettings
+from vaultd.store.journal.recovery import Applied
+from vaultd.store.position import Position
+
+START = Position(1, 0, bytes(32))
+SIZE = 700  # of an entry: a segment of 4096 bytes has five
+
+
+def settings(root, copies=(0,)):
+    directories = [root / f"j{copy}" for copy in copies]
+    for directory in directories:
+        directory.mkdir(exist_ok=True)
+    return JournalSettings(directories, VAULT, 4096, now_ns)
+
+
+def write(journal, count):
+    """Positions after each entry, each written and synced alone."""
+    positions = []
+    for _ in range(count):
+        number = journal.position.number + 1
+        change = ("t", number.to_bytes(4, "big"), b"x" * (SIZE - 130))
+        journal.append(EntryKind.catalog, encode_payload(JournalEntry(EntryKind.catalog, {}, [change])))
+        positions.append(journal.sync())
+    journal.close()
+    return positions
+
+
+def reopen(how, index=None, catalog=START, door=None):
+    return Journal.open(door or SystemDoor(), how, Applied(index, catalog))
+
+
+def numbers(journal, first=1):
+    return [int.from_bytes(raw.decode().changes[0][1], "big") for raw in journal.read_from(first)]
+
+
+def contents(how):
+    return {path: path.read_bytes() for directory in how.directories for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("segment", [0, 2])
+def test_a_start_that_is_refused_has_changed_nothing(tmp_path, segment):
+    """The index is lost, and an acknowledged entry in the middle has a wrong bit: later repair needs every byte."""
+    how = settings(tmp_path)
+    write(Journal.create(SystemDoor(), how), 23)
+    flip(sorted(how.directories[0].iterdir())[segment], 96 + SIZE + 200)
+    before = contents(how)
+    with pytest.raises(StoreError, match="damaged in every copy before"):
+        reopen(how)
+    assert contents(how) == before
+
+
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_entries_behind_a_damaged_one_are_kept_when_index_and_catalog_do_not_know_them(tmp_path, copies):
+    """They come from an older copy of their disk."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 4)
+    whole = contents(how)
+    for path in whole:
+        flip(path, 96 + 2 * SIZE + 200)
+    damaged = contents(how)
+    journal = reopen(how, positions[0], positions[0])
+    assert (journal.position, numbers(journal)) == (positions[1], [1, 2])
+    assert Severity.damage in {finding.severity for finding in journal.findings}
+    journal.close()
+    for path, data in damaged.items():
+        (kept,) = path.parent.glob("*.unacknowledged")
+        assert path.read_bytes() + kept.read_bytes() == data
+
+
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_entries_of_the_newest_segment_are_kept_where_its_header_is_damaged(tmp_path, copies):
+    """Index and catalog come from an older copy of their disk: nothing else knows these entries."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 9)
+    newest = [max(directory.iterdir()) for directory in how.directories]
+    for path in newest:
+        flip(path, 10)
+    damaged = [path.read_bytes() for path in newest]
+    journal = reopen(how, positions[4], positions[4])
+    told = [finding.place for finding in journal.findings if finding.severity is Severity.damage]
+    assert (journal.position, numbers(journal), told) == (positions[4], [1, 2, 3, 4, 5], list(map(str, newest)))
+    assert numbers(reopen(how, write(journal, 4)[-1])) == list(range(1, 10))
+    assert [kept.read_bytes() for path in newest for kept in path.parent.glob("*.unacknowledged")] == damaged
+
+
+def test_a_torn_last_entry_leaves_nothing_beside(tmp_path):
+    how = settings(tmp_path)
+    positions = write(Journal.create(SystemDoor(), how), 3)
+    (path,) = how.directories[0].iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert reopen(how, positions[0]).position == positions[1]
+    assert list(how.directories[0].iterdir()) == [path]
+
+
+def test_a_journal_without_its_beginning_is_not_read_from_there(tmp_path):
+    how = settings(tmp_path)
+    positions = write(Journal.create(SystemDoor(), how), 23)
+    first, *_ = sorted(how.directories[0].iterdir())
+    first.unlink()
+    journal = reopen(how, positions[-1], positions[-1])
+    with pytest.raises(StoreError, match="begins with entry 6, and entry 1 is wanted"):
+        numbers(journal)
+    assert numbers(journal, 6) == list(range(6, 24))
+
+
+@pytest.mark.parametrize("at", [10, 96 + 200], ids=["header", "entry"])
+def test_segments_before_a_damaged_one_come_onto_a_new_disk(tmp_path, at):
+    how = settings(tmp_path, (0, 1))
+    positions = write(Journal.create(SystemDoor(), how), 43)
+    old, new = how.directories
+    names = sorted(path.name for path in old.iterdir())
+    flip(old / names[4], at)
+    shutil.rmtree(new)
+    journal = reopen(how, positions[-1], positions[-1])
+    journal.close()
+    assert {name: (new / name).read_bytes() for name in names} == {name: (old / name).read_bytes() for name in names}
+    assert [finding.place for finding in journal.findings if finding.severity is Severity.damage] == [
+        str(old / names[4])
+    ]
+
+
+def test_a_wrong_bit_in_an_older_segment_is_mended_from_the_other_copy(tmp_path):
+    how = settings(tmp_path, (0, 1))
+    positions = write(Journal.create(SystemDoor(), how), 23)
+    before = contents(how)
+    flip(sorted(how.directories[1].iterdir())[1], 96 + SIZE + 200)
+    reopen(how, positions[-1], positions[-1]).close()
+    assert contents(how) == before
+
+
+class CrashInNewSegment(WrappedDoor):
+    """The process ends when the first disk has the name of a new segment, whose header may be missing."""
+
+    def __init__(self, *, has_header):
+        self.has_header = has_header
+        self.is_begun = False
+
+    def around(self, name, call, arguments, named):
+        self.is_begun = self.is_begun or name == "open_new"
+        if name == "pwrite" and self.is_begun and not self.has_header:
+            raise Crash
+        answer = call(*arguments, **named)
+        if name == "fsync_directory" and self.is_begun:
+            raise Crash
+        return answer
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("more", [1, 7])
+def test_a_segment_that_a_crash_began_on_a_disk_that_is_away_since_is_no_history(tmp_path, has_header, more):
+    """The other copy had room for a small entry, so its chain goes past the number of that segment."""
+    how = settings(tmp_path, (0, 1))
+    positions = write(Journal.create(SystemDoor(), how), 4)
+    journal = reopen(how, positions[-1], positions[-1], CrashInNewSegment(has_header=has_header))
+    large = JournalEntry(EntryKind.catalog, {}, [("t", b"\0\0\0\5", b"x" * 2000)])
+    journal.append(EntryKind.catalog, encode_payload(large))
+    with pytest.raises(Crash):
+        journal.sync()
+    journal.close()
+    alone = settings(tmp_path, (1,))
+    positions += write(reopen(alone, positions[-1], positions[-1]), more)
+    for _ in range(2):
+        journal = reopen(how, positions[-1], positions[-1])
+        assert numbers(journal) == list(range(1, 5 + more))
+        journal.close()
+    assert not [path for path in contents(how) if "forked" in path.name]
+    assert {p.name for p in how.directories[0].iterdir()} == {p.name for p in how.directories[1].iterdir()}
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_old_bytes_in_a_segment_that_was_just_begun_are_no_segment(tmp_path, copies, is_rebuilt):
+    """A power cut may leave in a new file what its blocks held before: a whole older segment, for example."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 15)
+    segments = sorted(path.name for path in how.directories[0].iterdir())
+    for directory in how.directories:
+        shutil.copy(directory / segments[1], directory / "0000000000000010.journal")
+    journal = reopen(how, None if is_rebuilt else positions[-1])
+    assert numbers(journal) == list(range(1, 16))
+    assert journal.position == positions[-1]
+    assert sorted(path.name for path in how.directories[0].iterdir()) == segments
+    write(journal, 5)
+    assert numbers(reopen(how, positions[-1])) == list(range(1, 21))
+
+
+def test_old_bytes_in_one_copy_of_the_newest_segment_leave_the_other_one(tmp_path):
+    how = settings(tmp_path, copies=(0, 1))
+    positions = write(Journal.create(SystemDoor(), how), 17)
+    older, newest = (sorted(path.name for path in how.directories[0].iterdir())[at] for at in (1, -1))
+    shutil.copy(how.directories[0] / older, how.directories[0] / newest)
+    journal = reopen(how, positions[-1])
+    assert numbers(journal) == list(range(1, 18))
+    assert (how.directories[0] / newest).read_bytes() == (how.directories[1] / newest).read_bytes()
+    journal.close()
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+def test_a_segment_under_another_name_is_not_removed(tmp_path, is_rebuilt):
+    """It holds entries that were applied, and nothing else does."""
+    how = settings(tmp_path)
+    positions = write(Journal.create(SystemDoor(), how), 15)
+    _, second, third = sorted(path for path in how.directories[0].iterdir())
+    second.rename(second.with_name("0000000000000010.journal"))
+    third.unlink()
+    before = contents(how)
+    with pytest.raises(StoreError, match="0000000000000010.journal is damaged: no copy has a good header"):
+        reopen(how, None if is_rebuilt else positions[9])
+    assert contents(how) == before
+
+
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+@pytest.mark.parametrize("copies", [(0,), (0, 1)])
+def test_old_entries_behind_the_end_are_cut_like_any_torn_tail(tmp_path, copies, is_rebuilt):
+    """A power cut may leave at the end of a file what its blocks held before: entries of an older segment."""
+    how = settings(tmp_path, copies)
+    positions = write(Journal.create(SystemDoor(), how), 17)
+    for directory in how.directories:
+        oldest, *_, newest = sorted(directory.iterdir())
+        with newest.open("ab") as file:
+            file.write(b"torn" + oldest.read_bytes()[96:])
+    journal = reopen(how, None if is_rebuilt else positions[-1])
+    assert numbers(journal) == list(range(1, 18))
+    assert {finding.severity for finding in journal.findings} == {Severity.warning}
+    assert {path.suffix for path in how.directories[0].iterdir()} == {".journal"}
+    journal.close()

@@ -1,0 +1,223 @@
+"""The offline check of a whole store: disks, journal, checkpoints, containers, index, erase keys. It changes nothing.
+
+The daemon must be stopped. Memory is bounded by one journal segment and one container's directory.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from vaultd.image.probe import find_fault
+from vaultd.store.check.checkpoints import CheckpointCheck
+from vaultd.store.check.containers import ContainerCheck
+from vaultd.store.check.disks import absent_findings
+from vaultd.store.check.erase_keys import EraseKeyCheck
+from vaultd.store.check.journal import JournalCheck
+from vaultd.store.containers.format import BLOCK_BYTES, container_path
+from vaultd.store.disk_door import Door, read_file
+from vaultd.store.disks.disk_set import Disks
+from vaultd.store.disks.identity import IDENTITY_NAME, decode_identity
+from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
+from vaultd.store.disks.opening import open_disks
+from vaultd.store.errors import FormatError, RecordError, StoreError
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.index.index import Index
+from vaultd.store.index.reading_progress import Tell, tell_nobody
+from vaultd.store.index_rows import ContainerRow, IndexRow, Location
+from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
+from vaultd.store.store_settings import StoreSettings
+
+
+class CheckCounts(Struct, frozen=True):
+    disks: int = 0
+    journal_entries: int = 0
+    checkpoints: int = 0
+    containers: int = 0
+    records: int = 0
+    record_bytes: int = 0
+    index_rows: int = 0
+    erase_keys: int = 0
+
+
+class CheckReport(Struct, frozen=True):
+    findings: list[Finding]
+    counts: CheckCounts
+    has_index: bool = False  # one that can be read
+    unchecked: Sequence[str] = ()  # what could not be looked at, in words
+
+    @property
+    def is_damaged(self) -> bool:
+        return any(finding.severity is Severity.damage for finding in self.findings)
+
+
+def check_store(
+    settings: StoreSettings,
+    door: Door,
+    *,
+    read_data: bool,
+    known: Sequence[KnownDisk] = (),
+    tell: Tell = tell_nobody,
+) -> CheckReport:
+    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
+    try:
+        disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
+    except StoreError as error:
+        return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts())
+    return _Check(settings, door, disks).run(read_data=read_data, tell=tell)
+
+
+class _Check:
+    def __init__(self, settings: StoreSettings, door: Door, disks: Disks) -> None:
+        self._settings = settings
+        self._door = door
+        self._disks = disks
+        self._findings: list[Finding] = []
+        self._unchecked: list[str] = []
+
+    def run(self, *, read_data: bool, tell: Tell) -> CheckReport:
+        journal = JournalCheck(self._door, self._disks.copy_directories("journal"), self._settings.vault_id)
+        with self._step("journal", journal.findings):
+            journal.run()
+        checkpoints = CheckpointCheck(self._door, self._disks.copy_directories("checkpoints"), self._settings.vault_id)
+        with self._step("checkpoints", checkpoints.findings):
+            checkpoints.run(journal)
+        self._know_disks(journal)
+        absent = absent_findings(self._disks, journal.containers.values())
+        self._findings[:0] = [*self._identity_findings(), *absent]
+        containers = ContainerCheck(self._door, self._disks, self._settings.vault_id, read_data=read_data)
+        index_rows = 0
+        index = None
+        with ExitStack() as cleanup:
+            index = self._open_index()
+            if index:
+                cleanup.callback(index.close)
+                self._check_position(index, journal)
+            with self._step("containers", containers.findings):
+                containers.run(journal, index, tell)
+            index_rows = self._check_index(index, journal.containers) if index else 0
+        erase_keys = EraseKeyCheck(self._door, self._disks)
+        with self._step("erase keys", erase_keys.findings):
+            erase_keys.run()
+        counts = CheckCounts(
+            disks=len(self._disks.online),
+            journal_entries=journal.entries,
+            checkpoints=checkpoints.checkpoints,
+            containers=containers.containers,
+            records=containers.records,
+            record_bytes=containers.record_bytes,
+            index_rows=index_rows,
+            erase_keys=erase_keys.keys,
+        )
+        if index is None:
+            self._unchecked.append("what safesets use, without an index")
+        away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
+        return CheckReport(self._findings, counts, has_index=index is not None, unchecked=[*away, *self._unchecked])
+
+    def _know_disks(self, journal: JournalCheck) -> None:
+        found = {row.disk_id for row in journal.containers.values()}
+        self._disks.know(with_those_of_containers(self._disks.known, found))
+
+    def _identity_findings(self) -> Iterator[Finding]:
+        """Damage where the file is there and does not hold: its disk counts as offline only."""
+        for path in self._disks.offline:
+            try:
+                decode_identity(read_file(self._door, path / IDENTITY_NAME), path)
+            except FormatError as error:
+                yield Finding(Severity.damage, str(path / IDENTITY_NAME), str(error))
+            except (OSError, StoreError):
+                continue
+
+    def _open_index(self) -> Index | None:
+        path = self._settings.index_path
+        if not self._door.exists(path):
+            self._report(Severity.warning, path, "there is no index: it is rebuilt at the next start")
+            return None
+        fault = find_fault(Index.image(path))
+        if fault:
+            sentence = f"it is damaged: {fault}; start vaultd, which sets it aside and makes it again"
+            self._report(Severity.damage, path, sentence)
+            return None
+        index = None
+        try:
+            index = Index.open_read_only(path)
+            owner = index.vault_id()
+            index.position()
+            index.containers()
+        except StoreError as error:
+            if index:
+                index.close()
+            self._report(Severity.damage, path, str(error))
+            return None
+        if owner != self._settings.vault_id:
+            self._report(Severity.damage, path, "it is the index of another vault")
+            index.close()
+            return None
+        return index
+
+    def _check_position(self, index: Index, journal: JournalCheck) -> None:
+        position = index.position()
+        if position is None:
+            self._report(Severity.warning, index.path, "nothing was applied to it: it is rebuilt at the next start")
+        elif position.number > journal.end.number:
+            sentence = f"it has applied entry {position.number}, but the journal ends at {journal.end.number}"
+            self._report(Severity.damage, index.path, sentence)
+        elif journal.hash_of(position.number) != position.hash:
+            sentence = f"entry {position.number} that it has applied is not the journal's"
+            self._report(Severity.damage, index.path, sentence)
+
+    def _check_index(self, index: Index, containers: dict[int, ContainerRow]) -> int:
+        count = 0
+        for row in index.rows():
+            count += 1
+            if fault := self._row_fault(row, containers):
+                self._report(Severity.damage, index.path, f"the row of record {row.id.hex()}: {fault}")
+        return count
+
+    def _row_fault(self, row: IndexRow, containers: dict[int, ContainerRow]) -> str:
+        location = row.location
+        if location is None:
+            return "its checksum does not hold"
+        if location.is_damaged:
+            return "the record was found damaged; the next run that needs it sends it again"
+        container = containers.get(location.container)
+        if container is None:
+            return f"container {location.container:012x} is not in the journal"
+        if location.offset < BLOCK_BYTES or location.offset + location.length > container.acknowledged_length:
+            return f"its place in container {location.container:012x} is outside of what was acknowledged"
+        disk = self._disks.find_id(container.disk_id)
+        if disk is None:
+            return ""  # offline or replaced, said above
+        return self._header_fault(row, location, container_path(disk.path, location.container))
+
+    def _header_fault(self, row: IndexRow, location: Location, path: Path) -> str:
+        where = f"in {path} at offset {location.offset}"
+        try:
+            header = self._read_header(path, location.offset)
+        except (RecordError, OSError) as error:
+            return f"{where}: {error}"
+        if header.id != row.id or header.record_length != location.length or header.type != location.type:
+            return f"{where} lies record {header.id.hex()} of {header.record_length} bytes"
+        return ""
+
+    def _read_header(self, path: Path, offset: int) -> RecordHeader:
+        handle = self._door.open_read(path)
+        try:
+            return parse_header(self._door.read(handle, offset, HEADER_BYTES))
+        finally:
+            self._door.close(handle)
+
+    @contextmanager
+    def _step(self, name: str, findings: list[Finding]) -> Iterator[None]:
+        """What a step found counts also where the disk ends it."""
+        try:
+            yield
+        except OSError as error:
+            sentence = f"the disk cannot be read: {error}; the {name} behind it were not checked"
+            self._report(Severity.damage, error.filename or name, sentence)
+            self._unchecked.append(f"the {name} behind what cannot be read")
+        self._findings += findings
+
+    def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
+        self._findings.append(Finding(severity, str(place), sentence))

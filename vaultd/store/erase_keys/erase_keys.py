@@ -1,0 +1,251 @@
+"""Erase keys: slots and sealed run keys at rest are readable only as long as one small file exists
+(docs/format.md#erase-keys).
+
+Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
+under it; one good key is never written over another, but for the mark that it was erased for ever, which wins over
+every copy; nothing is kept in memory, so a destroyed key is gone at once.
+Threads: `create` in the writer thread, the rest in any.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from struct import Struct as Layout
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from vaultd.checksum import CHECKSUM_BYTES, checksum
+from vaultd.store.disk_door import Door, read_file, write_file
+from vaultd.store.disks.disk_set import Disks
+from vaultd.store.erase_keys.file import (
+    ERASED,
+    KEY_BYTES,
+    Owner,
+    OwnerKind,
+    check_key,
+    decode_key,
+    encode_key,
+    is_erased,
+)
+from vaultd.store.errors import DiskMissing, FormatError, KeyUnread, NewerFormat, RecordDamaged, StoreError
+from vaultd.store.findings import Finding, Severity
+
+_WRAP_MAGIC = b"SSW1"
+_WRAP_VERSION = 1
+_NONCE_BYTES = 12
+_WRAP = Layout("<4sBB2s16s")  # and its checksum behind it
+DIRECTORY = "erase-keys"
+_SUFFIXES = (".key", ".key2")
+COPIES_DIFFER = "its copies hold different keys: each may open something, so none was touched; keep them all"
+
+
+class EraseKeys:
+    def __init__(
+        self,
+        door: Door,
+        directories: Sequence[Path],
+        others: Sequence[Path] = (),
+        here: Callable[[], Sequence[Path]] | None = None,
+    ) -> None:
+        """`directories` of the first two disks; on the `others` a copy or a mark may lie all the same. `here`: those of
+        `directories` that can be written to now.
+        """
+        self._door = door
+        self._directories = tuple(directories)
+        self._everywhere = (*directories, *others)
+        self._here = here or (lambda: self._directories)
+
+    @classmethod
+    def on(cls, door: Door, disks: Disks) -> Self:
+        """A disk that goes away while the vault runs takes no more keys; `mend` completes what it lacks."""
+        directories, others = disks.copy_directories(DIRECTORY), disks.other_directories(DIRECTORY)
+        return cls(door, directories, others, lambda: disks.copies_here(door, DIRECTORY))
+
+    def create(self, owner: Owner) -> None:
+        """Durable in both copies when it returns. A repeat keeps the key and completes its copies.
+
+        Where only damaged copies are here a new key would hide what was wrapped under the old one.
+        """
+        found = list(self._find(owner))
+        if any(map(is_erased, found)):
+            raise StoreError(f"the erase key of {owner.name} was erased for ever")
+        if not found and any(self._door.exists(path) for path in self._files(owner.id.hex())):
+            raise StoreError(
+                f"every copy of the erase key of {owner.name} that is here is damaged: bring the other disk back"
+            )
+        data = found[0] if found else encode_key(owner, os.urandom(KEY_BYTES))
+        for path in self._places(owner.id.hex(), self._writable()):
+            if not self._door.exists(path) or self._read(path, owner) is None:
+                write_file(self._door, path, data)
+
+    def mend(self) -> list[Finding]:
+        """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
+        findings = []
+        names: set[str] = set()
+        directories = self._writable()
+        for directory in self._everywhere:
+            try:
+                files = [name for name in self._door.listdir(directory) if name.endswith(_SUFFIXES)]
+            except OSError as error:
+                findings.append(Finding(Severity.damage, str(directory), f"the disk cannot be read: {error}"))
+                continue
+            names |= {name.partition(".")[0] for name in files}
+        return findings + [finding for name in sorted(names) for finding in self._mend_key(name, directories)]
+
+    def _mend_key(self, name: str, directories: Sequence[Path]) -> list[Finding]:
+        copies = {path: self._read_good(path, name) for path in self._files(name)}
+        different = {data for data in copies.values() if data is not None}
+        place = str(self._directories[0] / name)
+        if not different:
+            return [Finding(Severity.damage, place, "no copy of this erase key holds")]
+        if any(map(is_erased, different)):
+            return self._erase_again(copies, self._places(name, directories))
+        if len(different) > 1:
+            return [Finding(Severity.damage, place, COPIES_DIFFER)]
+        (good,) = different
+        findings = []
+        for path in self._places(name, directories):
+            if copies[path] is not None:
+                continue
+            sentence = "a copy of this erase key was missing or damaged and was written again from another"
+            try:
+                write_file(self._door, path, good)
+            except OSError as error:
+                # The vault still opens: one good copy is enough to work with.
+                sentence = f"a copy of this erase key is missing or damaged and cannot be written: {error}"
+            findings.append(Finding(Severity.warning, str(path), sentence))
+        return findings
+
+    def _erase_again(self, copies: dict[Path, bytes | None], places: Sequence[Path]) -> list[Finding]:
+        """A copy that a disk brought back, or a damaged one, is written over in its place, not beside it."""
+        erased = next(data for data in copies.values() if data is not None and is_erased(data))
+        findings = []
+        for path in dict.fromkeys([*places, *copies]):
+            is_here = self._door.exists(path)
+            held = copies.get(path)
+            if (held is not None and is_erased(held)) or not (is_here or path in places):
+                continue
+            sentence = "this erase key was erased for ever; a copy that was still here was erased too"
+            try:
+                if is_here:
+                    self._write_over(path, erased)
+                else:
+                    write_file(self._door, path, erased)
+            except OSError as error:
+                sentence = f"this erase key was erased for ever, and a copy cannot be erased: {error}"
+            findings.append(Finding(Severity.warning, str(path), sentence))
+        return findings
+
+    def _write_over(self, path: Path, data: bytes) -> None:
+        handle = self._door.open_write(path)
+        try:
+            self._door.pwrite(handle, data, 0)
+            self._door.truncate(handle, len(data))
+            self._door.fdatasync(handle)
+        finally:
+            self._door.close(handle)
+
+    def _read_good(self, path: Path, name: str) -> bytes | None:
+        try:
+            data = read_file(self._door, path) if self._door.exists(path) else b""
+        except OSError:
+            return None
+        return None if check_key(data, name) else data
+
+    def load(self, owner: Owner) -> bytes:
+        """The key, from whichever copy holds."""
+        return self._load_all(owner)[0]
+
+    def wrap(self, owner: Owner, purpose: str, item_id: bytes, plaintext: bytes) -> bytes:
+        head = _WRAP.pack(_WRAP_MAGIC, _WRAP_VERSION, owner.kind, bytes(2), owner.id)
+        nonce = os.urandom(_NONCE_BYTES)
+        associated = head + purpose.encode() + item_id
+        return head + checksum(head) + nonce + AESGCM(self.load(owner)).encrypt(nonce, plaintext, associated)
+
+    def unwrap(self, owners: Collection[Owner], purpose: str, item_id: bytes, wrapped: bytes) -> bytes:
+        """Under the erase key that the wrap names, if that is one of these owners'."""
+        item = f"{purpose} {item_id.hex()}"
+        head, nonce, body = _split(wrapped, item)
+        owner = _owner_of(head, item)
+        if owner not in owners:
+            raise FormatError(f"the header of the wrapped {item} names {owner.name}, whose it is not")
+        for key in self._load_all(owner):
+            with suppress(InvalidTag):
+                return AESGCM(key).decrypt(nonce, body, head + purpose.encode() + item_id)
+        self._refuse_unread(owner)
+        raise RecordDamaged(f"the {item} of {owner.name} is damaged")
+
+    def _files(self, name: str) -> list[Path]:
+        """Wherever a copy may lie."""
+        return [directory / (name + suffix) for directory in self._everywhere for suffix in _SUFFIXES]
+
+    def _writable(self) -> Sequence[Path]:
+        directories = self._here()
+        if not directories:
+            raise DiskMissing("there is no disk to write an erase key to: bring one of the first two back")
+        return directories
+
+    def _places(self, name: str, directories: Sequence[Path]) -> list[Path]:
+        """Where the two copies go: on two disks, or side by side on a single one."""
+        if len(directories) == 1:
+            return [directories[0] / (name + suffix) for suffix in _SUFFIXES]
+        return [directory / (name + _SUFFIXES[0]) for directory in directories]
+
+    def _load_all(self, owner: Owner) -> list[bytes]:
+        """The keys in the good copies: one, unless the copies differ."""
+        files = dict.fromkeys(self._find(owner))
+        if not files:
+            self._refuse_unread(owner)
+            raise StoreError(f"the erase key of {owner.name} is gone: it was erased, or its disks are offline")
+        keys = [decode_key(data, owner.id)[1] for data in files]
+        if ERASED in keys:
+            raise StoreError(f"the erase key of {owner.name} was erased for ever")
+        return keys
+
+    def _refuse_unread(self, owner: Owner) -> None:
+        """A copy that the system does not give now, for want of descriptors for example, may be the one that opens."""
+        for path in self._files(owner.id.hex()):
+            try:
+                if self._door.exists(path):
+                    read_file(self._door, path)
+            except OSError as error:
+                raise KeyUnread(f"the erase key of {owner.name} cannot be read now: {error}") from error
+
+    def _find(self, owner: Owner) -> Iterator[bytes]:
+        """Every good copy."""
+        for path in self._files(owner.id.hex()):
+            if self._door.exists(path):
+                data = self._read(path, owner)
+                if data is not None:
+                    yield data
+
+    def _read(self, path: Path, owner: Owner) -> bytes | None:
+        """None for a copy that is damaged, also where the disk refuses to read it."""
+        try:
+            data = read_file(self._door, path)
+            held, _ = decode_key(data, owner.id)
+        except (FormatError, OSError):
+            return None
+        return data if held == owner else None
+
+
+def _owner_of(head: bytes, item: str) -> Owner:
+    """Whose erase key opens a wrap, as its own header says."""
+    magic, version, kind, reserved, owner_id = _WRAP.unpack(head)
+    is_known = magic == _WRAP_MAGIC and version == _WRAP_VERSION and kind in OwnerKind._value2member_map_
+    if not is_known or any(reserved):
+        raise NewerFormat(f"the wrapped {item} with magic {magic.hex()} version {version}")
+    return Owner(OwnerKind(kind), owner_id)
+
+
+def _split(wrapped: bytes, item: str) -> tuple[bytes, bytes, bytes]:
+    """Head, nonce and ciphertext; FormatError for a damaged head."""
+    nonce = _WRAP.size + CHECKSUM_BYTES
+    body = nonce + _NONCE_BYTES
+    head = wrapped[: _WRAP.size]
+    if len(wrapped) < body or checksum(head) != wrapped[_WRAP.size : nonce]:
+        raise FormatError(f"the header of the wrapped {item} is damaged: its length or checksum does not hold")
+    return head, wrapped[nonce:body], wrapped[body:]

@@ -1,0 +1,341 @@
+"""The index: where the record with an id lies; LMDB, an image of the containers that can be rebuilt from them
+(docs/format.md#index).
+
+Invariants: every row, but for `meta.format` and `meta.vault`, carries a checksum over key and value; no read
+transaction outlives a batch; the map grows by itself, while no transaction is open. Threads: one writer thread
+for `apply`; look-ups from any.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
+from vaultd.image.probe import GIVEN_UP, Image
+from vaultd.image.rows import close_row, open_row
+from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, IndexBatch, IndexRecord, IndexRow, Location
+from vaultd.store.position import Position
+
+FORMAT = 1
+CID_PREFIX_BYTES = 16
+TABLES = ("records", "keyrings", "keys", "containers", "meta")
+_MAX_READERS = 126
+_BATCH_ROWS = 10_000
+_NUMBER = struct.Struct(">I")
+_GIVEN_UP_KEY = struct.Struct(f">{len(GIVEN_UP)}sII")  # keyring number, key number
+_CONTAINER_NUMBER = struct.Struct(">Q")
+_VALUE = struct.Struct("<QIIBB2sI16s")
+_CONTAINER = struct.Struct("<16sQQQB")
+_POSITION = struct.Struct("<IQ32s")
+_FORMAT = struct.Struct("<I")
+_NO_BYTES = bytes(2)
+_FLAGS_AT = 17
+_DAMAGED = 1  # the only flag
+_REBUILD = "stop vaultd and run `vaultd rebuild DIR`"
+
+
+class Index:
+    def __init__(self, image: Environment, path: Path) -> None:
+        """Use `open`."""
+        self.path = path
+        self._image = image
+        self._environment = image.environment
+        self._given_up: frozenset[int] = frozenset()
+        self._records, self._keyrings, self._keys, self._containers, self._meta = map(image.databases.get, TABLES)
+        self._given_up_keys: frozenset[tuple[int, int]] = frozenset()  # numbers of keyring and key
+
+    @classmethod
+    def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
+        """Makes an empty index where there is none; `position()` is None until something was applied."""
+        with _as_store_error(path):
+            index = cls(Environment.open(path, TABLES, map_bytes, _MAX_READERS), path)
+        try:
+            index._check_meta(vault_id)
+            index._load_given_up_keys()
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    @classmethod
+    def open_read_only(cls, path: Path) -> "Index":
+        """For the offline check: no other process may have it open."""
+        with _as_store_error(path):
+            index = cls(Environment.open_read_only(path, TABLES), path)
+        index._load_given_up_keys()
+        return index
+
+    @staticmethod
+    def image(path: Path) -> Image:
+        """What has to hold before it is opened. The rows of `records` are too many for it: each read checks its own."""
+        return Image(path, TABLES, {_FORMAT.pack(FORMAT): ("keyrings", "keys", "containers", "meta")})
+
+    def position(self) -> Position | None:
+        data = self._get(self._meta, b"position")
+        return Position(*_POSITION.unpack(self._opened(b"position", data))) if data else None
+
+    def vault_id(self) -> bytes | None:
+        return self._get(self._meta, b"vault")
+
+    def give_up(self, containers: Iterable[int]) -> None:
+        """Records in these count as damaged from now on: their disk is lost, or their file gone. The rows stay."""
+        self._given_up = frozenset(containers)
+
+    def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+        """Records under these count as damaged from now on, also those that come later. Durable; the rows stay as they
+        are, so that what a read says of them is kept apart from what is known of their key.
+        """
+
+        def put(transaction: Any) -> None:
+            for key in self._given_up_rows(transaction, keyring_id, key_ids):
+                transaction.put(key, close_row(key, b""), db=self._meta)
+
+        self._write_durably(put)
+        self._load_given_up_keys()
+
+    def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+        """They open again: what lies under them counts as what is known of it else."""
+
+        def remove(transaction: Any) -> None:
+            for key in self._given_up_rows(transaction, keyring_id, key_ids):
+                transaction.delete(key, db=self._meta)
+
+        self._write_durably(remove)
+        self._load_given_up_keys()
+
+    def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
+        if not self._given_up_keys:
+            return False
+        keyring, key = self._get(self._keyrings, keyring_id), self._get(self._keys, key_id)
+        if keyring is None or key is None:
+            return False
+        names = _NUMBER.unpack(self._opened(keyring_id, keyring)) + _NUMBER.unpack(self._opened(key_id, key))
+        return names in self._given_up_keys
+
+    def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
+        """In the order of `ids`; a row whose checksum does not hold is an error that names it."""
+        rows = self._rows(keyring_id, ids)
+        locations: list[Location | None] = []
+        for id_ in ids:
+            row = rows.get(id_)
+            if row is None:
+                locations.append(None)
+                continue
+            location = self._decode(*row)
+            if location is None:
+                raise RecordDamaged(f"the index row of record {id_.hex()} of keyring {keyring_id.hex()} is damaged")
+            locations.append(location)
+        return locations
+
+    def present(self, keyring_id: bytes, ids: Iterable[bytes]) -> set[bytes]:
+        """Those that are indexed and whole, as far as is known."""
+        return {id_ for id_, is_whole in self.held(keyring_id, ids).items() if is_whole}
+
+    def held(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, bool]:
+        """Those that have a row: False where row or record is damaged, so that the record is sent and indexed anew."""
+        found = {}
+        for id_, row in self._rows(keyring_id, ids).items():
+            location = self._decode(*row)
+            found[id_] = location is not None and not location.is_damaged
+        return found
+
+    def containers(self) -> dict[int, ContainerRow]:
+        with self._reading() as transaction:
+            rows = [(key, value) for key, value in transaction.cursor(self._containers)]
+        found = {}
+        for key, value in rows:
+            (number,) = _CONTAINER_NUMBER.unpack(key)
+            disk_id, acknowledged, indexed, first, sealed = _CONTAINER.unpack(self._opened(key, value))
+            found[number] = ContainerRow(number, disk_id, acknowledged, indexed, first, bool(sealed))
+        return found
+
+    def rows(self) -> Iterator[IndexRow]:
+        """Every row of `records`, batch by batch; those on a disk that is lost are as they were on it."""
+        start = b""
+        while batch := self._batch_from(start):
+            for key, value in batch:
+                yield IndexRow(key, self._decode_by_key(key, value))
+            start = batch[-1][0] + b"\0"
+
+    def record_count(self) -> int:
+        with self._reading() as transaction:
+            return int(transaction.stat(self._records)["entries"])
+
+    def apply(self, batch: IndexBatch) -> None:
+        """One durable transaction: everything of the batch or nothing; after a failure nothing more may be written."""
+        self._write_durably(lambda transaction: self._write(transaction, batch))
+
+    def _write_durably(self, work: Callable[[Any], None]) -> None:
+        try:
+            self._image.write(work)
+        except lmdb.DiskError as error:
+            raise NoSpace(f"{self.path}: the disk is full: {explain(error)}; free space and restart vaultd") from error
+        except lmdb.Error as error:
+            raise StoreBroken(f"{self.path}: the index transaction failed: {explain(error)}") from error
+
+    def close(self) -> None:
+        self._image.close()
+
+    def _write(self, transaction: Any, batch: IndexBatch) -> None:
+        for id_, location in batch.damaged:
+            self._mark_damaged(transaction, _NUMBER.pack(location.keyring_number) + id_, location)
+        if batch.records:
+            rows = self._encode_records(transaction, batch.records)
+            cursor = transaction.cursor(self._records)
+            shadowed = self._shadowed(cursor, rows) if batch.first_wins else []
+            cursor.putmulti(rows, overwrite=not batch.first_wins)
+            cursor.putmulti(shadowed)
+        for row in batch.containers:
+            lengths = (row.acknowledged_length, row.indexed_length)
+            value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
+            key = _CONTAINER_NUMBER.pack(row.number)
+            transaction.put(key, close_row(key, value), db=self._containers)
+        if batch.position is not None:
+            value = close_row(b"position", _POSITION.pack(*batch.position))
+            transaction.put(b"position", value, db=self._meta)
+
+    def _shadowed(self, cursor: Any, rows: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Those in whose place a row names a container that was given up."""
+        if not self._given_up:
+            return []
+        held = {key: _decode(key, value) for key, value in cursor.getmulti([key for key, _ in rows])}
+        lost = {key for key, location in held.items() if location and location.container in self._given_up}
+        return [row for row in rows if row[0] in lost]
+
+    def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:
+        value = transaction.get(key, db=self._records)
+        held = _decode(key, value) if value is not None else None
+        if held and (held.container, held.offset) == (location.container, location.offset):
+            body = bytearray(open_row(key, value) or b"")
+            body[_FLAGS_AT] |= _DAMAGED
+            transaction.put(key, close_row(key, bytes(body)), db=self._records)
+
+    def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
+        keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
+        keys = {id_: self._number(transaction, self._keys, id_) for id_ in {row.key_id for row in records}}
+        rows = []
+        for keyring_id, id_, key_id, container, offset, length, kind, cid in records:
+            key = keyrings[keyring_id] + id_
+            (key_number,) = _NUMBER.unpack(keys[key_id])
+            body = _VALUE.pack(container, offset, length, kind, 0, _NO_BYTES, key_number, cid[:CID_PREFIX_BYTES])
+            rows.append((key, close_row(key, body)))
+        rows.sort()
+        return rows
+
+    def _number(self, transaction: Any, database: Any, id_: bytes) -> bytes:
+        """The small number of a global id, given out from 1; rows of these tables are never removed."""
+        held: bytes | None = transaction.get(id_, db=database)
+        if held is not None:
+            return self._opened(id_, held)
+        number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
+        transaction.put(id_, close_row(id_, number), db=database)
+        return number
+
+    def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        """By id, one sorted look-up in one short transaction."""
+        with self._reading() as transaction:
+            held: bytes | None = transaction.get(keyring_id, db=self._keyrings)
+            if held is None:
+                return {}
+            number = self._opened(keyring_id, held)
+            keys = sorted(number + id_ for id_ in ids)
+            found = transaction.cursor(self._records).getmulti(keys)
+        return {key[KEY_ID_AT:]: (key, value) for key, value in found}
+
+    def _decode(self, key: bytes, value: bytes) -> Location | None:
+        location = self._decode_by_key(key, value)
+        if location is not None and location.container in self._given_up:
+            return location._replace(is_damaged=True)
+        return location
+
+    def _decode_by_key(self, key: bytes, value: bytes) -> Location | None:
+        location = _decode(key, value)
+        if location is not None and (location.keyring_number, location.key_number) in self._given_up_keys:
+            return location._replace(is_damaged=True)
+        return location
+
+    def _given_up_rows(self, transaction: Any, keyring_id: bytes, key_ids: Sequence[bytes]) -> list[bytes]:
+        (keyring,) = _NUMBER.unpack(self._number(transaction, self._keyrings, keyring_id))
+        keys = [_NUMBER.unpack(self._number(transaction, self._keys, key_id))[0] for key_id in key_ids]
+        return [_GIVEN_UP_KEY.pack(GIVEN_UP, keyring, key) for key in keys]
+
+    def _load_given_up_keys(self) -> None:
+        with self._reading() as transaction:
+            rows = [item for item in transaction.cursor(self._meta) if item[0].startswith(GIVEN_UP)]
+        found = set()
+        for key, value in rows:
+            self._opened(key, value)
+            _, keyring, number = _GIVEN_UP_KEY.unpack(key)
+            found.add((keyring, number))
+        self._given_up_keys = frozenset(found)
+
+    def _batch_from(self, start: bytes) -> list[tuple[bytes, bytes]]:
+        batch: list[tuple[bytes, bytes]] = []
+        with self._reading() as transaction:
+            cursor = transaction.cursor(self._records)
+            if cursor.set_range(start):
+                for row in cursor:
+                    batch.append(row)
+                    if len(batch) == _BATCH_ROWS:
+                        break
+        return batch
+
+    def _get(self, database: Any, key: bytes) -> bytes | None:
+        with self._reading() as transaction:
+            value: bytes | None = transaction.get(key, db=database)
+            return value
+
+    def _opened(self, key: bytes, value: bytes) -> bytes:
+        """A value of a small table without its checksum: wrong numbers here would misplace every record behind them."""
+        body = open_row(key, value)
+        if body is None:
+            raise StoreError(f"{self.path}: the row {key.hex()} is damaged; {_REBUILD}")
+        return body
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        with _as_store_error(self.path), self._image.read() as transaction:
+            yield transaction
+
+    def _check_meta(self, vault_id: bytes) -> None:
+        held = self._get(self._meta, b"format")
+        if held is None:
+            self._put_meta({b"format": _FORMAT.pack(FORMAT), b"vault": vault_id})
+            return
+        if held != _FORMAT.pack(FORMAT):
+            raise FormatError(f"{self.path}: format {held.hex()} of the index is unknown to this version")
+        owner = self.vault_id()
+        if owner != vault_id:
+            sentence = f"{self.path} is the index of vault {(owner or b'').hex()}, not of {vault_id.hex()}"
+            raise StoreError(f"{sentence}; if nothing was exchanged it is damaged: run `vaultd rebuild DIR`")
+
+    def _put_meta(self, values: dict[bytes, bytes]) -> None:
+        def put(transaction: Any) -> None:
+            for key, value in values.items():
+                transaction.put(key, value, db=self._meta)
+
+        with _as_store_error(self.path):
+            self._image.write(put)
+
+
+def _decode(key: bytes, value: bytes) -> Location | None:
+    body = open_row(key, value)
+    if body is None or len(body) != _VALUE.size:
+        return None
+    container, offset, length, kind, flags, _, key_number, cid_prefix = _VALUE.unpack(body)
+    (keyring_number,) = _NUMBER.unpack_from(key)
+    return Location(keyring_number, container, offset, length, kind, bool(flags & _DAMAGED), key_number, cid_prefix)
+
+
+@contextmanager
+def _as_store_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except lmdb.Error as error:
+        end = _REBUILD if is_damage(error) else "then start vaultd again"
+        raise StoreError(f"{path}: the index cannot be read: {explain(error)}; {end}") from error

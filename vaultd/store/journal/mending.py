@@ -1,0 +1,103 @@
+"""Makes the copies of one segment of the journal equal to what was accepted, and takes away what is not part of it.
+
+Invariant: a copy of another history or one that the disk refuses to read, and whole entries behind what is damaged, are
+kept beside, never overwritten or removed. Threads: the writer thread only.
+"""
+
+from pathlib import Path
+
+from vaultd.store.disk_door import Door, write_file
+from vaultd.store.findings import Finding, Severity
+from vaultd.store.journal.copies import JournalCopies
+from vaultd.store.journal.format import Segment, has_entry_after
+from vaultd.store.journal.history import is_other_history
+from vaultd.store.journal.kept import keep_forked, keep_tail, keep_unread, keep_whole
+
+
+class JournalMending:
+    def __init__(self, door: Door, copies: JournalCopies, firsts: list[int]) -> None:
+        """`firsts` is the caller's list: what is dropped goes from it."""
+        self.findings: list[Finding] = []
+        self._door = door
+        self._copies = copies
+        self._firsts = firsts
+
+    def mend(self, segment: Segment) -> None:
+        """Makes every copy equal to the segment; what the segment does not say is kept beside."""
+        for path in self._copies.paths(segment.header.first):
+            data = self._copies.read(path)
+            if path in self._copies.unread:
+                self._keep_unread(path)
+                write_file(self._door, path, segment.data)
+                continue
+            if data == segment.data and path not in self._copies.unsure:
+                continue
+            severity = Severity.warning
+            is_other = is_other_history(data, segment, path)
+            if not is_other and has_entry_after([data], len(segment.data), segment.end.number + 1):
+                severity = Severity.damage
+                self._keep_behind(path, data, len(segment.data))
+            if is_other:
+                severity = Severity.damage
+                name = keep_forked(self._door, path, data)
+                sentence = f"this copy of the journal is of another history: it was kept as {name}"
+                write_file(self._door, path, segment.data)
+            elif path in self._copies.unsure:
+                sentence = "this copy of the journal could not be synced and was made anew"
+                write_file(self._door, path, segment.data)
+            elif data[: len(segment.data)] == segment.data:
+                sentence = f"{len(data) - len(segment.data)} bytes of an entry that was never acknowledged were cut"
+                self._truncate(path, len(segment.data))
+            else:
+                sentence = "this copy of the journal was missing, shorter or damaged and was made anew"
+                write_file(self._door, path, segment.data)
+            self.findings.append(Finding(severity, str(path), sentence))
+
+    def _keep_behind(self, path: Path, data: bytes, start: int) -> None:
+        """Entries behind a damaged one may have been acknowledged: index and catalog may be older than they are."""
+        name = keep_tail(self._door, path, data, start)
+        sentence = f"an entry at offset {start} is damaged, with good ones behind: what follows was kept as {name}"
+        self.findings.append(Finding(Severity.damage, str(path), sentence))
+
+    def drop_forked(self, first: int) -> None:
+        """A segment that only another history has; one without an entry says nothing."""
+        if not has_entry_after([self._copies.read(path) for path in self._copies.paths(first)], 0):
+            self.drop_unborn(first, 0)
+            return
+        for path in self._copies.paths(first):
+            data = self._copies.read(path)
+            if path in self._copies.unread:
+                self._keep_unread(path)
+            elif self._door.exists(path):
+                name = keep_forked(self._door, path, data)
+                sentence = f"this segment of the journal is of another history: it was kept as {name}"
+                self.findings.append(Finding(Severity.damage, str(path), sentence))
+        self._firsts.remove(first)
+
+    def _keep_unread(self, path: Path) -> None:
+        name = keep_unread(self._door, path)
+        sentence = f"the disk refuses to read this copy of the journal: it was kept as {name}"
+        self.findings.append(Finding(Severity.warning, str(path), sentence))
+
+    def _truncate(self, path: Path, length: int) -> None:
+        handle = self._door.open_write(path)
+        try:
+            self._door.truncate(handle, length)
+            self._door.fdatasync(handle)
+        finally:
+            self._door.close(handle)
+
+    def drop_unborn(self, first: int, end_number: int) -> None:
+        """A crash left a segment without an entry; one with an entry behind the end may have been acknowledged."""
+        for path in self._copies.paths(first):
+            data = self._copies.read(path)
+            if path in self._copies.unread:
+                self._keep_unread(path)
+            elif has_entry_after([data], 0, end_number + 1):
+                name = keep_whole(self._door, path, data)
+                sentence = f"its header is damaged, with good entries behind: it was kept as {name}"
+                self.findings.append(Finding(Severity.damage, str(path), sentence))
+            elif self._door.exists(path):
+                self._door.unlink(path)
+                self._door.fsync_directory(path.parent)
+        self._firsts.remove(first)

@@ -6,14 +6,14 @@ sees to it that a record's sealed run key is in the catalog before it appends. T
 `replay` and `close` in the writer thread; the rest in any.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
 
 from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.containers.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
-from vaultd.store.damage_notes import DamageNotes
+from vaultd.store.damage_notes import DamageNotes, Name
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
@@ -230,7 +230,7 @@ class ChunkStore:
                 self._journal.append(kind, payload)
             if touched or payloads:
                 self._journal.sync()
-            damaged = list(self._notes.damaged.copy().items())
+            damaged = self._notes.damaged.copy()
             if touched or payloads or damaged or self._notes.whole:
                 self._apply(touched, first_entry, damaged)
         return self._journal.position
@@ -238,7 +238,8 @@ class ChunkStore:
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
         present = self._index.present(keyring_id, set(ids))
-        return [id_ not in present or id_ in self._notes.damaged for id_ in ids]
+        number = self._index.keyring_number(keyring_id)
+        return [id_ not in present or (number, id_) in self._notes.damaged for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         return self._index.lookup(keyring_id, ids)
@@ -286,24 +287,30 @@ class ChunkStore:
         lost = (n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
         self._index.give_up(self._gone.union(lost))
 
-    def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Sequence[tuple[bytes, Location]]) -> None:
+    def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Mapping[Name, Location]) -> None:
         rows = []
         for item in touched:
             held = self._containers.get(item.number)
             first = held.first_entry if held else first_entry
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         whole = self._notes.whole.copy()
-        again = [row for name, row in whole.items() if name not in self._pending.rows and self._is_to_be_unflagged(row)]
+        again = [row for row in whole.values() if self._is_to_be_unflagged(row)]
         records = [*again, *self._pending.rows.values()]
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
-        self._index.apply(IndexBatch(damaged, records, rows, self._journal.position))
+        marks = [(id_, location) for (_, id_), location in damaged.items()]
+        self._index.apply(IndexBatch(marks, records, rows, self._journal.position))
         self._pending.clear()
-        self._notes.forget((id_ for id_, _ in damaged), whole)
+        self._notes.forget(damaged, whole)
 
     def _is_to_be_unflagged(self, row: IndexRecord) -> bool:
-        """Another record of the id may have superseded it since it was read."""
-        (location,) = self._index.lookup(row.keyring_id, [row.id])
+        """Another record of the id may have superseded it since it was read, or its row may have been damaged."""
+        if (row.keyring_id, row.id) in self._pending.rows:
+            return False
+        try:
+            (location,) = self._index.lookup(row.keyring_id, [row.id])
+        except RecordDamaged:
+            return False
         return location is not None and (location.container, location.offset) == (row.container, row.offset)
 
     def _writable(self) -> OpenContainers:

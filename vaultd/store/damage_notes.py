@@ -8,39 +8,42 @@ from collections.abc import Iterable
 from vaultd.store.index_rows import IndexRecord, Location
 from vaultd.store.record_format import cid, parse_header
 
+Name = tuple[int, bytes]  # the index's number of the keyring, and the id
+
 _NOTES_MAX = 10_000  # of a kind between two commits; one that is dropped is made again by the next read
 
 
 class DamageNotes:
     def __init__(self) -> None:
-        self.damaged: dict[bytes, Location] = {}  # by id
-        self.whole: dict[tuple[bytes, bytes], IndexRecord] = {}  # by keyring and id: flagged ones that read well again
+        self.damaged: dict[Name, Location] = {}
+        self.whole: dict[Name, IndexRecord] = {}  # flagged ones that read well again
         self.met = 0
 
     def is_damaged(self, id_: bytes, location: Location) -> bool:
-        return location.is_damaged or id_ in self.damaged
+        return location.is_damaged or (location.keyring_number, id_) in self.damaged
 
     def note_damage(self, id_: bytes, location: Location) -> None:
-        for name in [name for name in self.whole.copy() if name[1] == id_]:
-            self.whole.pop(name, None)  # the last reader is right
+        name = (location.keyring_number, id_)
+        self.whole.pop(name, None)  # the last reader is right
         if not self.is_damaged(id_, location):
             if len(self.damaged) < _NOTES_MAX:
-                self.damaged[id_] = location
+                self.damaged[name] = location
             self.met += 1  # after the note: who sees the count sees the note
 
     def note_whole(self, id_: bytes, location: Location, record: bytes) -> None:
         """It was taken for damaged, where a disk refused it for a time for example: the next commit unsays it."""
-        self.damaged.pop(id_, None)
+        name = (location.keyring_number, id_)
+        self.damaged.pop(name, None)
         if location.is_damaged and len(self.whole) < _NOTES_MAX:
             header = parse_header(record)
-            self.whole[header.keyring_id, id_] = IndexRecord(
+            self.whole[name] = IndexRecord(
                 header.keyring_id, id_, header.key_id, location.container, location.offset, location.length,
                 header.type, cid(record),
             )  # fmt: skip
 
-    def forget(self, damaged: Iterable[bytes], whole: Iterable[tuple[bytes, bytes]]) -> None:
+    def forget(self, damaged: Iterable[Name], whole: Iterable[Name]) -> None:
         """The index has these now."""
-        for id_ in damaged:
-            self.damaged.pop(id_, None)
+        for name in damaged:
+            self.damaged.pop(name, None)
         for name in whole:
             self.whole.pop(name, None)

@@ -200,6 +200,19 @@ def read_file(door: Door, path: Path) -> bytes:
         door.close(handle)
 
 
+def is_gone(door: Door, path: Path) -> bool:
+    """Whether the disk says that it is not there; `exists` is false for whatever goes wrong."""
+    if door.exists(path):
+        return False
+    try:
+        door.size(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def write_file(door: Door, path: Path, data: bytes | memoryview) -> None:
     """A small file that is there whole or not at all: written beside, synced, renamed, its directory synced."""
     beside = path.with_name(path.name + UNFINISHED_SUFFIX)

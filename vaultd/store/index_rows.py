@@ -49,7 +49,7 @@ class IndexBatch(Struct, frozen=True):
     """What one transaction writes. `position` None leaves the applied position where it is.
 
     `damaged`: ids and where their records were found damaged; a row that points elsewhere by now stays as it is.
-    `first_wins`: a row that is there stays, unless it lies in a container that was given up.
+    `first_wins`: a row that is there stays, unless it is damaged or lies in a container that was given up.
     """
 
     damaged: Sequence[tuple[bytes, Location]] = ()

@@ -2,6 +2,8 @@
 
 import errno
 import shutil
+import subprocess
+import sys
 
 import pytest
 from blake3 import blake3
@@ -168,6 +170,36 @@ def test_a_record_that_reads_well_once_and_then_not_again_stays_damaged(tmp_path
         read(store, 1)
     store.commit()
     assert store.missing(KEYRING, [make_id(1)]) == [True]
+    store.close()
+
+
+def test_damage_of_one_keyring_says_nothing_of_the_same_id_in_another(settings):
+    other = b"other keyring 16"
+    store = reopen(settings)
+    store.append(0, [stored(make_record(2, keyring=other))])
+    store.commit()
+    damage(settings)
+    with pytest.raises(RecordDamaged):
+        read(store, 2)
+    assert store.missing(other, [make_id(2)]) == [False]
+    assert store.append(0, [stored(make_record(2, keyring=other))]).records == 0
+    assert state(store) == [False, True, False]
+    store.close()
+
+
+def test_a_row_that_is_damaged_since_its_record_read_well_again_stops_no_commit(settings, tmp_path):
+    store = note(settings, tmp_path)
+    damage(settings)  # the same bit again: whole
+    assert read(store, 2) == make_record(2)
+    code = "import lmdb, sys; key = bytes.fromhex(sys.argv[2]); e = lmdb.open(sys.argv[1], max_dbs=8)\n"
+    code += "with e.begin(write=True, db=e.open_db(b'records')) as t: t.put(key, bytes(len(t.get(key))))"
+    row = (b"\0\0\0\1" + make_id(2)).hex()
+    subprocess.run([sys.executable, "-c", code, settings.index_path, row], check=True)
+    store.commit()
+    assert state(store) == [False, True, False]
+    assert store.append(0, [stored(AGAIN)]).records == 1
+    store.commit()
+    assert read(store, 2) == AGAIN
     store.close()
 
 

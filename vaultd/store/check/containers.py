@@ -17,7 +17,7 @@ from vaultd.store.containers.reader import (
     read_header,
     scan,
 )
-from vaultd.store.disk_door import Door
+from vaultd.store.disk_door import Door, is_gone
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
@@ -60,7 +60,7 @@ class ContainerCheck:
         self._check_unknown(rows)
 
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
-        if not self._door.exists(path):
+        if is_gone(self._door, path):
             self._report(Severity.damage, path, "the container is gone")
             return
         size = self._door.size(path)

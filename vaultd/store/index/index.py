@@ -108,6 +108,11 @@ class Index:
         self._write_durably(remove)
         self._load_given_up_keys()
 
+    def keyring_number(self, keyring_id: bytes) -> int | None:
+        """As locations name it; None before its first record."""
+        held = self._get(self._keyrings, keyring_id)
+        return None if held is None else int(_NUMBER.unpack(self._opened(keyring_id, held))[0])
+
     def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
         if not self._given_up_keys:
             return False
@@ -200,11 +205,9 @@ class Index:
             transaction.put(b"position", value, db=self._meta)
 
     def _shadowed(self, cursor: Any, rows: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those in whose place a row names a container that was given up."""
-        if not self._given_up:
-            return []
+        """Those in whose place a row names a container that was given up, or one whose checksum does not hold."""
         held = {key: _decode(key, value) for key, value in cursor.getmulti([key for key, _ in rows])}
-        lost = {key for key, location in held.items() if location and location.container in self._given_up}
+        lost = {key for key, location in held.items() if location is None or location.container in self._given_up}
         return [row for row in rows if row[0] in lost]
 
     def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:

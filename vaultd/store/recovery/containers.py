@@ -21,6 +21,7 @@ from vaultd.store.containers.reader import (
     read_record,
 )
 from vaultd.store.containers.writer import ResumedContainer
+from vaultd.store.disk_door import is_gone
 from vaultd.store.errors import FormatError, NewerFormat, RecordDamaged, StoreError
 from vaultd.store.findings import Findings, Severity
 from vaultd.store.index.acknowledged import Group, read_groups
@@ -66,7 +67,7 @@ class ContainerRecovery:
             self._report(Severity.warning, f"container {row.number:012x}", f"its disk {row.disk_id.hex()} {sentence}")
             return row
         path = container_path(disk.path, row.number)
-        if not self._parts.door.exists(path):
+        if is_gone(self._parts.door, path):
             self._report(Severity.damage, str(path), "the container is gone")
             return row
         if row.is_sealed and row.indexed_length == row.acknowledged_length:

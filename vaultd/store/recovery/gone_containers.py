@@ -4,10 +4,9 @@ Invariant: a disk that went away, or one that does not say, takes nothing for go
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from vaultd.store.containers.format import container_path
-from vaultd.store.disk_door import Door
+from vaultd.store.disk_door import Door, is_gone
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.index_rows import ContainerRow
 
@@ -17,19 +16,7 @@ def find_gone(door: Door, disks: Disks, rows: Iterable[ContainerRow]) -> frozens
     lacking: dict[bytes, list[int]] = {}
     for row in rows:
         disk = disks.find_id(row.disk_id)
-        if disk and _is_gone(door, container_path(disk.path, row.number)):
+        if disk and is_gone(door, container_path(disk.path, row.number)):
             lacking.setdefault(row.disk_id, []).append(row.number)
     here = [numbers for disk_id, numbers in lacking.items() if disks.is_here(door, disk_id)]  # asked after the files
     return frozenset(number for numbers in here for number in numbers)
-
-
-def _is_gone(door: Door, path: Path) -> bool:
-    if door.exists(path):
-        return False
-    try:  # `exists` is false for whatever went wrong
-        door.size(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False

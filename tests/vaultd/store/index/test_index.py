@@ -175,6 +175,18 @@ def test_a_row_in_a_container_that_was_given_up_does_not_win(tmp_path):
     assert found == [location(1, container=2), location(2, container=3), location(3, container=2)]
 
 
+def test_a_damaged_row_does_not_win(tmp_path):
+    path = tmp_path / "index"
+    index = Index.open(path, VAULT)
+    index.apply(IndexBatch(records=[row(1), row(2)]))
+    index.close()
+    key = b"\0\0\0\1" + make_id(1)
+    overwrite(path, b"records", key, bytes(len(raw(path, b"records")[key])))
+    index = Index.open(path, VAULT)
+    index.apply(IndexBatch(records=[row(seed, container=2) for seed in (1, 2)], first_wins=True))
+    assert index.lookup(KEYRING, [make_id(1), make_id(2)]) == [location(1, container=2), location(2)]
+
+
 def test_an_index_of_another_vault_or_format_is_refused(tmp_path):
     path = tmp_path / "index"
     Index.open(path, VAULT).close()

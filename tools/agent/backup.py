@@ -32,12 +32,13 @@ from tools.agent.job_trust import check_job
 from tools.agent.missed import Missed
 from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
-from tools.agent.scan import ScanFigures, ScanKeys, Scanner
+from tools.agent.scan import ScanKeys, Scanner
+from tools.agent.scan_figures import ScanFigures
 from tools.agent.selection import Selection, make_selection
 from tools.agent.state import Identity, StateDirectory
 from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure, describe, first_cause
-from tools.client.keyring import Unattended, file_hash_key, manifest_cut_key
+from tools.client.keyring import Unattended, file_hash_key, link_set_key, manifest_cut_key
 from tools.client.offload import compute
 from tools.client.record_format import RecordType, chunk_id
 from tools.client.root import SYSTEM_POSIX, Figures, Payload, Root, encode_payload, sign_root
@@ -181,7 +182,8 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     is_unsure = expected is None and cache.base is None and run.begin.head_sequence > 0
     included = Included(selection, expected, cache.holds, cache.children, is_unsure=is_unsure)
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
-    keys = ScanKeys(file_hash_key(run.keys.id_key), run.keys.chunker_seed)
+    id_key = run.keys.id_key
+    keys = ScanKeys(file_hash_key(id_key), link_set_key(id_key), run.keys.chunker_seed)
     return Scanner(walk, cache, keys, missed, agent.state.path)
 
 

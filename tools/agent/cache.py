@@ -22,13 +22,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tools.agent.extent_list import IdentifiedExtent, unpack_extents
+from tools.client.extras_parts import first_extras
 from tools.client.keyring import Unattended
+from tools.client.manifest import Extra
 from tools.client.record_format import kdf
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 _READ_ROWS = 1024
 # With their extents: those of one row are 320 KiB at most, those that follow are read when they are needed.
 _REPLAYED_ROWS = 64
@@ -43,6 +45,7 @@ _HASH_NUMBER = struct.Struct("<q")
 _PART_NUMBER = struct.Struct("<I")
 _MARK_LABEL = b"safeset agent cache v1"
 _MARK_BYTES = 16
+_OF_LINKS = (Extra.LINK_SET, Extra.NAMES)
 
 _SCHEMA = """
 CREATE TABLE belongs (
@@ -229,6 +232,15 @@ class Cache:
         if self._finder.execute(f"SELECT 1 FROM rows WHERE {below} LIMIT 1", bounds).fetchone():
             return True
         return not is_below_only and bool(self._finder.execute("SELECT 1 FROM rows WHERE key = ?", (key,)).fetchone())
+
+    @_as_damage()
+    def has_extras(self, key: bytes, expected: dict[int, Any]) -> bool:
+        """Whether the base says just this of a path's link set and names."""
+        found = self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE key = ?", (key,)).fetchone()
+        if found is None or not (row := CachedRow._make(found)).is_whole():
+            return False
+        first = first_extras(row.extras)
+        return {number: first[number] for number in _OF_LINKS if number in first} == expected
 
     @_as_damage()
     def children(self, path: bytes) -> list[bytes]:

@@ -3,11 +3,12 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from blake3 import blake3
 
 from tools.agent.chunk import PendingChunk
+from tools.agent.holes import Stretch
 from tools.agent.walk import Found
 from tools.client.chunker import CUT_FROM_BYTES, FileCutter
 
@@ -83,6 +84,21 @@ def read_small(descriptor: int, before: os.stat_result) -> tuple[bytes, os.stat_
     return content, after, True
 
 
+def read_stretches(descriptor: int, stretches: Sequence[Stretch]) -> tuple[bytes, int]:
+    """One after another, up to the first that is shorter than it was; and where the reading ended."""
+    pieces = []
+    end = 0
+    for offset, length in stretches:
+        end = offset
+        while length and (piece := os.pread(descriptor, length, end)):
+            pieces.append(piece)
+            length -= len(piece)
+            end += len(piece)
+        if length:
+            break
+    return b"".join(pieces), end
+
+
 def read_sizeless(descriptor: int, limit_bytes: int) -> bytes:
     """The content from the beginning on, up to a limit, of a file whose status does not say its size."""
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -105,20 +121,30 @@ def _read_up_to(descriptor: int, limit_bytes: int) -> bytes:
 
 
 class LargeFile:
-    """One reading of a large file: iterate for its chunks, then look at `hash`, `size_bytes` and `is_changed`.
+    """One reading of a large file: iterate for its chunks, then look at `hash`, `size_bytes`, `end` and `is_changed`.
 
-    `sizeless_bytes_max` is for a file whose status does not say its size; one byte more is TooLong.
+    `sizeless_bytes_max` is for a file whose status does not say its size; one byte more is TooLong. `stretches`: what
+    of a sparse file is read, one after another; `size_bytes` counts what was read.
     """
 
     def __init__(
-        self, descriptor: int, hash_key: bytes, cutter: FileCutter, sizeless_bytes_max: int | None = None
+        self,
+        descriptor: int,
+        hash_key: bytes,
+        cutter: FileCutter,
+        sizeless_bytes_max: int | None = None,
+        stretches: Sequence[Stretch] | None = None,
     ) -> None:
         self._descriptor = descriptor
         self._hasher = blake3(key=hash_key)
         self._cutter = cutter
-        self._before = os.fstat(descriptor)
+        self.before = os.fstat(descriptor)
         self._sizeless_bytes_max = sizeless_bytes_max
-        self.status = self._before
+        self._stretches = None if stretches is None else list(stretches)
+        self._expected_bytes = self._expect(sizeless_bytes_max)
+        self._next = 0
+        self.end = 0  # where in the file the reading ended
+        self.status = self.before
         self.size_bytes = 0
         self.is_changed = False
 
@@ -146,14 +172,20 @@ class LargeFile:
             view[: held - start] = bytes(view[start:held])
             held -= start
         self.status = os.fstat(self._descriptor)
-        is_whole = self._sizeless_bytes_max is not None or self.size_bytes == self._before.st_size
-        self.is_changed = not is_whole or not is_same(self._before, self.status)
+        is_whole = self._sizeless_bytes_max is not None or self.size_bytes == self._expected_bytes
+        self.is_changed = not is_whole or not is_same(self.before, self.status)
 
-    @property
-    def _expected_bytes(self) -> int:
-        return self._before.st_size if self._sizeless_bytes_max is None else self._sizeless_bytes_max
+    def _expect(self, sizeless_bytes_max: int | None) -> int:
+        if self._stretches is not None:
+            return sum(length for _, length in self._stretches)
+        return self.before.st_size if sizeless_bytes_max is None else sizeless_bytes_max
 
     def _fill(self, room: memoryview) -> int:
+        if self._stretches is not None:
+            return self._fill_from(self._stretches, room)
+        return self._fill_on(room)
+
+    def _fill_on(self, room: memoryview) -> int:
         """Stops a little above the size that was expected: one that grows for ever still ends."""
         filled = 0
         limit = max(0, self._expected_bytes - self.size_bytes) + 1
@@ -163,5 +195,23 @@ class LargeFile:
             if not count:
                 break
             filled += count
+        self.size_bytes += filled
+        self.end += filled
+        return filled
+
+    def _fill_from(self, stretches: list[Stretch], room: memoryview) -> int:
+        """Stops for good at a stretch that is shorter than it was."""
+        filled = 0
+        while filled < len(room) and self._next < len(stretches):
+            offset, length = stretches[self._next]
+            at = max(self.end, offset)
+            left = offset + length - at
+            count = os.preadv(self._descriptor, [room[filled : filled + left]], at) if left else 0
+            self.end = at + count
+            filled += count
+            if count == left:
+                self._next += 1
+            elif not count:
+                self._next = len(stretches)
         self.size_bytes += filled
         return filled

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from tools.agent.linked import CountedOnce
-from tools.agent.scan import ScanFigures
+from tools.agent.scan_figures import ScanFigures
 from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure
 from tools.client.offload import aside

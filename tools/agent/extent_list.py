@@ -48,7 +48,9 @@ class ChunkList:
             self._pack_identified()
 
     def parts(self) -> Iterator[bytes]:
-        """All of them, once, when all have their ids; every part but the last has ENTRY_EXTENTS_MAX."""
+        """All of them, when all have their ids; every part but the last has ENTRY_EXTENTS_MAX. Several rows may ask,
+        one after the other: those of the names of one file.
+        """
         with self._naming_the_disk():
             self._pack_identified()
             if self._waiting:
@@ -56,12 +58,11 @@ class ChunkList:
             self._packed.seek(0)
         while part := self._next_part():
             yield part
-        self.close()
 
     def close(self) -> None:
         self._packed.close()
 
-    # A run that fails leaves its lists where they are.
+    # With the last row that needs it; a run that fails leaves its lists where they are.
     __del__ = close
 
     def _next_part(self) -> bytes:

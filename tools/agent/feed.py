@@ -13,6 +13,7 @@ from tools.agent.cache import Cache, CachedRow, row_checksum
 from tools.agent.extent_list import unpack_extents
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing, RecordMaker
+from tools.client.extras_parts import extras_parts, hole_bytes
 from tools.client.manifest_writer import EntryTooLarge, ManifestWriter, WrittenManifest
 
 # Blocks and companions that are held before they are handed over; one entry completes 2 MiB of them at most.
@@ -98,7 +99,7 @@ class Feed:
             raise sqlite3.DatabaseError("the checksum of a row is wrong")
         path = row.key.replace(b"\0", b"/")
         further = self._cache.further_extents(row)
-        yield from self._write(path, row.prefix, row.extents, further, row.extras, row.size if row.extents else 0)
+        yield from self._write(path, row.prefix, row.extents, further, row.extras, _content_bytes(row))
 
     def _keep(self, key: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
         """Passes the extents on that follow the first part of a path, each part when the cache has it."""
@@ -110,8 +111,15 @@ class Feed:
         self, path: bytes, prefix: bytes, first: bytes, further: Iterator[bytes], extras: bytes | None, size: int
     ) -> _Steps[int | None]:
         """How many parts followed the first; None when no block could hold the path."""
+        *leading, last = [None] if extras is None else extras_parts(extras)
         try:
-            self._writer.add(path, prefix, unpack_extents(first), extras, size)
+            if leading:
+                self._writer.add(path, prefix, (), leading[0], size)
+                for part in leading[1:]:
+                    self._writer.go_on(path, prefix, (), part)
+                self._writer.go_on(path, prefix, unpack_extents(first), last)
+            else:
+                self._writer.add(path, prefix, unpack_extents(first), last, size)
         except EntryTooLarge:
             self._missed.add(path, "metadata too large")
             return None
@@ -134,6 +142,11 @@ class Feed:
     def _taken(self) -> list[Outgoing]:
         taken, self._emitted, self._emitted_bytes = self._emitted, [], 0
         return taken
+
+
+def _content_bytes(row: CachedRow) -> int:
+    """The size in its entry, which is 0 of all but files."""
+    return row.size if row.extents else hole_bytes(row.extras)
 
 
 def _cached(row: ScanRow, key: bytes, extents: bytes, further: int) -> CachedRow:

@@ -1,44 +1,90 @@
-"""Owner, mode and times of what is restored: owner before mode, because changing it clears bits of the mode.
+"""Owner, mode, extended attributes and times of what is restored.
 
-What cannot be set is left: no file system's refusal is worth the content. The answers tell whether all of it was set.
+Owner before mode and capabilities, because changing it clears them; ACLs before mode, so that nobody is let in between.
+What cannot be set is left: no file system's refusal is worth the content. The answers tell what was not set.
 """
 
 import os
+import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tools.agent.owners import group_number, user_number
-from tools.client.manifest import Entry
+from tools.client.manifest import Entry, Extra, Kind
 
+METADATA_NOT_SET = "metadata not set"
+ATTRIBUTES_NOT_SET = "extended attributes not set"
+RIGHTS_LEFT_OUT = "set-user-id, set-group-id or capabilities left out (--privileged)"
+CAPABILITIES = b"security.capability"
+
+_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+_AFTER_THE_OWNER = (*_ACLS, CAPABILITIES)
 _SET_ID_BITS = 0o6000
 _UNCHANGED = 2**32 - 1  # to the system this number means: leave the owner as it is
 _IS_ROOT = os.geteuid() == 0
 
 
-def apply_metadata(descriptor: int, entry: Entry) -> bool:
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """`is_privileged`: the person asked for what gives a program more rights than who starts it, and for devices."""
+
+    is_privileged: bool = False
+
+    def mode_of(self, entry: Entry) -> int:
+        """On a directory these bits only say who owns what comes into it."""
+        if self.is_privileged or entry.kind == Kind.DIRECTORY:
+            return entry.mode
+        return entry.mode & ~_SET_ID_BITS
+
+    def leaves_out(self, entry: Entry) -> bool:
+        return self.mode_of(entry) != entry.mode or (not self.is_privileged and CAPABILITIES in attributes_of(entry))
+
+
+def attributes_of(entry: Entry) -> dict[bytes, Any]:
+    attributes: dict[bytes, Any] = (entry.extras or {}).get(Extra.ATTRIBUTES, {})
+    return attributes
+
+
+def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
     """For files and directories. A set-user-id bit comes back only for root, and only with its owner."""
+    attributes = attributes_of(entry)
+    has_attributes = _set_attributes(descriptor, attributes, lambda name: name not in _AFTER_THE_OWNER)
     is_owned = _IS_ROOT and _gives_owner(os.fchown, descriptor, entry)
-    mode = entry.mode if is_owned else entry.mode & ~_SET_ID_BITS
+    has_acls = _set_attributes(
+        descriptor, attributes, lambda name: name in _ACLS or (name == CAPABILITIES and rights.is_privileged)
+    ) and _remove_other_acls(descriptor, attributes)
+    mode = rights.mode_of(entry)
+    if not is_owned and entry.kind != Kind.DIRECTORY:
+        mode &= ~_SET_ID_BITS
     has_mode = _succeeds(os.fchmod, descriptor, mode)
     has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-    return has_mode and has_time and has_access(os.fstat(descriptor), entry)
+    is_set = has_mode and has_time and has_access(os.fstat(descriptor), entry, rights)
+    return _codes(entry, rights, is_set=is_set, has_attributes=has_attributes and has_acls)
 
 
-def has_metadata(status: os.stat_result, entry: Entry) -> bool:
-    """Whether what is there has owner, mode and time of the entry."""
-    return status.st_mtime_ns == entry.mtime_ns and has_access(status, entry)
-
-
-def has_access(status: os.stat_result, entry: Entry) -> bool:
-    return status.st_mode & 0o7777 == entry.mode and (status.st_uid, status.st_gid) == owner_of(entry)
-
-
-def apply_link_metadata(name: bytes, directory: int, entry: Entry) -> bool:
-    """For symbolic links, which have no mode of their own."""
+def apply_node_metadata(name: bytes, directory: int, entry: Entry, rights: Rights) -> list[str]:
+    """For what is not opened: links, which have no mode of their own, FIFOs, sockets and devices."""
     place: dict[str, Any] = {"dir_fd": directory, "follow_symlinks": False}
     is_owned = not _IS_ROOT or _gives_owner(os.chown, name, entry, **place)
+    path = b"/proc/self/fd/%d/%s" % (directory, name)
+    has_attributes = all(
+        _succeeds(os.setxattr, path, attribute, value, follow_symlinks=False)
+        for attribute, value in attributes_of(entry).items()
+    )
+    has_mode = entry.kind == Kind.SYMBOLIC_LINK or _succeeds(_set_mode, name, directory, rights.mode_of(entry))
     has_time = _succeeds(os.utime, name, ns=(entry.mtime_ns, entry.mtime_ns), **place)
-    return is_owned and has_time
+    return _codes(entry, rights, is_set=is_owned and has_mode and has_time, has_attributes=has_attributes)
+
+
+def has_metadata(status: os.stat_result, entry: Entry, rights: Rights) -> bool:
+    """Whether what is there has owner, mode and time of the entry."""
+    return status.st_mtime_ns == entry.mtime_ns and has_access(status, entry, rights)
+
+
+def has_access(status: os.stat_result, entry: Entry, rights: Rights) -> bool:
+    has_mode = stat.S_IMODE(status.st_mode) == rights.mode_of(entry)
+    return has_mode and (status.st_uid, status.st_gid) == owner_of(entry)
 
 
 def owner_of(entry: Entry) -> tuple[int, int]:
@@ -48,15 +94,48 @@ def owner_of(entry: Entry) -> tuple[int, int]:
     return entry.uid if uid is None else uid, entry.gid if gid is None else gid
 
 
+def _codes(entry: Entry, rights: Rights, *, is_set: bool, has_attributes: bool) -> list[str]:
+    found = [] if is_set else [METADATA_NOT_SET]
+    found += [] if has_attributes else [ATTRIBUTES_NOT_SET]
+    return found + ([RIGHTS_LEFT_OUT] if rights.leaves_out(entry) else [])
+
+
+def _set_attributes(descriptor: int, attributes: dict[bytes, Any], is_wanted: Callable[[bytes], bool]) -> bool:
+    """Values that lie apart are larger than any that this system takes."""
+    wanted = [(name, value) for name, value in attributes.items() if is_wanted(name)]
+    results = [type(value) is bytes and _succeeds(os.setxattr, descriptor, name, value) for name, value in wanted]
+    return all(results)
+
+
+def _remove_other_acls(descriptor: int, attributes: dict[bytes, Any]) -> bool:
+    """What it got from the directory that it was made in."""
+    try:
+        held = {os.fsencode(name) for name in os.listxattr(descriptor)}
+    except OSError:
+        return True
+    return all([_succeeds(os.removexattr, descriptor, name) for name in held & {*_ACLS} - attributes.keys()])
+
+
+def _set_mode(name: bytes, directory: int, mode: int) -> None:
+    """Of just this: a link that somebody puts in its place meanwhile is not followed."""
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            raise FileExistsError(name)
+        os.chmod(b"/proc/self/fd/%d" % descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
 def _gives_owner(call: Callable[..., None], what: int | bytes, entry: Entry, **settings: Any) -> bool:
     owner = owner_of(entry)
     return _UNCHANGED not in owner and _succeeds(call, what, *owner, **settings)
 
 
 def _succeeds(call: Callable[..., None], *arguments: Any, **settings: Any) -> bool:
-    """OverflowError: a number of the manifest that this system has no room for."""
+    """OverflowError: a number of the manifest that this system has no room for; ValueError: a name with a zero byte."""
     try:
         call(*arguments, **settings)
-    except (OSError, OverflowError):
+    except (OSError, OverflowError, ValueError):
         return False
     return True

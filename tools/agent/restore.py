@@ -3,16 +3,18 @@
 The plan runs ahead of the writer by at most the budget. Whatever is damaged is named and the rest goes on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from tools.agent.budget import ByteBudget
 from tools.agent.entries import Damage, find_entry, flagged, left_out, paths_above, walk_safeset
+from tools.agent.linked_names import LinkedNames
+from tools.agent.make_node import DEVICES, NODES
+from tools.agent.metadata import Rights
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.selection import is_inside
@@ -29,22 +31,20 @@ from tools.client.record_format import IntegrityError
 MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
-_RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMBOLIC_LINK)
 _WARNINGS = {
     Decision.exists: "exists",
     Decision.in_the_way: "in the way",
     Decision.other_metadata: OTHER_METADATA,
 }
-_EXTRAS_NOT_RESTORED = {
-    Extra.LINK_SET: "hard link restored as a file of its own",
-    Extra.ATTRIBUTES: "extended attributes not restored yet",
-}
+RESTORED_KINDS = (Kind.FILE, Kind.DIRECTORY, *NODES)
+DEVICE_LEFT_OUT = "device left out (--privileged)"
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     root: Path
     overwrite: Overwrite
+    rights: Rights = Rights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ Tell = Callable[[int, int], None]
 """Files and bytes that are written."""
 
 
+Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery], Awaitable[None]]
+
+
 async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Destination, tell: Tell) -> Restored:
     """`paths` without leading slashes, none inside another; an empty one is everything."""
     return await _Restore(unlocked, destination, tell).run(paths)
@@ -83,8 +86,11 @@ class _Restore:
         self._planned, self._written = Missed(), Missed()
         self._unlocked = unlocked
         self._tell = tell
-        self._survey = Survey(destination.root, destination.overwrite, hash_key)
-        self._writer = TreeWriter(destination.root, destination.overwrite, hash_key, self._written)
+        root, overwrite, rights = destination.root, destination.overwrite, destination.rights
+        self._rights = rights
+        self._survey = Survey(root, overwrite, hash_key, rights)
+        self._writer = TreeWriter(root, overwrite, hash_key, self._written, rights)
+        self._names: LinkedNames | None = LinkedNames()
         self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
         self._planner = Planner()
         self._above: set[bytes] = set()
@@ -95,16 +101,38 @@ class _Restore:
 
     async def run(self, paths: Sequence[bytes]) -> Restored:
         try:
-            to_writer, from_plan = trio.open_memory_channel[Window](_WINDOWS_AHEAD)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._plan, paths, to_writer, nursery)
-                await self._write(from_plan)
+            await self._pass(self._plan, paths)
+            unlinked, self._names = self._writer.unlinked, None
+            if unlinked:
+                await self._pass(self._plan_again, unlinked)
         finally:
             self._survey.close()
             with trio.CancelScope(shield=True):
                 await compute(self._writer.close)
         await compute(self._writer.sync)
         return Restored(self._writer.files, self._writer.bytes, self._left, self._all_missed(), self._manifest_damage)
+
+    async def _pass(self, plan: Plan, paths: Sequence[bytes]) -> None:
+        to_writer, from_plan = trio.open_memory_channel[Window](_WINDOWS_AHEAD)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(plan, paths, to_writer, nursery)
+            await self._write(from_plan)
+
+    async def _plan_again(
+        self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        """Names that could not be made further names of a file, as files of their own. What is above them gets its time
+        again.
+        """
+        with to_writer:
+            for path in paths:
+                parent = path.rpartition(b"/")[0]
+                above = await find_entry(self._unlocked, parent, self._manifest_damage)
+                if above is not None and above.kind == Kind.DIRECTORY and parent not in self._leading:
+                    for window in self._planner.add(above):
+                        await self._pass_on(window, to_writer, nursery)
+                await self._plan_path(path, to_writer, nursery)
+            await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan(
         self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
@@ -140,9 +168,20 @@ class _Restore:
                 continue
             if not entry.is_continuation:
                 self._is_last_written = self._is_written(entry, decision)
-            if self._is_last_written:
-                for window in self._planner.add(entry):
-                    await self._pass_on(window, to_writer, nursery)
+            for window in self._steps_of(entry, decision):
+                await self._pass_on(window, to_writer, nursery)
+
+    def _steps_of(self, entry: Entry, decision: Decision) -> Iterator[Window]:
+        """The windows that it fills. A name that stays is one that later ones may become further names of."""
+        is_named = not entry.is_continuation and (self._is_last_written or decision is Decision.leave)
+        first = self._names.first_name(entry) if self._names is not None and is_named else None
+        if not self._is_last_written:
+            return
+        if first is not None:
+            self._is_last_written = False  # nor is what continues it
+            yield from self._planner.add_name(entry, first)
+        else:
+            yield from self._planner.add(entry)
 
     async def _plan_above(self, path: bytes) -> None:
         """A directory above whose entry cannot be read stays closed to others; what is below it is restored."""
@@ -156,11 +195,11 @@ class _Restore:
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
         extras = entry.extras or {}
-        if entry.kind not in _RESTORED_KINDS:
-            self._planned.add(entry.path, left_out(entry) or "kind not restored yet")
+        if entry.kind not in RESTORED_KINDS:
+            self._planned.add(entry.path, left_out(entry) or "kind not restored")
             return False
-        if Extra.HOLES in extras:
-            self._planned.add(entry.path, "holes not restored yet")
+        if entry.kind in DEVICES and not self._rights.is_privileged:
+            self._planned.add(entry.path, DEVICE_LEFT_OUT)
             return False
         for code in flagged(entry):
             self._planned.add(entry.path, code)
@@ -171,12 +210,12 @@ class _Restore:
         if decision is Decision.leave and entry.kind == Kind.FILE:
             self._left += 1
         if decision is Decision.write:
-            self._tell_left_out(entry, extras)
+            self._tell_left_out(entry)
         return decision is Decision.write
 
-    def _tell_left_out(self, entry: Entry, extras: dict[int, Any]) -> None:
+    def _tell_left_out(self, entry: Entry) -> None:
         """What of an entry that is written will not come back."""
-        codes = [code for number, code in _EXTRAS_NOT_RESTORED.items() if number in extras]
+        codes = []
         if has_streams(entry):
             codes.append("alternate streams not restored")
         if unknown := left_out(entry):

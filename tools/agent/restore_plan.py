@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from tools.agent.window import Above, Begin, End, Part, Slot, Window
+from tools.agent.window import Above, Begin, End, Name, Part, Slot, Window
 from tools.client.manifest import Entry, Extent, Kind, own_content_bytes
 
 WINDOW_BYTES = 8 * 1024 * 1024
@@ -27,6 +27,13 @@ class Planner:
         """Comes before the first entry below it."""
         self._end_file()
         self._window.steps.append(Above(entry))
+
+    def add_name(self, entry: Entry, first: bytes) -> Iterator[Window]:
+        """One more name of the file whose path `first` came before."""
+        self._end_file()
+        self._window.steps.append(Name(entry, first))
+        if self._is_full():
+            yield self._taken()
 
     def add(self, entry: Entry) -> Iterator[Window]:
         if not entry.is_continuation:

@@ -10,7 +10,15 @@ from tools.agent.owners import group_name, user_name
 from tools.client.entry_packer import EntryPacker
 from tools.client.manifest import Kind
 
-KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMBOLIC_LINK}
+KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMBOLIC_LINK,
+    stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFSOCK: Kind.SOCKET,
+    stat.S_IFCHR: Kind.CHARACTER_DEVICE,
+    stat.S_IFBLK: Kind.BLOCK_DEVICE,
+}
 
 # Kinds, modes and owners of a tree are few; one that is made to have many must not fill the memory.
 _ACCESS_MAX = 4096

@@ -2,13 +2,16 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum, StrEnum
+from io import FileIO
 from pathlib import Path
 
 from blake3 import blake3
 
-from tools.agent.metadata import has_access, has_metadata
+from tools.agent.holes import find_layout
+from tools.agent.metadata import Rights, has_access, has_metadata
+from tools.agent.row_maker import KINDS
 from tools.agent.target import InTheWay, Target, status_of
 from tools.client.manifest import Entry, Extra, Kind
 
@@ -33,8 +36,9 @@ class Decision(Enum):
 class Survey:
     """For one thread at a time; looks, and changes nothing."""
 
-    def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes) -> None:
+    def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, rights: Rights) -> None:
         self._target = Target(root)
+        self._rights = rights
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missing: bytes | None = None
@@ -83,17 +87,17 @@ class Survey:
         if not self._is_same(entry, status, name, directory):
             return Decision.exists
         is_link = entry.kind == Kind.SYMBOLIC_LINK
-        return Decision.leave if is_link or has_metadata(status, entry) else Decision.other_metadata
+        return Decision.leave if is_link or has_metadata(status, entry, self._rights) else Decision.other_metadata
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
-        if _has_size_and_time(entry, status) and not has_metadata(status, entry):
+        if _has_size_and_time(entry, status) and not has_metadata(status, entry, self._rights):
             return Decision.other_metadata
         return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave
 
     def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if not _has_size_and_time(entry, status):
             return Decision.write
-        return Decision.leave if has_metadata(status, entry) else Decision.other_metadata
+        return Decision.leave if has_metadata(status, entry, self._rights) else Decision.other_metadata
 
     def _always(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         return Decision.write
@@ -113,19 +117,63 @@ class Survey:
                 return is_link and os.fsencode(os.readlink(name, dir_fd=directory)) == (entry.extras or {}).get(
                     Extra.LINK_TARGET
                 )
-            if entry.kind != Kind.FILE or not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+            if entry.kind != Kind.FILE:
+                return _is_same_node(entry, status)
+            if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
                 return False
-            return entry.hash is None or self._hash_of(name, directory) == entry.hash
+            return self._hash_of(name, directory, entry) == entry.hash
         except OSError:
             return False
 
-    def _hash_of(self, name: bytes, directory: int) -> bytes:
+    def _hash_of(self, name: bytes, directory: int, entry: Entry) -> bytes | None:
+        """Of its content without the entry's holes, in which there must be nothing; None where there is no more."""
         hasher = blake3(key=self._hash_key)
+        holes = (entry.extras or {}).get(Extra.HOLES, [])
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
         with os.fdopen(descriptor, "rb", buffering=0) as handle:
-            while piece := handle.read(_READ_BYTES):
-                hasher.update(piece)
-        return hasher.digest()
+            at = 0
+            for offset, length in [*zip(holes[::2], holes[1::2], strict=True), (entry.size, 0)]:
+                for piece in _pieces(handle, offset - at):
+                    hasher.update(piece)
+                at = offset + length
+                if length and not _is_empty(handle, offset, length):
+                    return b""
+        return hasher.digest() if entry.hash is not None else None
+
+
+def is_same_file(status: os.stat_result | None, entry: Entry) -> bool:
+    """Whether what is there may be the file of which the entry is one more name: this run has written it, or left it
+    because it is the same.
+    """
+    if status is None:
+        return False
+    if entry.kind == Kind.FILE:
+        return stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime_ns) == (entry.size, entry.mtime_ns)
+    return KINDS.get(stat.S_IFMT(status.st_mode)) == entry.kind
+
+
+def _is_same_node(entry: Entry, status: os.stat_result) -> bool:
+    kind = KINDS.get(stat.S_IFMT(status.st_mode))
+    if kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE):
+        numbers = [os.major(status.st_rdev), os.minor(status.st_rdev)]
+        return kind == entry.kind and (entry.extras or {}).get(Extra.DEVICE) == numbers
+    return kind == entry.kind and kind in (Kind.FIFO, Kind.SOCKET)
+
+
+def _pieces(handle: FileIO, length: int) -> Iterator[bytes]:
+    while length > 0 and (piece := handle.read(min(length, _READ_BYTES))):
+        length -= len(piece)
+        yield piece
+
+
+def _is_empty(handle: FileIO, offset: int, length: int) -> bool:
+    """What is no hole any more may still be zero bytes. A hole of terabytes is not read."""
+    for at, data_bytes in find_layout(handle.fileno(), offset + length, begin=offset).data:
+        handle.seek(at)
+        if any(any(piece) for piece in _pieces(handle, data_bytes)):
+            return False
+    handle.seek(offset + length)
+    return True
 
 
 def _has_size_and_time(entry: Entry, status: os.stat_result) -> bool:
@@ -136,10 +184,10 @@ def _has_size_and_time(entry: Entry, status: os.stat_result) -> bool:
 
 def decide_directory(entry: Entry, status: os.stat_result, overwrite: Overwrite) -> Decision:
     """For one that is there: `write` sets its metadata, again where it is right and what comes into it changes it."""
-    if overwrite in (Overwrite.changed, Overwrite.always) or has_metadata(status, entry):
+    if overwrite in (Overwrite.changed, Overwrite.always) or has_metadata(status, entry, Rights()):
         return Decision.write
     if overwrite is Overwrite.never:
         return Decision.other_metadata
     if entry.mtime_ns > status.st_mtime_ns:
         return Decision.write
-    return Decision.leave if has_access(status, entry) else Decision.other_metadata
+    return Decision.leave if has_access(status, entry, Rights()) else Decision.other_metadata

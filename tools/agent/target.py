@@ -6,8 +6,8 @@ cost few calls. For one thread at a time.
 
 import errno
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tools.agent.descriptor_limit import raise_descriptor_limit
@@ -50,6 +50,19 @@ class Target:
     def find(self, path: bytes) -> int | None:
         """The descriptor of a directory that is there, None when a part of the way is missing."""
         return self._reach(path, is_made=False)
+
+    @contextmanager
+    def opened(self, path: bytes) -> Iterator[int]:
+        """A directory that is there, beside the way to where the last entry was; InTheWay, or OSError."""
+        descriptor = os.dup(self.root)
+        try:
+            for name in path.split(b"/") if path else ():
+                below = _open_below(name, descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def make(self, path: bytes) -> int:
         """The descriptor of a directory; it and those above it are made where missing, closed to others."""

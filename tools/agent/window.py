@@ -50,7 +50,15 @@ class End:
     """The file is whole."""
 
 
-Step = Above | Begin | Part | End
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One more name of the file that was restored at `first`, or stayed there."""
+
+    entry: Entry
+    first: bytes
+
+
+Step = Above | Begin | Part | End | Name
 
 
 @dataclass(slots=True)

@@ -7,93 +7,45 @@ thread at a time.
 
 import errno
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from blake3 import blake3
-
-from tools.agent.metadata import apply_link_metadata, apply_metadata, has_metadata
+from tools.agent.make_node import NODES, make_name, make_node
+from tools.agent.metadata import Rights, apply_metadata, attributes_of, has_metadata
 from tools.agent.missed import Missed
-from tools.agent.place import place
-from tools.agent.survey import Decision, Overwrite, decide_directory
+from tools.agent.open_file import OpenFile
+from tools.agent.survey import Decision, Overwrite, decide_directory, is_same_file
 from tools.agent.sync import WrittenFileSystems
-from tools.agent.target import InTheWay, Leave, Target
-from tools.agent.window import Above, Begin, OutOfReach, Part, Window
+from tools.agent.target import InTheWay, Leave, Target, status_of
+from tools.agent.window import Above, Begin, Name, OutOfReach, Part, Window
 from tools.client.failure import Failure
-from tools.client.manifest import Entry, Extra, Kind, check_path
+from tools.client.manifest import Entry, Kind, check_path
 from tools.client.record_format import IntegrityError, LaterVersion
 
 DAMAGED = "damaged"
 OFFLINE = "offline"  # at the vault: another restore brings it when the disk is back
 LATER_VERSION = "made by a later version"
 LOST = (DAMAGED, OFFLINE, LATER_VERSION)
-METADATA_NOT_SET = "metadata not set"
 OTHER_METADATA = "exists with other metadata"
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CLOSED = -1
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-
-
-class _OpenFile:
-    """A file that is being written under its temporary name."""
-
-    __slots__ = ("descriptor", "directory", "entry", "hasher", "name", "temporary", "written_bytes")
-
-    def __init__(self, entry: Entry, directory: int, hash_key: bytes) -> None:
-        self.entry = entry
-        self.directory = directory
-        self.name = entry.path.rpartition(b"/")[2]
-        self.temporary = b".safeset-" + secrets.token_hex(8).encode()
-        self.descriptor = os.open(self.temporary, _CREATE, 0o600, dir_fd=directory)
-        self.hasher: Any = blake3(key=hash_key)
-        self.written_bytes = 0
-
-    def write(self, content: memoryview) -> None:
-        self.hasher.update(content)
-        self.written_bytes += len(content)
-        if self.written_bytes > self.entry.size:
-            raise IntegrityError("the content is longer than the manifest says")
-        while content:
-            content = content[os.write(self.descriptor, content) :]
-
-    def is_whole(self) -> bool:
-        entry = self.entry
-        return self.written_bytes == entry.size and (
-            self.hasher.digest() == entry.hash if entry.size else entry.hash is None
-        )
-
-    def keep(self, overwrite: Overwrite) -> bool:
-        """Is its metadata set? It is closed before it gets its name: closing may tell of lost writes."""
-        is_set = apply_metadata(self.descriptor, self.entry)
-        self._close()
-        place(self.temporary, self.name, self.directory, overwrite)
-        return is_set
-
-    def discard(self) -> None:
-        with suppress(OSError):
-            self._close()
-        with suppress(OSError):
-            os.unlink(self.temporary, dir_fd=self.directory)
-
-    def _close(self) -> None:
-        if self.descriptor != _CLOSED:
-            descriptor, self.descriptor = self.descriptor, _CLOSED
-            os.close(descriptor)
+_UNLINKED_MAX = 10_000
 
 
 class TreeWriter:
-    def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, missed: Missed) -> None:
+    """`unlinked`: paths that could not become further names of a file; they need content of their own."""
+
+    def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, missed: Missed, rights: Rights) -> None:
         self.files = 0
         self.bytes = 0
+        self.unlinked: list[bytes] = []
+        self._rights = rights
         self._target = Target(root, self._leave_made)
         self._above: dict[bytes, Entry] = {}
         self._written = WrittenFileSystems()
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missed = missed
-        self._file: _OpenFile | None = None
+        self._file: OpenFile | None = None
 
     @property
     def bytes_so_far(self) -> int:
@@ -108,6 +60,8 @@ class TreeWriter:
                     self._above[step.entry.path] = step.entry
                 case Begin():
                     self._guarded(step.entry, self._begin, step.entry)
+                case Name():
+                    self._guarded(step.entry, self._add_name, step)
                 case Part():
                     if self._file is not None:
                         self._guarded(self._file.entry, self._append, self._file, step)
@@ -155,10 +109,34 @@ class TreeWriter:
             raise IntegrityError(str(error)) from None
         if entry.kind == Kind.DIRECTORY:
             self._make_directory(entry)
-        elif entry.kind == Kind.SYMBOLIC_LINK:
-            self._make_link(entry)
+        elif entry.kind in NODES:
+            codes = make_node(entry, self._parent_of(entry), self._overwrite, self._rights)
+            self._tell(entry, codes)
         else:
-            self._file = _OpenFile(entry, self._parent_of(entry), self._hash_key)
+            self._file = OpenFile(entry, self._parent_of(entry), self._hash_key)
+
+    def _add_name(self, step: Name) -> None:
+        """OSError of the link itself: some file systems take none, or no more, and others have another one here."""
+        check_path(step.entry.path)
+        parent, _, name = step.first.rpartition(b"/")
+        directory = self._parent_of(step.entry)
+        try:
+            with self._target.opened(parent) as source:
+                if not is_same_file(status_of(name, source), step.entry):
+                    raise FileNotFoundError(step.first)
+                make_name((name, source), step.entry.path.rpartition(b"/")[2], directory, self._overwrite)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno in _FULL_DISK or len(self.unlinked) >= _UNLINKED_MAX:
+                raise
+            self.unlinked.append(step.entry.path)
+        else:
+            self.files += step.entry.kind == Kind.FILE
+
+    def _tell(self, entry: Entry, codes: list[str]) -> None:
+        for code in codes:
+            self._missed.add(entry.path, code)
 
     def _parent_of(self, entry: Entry) -> int:
         directory = self._target.make(entry.path.rpartition(b"/")[0])
@@ -182,29 +160,13 @@ class TreeWriter:
 
     def _leave(self, entry: Entry) -> Leave:
         def leave(descriptor: int) -> None:
-            if not has_metadata(os.fstat(descriptor), entry) and not apply_metadata(descriptor, entry):
-                self._missed.add(entry.path, METADATA_NOT_SET)
+            is_set = not attributes_of(entry) and has_metadata(os.fstat(descriptor), entry, self._rights)
+            if not is_set:
+                self._tell(entry, apply_metadata(descriptor, entry, self._rights))
 
         return leave
 
-    def _make_link(self, entry: Entry) -> None:
-        directory = self._parent_of(entry)
-        target = (entry.extras or {}).get(Extra.LINK_TARGET)
-        if not target or b"\0" in target:
-            raise IntegrityError("the link has no target")
-        temporary = b".safeset-" + secrets.token_hex(8).encode()
-        os.symlink(target, temporary, dir_fd=directory)
-        try:
-            is_set = apply_link_metadata(temporary, directory, entry)
-            place(temporary, entry.path.rpartition(b"/")[2], directory, self._overwrite)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=directory)
-            raise
-        if not is_set:
-            self._missed.add(entry.path, METADATA_NOT_SET)
-
-    def _append(self, file: _OpenFile, part: Part) -> None:
+    def _append(self, file: OpenFile, part: Part) -> None:
         content = part.slot.content
         if isinstance(content, IntegrityError):
             raise content
@@ -212,13 +174,12 @@ class TreeWriter:
             raise IntegrityError("an extent goes beyond the end of its chunk")
         file.write(memoryview(content)[part.offset : part.offset + part.length])
 
-    def _end(self, file: _OpenFile) -> None:
+    def _end(self, file: OpenFile) -> None:
         if not file.is_whole():
             raise IntegrityError("the content is not what the manifest says")
-        is_set = file.keep(self._overwrite)
+        codes = file.keep(self._overwrite, self._rights)
         self._file = None
-        if not is_set:
-            self._missed.add(file.entry.path, METADATA_NOT_SET)
+        self._tell(file.entry, codes)
         self.files += 1
         self.bytes += file.written_bytes
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgpack
 
+from tools.client.extras_parts import pack_extras
 from tools.client.manifest import check_path
 
 _HASH_HEAD = b"\xc4\x20"  # a byte string of 32 bytes
@@ -28,6 +29,5 @@ class EntryPacker:
         return packed + (_NIL if hash is None else _HASH_HEAD + hash)
 
     def extras(self, extras: dict[int, Any] | None) -> bytes | None:
-        """Nothing where there are none."""
-        packed: bytes | None = self._pack(extras) if extras else None
-        return packed
+        """Nothing where there are none, else what `extras_parts` takes apart."""
+        return pack_extras(self._pack, extras) if extras else None

@@ -181,6 +181,11 @@ def manifest_cut_key(id_key: bytes) -> bytes:
     return kdf(id_key, b"safeset manifest cut v1", 32)
 
 
+def link_set_key(id_key: bytes) -> bytes:
+    """The key of the `link set` in manifest entries."""
+    return kdf(id_key, b"safeset link set v1", 32)
+
+
 def signing_public_key(seed: bytes) -> bytes:
     """The Ed25519 public key that the vault keeps for a job."""
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()

@@ -161,9 +161,11 @@ class ManifestWriter:
         self._append(path, prefix, extents or (), extras, content_bytes)
         self._last_key = key
 
-    def go_on(self, path: bytes, prefix: bytes, extents: Sequence[Extent]) -> None:
-        """Further extents of the path that was added last; its extras and its size counted with the first."""
-        self._append(path, prefix, extents, None, 0)
+    def go_on(self, path: bytes, prefix: bytes, extents: Sequence[Extent], extras: bytes | None = None) -> None:
+        """Further extras or extents of the path that was added last, all extras before any extents; its size counted
+        with the first.
+        """
+        self._append(path, prefix, extents, extras, 0)
 
     def finish(self) -> WrittenManifest:
         """Ends every level; the last block is the top. A manifest without entries is one empty leaf."""

@@ -7,7 +7,7 @@ import trio
 import trio.lowlevel
 
 from tools.agent.count_ahead import CountAhead
-from tools.agent.scan import ScanFigures
+from tools.agent.scan_figures import ScanFigures
 from tools.agent.selection import make_selection
 from tools.agent.walk import TreeWalk
 

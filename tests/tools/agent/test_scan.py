@@ -23,7 +23,7 @@ from tools.agent.scan import ScanKeys, Scanner
 from tools.agent.selection import make_selection
 from tools.agent.walk import TreeWalk
 
-KEYS = ScanKeys(b"h" * 32, b"seedseed")
+KEYS = ScanKeys(b"h" * 32, b"l" * 32, b"seedseed")
 
 
 def scanner(root: Path, tmp_path: Path) -> Scanner:

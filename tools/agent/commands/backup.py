@@ -9,7 +9,7 @@ from tools.agent.backup import Agent, Done, back_up
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.missed import tell_missed
-from tools.agent.scan import ScanFigures
+from tools.agent.scan_figures import ScanFigures
 from tools.agent.state import lock_state
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure, describe
 from tools.client.output import Output
@@ -65,9 +65,6 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
     tell_missed(output, done.missed)
     scanned, sent = done.scanned, done.sent
     output.note(*(f"note: {note}" for note in done.notes))
-    not_stored = {"extended_attributes": scanned.extended_attributes, "hard_links": scanned.hard_links}
-    if any(not_stored.values()):
-        output.note(f"note: not stored yet: {_not_stored_text(scanned)}")
     if scanned.kernel_mounts:
         output.note(
             f"note: {count_text(scanned.kernel_mounts)} file systems that only show what the kernel knows (proc, sysfs"
@@ -78,7 +75,7 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
         "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
-        "not_stored": not_stored, "kernel_mounts": scanned.kernel_mounts,
+        "kernel_mounts": scanned.kernel_mounts,
     })  # fmt: skip
     if not output.json:
         click.echo(
@@ -86,14 +83,3 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
             f" {size_text(sent.record_bytes)} uploaded in {elapsed_text(seconds)}."
         )
 
-
-def _not_stored_text(scanned: ScanFigures) -> str:
-    parts = []
-    if attributes := scanned.extended_attributes:
-        paths = "path" if attributes == 1 else "paths"
-        parts.append(f"extended attributes of {count_text(attributes)} new or changed {paths}")
-    if scanned.hard_links == 1:
-        parts.append("1 hard link (stored as a file of its own)")
-    elif scanned.hard_links:
-        parts.append(f"{count_text(scanned.hard_links)} hard links (stored as files of their own)")
-    return ", ".join(parts)

@@ -10,6 +10,7 @@ import click
 from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
+from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.survey import Overwrite
@@ -42,6 +43,11 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
     show_default=True,
     help="Replace files that are there: never, older ones, those of another size or time, or always.",
 )
+@click.option(
+    "--privileged",
+    is_flag=True,
+    help="Also devices, set-user-id and set-group-id bits of files, and file capabilities; as root only.",
+)
 @click.pass_context
 def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, **options: Any) -> int:
     """Restores all of JOB, or what is at and below each PATH, to DIR.
@@ -56,7 +62,9 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     selected = wanted_paths([os.fsencode(path) for path in paths])
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
-    destination = Destination(target, Overwrite(options["overwrite"]))
+    if options["privileged"] and os.geteuid() != 0:
+        raise Failure("usage", "--privileged needs root", "leave it out, or restore as root")
+    destination = Destination(target, Overwrite(options["overwrite"]), Rights(options["privileged"]))
 
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:

@@ -57,14 +57,14 @@ def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_r
     root = backed_up.sealer.root(leaf, payload)
     site.commit(backed_up, root, payload)
     identity, job_id, vault = backed_up.agent.identity, backed_up.job.job_id, site.vault
-    assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+    assert dead_keys.judge_keys(vault, identity, job_id).dead == []
     vault.judged_keys.clear()
     flip_rows(site, "run_keys", 3)
-    (dead,) = dead_keys.find_dead_keys(vault, identity, job_id)
+    (dead,) = dead_keys.judge_keys(vault, identity, job_id).dead
     dead_keys.give_up_keys(vault, identity, job_id, [dead])
     if is_restarted:
         site.reopen()
-        assert dead_keys.find_dead_keys(site.vault, identity, job_id) == [dead]
+        assert dead_keys.judge_keys(site.vault, identity, job_id).dead == [dead]
         dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
     vault = site.vault
     block, companion = leaf
@@ -75,7 +75,7 @@ def test_what_lies_under_a_key_that_does_not_open_is_sent_again(site: Site, is_r
     assert vault.store.read(location, id_of(chunk)) == chunk
     vault.store.commit()
     assert missing(site, backed_up, id_of(chunk)) == [True], "that it reads well says nothing of its key"
-    assert dead_keys.find_dead_keys(vault, identity, job_id) == []
+    assert dead_keys.judge_keys(vault, identity, job_id).dead == []
 
 
 @pytest.mark.parametrize(("table", "field"), [("run_keys", 3), ("slots", 1)])
@@ -84,8 +84,9 @@ def test_a_wrap_of_a_later_version_refuses_the_run_and_is_not_judged(site: Site,
     commit_leaf(site, backed_up)
     site.vault.judged_keys.clear()
     change_rows(site, table, field, of_a_later_version)
+    judge = dead_keys.judge_keys if table == "run_keys" else dead_keys.check_slots
     with pytest.raises(Conflict, match="later version of vaultd"):
-        dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+        judge(site.vault, backed_up.agent.identity, backed_up.job.job_id)
 
 
 def test_what_was_read_before_its_key_was_judged_is_sent_again_too(site: Site) -> None:
@@ -97,7 +98,7 @@ def test_what_was_read_before_its_key_was_judged_is_sent_again_too(site: Site) -
     identity, job_id = backed_up.agent.identity, backed_up.job.job_id
     flip_rows(site, "run_keys", 3)
     site.vault.judged_keys.clear()
-    (dead,) = dead_keys.find_dead_keys(site.vault, identity, job_id)
+    (dead,) = dead_keys.judge_keys(site.vault, identity, job_id).dead
     dead_keys.give_up_keys(site.vault, identity, job_id, [dead])
     site.reopen()
     assert missing(site, backed_up, id_of(chunk)) == [True]
@@ -147,9 +148,9 @@ def test_a_key_that_cannot_be_read_now_is_not_taken_back(site: Site) -> None:
     door.is_over = True
     site.vault = open_vault(site.config, site.clock, door)
     door.is_over = False
-    assert dead_keys.find_keys_that_open_again(site.vault, identity, job_id) == []
+    assert dead_keys.judge_keys(site.vault, identity, job_id).back == []
     door.is_over = True
-    assert dead_keys.find_keys_that_open_again(site.vault, identity, job_id) == [key_id]
+    assert dead_keys.judge_keys(site.vault, identity, job_id).back == [key_id]
 
 
 def test_a_run_whose_own_key_was_given_up_commits_nothing(site: Site) -> None:
@@ -178,7 +179,7 @@ def test_a_job_whose_slots_do_not_open_takes_no_run(site: Site) -> None:
     commit_leaf(site, backed_up)
     flip_rows(site, "slots", 1)
     with pytest.raises(Damaged, match="no slot of job 'home' can be read"):
-        dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+        dead_keys.check_slots(site.vault, backed_up.agent.identity, backed_up.job.job_id)
 
 
 def test_nothing_is_judged_while_a_disk_is_away(site: Site, tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_nothing_is_judged_while_a_disk_is_away(site: Site, tmp_path: Path) -> N
     flip_rows(site, "run_keys", 3)
     site.vault.judged_keys.clear()
     site.vault.store.disks.know([*site.vault.store.disks.known, KnownDisk(b"d" * 16, 2, False, str(tmp_path))])
-    assert dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id) == []
+    assert dead_keys.judge_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id).dead == []
 
 
 class NoDescriptors(SystemDoor):
@@ -211,6 +212,7 @@ def test_a_key_that_cannot_be_read_now_is_not_judged(site: Site) -> None:
     site.vault = open_vault(site.config, site.clock, door)
     door.is_over = False
     with pytest.raises(Unavailable, match="cannot be read now"):
-        dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+        dead_keys.check_slots(site.vault, backed_up.agent.identity, backed_up.job.job_id)
+    assert dead_keys.judge_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id).dead == []
     door.is_over = True
-    assert dead_keys.find_dead_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id) == []
+    assert dead_keys.judge_keys(site.vault, backed_up.agent.identity, backed_up.job.job_id).dead == []

@@ -10,10 +10,10 @@ import pytest
 from blake3 import blake3
 
 from tests.vaultd.operations.sealing import DATA, id_of
-from tests.vaultd.operations.small_site import BackedUp, Site
+from tests.vaultd.operations.small_site import BackedUp, Site, batch
 from tests.vaultd.operations.test_safesets import commit_leaf
 from vaultd.errors import Conflict, Damaged, Unavailable
-from vaultd.operations import dead_keys, safesets
+from vaultd.operations import dead_keys, ledger, safesets, upload
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import Handle, SystemDoor
 from vaultd.store.disks.known_disks import KnownDisk
@@ -157,9 +157,11 @@ def test_a_run_whose_own_key_was_given_up_commits_nothing(site: Site) -> None:
     """By the run of another job with the same keyring: also what is sent under it from then on is missing."""
     backed_up = site.ready()
     identity, job_id = backed_up.agent.identity, backed_up.job.job_id
-    dead_keys.give_up_keys(site.vault, identity, job_id, [backed_up.sealer.key_id])
     leaf = backed_up.sealer.leaf([backed_up.sealer.record(DATA, os.urandom(50))])
-    site.upload(backed_up, *leaf)
+    verified = upload.verify(upload.facts(site.vault, identity, backed_up.sealer.run_id), batch(*leaf))
+    dead_keys.give_up_keys(site.vault, identity, job_id, [backed_up.sealer.key_id])
+    upload.append(site.vault, verified, identity)
+    ledger.write(site.vault)
     assert missing(site, backed_up, id_of(leaf[0]), id_of(leaf[1])) == [True, False]
     site.begin(backed_up)
     block = backed_up.sealer.leaf([])
@@ -172,6 +174,21 @@ def test_a_run_whose_own_key_was_given_up_commits_nothing(site: Site) -> None:
     dead_keys.give_up_keys(site.vault, identity, job_id, [backed_up.sealer.key_id])
     with pytest.raises(Conflict, match=f"run key {backed_up.sealer.key_id.hex()} was given up"):
         safesets.commit(site.vault, identity, prepared)
+
+
+def test_what_is_sent_under_a_key_that_was_given_up_is_refused_at_once(site: Site) -> None:
+    """And not only with the root, hours later."""
+    backed_up = site.ready()
+    identity, job_id, given_up = backed_up.agent.identity, backed_up.job.job_id, backed_up.sealer.key_id
+    chunk = backed_up.sealer.record(DATA, os.urandom(50))
+    block, companion = backed_up.sealer.leaf([chunk])
+    dead_keys.give_up_keys(site.vault, identity, job_id, [given_up])
+    with pytest.raises(Damaged, match=f"record 1 of the batch: run key {given_up.hex()} was given up"):
+        site.upload(backed_up, companion, chunk)
+    assert missing(site, backed_up, id_of(chunk), id_of(companion)) == [True, True]
+    dead_keys.take_back_keys(site.vault, identity, job_id, [given_up])
+    site.upload(backed_up, block, companion, chunk)
+    assert missing(site, backed_up, id_of(chunk), id_of(companion)) == [False, False]
 
 
 def test_a_job_whose_slots_do_not_open_takes_no_run(site: Site) -> None:

@@ -17,6 +17,7 @@ from vaultd.operations import dead_keys, ledger, safesets, upload
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import Handle, SystemDoor
 from vaultd.store.disks.known_disks import KnownDisk
+from vaultd.store.errors import RecordDamaged
 
 
 def change_rows(site: Site, table: str, field: int, change: Callable[[bytes], bytes]) -> None:
@@ -136,6 +137,26 @@ def test_a_key_that_opens_again_is_taken_back_with_what_is_under_it(site: Site) 
     site.reopen()
     assert missing(site, backed_up, id_of(chunk), id_of(spoilt)) == [False, True]
     assert dead_keys.judge_keys(site.vault, identity, job_id) == dead_keys.Judged([], [])
+
+
+def test_damage_that_is_read_under_a_given_up_key_stays_when_the_key_opens_again(site: Site) -> None:
+    backed_up = site.ready()
+    chunk, spoilt = (backed_up.sealer.record(DATA, os.urandom(50)) for _ in range(2))
+    site.upload(backed_up, chunk, spoilt)
+    identity, job_id, key_id = backed_up.agent.identity, backed_up.job.job_id, backed_up.sealer.key_id
+    dead_keys.give_up_keys(site.vault, identity, job_id, [key_id])
+    for path in site.config.directory.glob("disk-*/containers/*/*"):
+        data = bytearray(path.read_bytes())
+        if (at := data.find(spoilt)) >= 0:
+            data[at + len(spoilt) - 1] ^= 1
+            path.write_bytes(data)
+    (location,) = site.vault.store.locate(backed_up.sealer.keyring_id, [id_of(spoilt)])
+    assert location is not None
+    with pytest.raises(RecordDamaged):
+        site.vault.store.read(location, id_of(spoilt))
+    site.vault.store.commit()
+    dead_keys.settle_keys(site.vault, identity, job_id, dead_keys.judge_keys(site.vault, identity, job_id))
+    assert missing(site, backed_up, id_of(chunk), id_of(spoilt)) == [False, True]
 
 
 def test_a_key_that_cannot_be_read_now_is_not_taken_back(site: Site) -> None:

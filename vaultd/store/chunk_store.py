@@ -135,6 +135,11 @@ class ChunkStore:
         return bool(self._broken)
 
     @property
+    def broken_by(self) -> str:
+        """The error that stopped it; empty while it may be written to."""
+        return self._broken
+
+    @property
     def damage_met(self) -> int:
         """How often records came to count as damaged since the store was opened, by a read, a lost disk or a run key
         that was given up: what was seen whole at another count may not be so.

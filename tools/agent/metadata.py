@@ -55,7 +55,7 @@ def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
         descriptor, attributes, lambda name: name in _ACLS or (name == CAPABILITIES and rights.is_privileged)
     ) and _remove_other_acls(descriptor, attributes)
     mode = rights.mode_of(entry)
-    if not is_owned and entry.kind != Kind.DIRECTORY:
+    if not is_owned:
         mode &= ~_SET_ID_BITS
     has_mode = _succeeds(os.fchmod, descriptor, mode)
     has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))

@@ -131,7 +131,7 @@ class Scanner:
         """Whether it has a row now; where not, what the base says of the path must not be said again."""
         kind = KINDS.get(stat.S_IFMT(found.status.st_mode))
         if kind is None:
-            self._missed.add(found.path, "kind not stored yet")
+            self._missed.add(found.path, "kind not stored")
             return False
         try:
             if kind is Kind.FILE:

@@ -88,15 +88,6 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
         assert (code, nowhere.exists()) == (12, False)
 
 
-def test_what_is_not_stored_yet_is_said_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    (site.source / "file").write_bytes(b"content")
-    (site.source / "same").hardlink_to(site.source / "file")
-    assert main.run(["--state", str(site.state.path), "backup", "job", "--json"]) == 0  # type: ignore[attr-defined]
-    said = capsys.readouterr()
-    assert json.loads(said.out.splitlines()[-1])["not_stored"] == {"extended_attributes": 0, "hard_links": 1}
-    assert said.err == "note: not stored yet: 1 hard link (stored as a file of its own)\n"
-
-
 def test_a_connection_that_ends_badly_after_the_safeset_is_a_note(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,7 +143,8 @@ def test_a_file_that_grows_for_ever_ends(tmp_path: Path) -> None:
     descriptor, _ = open_found(found(path))
     os.truncate(path, 64 << 20)
     large = LargeFile(descriptor, KEY, FileCutter(SEED))
-    large._before = os.stat_result((*large._before[:6], 2 << 20, *large._before[7:10]))
+    large.before = os.stat_result((*large.before[:6], 2 << 20, *large.before[7:10]))
+    large._expected_bytes = 2 << 20
     assert sum(chunk.size_bytes for chunk in large) == (2 << 20) + 1
     assert large.is_changed
 

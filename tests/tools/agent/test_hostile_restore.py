@@ -79,13 +79,19 @@ async def test_what_a_later_version_put_behind_a_content_costs_nothing_of_it(pla
 
 async def test_what_is_known_and_not_restored_is_told(planter: Planter) -> None:
     rows = [
-        file(planter, b"a", extras={4: {b"user.a": b""}, 2: bytes(16)}),
-        file(planter, b"b", size=len(CONTENT) + 5, extras={5: [0, 5]}),
-        entry(b"c", kind=4),
-    ]  # fmt: skip
+        file(planter, b"a", extras={7: {3: {b"stream": [0, bytes(32)]}}}),
+        file(planter, b"b", extras={4: {b"no.name": b""}}),
+        entry(b"c", kind=6, extras={3: [1, 3]}),
+        entry(b"d", kind=8),
+    ]
     result = await restored(planter, rows)
-    assert [path for path, _ in result.missed.kept] == [b"a", b"a", b"b", b"c"]
-    assert names(planter.site) == ["a"]
+    assert result.missed.kept == [
+        (b"a", "alternate streams not restored"),
+        (b"c", "device left out (--privileged)"),
+        (b"d", "kind not restored"),
+        (b"b", "extended attributes not set"),
+    ]
+    assert names(planter.site) == ["a", "b"]
 
 
 async def test_entries_that_continue_are_one_file(planter: Planter) -> None:
@@ -101,7 +107,8 @@ async def test_entries_that_continue_are_one_file(planter: Planter) -> None:
     more = [file(planter, b"a", extents=second), file(planter, b"there", extents=first)]
     result = await restored(planter, rows, [*more, file(planter, b"there", extents=second)])
     assert (result.files, result.manifest_damage) == (1, {})
-    assert [path for path, _ in result.missed.kept] == [b"a", b"there"]
+    assert result.missed.kept == [(b"there", "exists")]
+    assert sorted(os.listxattr(planter.site.target / "a")) == ["user.a", "user.b"]
     assert (planter.site.target / "a").read_bytes() == CONTENT
     assert (planter.site.target / "there").read_bytes() == b"another"
 

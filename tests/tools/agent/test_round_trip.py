@@ -114,7 +114,7 @@ async def test_a_changed_run_over_the_cache_is_the_same_manifest_as_one_without(
 
 
 @pytest.mark.parametrize("content", [b"changed", b""])
-@pytest.mark.parametrize("cause", ["unreadable", "vanished", "kind not stored yet", "metadata too large"])
+@pytest.mark.parametrize("cause", ["unreadable", "vanished", "metadata too large"])
 async def test_what_cannot_be_taken_is_not_said_to_be_as_it_was(
     site: Site, monkeypatch: pytest.MonkeyPatch, cause: str, content: bytes
 ) -> None:
@@ -138,10 +138,6 @@ async def test_what_cannot_be_taken_is_not_said_to_be_as_it_was(
 
 def refuse(patch: pytest.MonkeyPatch, path: Path, cause: str) -> None:
     """From now on the path cannot be taken."""
-    if cause == "kind not stored yet":
-        path.unlink()
-        os.mkfifo(path)
-        return
     what, name, error = {
         "unreadable": (scan_module, "open_found", OSError(5, "Input/output error")),
         "vanished": (scan_module, "open_found", FileNotFoundError(2, "No such file or directory")),
@@ -236,19 +232,16 @@ async def test_existing_files_are_safe_unless_told_otherwise(site: Site) -> None
     assert (await site.restore(overwrite=Overwrite.always)).files == 2
 
 
-async def test_excluded_and_foreign_kinds_are_left_out(site: Site) -> None:
+async def test_what_is_excluded_is_left_out(site: Site) -> None:
     (site.source / "keep").write_bytes(b"1")
     (site.source / "drop.tmp").write_bytes(b"2")
     (site.source / "cache").mkdir()
     (site.source / "cache" / "inside").write_bytes(b"3")
-    os.mkfifo(site.source / "pipe")
     site.define(exclude=["*.tmp", "cache/"])
     done = await site.back_up()
-    assert done.missed.kept == [(bytes(site.source / "pipe")[1:], "kind not stored yet")]
+    assert done.missed.kept == []
     await site.restore()
     assert os.listdir(site.restored_source) == ["keep"]
-    assert site.vault.ended[-1].codes == {"kind not stored yet": 1}
-    assert site.vault.ended[-1].outcome == "warnings"
 
 
 async def test_equal_small_files_share_their_bytes(site: Site) -> None:

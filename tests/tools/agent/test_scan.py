@@ -15,6 +15,7 @@ from tests.tools.agent.conftest import Site
 from tools.agent import batch as batch_module
 from tools.agent import content as content_module
 from tools.agent import fingerprint as fingerprint_module
+from tools.agent import outbox, read_file
 from tools.agent import scan as scan_module
 from tools.agent.batch import Batch, ScanRow
 from tools.agent.cache import Belonging, Cache
@@ -40,8 +41,8 @@ def batches(scanning: Scanner) -> list[Batch]:
 
 
 def test_chunks_come_no_later_than_the_rows_that_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "WAITING_ROWS_MAX", 10)
-    for module in (scan_module, batch_module):
+    monkeypatch.setattr(outbox, "WAITING_ROWS_MAX", 10)
+    for module in (outbox, batch_module):
         monkeypatch.setattr(module, "BATCH_ROWS", 7)
     root = tmp_path / "tree"
     root.mkdir()
@@ -112,28 +113,6 @@ def test_protected_bytes_count_hard_links_once(tmp_path: Path) -> None:
     scanning = scanner(root, tmp_path)
     batches(scanning)
     assert (scanning.figures.files, scanning.figures.protected_bytes) == (4, 6)
-    assert scanning.figures.hard_links == 2
-
-
-def test_paths_with_extended_attributes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tmp_path / "tree"
-    root.mkdir()
-    for name in ("plain", "labelled", "marked", "unknown"):
-        (root / name).touch()
-    (root / "link").symlink_to("marked")
-    attributes = {"labelled": ["security.selinux"], "marked": ["security.selinux", "user.note"], "tree": ["user.x"]}
-
-    def listxattr(place: int | bytes, *, follow_symlinks: bool = True) -> list[str]:
-        assert isinstance(place, int) or not follow_symlinks
-        name = os.path.basename(os.readlink(f"/proc/self/fd/{place}") if isinstance(place, int) else os.fsdecode(place))
-        if name == "unknown":
-            raise OSError(95, "Operation not supported")
-        return attributes.get(name, [])
-
-    monkeypatch.setattr(scan_module.os, "listxattr", listxattr)
-    scanning = scanner(root, tmp_path)
-    batches(scanning)
-    assert scanning.figures.extended_attributes == 2
 
 
 def test_the_clock_is_read_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,14 +121,14 @@ def test_the_clock_is_read_before_the_file(tmp_path: Path, monkeypatch: pytest.M
     root.mkdir()
     (root / "file").write_bytes(b"1")
     clock = [(root / "file").stat().st_ctime_ns + 1_000_000]
-    real = scan_module.read_small
+    real = read_file.read_small
 
     def read_slowly(*arguments: Any) -> Any:
         clock[0] += 60_000_000_000
         return real(*arguments)
 
     monkeypatch.setattr(scan_module.time, "time_ns", lambda: clock[0])
-    monkeypatch.setattr(scan_module, "read_small", read_slowly)
+    monkeypatch.setattr(read_file, "read_small", read_slowly)
     (row,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
     assert isinstance(row, ScanRow)
     assert row.fingerprint.inode == 0

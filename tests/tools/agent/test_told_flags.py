@@ -7,6 +7,7 @@ import pytest
 
 from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.test_unlisted_directory import refuse_listing
+from tools.agent import read_file
 from tools.agent import scan as scan_module
 from tools.agent.commands.ls import _tell
 from tools.agent.missed import Missed
@@ -26,7 +27,7 @@ async def test_a_restore_and_a_listing_say_what_the_run_could_not_store(
     directory.mkdir()
     (directory / "lost").touch()
     (site.source / "file").write_bytes(b"content")
-    real = scan_module.read_small
+    real = read_file.read_small
 
     def read(descriptor: int, status: os.stat_result) -> Any:
         content, after, _ = real(descriptor, status)
@@ -34,7 +35,7 @@ async def test_a_restore_and_a_listing_say_what_the_run_could_not_store(
 
     with monkeypatch.context() as patch:
         refuse_listing(patch, directory.stat().st_ino, 0)
-        patch.setattr(scan_module, "read_small", read)
+        patch.setattr(read_file, "read_small", read)
         await site.back_up()
     expected = [(bytes(directory)[1:], BELOW), (bytes(site.source / "file")[1:], CHANGED)]
     if is_there_already:

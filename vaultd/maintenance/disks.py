@@ -4,7 +4,7 @@ import trio
 
 from vaultd import metrics, offload
 from vaultd.logs import log
-from vaultd.operations.disks import complete_keys, look_after_disks
+from vaultd.operations.disks import can_complete_keys, complete_keys, look_after_disks
 from vaultd.operations.vault import Vault
 
 LOOK_SECONDS = 30
@@ -29,7 +29,8 @@ async def look_once(vault: Vault, told: set[str]) -> set[str]:
             log.error("disk offline", place=finding.place, problem=finding.sentence)
     for place in sorted(told - away):
         log.info("disk not offline any more", place=place)
-    if told - away:
+    are_due = await offload.read(can_complete_keys, vault)
+    if told - away or are_due:
         await _complete_keys(vault)
     return away
 

@@ -27,8 +27,9 @@ async def look_once(vault: Vault, told: set[str]) -> set[str]:
     for finding in findings:
         if finding.place in away - told:
             log.error("disk offline", place=finding.place, problem=finding.sentence)
+    lost = vault.store.disks.places_lost
     for place in sorted(told - away):
-        log.info("disk not offline any more", place=place)
+        log.info("disk declared lost" if place in lost else "disk not offline any more", place=place)
     are_due = await offload.read(can_complete_keys, vault)
     if told - away or are_due:
         await _complete_keys(vault)

@@ -9,8 +9,10 @@ import pytest
 from tests.vaultd.operations.small_site import make_site
 from vaultd import metrics
 from vaultd.maintenance import disks
-from vaultd.operations.disks import list_disks
-from vaultd.operations.vault import close_vault, write_checkpoint
+from vaultd.operations.disks import declare_lost, list_disks, take_back
+from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
+from vaultd.store.disk_door import SystemDoor
+from vaultd.store.disks.known_disks import KnownDisk
 
 
 class Told:
@@ -43,6 +45,32 @@ async def test_it_is_told_when_it_goes_and_when_it_is_back(tmp_path: Path, monke
     await disks.look_once(site.vault, away)
     assert gauge() == 0
     assert told.events[1:] == [("disk not offline any more", str(third))]
+    close_vault(site.vault)
+
+
+async def test_a_disk_that_was_declared_lost_is_not_told_as_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that only containers tell of, which has neither number nor path."""
+    site = make_site(tmp_path)
+    second = site.config.disks[1]
+    close_vault(site.vault)
+    shutil.move(second, tmp_path / "away")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    site.vault.store.know_disks([*site.vault.store.disks.known, KnownDisk(b"e" * 16, None, False, "")])
+    told = Told()
+    monkeypatch.setattr(disks, "log", told)
+    unnumbered = "65" * 16
+    places = {str(second), f"disk {unnumbered}"}
+    away = set(site.vault.store.disks.paths_away)
+    assert away == places
+    for name in ("1", unnumbered):
+        declare_lost(site.vault, site.operator, name)
+    away = await disks.look_once(site.vault, away)
+    assert sorted(told.events) == [("disk declared lost", place) for place in sorted(places)]
+    take_back(site.vault, site.operator, "1")
+    await disks.look_once(site.vault, away)
+    assert told.events[2:] == [("disk offline", str(second))]
     close_vault(site.vault)
 
 

@@ -143,6 +143,12 @@ class Disks:
     def paths_away(self) -> list[str]:
         return [one.place for one in self.away()]
 
+    @property
+    def places_lost(self) -> set[str]:
+        """Where those were that were declared lost, as `away` names them; not where another one is used now."""
+        lost = {disk.path or disk.sentence_name() for disk in self.known if disk.is_lost}
+        return lost - {str(disk.path) for disk in self.online}
+
     def away(self) -> list[Away]:
         """The disks that are offline: those that were not here at the start, and those that are gone since."""
         gone = [disk for disk in self.online if disk.disk_id in self._gone]

@@ -57,8 +57,8 @@ def _is_any_away_by_now(vault: Vault) -> bool:
     """What a disk that went away a moment ago holds, erase keys among it, is no more dead than what one holds that was
     away at the start.
     """
-    vault.store.look_after_disks()
-    return vault.store.disks.is_any_away
+    met = vault.store.look_after_disks()
+    return met or vault.store.disks.is_any_away
 
 
 def _find_dead_keys(vault: Vault, identity: Identity, job_id: bytes) -> list[bytes]:

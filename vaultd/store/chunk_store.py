@@ -175,8 +175,9 @@ class ChunkStore:
         """A record without a row may lie on a disk that is away."""
         return self.disks.hold_unread(self.containers())
 
-    def look_after_disks(self) -> None:
-        self.disks.look(self._door)
+    def look_after_disks(self) -> bool:
+        """Whether this look met one that is gone."""
+        return self.disks.look(self._door)
 
     def room_findings(self) -> list[Finding]:
         """The disks, and the place of the index, that have less room than new records need."""

@@ -36,7 +36,8 @@ from vaultd.config import make_config
 from vaultd.image import probe
 from vaultd.operations import images as looking
 from vaultd.operations.init import InitRequest, init_vault
-from vaultd.operations.vault import CATALOG_DIRECTORY, INDEX_DIRECTORY, close_vault, open_vault
+from vaultd.operations.places import CATALOG_DIRECTORY, INDEX_DIRECTORY
+from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.disks.opening import IDENTITY_NAME
 from vaultd.store.index.index import Index

@@ -131,6 +131,22 @@ def test_init_refuses_a_directory_that_is_named_twice_or_lies_in_another(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
+@pytest.mark.parametrize(
+    "disk",
+    [
+        "v/index", "v/catalog", "v/index/disk", "v/index.rebuilding", "v/catalog.before-rebuild", "v/index.damaged",
+        "v/catalog.damaged.newest", "v/lock", "v/vault.toml", "v/operator.context", "other.before-rebuild", "link",
+    ],
+)  # fmt: skip
+def test_init_refuses_a_disk_where_the_vault_keeps_its_own(tmp_path: Path, disk: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "v/index")
+    done = vaultd("init", tmp_path / "v", "--listen", "127.0.0.1:0", "--disk", tmp_path / disk)
+    assert (done.returncode, "give each disk a directory of its own" in done.stderr) == (2, True)
+    (sentence, hint) = done.stderr.splitlines()
+    assert str(tmp_path / disk) in sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
 def test_init_uses_the_named_disks(tmp_path: Path) -> None:
     done = vaultd("init", tmp_path / "v", "--listen", "127.0.0.1:0", "--disk", tmp_path / "a", "--disk", tmp_path / "b")
     assert done.returncode == 0

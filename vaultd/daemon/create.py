@@ -14,10 +14,9 @@ from vaultd.clock import SystemClock
 from vaultd.config import check_setting, config_text, join_address, make_config, split_address
 from vaultd.errors import BadRequest, Conflict
 from vaultd.operations.init import InitRequest, init_vault
-from vaultd.operations.vault import AUTHORITY_FILE
+from vaultd.operations.places import AUTHORITY_FILE, CONTEXT_FILE, SUFFIXES, refuse_shared_places
 from vaultd.store.disk_door import SystemDoor
 
-CONTEXT_FILE = "operator.context"
 DIRECTORY_HINT = "give each disk a directory of its own"
 WILDCARDS = ("0.0.0.0", "::")
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
@@ -57,6 +56,7 @@ def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Pat
 
 def _check_places(directory: Path, disks: Sequence[Path]) -> None:
     """Before anything is written. A disk may lie in DIR, but not be it, nor hold it or another disk."""
+    refuse_shared_places(directory, disks)
     places = [disk.resolve() for disk in disks]
     for number, place in enumerate(places):
         others = [directory.resolve(), *places[:number], *places[number + 1 :]]
@@ -64,6 +64,8 @@ def _check_places(directory: Path, disks: Sequence[Path]) -> None:
             raise BadRequest(f"--disk: {disks[number]} is named twice, or is DIR itself", DIRECTORY_HINT)
         if any(place in other.parents for other in others):
             raise BadRequest(f"--disk: another disk or DIR lies in {disks[number]}", DIRECTORY_HINT)
+        if place.name.endswith(SUFFIXES):
+            raise BadRequest(f"--disk: {disks[number]} is named like an image that is set aside", DIRECTORY_HINT)
 
 
 def _checked_host(host: str) -> str:

@@ -26,7 +26,8 @@ from vaultd.maintenance.checkpoint import tell_copies
 from vaultd.maintenance.clock_watch import tell_jump_at_start
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
-from vaultd.operations.vault import SERVER_FILE, SERVER_KEY_FILE, Vault, close_vault, open_vault
+from vaultd.operations.places import SERVER_FILE, SERVER_KEY_FILE
+from vaultd.operations.vault import Vault, close_vault, open_vault
 from vaultd.server.group_commit import GroupCommit
 from vaultd.server.listener import Listener
 from vaultd.server.service import Service

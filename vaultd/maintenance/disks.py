@@ -4,7 +4,7 @@ import trio
 
 from vaultd import metrics, offload
 from vaultd.logs import log
-from vaultd.operations.disks import complete_keys, look_after_disks
+from vaultd.operations.disks import can_complete_keys, complete_keys, look_after_disks
 from vaultd.operations.vault import Vault
 
 LOOK_SECONDS = 30
@@ -27,9 +27,11 @@ async def look_once(vault: Vault, told: set[str]) -> set[str]:
     for finding in findings:
         if finding.place in away - told:
             log.error("disk offline", place=finding.place, problem=finding.sentence)
+    lost = vault.store.disks.places_lost
     for place in sorted(told - away):
-        log.info("disk not offline any more", place=place)
-    if told - away:
+        log.info("disk declared lost" if place in lost else "disk not offline any more", place=place)
+    are_due = await offload.read(can_complete_keys, vault)
+    if told - away or are_due:
         await _complete_keys(vault)
     return away
 

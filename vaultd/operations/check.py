@@ -18,8 +18,9 @@ from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
 from vaultd.operations.known_disks import known_disks
 from vaultd.operations.listed_disks import read_listed_disks
+from vaultd.operations.places import CATALOG_DIRECTORY, refuse_shared_places
 from vaultd.operations.store_errors import told_in_full
-from vaultd.operations.vault import CATALOG_DIRECTORY, read_authority, read_signing_key, read_vault_id, store_settings
+from vaultd.operations.vault import read_authority, read_signing_key, read_vault_id, store_settings
 from vaultd.store.check.check import CheckCounts, check_store
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
@@ -47,6 +48,7 @@ class VaultReport:
 
 def check_vault(config: Config, door: Door, *, read_data: bool, tell: Tell = tell_nobody) -> VaultReport:
     """Refused while a daemon runs on the directory. `tell` hears how far the containers are checked."""
+    refuse_shared_places(config.directory, config.disks)
     vault_id = read_vault_id(config.directory)
     with told_in_full():
         lock = lock_vault(config.directory, config.disks)

@@ -103,8 +103,8 @@ def _is_any_away_by_now(vault: Vault) -> bool:
     """What a disk that went away a moment ago holds, erase keys among it, is no more dead than what one holds that was
     away at the start.
     """
-    vault.store.look_after_disks()
-    return vault.store.disks.is_any_away
+    met = vault.store.look_after_disks()
+    return met or vault.store.disks.is_any_away
 
 
 def give_up_keys(vault: Vault, identity: Identity, job_id: bytes, key_ids: list[bytes]) -> None:

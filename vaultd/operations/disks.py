@@ -73,7 +73,7 @@ def list_disks(vault: Vault) -> DisksListed:
     vault.store.look_after_disks()
     disks = vault.store.disks
     summaries = _summarise(vault, disks.known)
-    findings = [*disks.offline_findings(), *vault.store.room_findings()]
+    findings = [*disks.offline_findings(), *vault.erase_keys.lacking_findings(), *vault.store.room_findings()]
     warnings = [f"{finding.place}: {finding.sentence}"[:SENTENCE_MAX] for finding in findings]
     return DisksListed(sorted(summaries, key=_by_number), warnings)
 
@@ -82,6 +82,14 @@ def look_after_disks(vault: Vault) -> list[Finding]:
     """What is to be said of the disks now, those that are gone since the start among them."""
     vault.store.look_after_disks()
     return vault.store.disks.offline_findings()
+
+
+def can_complete_keys(vault: Vault) -> bool:
+    """Whether keys lie on one disk only that can be brought onto both, also where no look saw a disk away."""
+    try:
+        return vault.erase_keys.can_complete()
+    except StoreError:  # none of the disks is here
+        return False
 
 
 def complete_keys(vault: Vault) -> list[Finding]:

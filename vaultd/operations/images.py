@@ -11,11 +11,9 @@ from typing import NamedTuple
 
 from vaultd.catalog.database import POSITION, START, Position
 from vaultd.image.probe import Image, Look, look_at
+from vaultd.operations.places import KEPT_NEWEST_SUFFIX, KEPT_SUFFIX, require_image
 from vaultd.store.disk_door import Door
 from vaultd.store.findings import Finding, Severity
-
-KEPT_SUFFIX = ".damaged"
-KEPT_NEWEST_SUFFIX = ".damaged.newest"
 
 
 class SetAside(NamedTuple):
@@ -60,6 +58,7 @@ def newest(*positions: Position) -> Position:
 
 
 def _set_aside(door: Door, path: Path) -> Path:
+    require_image(path)
     kept = _beside(path, KEPT_SUFFIX)
     if door.exists(kept):
         kept = _beside(path, KEPT_NEWEST_SUFFIX)
@@ -74,6 +73,7 @@ def _remove(door: Door, path: Path) -> None:
     if path.is_symlink():
         door.unlink(path)
     else:
+        require_image(path)
         shutil.rmtree(path)
 
 

@@ -18,18 +18,17 @@ from vaultd.errors import Conflict
 from vaultd.operations import ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.authority import create_authority, issue_server
-from vaultd.operations.store_errors import translated
-from vaultd.operations.vault import (
+from vaultd.operations.places import (
     AUTHORITY_FILE,
     AUTHORITY_KEY_FILE,
     SERVER_FILE,
     SERVER_KEY_FILE,
     SIGNING_KEY_FILE,
     VAULT_ID_FILE,
-    close_vault,
-    open_vault,
-    store_settings,
+    refuse_shared_places,
 )
+from vaultd.operations.store_errors import translated
+from vaultd.operations.vault import close_vault, open_vault, store_settings
 from vaultd.records import NO_ID, Identity, Role
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
@@ -59,6 +58,7 @@ class InitRequest:
 def init_vault(request: InitRequest, clock: Clock, door: Door) -> Initialised:
     """A vault that `open_vault` opens; the operator's token is told once."""
     config = request.config
+    refuse_shared_places(config.directory, config.disks)
     _refuse_existing(config)
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for disk in config.disks:

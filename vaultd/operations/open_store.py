@@ -3,7 +3,7 @@
 A catalog that is new begins with the newest checkpoint.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from msgspec import Struct
@@ -15,10 +15,13 @@ from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.records import Change
 from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
-from vaultd.store.disks.opening import VaultLock
+from vaultd.store.disks.known_disks import KnownDisk
+from vaultd.store.disks.opening import VaultLock, open_disks
+from vaultd.store.errors import JournalBehind
 from vaultd.store.index import checkpoint as checkpoints
 from vaultd.store.journal.format import Position as JournalPosition
 from vaultd.store.journal.kept import is_forked
+from vaultd.store.position import START as JOURNAL_START
 from vaultd.store.store_settings import StoreSettings
 
 
@@ -35,13 +38,31 @@ class Opening(Struct, frozen=True):
 def open_store(undo: ExitStack, lock: VaultLock, catalog: Catalog, opening: Opening) -> ChunkStore:
     """Readable at once, writable after its `recover`."""
     known = read_listed_disks(catalog, opening.settings, opening.door)
-    store = ChunkStore.open(opening.settings, opening.door, opening.clock.now_ns, opening.applied, opening.who, known)
+    checkpoint = _newest_checkpoint(opening, known) if catalog.position() == START else JOURNAL_START
+    settings, door, now_ns = opening.settings, opening.door, opening.clock.now_ns
+    try:
+        store = ChunkStore.open(settings, door, now_ns, opening.applied, opening.who, known, checkpoint)
+    except JournalBehind as error:
+        name = checkpoints.checkpoint_name(checkpoint.number)
+        raise Damaged(
+            str(error),
+            f"bring a whole copy of the journal back; to go on without it, move {name} away from `checkpoints` of each "
+            "disk: what is cut is kept beside",
+        ) from error
     undo.callback(store.close)
     lock.take_online(store.disks)
     if catalog.position() == START:
         _load_checkpoint(store, catalog, opening)
     catalog.catch_up(_entries_after(store, catalog.position()))
     return store
+
+
+def _newest_checkpoint(opening: Opening, known: Sequence[KnownDisk]) -> JournalPosition:
+    """Known before the journal is mended: a start that it refuses has changed nothing."""
+    settings, door = opening.settings, opening.door
+    directories = open_disks(door, settings.disk_paths, settings.vault_id, known).copy_directories("checkpoints")
+    found = checkpoints.read_newest_checkpoint(door, directories, settings.vault_id)
+    return found[0] if found else JOURNAL_START
 
 
 def _load_checkpoint(store: ChunkStore, catalog: Catalog, opening: Opening) -> None:

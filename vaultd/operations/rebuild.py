@@ -24,10 +24,16 @@ from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable, Vau
 from vaultd.image.probe import find_fault
 from vaultd.operations.old_images import OldImages, look_at_catalog, look_at_index, look_at_kept, together
 from vaultd.operations.open_store import Opening, is_in_journal, open_store
-from vaultd.operations.store_errors import translated
-from vaultd.operations.vault import (
+from vaultd.operations.places import (
     CATALOG_DIRECTORY,
     INDEX_DIRECTORY,
+    NEW_SUFFIX,
+    OLD_SUFFIX,
+    refuse_shared_places,
+    require_image,
+)
+from vaultd.operations.store_errors import translated
+from vaultd.operations.vault import (
     read_authority,
     read_signing_key,
     read_vault_id,
@@ -44,8 +50,6 @@ from vaultd.store.index.index import Index
 from vaultd.store.index.reading_progress import Tell
 from vaultd.store.journal.format import Position as JournalPosition
 
-NEW_SUFFIX = ".rebuilding"
-OLD_SUFFIX = ".before-rebuild"
 LMDB_WORD = "mdb_"  # in every error of LMDB
 ROOM_BYTES = 1024 * 1024
 UNTOUCHED = "index and catalog are as they were"
@@ -82,6 +86,7 @@ class RebuildReport(Struct, frozen=True):
 
 def rebuild_vault(config: Config, clock: Clock, door: Door, tell: Tell, *, index_only: bool) -> RebuildReport:
     """Refused while a daemon runs on the directory."""
+    refuse_shared_places(config.directory, config.disks)
     vault_id = read_vault_id(config.directory)
     read_authority(config.directory)
     read_signing_key(config.directory)
@@ -108,6 +113,7 @@ class _Rebuild:
         """The new images, whole and durable, beside the old ones."""
         for name in self._names:
             _require_no_mount(self._place(name))
+        self._require_images()
         old = self._look_at_old()
         self._remove_all(NEW_SUFFIX)
         try:
@@ -121,6 +127,7 @@ class _Rebuild:
 
     def take_places(self) -> None:
         """A crash between two of these leaves each image old, new or missing; the next start makes a missing one."""
+        self._require_images()
         for name in self._names:
             place, old = self._place(name), self._place(name, OLD_SUFFIX)
             _remove(old)  # of a rebuild that was killed
@@ -129,6 +136,12 @@ class _Rebuild:
             self._door.rename(self._place(name, NEW_SUFFIX), place)
             self._door.fsync_directory(place.parent)
         self._remove_all(OLD_SUFFIX)
+
+    def _require_images(self) -> None:
+        """Of all of them, before the first is touched."""
+        for name in self._names:
+            for suffix in ("", NEW_SUFFIX, OLD_SUFFIX):
+                require_image(self._place(name, suffix))
 
     def _look_at_old(self) -> OldImages:
         """Also what a rebuild that was killed had put aside, and what a start had."""
@@ -240,4 +253,5 @@ def _as_of_a_rebuild(error: VaultError) -> VaultError:
 
 def _remove(path: Path) -> None:
     if path.exists():
+        require_image(path)
         shutil.rmtree(path)

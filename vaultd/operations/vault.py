@@ -26,6 +26,15 @@ from vaultd.operations.authority import KeyPair
 from vaultd.operations.images import newest, set_damaged_aside
 from vaultd.operations.known_disks import keep_disks
 from vaultd.operations.open_store import Opening, open_store
+from vaultd.operations.places import (
+    AUTHORITY_FILE,
+    AUTHORITY_KEY_FILE,
+    CATALOG_DIRECTORY,
+    INDEX_DIRECTORY,
+    SIGNING_KEY_FILE,
+    VAULT_ID_FILE,
+    refuse_shared_places,
+)
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.tickets import TicketBook
@@ -39,15 +48,6 @@ from vaultd.store.index.index import Index
 from vaultd.store.journal.format import Position as JournalPosition
 from vaultd.store.lock_file import write_lock_file
 from vaultd.store.store_settings import StoreSettings
-
-VAULT_ID_FILE = "vault.id"
-SIGNING_KEY_FILE = "signing.key"
-AUTHORITY_FILE = "authority.pem"
-AUTHORITY_KEY_FILE = "authority.key"
-SERVER_FILE = "server.pem"
-SERVER_KEY_FILE = "server.key"
-INDEX_DIRECTORY = "index"
-CATALOG_DIRECTORY = "catalog"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Vault:
 
 def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
     """Everything that was acknowledged is there when this returns; `recovery` says what is not as it should be."""
+    refuse_shared_places(config.directory, config.disks)
     vault_id = read_vault_id(config.directory)
     authority = read_authority(config.directory)
     signing_key = read_signing_key(config.directory)

@@ -93,18 +93,19 @@ class ChunkStore:
         catalog: Position = START,
         who: str = "catalog",
         known: Sequence[KnownDisk] = (),
+        checkpoint: Position = START,
     ) -> "ChunkStore":
         """Readable at once, with the journal's copies mended; writable after `recover`.
 
         `catalog` is what the catalog, or `who` in its place, has applied: the journal must hold it too, and is not cut
         where it does not. `known`: the disks that the catalog names; without one those that the disks name which
-        are here.
+        are here. `checkpoint`: the one that a lost catalog will begin with; the journal must go as far.
         """
         check_settings(settings)
         disks = _disks_here(settings, door, known)
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
-            applied = Applied(index.position(), catalog, who)
+            applied = Applied(index.position(), catalog, who, checkpoint)
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
             if _takes_new_disk(settings, door, now_ns(), journal, known, applied):
                 disks, findings = _disks_here(settings, door, known), journal.findings
@@ -180,8 +181,9 @@ class ChunkStore:
         """A record without a row may lie on a disk that is away."""
         return self.disks.hold_unread(self.containers())
 
-    def look_after_disks(self) -> None:
-        self.disks.look(self._door)
+    def look_after_disks(self) -> bool:
+        """Whether this look met one that is gone."""
+        return self.disks.look(self._door)
 
     def room_findings(self) -> list[Finding]:
         """The disks, and the place of the index, that have less room than new records need."""

@@ -31,6 +31,10 @@ class DiskMissing(StoreError):
     """A disk is offline: what lies on it is out of reach and not damaged."""
 
 
+class JournalBehind(StoreError):
+    """Acknowledged entries are not in any copy of the journal that is here; nothing was changed."""
+
+
 class KeyUnread(StoreError):
     """A copy of an erase key is there and cannot be read now: nothing is said about what is wrapped under it."""
 

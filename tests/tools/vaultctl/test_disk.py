@@ -63,6 +63,7 @@ def test_the_list(disks: FakeVault, operator: Path, run: Run) -> None:
         "record_bytes": 200_000_000,
         "safesets_hit": 2,
         "warnings": [WARNING],
+        "vault_warnings": [],
     }
     shown = run(operator, "disk", "list")
     assert [line.split() for line in shown.out.splitlines()[1:]] == [
@@ -71,6 +72,16 @@ def test_the_list(disks: FakeVault, operator: Path, run: Run) -> None:
         ["-", "lost", "-", "-", "0", "0", "B", "0", "d2" * 16, "-"],
     ]
     assert shown.err.splitlines() == [f"warning: {WARNING}"]
+
+
+def test_a_warning_of_no_single_disk_is_in_the_document_too(disks: FakeVault, operator: Path, run: Run) -> None:
+    """As of DIR/index without room: there every new record is refused."""
+    others = ["/srv/vault/index: 5 bytes are free", "/srv/bee: the disk is offline"]
+    disks.on("disk.list", lambda _: m.DiskListAnswer([FIRST, SECOND], [others[0], WARNING, others[1]]))
+    done = run(operator, "disk", "list", "--json")
+    assert [one["vault_warnings"] for one in done.json] == [others, others]
+    assert [one["warnings"] for one in done.json] == [[], [WARNING]]
+    assert len(done.out.splitlines()) == 1
 
 
 def test_lost_names_what_is_hit(disks: FakeVault, operator: Path, run: Run) -> None:

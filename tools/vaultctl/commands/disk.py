@@ -50,7 +50,7 @@ def list_disks(ctx: click.Context) -> None:
     disks = [(disk, hits.get(disk.disk_id)) for disk in answer.disks]
     output = output_of(ctx)
     output.show(
-        [document_of(disk) | {"safesets_hit": hit, "warnings": _warnings_of(disk, answer)} for disk, hit in disks],
+        _documents(answer, hits),
         lambda: table_text(_COLUMNS, [_row(disk, hit) for disk, hit in disks], "No disk is known."),
     )
     output.note(*(f"warning: {warning}" for warning in answer.warnings))
@@ -88,6 +88,18 @@ async def _disks_and_hits(session: VaultSession) -> tuple[m.DiskListAnswer, dict
     away = [disk for disk in answer.disks if disk.state != "online"]
     hits = {disk.disk_id: len(await calls.hits_of_disk(session, disk.disk_id.hex())) for disk in away}
     return answer, hits
+
+
+def _documents(answer: m.DiskListAnswer, hits: dict[bytes, int]) -> list[dict[str, object]]:
+    """A list, as of every `list`; what is said of no single disk, as of DIR, stands with each of them."""
+    by_disk = {disk.disk_id: _warnings_of(disk, answer) for disk in answer.disks}
+    told = {warning for warnings in by_disk.values() for warning in warnings}
+    others = [warning for warning in answer.warnings if warning not in told]
+    return [
+        document_of(disk)
+        | {"safesets_hit": hits.get(disk.disk_id), "warnings": by_disk[disk.disk_id], "vault_warnings": others}
+        for disk in answer.disks
+    ]
 
 
 def _warnings_of(disk: m.DiskSummary, answer: m.DiskListAnswer) -> list[str]:

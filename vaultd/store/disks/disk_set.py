@@ -2,9 +2,10 @@
 
 Invariant: a disk that is neither here nor declared lost is away, also where no path of the settings is left for it:
 what lies on it is out of reach and neither missing nor damaged.
-Threads: `know` and `look` replace what others read, in one assignment.
+Threads: `know` and `look` replace what others read, in one assignment; of looks at once the one that began last counts.
 """
 
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -49,6 +50,9 @@ class Disks:
         self._by_id = {disk.disk_id: disk for disk in self.online}
         self._by_number = {disk.number: disk for disk in self.online}
         self._gone: frozenset[bytes] = frozenset()  # by id: those that were here at the start, when last looked for
+        self._looking = threading.Lock()  # never held while a disk is asked
+        self._looks_begun = 0
+        self._look_told = 0  # the number of the look that `_gone` comes from
         self.know(known)
 
     def know(self, known: Sequence[KnownDisk]) -> None:
@@ -87,9 +91,19 @@ class Disks:
         except (StoreError, OSError):
             return False
 
-    def look(self, door: Door) -> None:
-        """Which of those that were here at the start are gone by now."""
-        self._gone = frozenset(disk.disk_id for disk in self.online if not self.is_here(door, disk.disk_id))
+    def look(self, door: Door) -> bool:
+        """Which of those that were here at the start are gone by now; whether this look itself met such one.
+
+        One that a slow disk held up does not overwrite what a later one found.
+        """
+        with self._looking:
+            self._looks_begun += 1
+            number = self._looks_begun
+        gone = frozenset(disk.disk_id for disk in self.online if not self.is_here(door, disk.disk_id))
+        with self._looking:
+            if number > self._look_told:
+                self._gone, self._look_told = gone, number
+        return bool(gone)
 
     def has_gone(self, disk_id: bytes) -> bool:
         """As of the last look."""
@@ -142,6 +156,12 @@ class Disks:
     @property
     def paths_away(self) -> list[str]:
         return [one.place for one in self.away()]
+
+    @property
+    def places_lost(self) -> set[str]:
+        """Where those were that were declared lost, as `away` names them; not where another one is used now."""
+        lost = {disk.path or disk.sentence_name() for disk in self.known if disk.is_lost}
+        return lost - {str(disk.path) for disk in self.online}
 
     def away(self) -> list[Away]:
         """The disks that are offline: those that were not here at the start, and those that are gone since."""

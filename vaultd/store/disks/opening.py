@@ -20,6 +20,7 @@ from vaultd.store.refusals import refusal
 
 NEW_NAME = "disk.new"  # an operator's word that this directory is a disk: one that is not mounted is empty as well
 LOST_AND_FOUND = "lost+found"
+LOCK_NAME = "lock"  # in the vault's directory
 DIRECTORIES = ("containers", "journal", "checkpoints", "erase-keys")
 
 
@@ -221,7 +222,7 @@ def lock_vault(directory: Path, disk_paths: Sequence[Path]) -> VaultLock:
     """
     lock = VaultLock()
     try:
-        lock.take(directory / "lock", os.O_RDWR | os.O_CREAT)
+        lock.take(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         if error.errno == errno.EROFS:
             sentence = f"{directory} is read-only, and index and catalog have to be written there"

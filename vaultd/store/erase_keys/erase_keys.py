@@ -3,8 +3,8 @@
 
 Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
 under it; one good key is never written over another, but for the mark that it was erased for ever, which wins over
-every copy; nothing is kept in memory, so a destroyed key is gone at once.
-Threads: `create` in the writer thread, the rest in any.
+every copy; no key is kept in memory, so a destroyed one is gone at once.
+Threads: `create` and `mend` in the writer thread (`mend` also before all others), the rest in any.
 """
 
 import os
@@ -57,6 +57,8 @@ class EraseKeys:
         self._directories = tuple(directories)
         self._everywhere = (*directories, *others)
         self._here = here or (lambda: self._directories)
+        self._lacking: dict[Path, frozenset[str]] = {}  # by directory: names of keys that are not in it and should be
+        self._is_due = False  # some were made while a disk was away, and nobody tried to complete them since
 
     @classmethod
     def on(cls, door: Door, disks: Disks) -> Self:
@@ -77,15 +79,35 @@ class EraseKeys:
                 f"every copy of the erase key of {owner.name} that is here is damaged: bring the other disk back"
             )
         data = found[0] if found else encode_key(owner, os.urandom(KEY_BYTES))
-        for path in self._places(owner.id.hex(), self._writable()):
+        directories = self._writable()
+        for path in self._places(owner.id.hex(), directories):
             if not self._door.exists(path) or self._read(path, owner) is None:
                 write_file(self._door, path, data)
+        for directory in set(self._directories) - set(directories):
+            self._note_lacking(directory, owner.id.hex())
+            self._is_due = True
+
+    def can_complete(self) -> bool:
+        """Whether keys that were made while a disk was away can be brought onto it now: nobody may have seen it away.
+
+        What could not be written is not tried again.
+        """
+        return self._is_due and len(self._writable()) == len(self._directories)
+
+    def lacking_findings(self) -> list[Finding]:
+        """One for each disk that lacks keys which are on the other one only; its place is the disk."""
+        return [
+            Finding(Severity.warning, str(directory.parent), _lacking_sentence(len(names)))
+            for directory, names in sorted(self._lacking.items())
+        ]
 
     def mend(self) -> list[Finding]:
         """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
         findings = []
         names: set[str] = set()
         directories = self._writable()
+        if len(directories) == len(self._directories):
+            self._lacking, self._is_due = {}, False
         for directory in self._everywhere:
             try:
                 files = [name for name in self._door.listdir(directory) if name.endswith(_SUFFIXES)]
@@ -116,6 +138,7 @@ class EraseKeys:
             except OSError as error:
                 # The vault still opens: one good copy is enough to work with.
                 sentence = f"a copy of this erase key is missing or damaged and cannot be written: {error}"
+                self._note_lacking(path.parent, name)
             findings.append(Finding(Severity.warning, str(path), sentence))
         return findings
 
@@ -182,6 +205,9 @@ class EraseKeys:
         """Wherever a copy may lie."""
         return [directory / (name + suffix) for directory in self._everywhere for suffix in _SUFFIXES]
 
+    def _note_lacking(self, directory: Path, name: str) -> None:
+        self._lacking = self._lacking | {directory: self._lacking.get(directory, frozenset()) | {name}}
+
     def _writable(self) -> Sequence[Path]:
         directories = self._here()
         if not directories:
@@ -230,6 +256,12 @@ class EraseKeys:
         except (FormatError, OSError):
             return None
         return data if held == owner else None
+
+
+def _lacking_sentence(count: int) -> str:
+    what = "an erase key is" if count == 1 else f"{count} erase keys are"
+    why = "this disk was not here, or could not be written to, when that was to be done"
+    return f"{what} on the other disk only: {why}; it is made up for when the disk is back, or by a restart"
 
 
 def _owner_of(head: bytes, item: str) -> Owner:

@@ -1,7 +1,8 @@
 """Makes the copies of one segment of the journal equal to what was accepted, and takes away what is not part of it.
 
 Invariant: a copy of another history or one that the disk refuses to read, and whole entries behind what is damaged, are
-kept beside, never overwritten or removed. Threads: the writer thread only.
+kept beside, never overwritten or removed; so is a torn tail where nothing vouches for the journal's end, because an
+acknowledged entry with a wrong bit looks the same. Threads: the writer thread only.
 """
 
 from pathlib import Path
@@ -9,15 +10,23 @@ from pathlib import Path
 from vaultd.store.disk_door import Door, write_file
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.journal.copies import JournalCopies
-from vaultd.store.journal.format import Segment, has_entry_after
+from vaultd.store.journal.format import (
+    SEGMENT_HEADER_BYTES,
+    Segment,
+    decode_segment_header,
+    has_entry_after,
+    segment_first,
+)
 from vaultd.store.journal.history import is_other_history
 from vaultd.store.journal.kept import keep_forked, keep_tail, keep_unread, keep_whole
+from vaultd.store.journal.tail import UNTOLD, severity_of
 
 
 class JournalMending:
     def __init__(self, door: Door, copies: JournalCopies, firsts: list[int]) -> None:
         """`firsts` is the caller's list: what is dropped goes from it."""
         self.findings: list[Finding] = []
+        self.is_end_vouched = False  # whether index or catalog says that nothing was acknowledged behind the last entry
         self._door = door
         self._copies = copies
         self._firsts = firsts
@@ -32,11 +41,9 @@ class JournalMending:
                 continue
             if data == segment.data and path not in self._copies.unsure:
                 continue
-            severity = Severity.warning
             is_other = is_other_history(data, segment, path)
-            if not is_other and has_entry_after([data], len(segment.data), segment.end.number + 1):
-                severity = Severity.damage
-                self._keep_behind(path, data, len(segment.data))
+            kept = None if is_other else self._keep_behind(path, data, segment)
+            severity = kept or Severity.warning
             if is_other:
                 severity = Severity.damage
                 name = keep_forked(self._door, path, data)
@@ -46,18 +53,30 @@ class JournalMending:
                 sentence = "this copy of the journal could not be synced and was made anew"
                 write_file(self._door, path, segment.data)
             elif data[: len(segment.data)] == segment.data:
-                sentence = f"{len(data) - len(segment.data)} bytes of an entry that was never acknowledged were cut"
+                what = f"behind entry {segment.end.number}" if kept else "of an entry that was never acknowledged"
+                sentence = f"{len(data) - len(segment.data)} bytes {what} were cut"
                 self._truncate(path, len(segment.data))
             else:
                 sentence = "this copy of the journal was missing, shorter or damaged and was made anew"
                 write_file(self._door, path, segment.data)
             self.findings.append(Finding(severity, str(path), sentence))
 
-    def _keep_behind(self, path: Path, data: bytes, start: int) -> None:
-        """Entries behind a damaged one may have been acknowledged: index and catalog may be older than they are."""
+    def _keep_behind(self, path: Path, data: bytes, segment: Segment) -> Severity | None:
+        """Keeps what follows the segment and may have been acknowledged: whole entries behind a damaged one, because
+        index and catalog may be older than they are, and anything where both are lost.
+        """
+        start = len(segment.data)
+        severity = Severity.damage
+        if has_entry_after([data], start, segment.end.number + 1):
+            why = f"an entry at offset {start} is damaged, with good ones behind: what follows"
+        elif len(data) > start and not self.is_end_vouched:
+            why = f"what follows entry {segment.end.number} is no whole entry, and {UNTOLD}: it"
+            severity = severity_of(data[start:])
+        else:
+            return None
         name = keep_tail(self._door, path, data, start)
-        sentence = f"an entry at offset {start} is damaged, with good ones behind: what follows was kept as {name}"
-        self.findings.append(Finding(Severity.damage, str(path), sentence))
+        self.findings.append(Finding(severity, str(path), f"{why} was kept as {name}"))
+        return severity
 
     def drop_forked(self, first: int) -> None:
         """A segment that only another history has; one without an entry says nothing."""
@@ -97,7 +116,20 @@ class JournalMending:
                 name = keep_whole(self._door, path, data)
                 sentence = f"its header is damaged, with good entries behind: it was kept as {name}"
                 self.findings.append(Finding(Severity.damage, str(path), sentence))
+            elif self._may_hold_entry(path, data):
+                name = keep_whole(self._door, path, data)
+                sentence = f"it holds no whole entry, and {UNTOLD}: it was kept as {name}"
+                self.findings.append(Finding(severity_of(data[SEGMENT_HEADER_BYTES:]), str(path), sentence))
             elif self._door.exists(path):
                 self._door.unlink(path)
                 self._door.fsync_directory(path.parent)
         self._firsts.remove(first)
+
+    def _may_hold_entry(self, path: Path, data: bytes) -> bool:
+        """Of a segment without a whole one: its header is durable before the first is written behind it, and one that
+        holds and names another first entry is what a power cut left of an older file.
+        """
+        if self.is_end_vouched or len(data) <= SEGMENT_HEADER_BYTES:
+            return False
+        header = decode_segment_header(data, path)
+        return header is None or header.first == segment_first(path.name)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from vaultd.store.disk_door import Door, make_directory
-from vaultd.store.errors import StoreError
+from vaultd.store.errors import JournalBehind, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.journal.copies import JournalCopies
 from vaultd.store.journal.format import Segment, has_entry_after
 from vaultd.store.journal.history import holds, is_other_history, reaches
+from vaultd.store.journal.kept import is_forked
 from vaultd.store.journal.mending import JournalMending
 from vaultd.store.journal.older import OlderSegments
 from vaultd.store.position import START, Position
@@ -23,11 +24,16 @@ from vaultd.store.refusals import refusal
 
 
 class Applied(Struct, frozen=True):
-    """What index and catalog have applied; `index` is None while the index is being rebuilt, `who` is the catalog."""
+    """What index and catalog have applied; `index` is None while the index is being rebuilt, `who` is the catalog.
+
+    `checkpoint`: where the newest one stands, if the catalog is lost. It tells how far the journal went at least, and
+    not which of two histories is the right one.
+    """
 
     index: Position | None
     catalog: Position = START
     who: str = "catalog"
+    checkpoint: Position = START
 
 
 class RecoveredJournal(Struct, frozen=True):
@@ -139,7 +145,9 @@ class _Recovery:
         others = {first for chain in chains for first in chain.firsts}.difference(best.firsts) | self._empty(best)
         firsts = [first for first in self._firsts if first >= start and first not in others]
         newest = max(self._checked(firsts, best), key=lambda segment: segment.header.first)  # one in memory at a time
+        self._mending.is_end_vouched = self._is_vouched(newest)
         self._require_read(newest, {first for first in firsts if first >= newest.header.first} | others)
+        self._require_checkpoint(newest, others)
         for first in sorted(others):
             self._mending.drop_forked(first)
         end: Position | None = None
@@ -157,11 +165,33 @@ class _Recovery:
 
     def _require_read(self, newest: Segment, firsts: Iterable[int]) -> None:
         """A copy that cannot be read may go on behind the others, unless index or catalog say that they end there."""
-        catalog = self._applied.catalog
-        is_vouched = self._applied.index is not None or (catalog != START and catalog.number == newest.end.number)
         for first in sorted(firsts):
-            if not is_vouched or first > newest.end.number:
+            if not self._is_vouched(newest) or first > newest.end.number:
                 self._copies.refuse_unread(first)
+
+    def _is_vouched(self, newest: Segment) -> bool:
+        """Whether index or catalog say that nothing was acknowledged behind the last entry."""
+        catalog = self._applied.catalog
+        return self._applied.index is not None or (catalog != START and catalog.number == newest.end.number)
+
+    def _require_checkpoint(self, newest: Segment, others: Iterable[int]) -> None:
+        """One that is ahead of the journal tells that entries are lost, unless it may be of a history that is kept."""
+        number, end = self._applied.checkpoint.number, newest.end.number
+        if number > end and not self._is_forked(newest, others):
+            path = self._copies.paths(newest.header.first)[0]
+            raise JournalBehind(
+                f"the checkpoint has applied entry {number}, but the journal ends at entry {end}, in {path}: "
+                "the journal is damaged, or a disk with its newer copy is missing"
+            )
+
+    def _is_forked(self, newest: Segment, others: Iterable[int]) -> bool:
+        """Whether another history is kept here, or will be."""
+        if is_forked(self._door, self._copies.directories):
+            return True
+        paths = self._copies.paths(newest.header.first)
+        if any(is_other_history(data, newest, path) for path in paths if (data := self._copies.read(path))):
+            return True
+        return any(has_entry_after(list(map(self._copies.read, self._copies.paths(first))), 0) for first in others)
 
     def _empty(self, best: _Chain) -> set[int]:
         """Segments that a crash left without an entry; while their disk was away the chain went on past them."""
@@ -215,6 +245,8 @@ class _Recovery:
         return has_entry_after(own, len(segment.data), segment.end.number + 1)
 
     def _is_needed(self, first: int, end: Position) -> bool:
-        if self._applied.index is None:
-            return has_entry_after(list(map(self._copies.read, self._copies.paths(first))), 0, end.number + 1)
-        return max(self._applied.index.number, self._applied.catalog.number) > end.number
+        index = self._applied.index
+        if max((index or START).number, self._applied.catalog.number) > end.number:
+            return True
+        copies = map(self._copies.read, self._copies.paths(first))
+        return index is None and has_entry_after(list(copies), 0, end.number + 1)

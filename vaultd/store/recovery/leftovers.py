@@ -10,23 +10,44 @@ from pathlib import Path
 from blake3 import blake3
 
 from vaultd.store.containers.files import KEPT_SUFFIX, has_kept_files
+from vaultd.store.containers.format import BLOCK_BYTES
 from vaultd.store.containers.reader import Gap, Stretch, read_trailer, scan
 from vaultd.store.disk_door import UNFINISHED_SUFFIX, Door
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.errors import FormatError
+from vaultd.store.record_format import RECORD_BYTES_MAX
 
 _PIECE_BYTES = 8 * 1024 * 1024
 
 
 def is_sealed(door: Door, path: Path) -> bool:
-    """Or may be: what the disk refuses to read is not taken for torn."""
+    """Or may be: what the disk refuses to read is not taken for torn.
+
+    Where a kill ends a write, the last block may be anything that a customer put into a record, also a trailer. So the
+    records must lead to the directory and not over it.
+    """
     try:
-        read_trailer(door, path, door.size(path))
+        trailer = read_trailer(door, path, door.size(path))
+        return not _lies_in_record(door, path, trailer.directory_offset)
     except FormatError:
         return False
     except OSError:
         return True
-    return True
+
+
+def _lies_in_record(door: Door, path: Path, offset: int) -> bool:
+    """Whether whole headers, one after the other from the first block on, lead to a record at `offset` or over it.
+
+    In a sealed container none does, and a header that holds lies about no length. With the first damage or refused read
+    nobody knows where the next record begins: then it does not, because what was sealed was acknowledged. Who forges a
+    trailer can damage nothing before it; at worst a power cut does, and a leftover is kept.
+    """
+    for item in scan(door, path, Stretch(BLOCK_BYTES, offset + RECORD_BYTES_MAX, with_cid=False)):
+        if isinstance(item, Gap):
+            return False
+        if item.offset + item.header.record_length > offset:
+            return True
+    return False
 
 
 def has_more_than_one_group(door: Door, path: Path, start: int) -> bool:

@@ -38,8 +38,8 @@ def write(journal, count):
     return positions
 
 
-def reopen(how, index=None, catalog=START, door=None):
-    return Journal.open(door or SystemDoor(), how, Applied(index, catalog))
+def reopen(how, index=None, catalog=START, door=None, checkpoint=START):
+    return Journal.open(door or SystemDoor(), how, Applied(index, catalog, checkpoint=checkpoint))
 
 
 def numbers(journal, first=1):
@@ -235,7 +235,63 @@ def test_old_entries_behind_the_end_are_cut_like_any_torn_tail(tmp_path, copies,
     journal = reopen(how, None if is_rebuilt else positions[-1])
     assert numbers(journal) == list(range(1, 18))
     assert {finding.severity for finding in journal.findings} == {Severity.warning}
-    assert {path.suffix for path in how.directories[0].iterdir()} == {".journal"}
+    kept = [path for path in how.directories[0].iterdir() if path.suffix != ".journal"]
+    assert len(kept) == is_rebuilt  # without an index nothing says that it was not acknowledged
+    journal.close()
+
+
+@pytest.fixture(params=[(0,), (0, 1)], ids=["one-copy", "two-copies"])
+def begun(tmp_path, request):
+    """Entry 6 alone is in the newest segment; it and the header before it have a wrong bit in every copy."""
+    how = settings(tmp_path, request.param)
+    positions = write(Journal.create(SystemDoor(), how), 6)
+    for directory in how.directories:
+        flip(max(directory.iterdir()), 10)
+        flip(max(directory.iterdir()), 96 + 200)
+    return how, positions
+
+
+@pytest.mark.parametrize("who", ["catalog", "checkpoint"])
+def test_where_an_entry_is_known_to_be_missing_its_segment_stays(begun, who):
+    how, positions = begun
+    before = contents(how)
+    with pytest.raises(StoreError, match="no copy has a good header" if who == "catalog" else "applied entry 6"):
+        reopen(how, **{who: positions[5]})
+    assert contents(how) == before
+
+
+def test_where_nothing_says_that_it_was_not_acknowledged_its_segment_is_kept(begun):
+    how, positions = begun
+    before = contents(how)
+    journal = reopen(how)
+    journal.close()
+    assert (journal.position, {finding.severity for finding in journal.findings}) == (positions[4], {Severity.damage})
+    for path, data in before.items():
+        assert data in [held.read_bytes() for held in path.parent.iterdir()]
+    assert sum(path.suffix == ".unacknowledged" for path in contents(how)) == len(how.directories)
+
+
+def test_where_the_index_says_that_it_was_not_it_is_removed(begun):
+    how, positions = begun
+    journal = reopen(how, positions[4])
+    journal.close()
+    assert (journal.findings, len(contents(how))) == ([], len(how.directories))
+
+
+@pytest.mark.parametrize("is_kept_already", [False, True])
+def test_a_checkpoint_that_may_be_of_a_history_that_is_kept_refuses_nothing(tmp_path, is_kept_already):
+    """Each copy went on without the other; the end of the longer history is damaged, and only its checkpoint knows."""
+    how = settings(tmp_path, (0, 1))
+    write(Journal.create(SystemDoor(), how), 2)
+    alone = [JournalSettings([directory], VAULT, 4096, lambda n=n: n) for n, directory in enumerate(how.directories)]
+    (ahead, *_), _ = write(reopen(alone[0]), 2)[::-1], write(reopen(alone[1]), 1)
+    (damaged,) = how.directories[0].iterdir()
+    flip(damaged, 96 + 3 * SIZE + 200)
+    journal = reopen(how, checkpoint=START if is_kept_already else ahead)
+    journal.close()
+    assert any(".forked." in path.name for path in contents(how))
+    journal = reopen(how, checkpoint=ahead)
+    assert journal.position.number == 3
     journal.close()
 
 

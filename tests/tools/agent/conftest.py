@@ -13,6 +13,7 @@ from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
 from tools.agent.backup import Agent, Done, back_up
 from tools.agent.entries import Damage, walk_safeset, wanted_paths
+from tools.agent.metadata import Rights
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.state import Identity, StateDirectory, create_state
 from tools.agent.survey import Overwrite
@@ -21,7 +22,7 @@ from tools.client.agent_key import create_agent_key
 from tools.client.creator_key import CreatorKey
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
-from tools.client.manifest import Entry, Kind
+from tools.client.manifest import Entry, Extra, Kind
 
 ACCOUNT_ID, COMPUTER_ID, JOB_ID = b"a" * 16, b"c" * 16, b"j" * 16
 PASSWORD = "correct horse"
@@ -57,11 +58,13 @@ class Site:
         sequence: int = 0,
         secret: Secret = PASSWORD,
         overwrite: Overwrite = Overwrite.never,
+        is_privileged: bool = False,
     ) -> Restored:
         prepare_root(self.target)
         session = self.agent.session
         unlocked = await unlock(session, self.state, Wanted("job", None, sequence), secret)
-        return await restore(unlocked, wanted_paths(paths), Destination(self.target, overwrite), lambda *_: None)
+        destination = Destination(self.target, overwrite, Rights(is_privileged))
+        return await restore(unlocked, wanted_paths(paths), destination, lambda *_: None)
 
     async def entries(self, sequence: int) -> list[Entry]:
         """What a safeset says of the source and everything below it, but for the places of contents."""
@@ -70,7 +73,9 @@ class Site:
         found = [entry async for part in walk_safeset(unlocked, bytes(self.source)[1:], damage) for entry in part]
         assert not damage
         for entry in found:
-            assert entry.kind != Kind.FILE or sum(length for _, _, length in entry.extents) == entry.size
+            holes = (entry.extras or {}).get(Extra.HOLES, [])
+            stored_bytes = sum(length for _, _, length in entry.extents)
+            assert entry.kind != Kind.FILE or stored_bytes + sum(holes[1::2]) == entry.size
         return [replace(entry, extents=()) for entry in found]
 
     @property

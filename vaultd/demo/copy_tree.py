@@ -3,7 +3,6 @@
 import os
 import stat
 import subprocess
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,25 +10,19 @@ from vaultd.errors import NotFound, VaultError
 
 # rsync says so when some files vanished or may not be read: the copy is then simply smaller.
 PARTIAL_COPY = (23, 24)
-# Set by the system on every file and copied by nobody.
-SYSTEM_ATTRIBUTES = ("security.selinux",)
 
 
 @dataclass(frozen=True, slots=True)
 class NotCopied:
-    """Of the source: names beyond the first of a file, paths with attributes or ACLs, sockets and the like, errors."""
+    """Of the source: what a restore brings back on request only, and errors."""
 
-    hard_links: int
-    attributes: int
-    special_files: int
+    devices: int
     unreadable: int
 
     @property
     def text(self) -> str:
         parts = [
-            (self.hard_links, "{} hard link (is a file of its own)", "{} hard links (are files of their own)"),
-            (self.attributes, "extended attributes or ACL of {} path", "extended attributes or ACLs of {} paths"),
-            (self.special_files, "{} socket, pipe or device", "{} sockets, pipes or devices"),
+            (self.devices, "{} device", "{} devices"),
             (self.unreadable, "{} path that could not be read", "{} paths that could not be read"),
         ]
         return "; ".join((one if count == 1 else many).format(f"{count:,}") for count, one, many in parts if count)
@@ -43,9 +36,11 @@ def check_source(source: Path) -> None:
 
 
 def copy_tree(source: Path, target: Path) -> NotCopied:
-    """Directories of the copy may be written by their owner, so that it can be changed and removed."""
+    """Directories of the copy may be written by their owner, so that it can be changed and removed; set-user-id bits
+    and capabilities come back on request only, so the copy has none.
+    """
     target.mkdir()
-    words = ["rsync", "-a", "--no-devices", "--no-specials", "--chmod=Du+rwx"]
+    words = ["rsync", "-aHAXS", "--no-devices", "--chmod=Du+rwx,Fug-s", "--filter=-x security.capability"]
     source, place = source.resolve(), target.parent
     # The demo's own directory may lie in the source, for instance in /tmp.
     words += [f"--exclude=/{place.relative_to(source)}/"] if place.is_relative_to(source) else []
@@ -58,18 +53,11 @@ def copy_tree(source: Path, target: Path) -> NotCopied:
 
 
 def _not_copied(source: Path, place: Path, unreadable: int) -> NotCopied:
-    names: Counter[tuple[int, int]] = Counter()
-    attributes = special_files = 0
+    devices = 0
     for entry in _walk(source):
-        if Path(entry.path).is_relative_to(place):
-            continue
-        status = entry.stat(follow_symlinks=False)
-        is_file = stat.S_ISREG(status.st_mode)
-        if is_file and status.st_nlink > 1:
-            names[status.st_dev, status.st_ino] += 1
-        special_files += not is_file and stat.S_IFMT(status.st_mode) not in (stat.S_IFDIR, stat.S_IFLNK)
-        attributes += _has_attributes(entry.path)
-    return NotCopied(names.total() - len(names), attributes, special_files, unreadable)
+        if not Path(entry.path).is_relative_to(place):
+            devices += stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode) in (stat.S_IFCHR, stat.S_IFBLK)
+    return NotCopied(devices, unreadable)
 
 
 def _walk(folder: Path) -> "list[os.DirEntry[str]]":
@@ -85,9 +73,3 @@ def _walk(folder: Path) -> "list[os.DirEntry[str]]":
         waiting += [entry.path for entry in here if entry.is_dir(follow_symlinks=False)]
     return found
 
-
-def _has_attributes(path: str) -> bool:
-    try:
-        return any(name not in SYSTEM_ATTRIBUTES for name in os.listxattr(path, follow_symlinks=False))
-    except OSError:
-        return False

@@ -59,7 +59,7 @@ def test_a_good_vault_has_no_findings(site: Site) -> None:
     report = check(site)
     assert report.findings == []
     assert not report.is_damaged
-    assert (report.jobs, report.counts.records) == (1, 7)
+    assert (report.jobs, report.counts.records_in_containers) == (1, 7)
 
 
 def test_a_running_vault_is_not_checked(site: Site) -> None:

@@ -31,13 +31,15 @@ from vaultd.store.store_settings import StoreSettings
 
 
 class CheckCounts(Struct, frozen=True):
+    """Containers also hold records that the index leaves out: those that were sent again, or whose key nobody has."""
+
     disks: int = 0
     journal_entries: int = 0
     checkpoints: int = 0
     containers: int = 0
-    records: int = 0
-    record_bytes: int = 0
-    index_rows: int = 0
+    records_in_containers: int = 0
+    record_bytes_in_containers: int = 0
+    records_in_index: int = 0
     erase_keys: int = 0
 
 
@@ -105,9 +107,9 @@ class _Check:
             journal_entries=journal.entries,
             checkpoints=checkpoints.checkpoints,
             containers=containers.containers,
-            records=containers.records,
-            record_bytes=containers.record_bytes,
-            index_rows=index_rows,
+            records_in_containers=containers.records,
+            record_bytes_in_containers=containers.record_bytes,
+            records_in_index=index_rows,
             erase_keys=erase_keys.keys,
         )
         if index is None:

@@ -51,8 +51,8 @@ def test_a_good_store_has_no_findings(settings, tmp_path, read_data):
     assert not report.is_damaged
     counts = report.counts
     assert (counts.disks, counts.journal_entries, counts.checkpoints, counts.containers) == (2, 4, 2, 2)
-    assert (counts.records, counts.index_rows, counts.erase_keys) == (4, 4, 1)
-    assert counts.record_bytes == 4 * (84 + SIZE)
+    assert (counts.records_in_containers, counts.records_in_index, counts.erase_keys) == (4, 4, 1)
+    assert counts.record_bytes_in_containers == 4 * (84 + SIZE)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

@@ -99,7 +99,7 @@ def containers_of(store: SimulatedStore) -> Check:
     def check() -> Sequence[Finding]:
         step = ContainerCheck(door, disks, VAULT, read_data=True)
         step.run(journal, None)
-        return step.findings
+        return [*step.findings, *(fault.finding() for fault in step.faults)]
 
     return check
 

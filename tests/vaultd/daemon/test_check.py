@@ -125,6 +125,26 @@ def test_warnings_alone_are_exit_3(site: Site, checked: Check) -> None:
     assert (code, lines[-1]) == (3, "no damage found, with 1 warning; records were not read (--read-data)")
 
 
+@pytest.mark.parametrize(
+    ("kept", "code", "words"),
+    [
+        ("disk-2/containers/0000/000000000001.container.0123.unacknowledged", 3, "no damage found, with 1 warning"),
+        ("disk-1/journal/0000000000000001.journal.forked.0123", 3, "no damage found, with 1 warning"),
+        ("disk-1/journal/0000000000000001.journal.unread.1", 0, "no damage found; every record was read"),
+    ],
+)
+def test_what_a_start_kept_beside_is_exit_3_only_where_an_operator_has_to_act(
+    site: Site, checked: Check, kept: str, code: int, words: str
+) -> None:
+    path = site.config.directory / kept
+    path.write_bytes(b"kept")
+    done = checked(read_data=True)
+    assert done[0] == code
+    assert done[1][-1].startswith(words)
+    (line,) = [line for line in done[1] if str(path) in line]
+    assert ": 4 bytes " in line
+
+
 def test_damage_goes_before_what_was_not_checked(site: Site, checked: Check) -> None:
     (site.config.directory / "disk-2").rename(site.config.directory / "away")
     (path,) = (site.config.directory / "disk-1").glob("journal/*")

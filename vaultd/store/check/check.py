@@ -16,6 +16,7 @@ from vaultd.store.check.disks import absent_findings
 from vaultd.store.check.erase_keys import EraseKeyCheck
 from vaultd.store.check.faults import Faults
 from vaultd.store.check.journal import JournalCheck
+from vaultd.store.check.kept import kept_findings
 from vaultd.store.containers.format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks.disk_set import Disks
@@ -107,6 +108,9 @@ class _Check:
             with self._step("containers", containers.findings):
                 containers.run(journal, index, tell)
             index_rows = self._check_index(index, journal.containers, containers.faults) if index else 0
+        kept: list[Finding] = []
+        with self._step("kept files", kept):
+            kept += kept_findings(self._door, self._disks)
         erase_keys = EraseKeyCheck(self._door, self._disks)
         with self._step("erase keys", erase_keys.findings):
             erase_keys.run()

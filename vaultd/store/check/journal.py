@@ -13,7 +13,6 @@ from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal.copies import JournalCopies
 from vaultd.store.journal.format import Segment
 from vaultd.store.journal.history import is_other_history
-from vaultd.store.journal.kept import is_forked
 from vaultd.store.position import START, Position
 
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
@@ -36,9 +35,6 @@ class JournalCheck:
         if not firsts:
             self._report(Severity.damage, self._directories[0], "there is no journal")
         self.first = min(firsts, default=1)
-        if is_forked(self._door, self._directories):
-            sentence = "a copy with another history is kept here, in a file *.forked.*"
-            self._report(Severity.warning, self._directories[0], sentence)
         for first in firsts:
             self._check_segment(first, is_last=first == firsts[-1])
 

@@ -132,6 +132,7 @@ def test_warnings_alone_are_exit_3(site: Site, checked: Check) -> None:
         ("disk-1/journal/0000000000000001.journal.forked.0123", 3, "no damage found, with 1 warning"),
         ("disk-1/journal/0000000000000001.journal.unread.1", 0, "no damage found; every record was read"),
     ],
+    ids=["unacknowledged", "forked", "unread"],
 )
 def test_what_a_start_kept_beside_is_exit_3_only_where_an_operator_has_to_act(
     site: Site, checked: Check, kept: str, code: int, words: str

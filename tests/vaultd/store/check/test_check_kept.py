@@ -30,6 +30,7 @@ def settings(tmp_path):
         (f"disk0/{SEGMENT}.forked.0123", "warning", "of another history"),
         (f"disk1/{SEGMENT}.unread.1", "note", "nothing depends on them"),
     ],
+    ids=["container", "tail", "begun", "entries", "forked", "unread"],
 )
 def test_each_is_named_with_its_bytes_and_what_to_do(settings, tmp_path, name, severity, words):
     path = tmp_path / name

@@ -1,6 +1,6 @@
 """Checking one job offline: its keys, its slots, the chain of its safesets, and everything they use."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -72,18 +72,29 @@ def _check_secret(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
 
 def _check_slots(parts: CheckParts, keyring: Keyring, place: str) -> Iterator[Finding]:
     good = dict.fromkeys(list_slot_ids(parts.view, keyring.account_id, keyring.keyring_id), 0)
+    faults: dict[bytes, list[str]] = {}
     for slot in list_slots(parts.view, keyring.account_id, keyring.keyring_id):
         fault = _unwrap_fault(parts, [slot_owner(slot.slot_id)], (SLOT, slot.slot_id, slot.wrapped), parse_slot)
         good[slot.slot_id] = good.get(slot.slot_id, 0) + (not fault)
         if fault:
-            yield Finding(Severity.warning, place, fault)
+            faults.setdefault(slot.slot_id, []).append(fault)
     for slot_id, copies in good.items():
-        if copies == 0:
-            yield _damage(place, f"no copy of slot {slot_id.hex()} can be read: its password opens nothing any more")
-        elif copies < SLOT_COPIES:
-            yield Finding(Severity.warning, place, f"only {copies} good copy of slot {slot_id.hex()} is left")
+        yield from _slot_findings(place, slot_id, copies, faults.get(slot_id, []))
     if not good:
         yield _damage(place, "it has no slot")
+
+
+def _slot_findings(place: str, slot_id: bytes, good_copies: int, faults: Sequence[str]) -> Iterator[Finding]:
+    """A copy that is damaged is no missing one, and the other one makes up for both."""
+    if good_copies == 0:
+        for fault in faults:
+            yield Finding(Severity.warning, place, fault)
+        yield _damage(place, f"no copy of slot {slot_id.hex()} can be read: its password opens nothing any more")
+        return
+    for fault in faults:
+        yield Finding(Severity.warning, place, f"a copy of {fault}; the other copy holds")
+    if good_copies + len(faults) < SLOT_COPIES:
+        yield Finding(Severity.warning, place, f"a copy of slot {slot_id.hex()} is missing; the other copy holds")
 
 
 def _check_run_keys(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:

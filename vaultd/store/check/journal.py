@@ -89,7 +89,8 @@ class JournalCheck:
             elif is_other_history(data, segment, path):
                 self._report(Severity.damage, path, "this copy is of another history than the other one")
             elif data[:length] != segment.data:
-                self._report(Severity.warning, path, "this copy is missing, shorter or damaged; the other one holds")
+                what = self._copies.shortfall(path, data, segment)
+                self._report(Severity.warning, path, f"this copy of the journal {what}; the other copy holds")
             elif len(data) > length:
                 sentence = f"{len(data) - length} bytes after entry {segment.end.number} are no entry"
                 self._report(Severity.warning, path, sentence)

@@ -36,6 +36,11 @@ class FaultPlaces:
             fault = self._of_missing(id_)
         return () if fault is None else (fault.key,)
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether everything that safesets use has a place."""
+        return self._names_missing and not self._missing
+
     def _of_missing(self, id_: bytes) -> Fault:
         if self._missing >= MISSING_MAX:
             sentence = f"more than {MISSING_MAX:,} records are missing: the others are not told one by one"
@@ -133,6 +138,8 @@ class DamageHits:
             used += f"; may be used by {_text(maybe)}: what they use cannot be looked up to its end"
         if not self.is_complete:
             used += f"{UNKNOWN} beyond that" if used else UNKNOWN
+        if not used and not fault.records and self._looked_up and not self._looked_up[0].knows_all:
+            return "; which records lay there is not known: they may be among those that are missing"
         return used or "; no safeset uses it"
 
 

@@ -16,8 +16,10 @@ from tests.vaultd.operations.rich_site import Rich
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
 from vaultd.operations.check import check_vault
+from vaultd.operations.rebuild import rebuild_vault
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.index.reading_progress import tell_nobody
 
 JOB = "account acme, computer laptop, job home"
 KINDS = ("chunk", "block", "companion", "payload")
@@ -147,6 +149,31 @@ def test_a_file_that_was_cut_has_one_finding_with_its_records(filled: Filled, *,
     (of_file,) = [sentence for place, sentence in filled.told(read_data=read_data) if place == str(path)]
     assert of_file.startswith(f"it has {at + 10} bytes of {size} that were acknowledged; it hits ")
     assert of_file.endswith(f"; used by {JOB}, safesets 1-3")
+
+
+def test_a_place_whose_record_nobody_knows_any_more_is_not_called_unused(filled: Filled) -> None:
+    """A new index leaves out what it could not read, and only the header said what it was."""
+    filled.flip("chunk", 45)
+    shutil.rmtree(filled.site.config.directory / "index")
+    rebuild_vault(filled.site.config, filled.site.clock, SystemDoor(), tell_nobody, index_only=True)
+    told = filled.told()
+    path, at = filled.find(filled.records["chunk"][:40])
+    (place,) = [sentence for where, sentence in told if where == str(path)]
+    assert f"at offset {at}" in place
+    assert place.endswith("; which records lay there is not known: they may be among those that are missing")
+    (missing,) = [sentence for _, sentence in told if id_of(filled.records["chunk"]).hex() in sentence]
+    assert missing.endswith(f"; used by {JOB}, safesets 1-2")
+
+
+def test_damage_that_hits_no_record_is_used_by_nobody(filled: Filled) -> None:
+    """Of the padding behind a group."""
+    path, at = filled.find(filled.records["payload"])
+    data = bytearray(path.read_bytes())
+    data[-(-(at + len(filled.records["payload"])) // 4096) * 4096 - 1] ^= 1
+    path.write_bytes(data)
+    ((where, sentence),) = filled.told()
+    assert where == str(path)
+    assert sentence.endswith("; no safeset uses it")
 
 
 def test_a_record_of_a_sealed_container_is_named_once(rich: Rich) -> None:

@@ -178,6 +178,8 @@ class Faults:
         return (fault for fault in self.all if not fault.is_explained)
 
     def _of(self, location: Location) -> Fault | None:
+        if not self.all:
+            return None
         placed = self.at(location.container, location.offset, location.offset + location.length)
         lost = self._by_cid.get((location.container, location.cid_prefix))
         if placed and lost and lost is not placed:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import trio
 
@@ -35,6 +36,7 @@ from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
 from tools.agent.scan import ScanFigures, ScanKeys, Scanner
 from tools.agent.selection import Selection, make_selection
 from tools.agent.state import Identity, StateDirectory
+from tools.agent.upload import KeyRefused
 from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure, describe, first_cause
 from tools.client.keyring import Unattended, file_hash_key, manifest_cut_key
@@ -49,6 +51,7 @@ from tools.client.version import PROGRAM_VERSION
 _END_SECONDS = 5.0
 _CACHE_HINT = "check the disk of the state directory and its room"
 
+_Kind = TypeVar("_Kind", bound=BaseException)
 Tell = Callable[[str, ScanFigures], None]
 
 
@@ -89,7 +92,8 @@ class _Run:
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """Runs the job; the caller holds the lock of the state directory.
 
-    Where the vault refuses the root, it does not hold what the cache says: one more run offers everything.
+    Where the vault refuses the root, it does not hold what the cache says: one more run offers everything. Where it has
+    given up the run's key one more run makes another.
     """
     check_job(agent.state, agent.identity, job)
     await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
@@ -99,6 +103,10 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     except RootRefused as refused:
         done = await _run_once(agent, job, keys, tell)
         done.notes.append(f"everything was read and offered again, because the vault said: {refused.message}")
+        return done
+    except KeyRefused as refused:
+        done = await _run_once(agent, job, keys, tell)
+        done.notes.append(f"the run was begun anew, because the vault said: {refused.message}")
         return done
 
 
@@ -117,7 +125,9 @@ async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -
             await _end_failed(agent, run, error)
             if isinstance(error, RootRefused):
                 cache.drop()
-            if (failed := _cache_error(error)) is not None:
+            if isinstance(error, Exception) and (key_refused := _found(error, KeyRefused)) is not None:
+                raise key_refused from error
+            if (failed := _found(error, sqlite3.Error)) is not None:
                 raise _cache_failed(cache, failed) from error
             raise
     finally:
@@ -264,11 +274,11 @@ def _end_request(run: _Run, done: Done) -> RunEndRequest:
     )  # fmt: skip
 
 
-def _cache_error(error: BaseException) -> BaseException | None:
+def _found(error: BaseException, kind: type[_Kind]) -> _Kind | None:
     """Also where another task of the run failed at the same time."""
-    of_cache = error.subgroup(sqlite3.Error) if isinstance(error, BaseExceptionGroup) else error
-    cause = None if of_cache is None else first_cause(of_cache)
-    return cause if isinstance(cause, sqlite3.Error) else None
+    of_kind = error.subgroup(kind) if isinstance(error, BaseExceptionGroup) else error
+    cause = None if of_kind is None else first_cause(of_kind)
+    return cause if isinstance(cause, kind) else None
 
 
 def _cache_failed(cache: Cache, error: BaseException) -> Failure:

@@ -6,18 +6,24 @@ covers all batches up to n. Trio thread.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import trio
 
-from protocol.errors import ConnectionLost
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import BATCH_RECORDS_MAX
 from protocol.messages import UploadBatch, UploadDurable
 from tools.agent.budget import ByteBudget
 from tools.client.envelope import SealedRecord
+from tools.client.failure import Failure
 from tools.client.session import VaultSession
 
 # Small enough that the vault's default budget holds one of each of 32 uploads (docs/protocol.md).
 FRAME_BYTES = 2 * 1024 * 1024
+
+
+class KeyRefused(Failure):
+    """The vault gave up this run's key, as damaged: nothing that comes under it could be restored."""
 
 
 class Upload:
@@ -55,7 +61,8 @@ class Upload:
         self._waiting.append((number, held_bytes))
         lengths = [len(sealed.record) for sealed in records]
         batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
-        await self._call.send(batch, [sealed.record for sealed in records])
+        with _told_of_key():
+            await self._call.send(batch, [sealed.record for sealed in records])
         self.records += len(records)
         self.record_bytes += sum(lengths)
         if not self._is_open:
@@ -64,14 +71,28 @@ class Upload:
 
     async def _receive(self) -> None:
         async with self._call:
-            while (received := await self._call.receive(UploadDurable)) is not None:
-                durable, _ = received
+            while (durable := await self._receive_durable()) is not None:
                 while self._waiting and self._waiting[0][0] <= durable.number:
                     _, held_bytes = self._waiting.popleft()
                     await self._budget.give_back(held_bytes)
         if self._waiting:
             raise ConnectionLost("the vault ended the upload before everything was durable", "run the backup again")
         self._finished.set()
+
+    async def _receive_durable(self) -> UploadDurable | None:
+        with _told_of_key():
+            received = await self._call.receive(UploadDurable)
+        return received[0] if received else None
+
+
+@contextmanager
+def _told_of_key() -> Iterator[None]:
+    try:
+        yield
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.damaged:
+            raise
+        raise KeyRefused(error.code, error.message, error.hint) from None
 
 
 def _frames(records: Sequence[SealedRecord]) -> Iterator[list[SealedRecord]]:

@@ -61,6 +61,13 @@ def read_run_key(view: View, account_id: bytes, keyring_id: bytes, key_id: bytes
     return read(view, "run_keys", account_id + keyring_id + key_id, RunKey)
 
 
+def list_run_key_ids(view: View, account_id: bytes, keyring_id: bytes, start: bytes = b"") -> Iterator[bytes]:
+    """From the keys alone, in their order, none below `start`."""
+    owner = account_id + keyring_id
+    for key, _ in view.scan("run_keys", owner, start):
+        yield key[len(owner) :]
+
+
 def list_run_keys(view: View, account_id: bytes, keyring_id: bytes) -> Iterator[RunKey]:
     for key, value in view.scan("run_keys", account_id + keyring_id):
         yield decode("run_keys", key, value, RunKey)

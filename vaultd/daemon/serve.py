@@ -8,6 +8,7 @@ the next start recovers.
 import signal
 import ssl
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from vaultd import metrics
 from vaultd.clock import SystemClock
 from vaultd.config import join_address, load_config
 from vaultd.daemon.open_files import raise_open_files
+from vaultd.errors import NoSpace, Unavailable
 from vaultd.logs import configure_logs, log
 from vaultd.maintenance.checkpoint import tell_copies
 from vaultd.maintenance.clock_watch import tell_jump_at_start
@@ -60,8 +62,9 @@ def _close(vault: Vault) -> int:
     except Exception as error:  # whatever it is: the next start needs no checkpoint
         log.error("no checkpoint", problem=f"{type(error).__name__}: {error.__cause__ or error}")
         return EXIT_STORE_STOPPED
-    if not was_broken:
-        tell_copies(vault)
+    if was_broken:
+        return EXIT_STORE_STOPPED
+    tell_copies(vault)
     return EXIT_OK
 
 
@@ -86,8 +89,10 @@ async def _run(vault: Vault) -> int:
             log.info("stopping", connections=len(service.sessions))
             listener.stop()
         if not service.store_stopped.is_set():
-            await group.flush()
+            with suppress(Unavailable, NoSpace):  # then the commit of groups ended, and told why
+                await group.flush()
         background.cancel_scope.cancel()
+    await service.stop_if_found_broken()
     return EXIT_STORE_STOPPED if service.store_stopped.is_set() else EXIT_OK
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vaultd.catalog.accounts import read_account
 from vaultd.catalog.keyrings import read_keyring
-from vaultd.errors import BadRequest, Internal
+from vaultd.errors import BadRequest, Damaged, Internal
 from vaultd.operations.access import active_run
 from vaultd.operations.companion_format import parse_companion
 from vaultd.operations.store_errors import translated
@@ -35,6 +35,7 @@ class RunFacts:
     run_id: bytes
     keyring_id: bytes
     key_ids: frozenset[bytes]
+    given_up: frozenset[bytes]  # of these keys: what comes under them would be missing at once
     minimum_suite: int
     home_disk: int
 
@@ -63,18 +64,23 @@ def facts(vault: Vault, identity: Identity, run_id: bytes) -> RunFacts:
         account = read_account(view, run.account_id)
     if keyring is None or account is None:
         raise Internal(f"account or keyring of run {run_id.hex()} is not in the catalog")
+    with translated():
+        given_up = frozenset(key for key in run.key_ids if vault.store.is_key_given_up(run.keyring_id, key))
     return RunFacts(
         account_id=job.account_id,
         run_id=run_id,
         keyring_id=run.keyring_id,
         key_ids=frozenset(run.key_ids),
+        given_up=given_up,
         minimum_suite=keyring.minimum_suite,
         home_disk=home_disk_number(vault, account.home_disk),
     )
 
 
 def verify(run: RunFacts, batch: UploadBatch) -> VerifiedBatch:
-    """Every record is what it says it is, for this run; BadRequest names the record's number and the field."""
+    """Every record is what it says it is, for this run; BadRequest names the record's number and the field;
+    Damaged where its key was given up since the run began.
+    """
     count = len(batch.lengths)
     if len(batch.cids) != count * CID_BYTES:
         raise BadRequest(f"cids: {len(batch.cids)} bytes are not {count} times {CID_BYTES}")
@@ -134,3 +140,8 @@ def _check_sealed(run: RunFacts, header: RecordHeader, place: str) -> None:
         raise BadRequest(f"{place}: suite {header.suite} is below the keyring's minimum {run.minimum_suite}")
     if header.key_id not in run.key_ids:
         raise BadRequest(f"{place}: key {header.key_id.hex()} is not a key of this run", "send run.key first")
+    if header.key_id in run.given_up:
+        raise Damaged(
+            f"{place}: run key {header.key_id.hex()} was given up, its erase key or row is damaged",
+            "begin a new run; if that is refused too, the operator runs `vaultd check`",
+        )

@@ -8,6 +8,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -29,7 +30,7 @@ from protocol.methods import METHODS, Direction, Method, Role
 from protocol.states import SessionInput
 from protocol.transport import Exchange
 from vaultd import metrics, offload
-from vaultd.errors import NotAllowed, VaultError
+from vaultd.errors import Internal, NoSpace, NotAllowed, Unavailable, VaultError
 from vaultd.logs import log
 from vaultd.policy.roles import may
 from vaultd.server import pages
@@ -104,8 +105,11 @@ LARGE_ANSWERS = {
 }
 UNKNOWN = "unknown"
 GONE = "gone"
+OK = "ok"
 # The peer is gone, or a task beside the one that failed lost its channel.
 LOST = (ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError)
+# Their causes name files, and no account or computer.
+OF_THE_VAULT = (Unavailable, NoSpace, Internal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +119,38 @@ class Refusal:
     hint: str = ""
 
 
+@dataclass(slots=True)
+class Ended:
+    """How a request ended, for log and metrics; `problem` where a fault of the vault was told to nobody."""
+
+    code: str = GONE
+    problem: str = ""
+
+
 async def answer(service: Service, session_of_connection: Session, exchange: Exchange) -> None:
     """Runs one request to its end; raises nothing but cancellation."""
     begin = time.monotonic()
     method = exchange.method if exchange.method in METHODS else pages.NAMES.get(exchange.path, UNKNOWN)
-    code = "ok"
+    ended = Ended()
+    try:
+        await _answer(service, session_of_connection, exchange, ended)
+    finally:
+        seconds = time.monotonic() - begin
+        metrics.REQUESTS.labels(method, ended.code).inc()
+        metrics.REQUEST_SECONDS.labels(method).observe(seconds)
+        fields = session_of_connection.log_fields | ({"problem": ended.problem} if ended.problem else {})
+        log.info("request", method=method, code=ended.code, seconds=round(seconds, 4), **fields)
+
+
+async def _answer(service: Service, session_of_connection: Session, exchange: Exchange, ended: Ended) -> None:
     try:
         await _run(service, session_of_connection, exchange)
         await exchange.finish()
+        ended.code = OK
     except Exception as error:
-        code = await _refuse(service, exchange, _cause(error))
+        await _refuse(service, exchange, error, ended)
     except BaseExceptionGroup as group:
-        _end_cancelled(group)
-    seconds = time.monotonic() - begin
-    metrics.REQUESTS.labels(method, code).inc()
-    metrics.REQUEST_SECONDS.labels(method).observe(seconds)
-    log.info("request", method=method, code=code, seconds=round(seconds, 4), **session_of_connection.log_fields)
+        await _end_cancelled(service, group, ended)
 
 
 async def _run(service: Service, session_of_connection: Session, exchange: Exchange) -> None:
@@ -197,40 +217,56 @@ async def _frame(exchange: Exchange) -> Frame:
     return frame
 
 
-def _end_cancelled(group: BaseExceptionGroup) -> None:
+async def _end_cancelled(service: Service, group: BaseExceptionGroup, ended: Ended) -> None:
     """Cancelled, because nobody is there for the answer: a task that met something in that very moment must not end the
-    connection with all that goes on there."""
+    connection with all that goes on there. What it met is judged and told all the same.
+    """
     cancelled, others = group.split(trio.Cancelled)
     if cancelled is None or not isinstance(others, ExceptionGroup):
         raise group
-    if not isinstance(cause := _cause(others), LOST):
-        _refusal(cause)  # for the log
+    await _judge(service, others, ended)
     raise cancelled
+
+
+async def _judge(service: Service, error: Exception, ended: Ended) -> Refusal | None:
+    """What the log and the metrics are to know, whoever waits for the answer; None where only the peer went away."""
+    cause = _cause(error)
+    refusal = None if isinstance(cause, LOST) else _refusal(cause)
+    if refusal is not None:
+        ended.code = refusal.code
+        if isinstance(cause, OF_THE_VAULT):
+            ended.problem = f"{type(cause).__name__}: {cause.__cause__ or cause}"
+        if refusal.code == ErrorCode.no_space:
+            service.room_notice.tell(cause)
+    for one in _causes(error):
+        await service.stop_if_broken(one)
+    return refusal
+
+
+def _causes(error: Exception) -> list[Exception]:
+    """All of a group."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    return [cause for one in error.exceptions for cause in _causes(one)]
 
 
 def _cause(error: Exception) -> Exception:
     """The one of a group that says why: tasks beside it only lost their channel or their peer."""
-    while isinstance(error, ExceptionGroup):
-        error = min(error.exceptions, key=lambda one: isinstance(one, LOST))
-    return error
+    return min(_causes(error), key=lambda one: isinstance(one, LOST))
 
 
-async def _refuse(service: Service, exchange: Exchange, error: Exception) -> str:
-    """Tells the client, if there is one, and returns the code for log and metrics."""
-    if isinstance(error, GivenUp):
+async def _refuse(service: Service, exchange: Exchange, error: Exception, ended: Ended) -> None:
+    """Tells the client, if there is one."""
+    cause = _cause(error)
+    if isinstance(cause, GivenUp):
         exchange.abort()
-    if isinstance(error, LOST):
-        return GONE
-    refusal = _refusal(error)
-    if refusal.code == ErrorCode.no_space:
-        service.room_notice.tell(error)
-    await service.stop_if_broken(error)
-    try:
+    refusal = await _judge(service, error, ended)
+    if refusal is None:
+        return
+    with suppress(*LOST):
         await exchange.send_error(refusal.code, refusal.message, refusal.hint)
         await exchange.finish()
-    except LOST:
-        return GONE
-    return refusal.code
+        ended.problem = ""  # the client was told
 
 
 def _refusal(error: Exception) -> Refusal:

@@ -4,8 +4,18 @@ from dataclasses import dataclass, field
 
 import trio
 
+from protocol.errors import ConnectionLost, RemoteProtocolError
 from vaultd import metrics, offload
-from vaultd.errors import Internal, NoSpace, Unavailable
+from vaultd.errors import (
+    BadRequest,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Throttled,
+    Unavailable,
+    WrongPassword,
+)
 from vaultd.logs import log
 from vaultd.operations.vault import Vault
 from vaultd.server.fetch_budget import FetchBudget
@@ -14,6 +24,21 @@ from vaultd.server.room_notice import RoomNotice
 from vaultd.server.run_progress import RunProgressBook
 from vaultd.server.session import Session
 from vaultd.server.throttle import INVITATIONS, WRONG_GUESSES, Throttle
+
+# What is said of the caller's own doing; behind all else store or catalog may have stopped.
+OF_THE_CALLER = (
+    BadRequest,
+    NotFound,
+    NotSignedIn,
+    NotAllowed,
+    Conflict,
+    Throttled,
+    WrongPassword,
+    RemoteProtocolError,
+    ConnectionLost,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +72,22 @@ class Service:
         )
 
     async def stop_if_broken(self, error: Exception) -> None:
-        """After an error that may have stopped store or catalog, ask them."""
-        if isinstance(error, Unavailable | NoSpace | Internal) and await offload.write(_is_broken, self.vault):
+        """After an error that may have stopped store or catalog, ask them: also where whoever waited is gone, because
+        nobody else may come for long.
+        """
+        if isinstance(error, OF_THE_CALLER):
+            return
+        with trio.CancelScope(shield=True):
+            is_broken = bool(await offload.write(_broken_by, self.vault))
+        if is_broken and not self.store_stopped.is_set():
             self.tell_stopped(error)
+            self.stop_after_disk_error()
+
+    async def stop_if_found_broken(self) -> None:
+        """At the end, whatever was told before."""
+        problem = "" if self.store_stopped.is_set() else await offload.write(_broken_by, self.vault)
+        if problem:
+            log.error("store stopped", problem=problem)
             self.stop_after_disk_error()
 
     def tell_stopped(self, error: Exception) -> None:
@@ -62,10 +100,10 @@ class Service:
         self.stop.set()
 
 
-def _is_broken(vault: Vault) -> bool:
-    """In the write thread: between two changes, so that none is half done."""
+def _broken_by(vault: Vault) -> str:
+    """In the write thread: between two changes, so that none is half done. Empty while all may be written to."""
     try:
         vault.catalog.require_writable()
-    except Unavailable:
-        return True
-    return vault.store.is_broken
+    except Unavailable as error:
+        return vault.store.broken_by or str(error)
+    return vault.store.broken_by

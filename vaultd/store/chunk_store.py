@@ -136,6 +136,11 @@ class ChunkStore:
         return bool(self._broken)
 
     @property
+    def broken_by(self) -> str:
+        """The error that stopped it; empty while it may be written to."""
+        return self._broken
+
+    @property
     def damage_met(self) -> int:
         """How often records came to count as damaged since the store was opened, by a read, a lost disk or a run key
         that was given up: what was seen whole at another count may not be so.
@@ -256,12 +261,14 @@ class ChunkStore:
         """W. Records under these keys can never be opened: each counts as damaged until it is sent again, however well
         it reads.
         """
+        self._writable()
         with self._guarded():
             self._index.give_up_keys(keyring_id, key_ids)
         self._notes.met += 1  # what was seen whole may not be so
 
     def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """W. These open again: what is under them and was not sent again is whole as before."""
+        self._writable()
         with self._guarded():
             self._index.take_back_keys(keyring_id, key_ids)
 

@@ -25,9 +25,10 @@ class DamageNotes:
     def note_damage(self, id_: bytes, location: Location) -> None:
         name = (location.keyring_number, id_)
         self.whole.pop(name, None)  # the last reader is right
-        if not self.is_damaged(id_, location):
-            if len(self.damaged) < _NOTES_MAX:
-                self.damaged[name] = location
+        was_damaged = self.is_damaged(id_, location)
+        if len(self.damaged) < _NOTES_MAX:
+            self.damaged[name] = location  # also where its key was given up: that may be taken back
+        if not was_damaged:
             self.met += 1  # after the note: who sees the count sees the note
 
     def note_whole(self, id_: bytes, location: Location, record: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A vault of three disks, stopped, and what a person may do to its disks; record `old` lies on the third."""
+"""A vault of three disks, stopped, and what a person may do to its disks; record `old` lies on one of them."""
 
 import dataclasses
 import os
@@ -20,12 +20,12 @@ AWAY = "away"
 class Case:
     """A vault, stopped, and what a person may do to its disks."""
 
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, old_on: int = 2) -> None:
         self.root = root
         self.site: Site = make_site(root, disks=3)
         self.monkeypatch = monkeypatch
         self.backed_up: BackedUp = self.site.ready()
-        self.old = self.store_on(2)
+        self.old = self.store_on(old_on)
         self.new: bytes | None = None
         self.stop()
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.vaultd.operations.disk_case import Case
 from tests.vaultd.operations.sealing import id_of
-from vaultd.operations.dead_keys import find_dead_keys
+from vaultd.operations.dead_keys import check_slots, judge_keys
 
 
-@pytest.mark.parametrize("copies", ["keys", "keys and slots"])
+@pytest.mark.parametrize("copies", ["keys", "keys-and-slots"])
 def test_no_key_is_given_up_while_its_disk_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: str
 ) -> None:
@@ -17,7 +17,7 @@ def test_no_key_is_given_up_while_its_disk_is_gone(
     case.start()
     backed_up = case.backed_up
     case.take_away(1)
-    wanted = "*" if copies == "keys and slots" else f"{backed_up.job.job_id.hex()}.*"
+    wanted = "*" if copies == "keys-and-slots" else f"{backed_up.job.job_id.hex()}.*"
     damaged = list(case.disk(0).glob(f"erase-keys/{wanted}"))
     assert damaged
     for path in damaged:
@@ -25,7 +25,8 @@ def test_no_key_is_given_up_while_its_disk_is_gone(
         data[40] ^= 1
         path.write_bytes(data)
     vault = case.site.vault
-    assert find_dead_keys(vault, backed_up.agent.identity, backed_up.job.job_id) == []
+    check_slots(vault, backed_up.agent.identity, backed_up.job.job_id)
+    assert judge_keys(vault, backed_up.agent.identity, backed_up.job.job_id).dead == []
     assert vault.store.missing(backed_up.sealer.keyring_id, [id_of(case.old)]) == [False]
     vault.catalog.close()
     vault.store.close()

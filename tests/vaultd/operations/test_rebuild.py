@@ -192,7 +192,7 @@ def test_a_run_key_that_was_given_up_is_given_up_again_by_the_next_run(rich: Ric
     lose(*IMAGES)(rich)
     rebuild(rich)
     vault, job = rich.open(), rich.jobs[2]
-    (dead,) = dead_keys.find_dead_keys(vault, job.agent.identity, job.job.job_id)
+    (dead,) = dead_keys.judge_keys(vault, job.agent.identity, job.job.job_id).dead
     assert dead == rich.dead_key
     dead_keys.give_up_keys(vault, job.agent.identity, job.job.job_id, [dead])
     assert rich.missing(*rich.given_up) == [True]

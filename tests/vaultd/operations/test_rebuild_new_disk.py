@@ -41,11 +41,11 @@ def test_the_new_disk_has_the_erase_keys_when_it_returns(case: Case, index_only:
     case.start()
     assert case.fetch(case.old) == case.old
     agent, job = case.backed_up.agent.identity, case.backed_up.job
-    assert dead_keys.find_dead_keys(case.site.vault, agent, job.job_id) == []  # nothing is judged while it is away
+    assert dead_keys.judge_keys(case.site.vault, agent, job.job_id).dead == []  # nothing is judged while it is away
     case.stop()
     case.declare("0")
     case.start()
-    assert dead_keys.find_dead_keys(case.site.vault, agent, job.job_id) == []
+    assert dead_keys.judge_keys(case.site.vault, agent, job.job_id).dead == []
     case.stop()
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -11,8 +12,9 @@ from tests.vaultd.operations.small_site import BackedUp, Site
 from tests.vaultd.operations.test_disk_hits import Spread
 from tests.vaultd.operations.test_safesets import listed_safesets
 from vaultd.errors import Conflict
-from vaultd.operations import dead_keys, disks, safesets
+from vaultd.operations import dead_keys, disks, ledger, safesets
 from vaultd.operations.safesets import Committed, Prepared
+from vaultd.operations.tree_walk import TreeWalk
 from vaultd.store.errors import RecordDamaged
 
 
@@ -85,6 +87,59 @@ def test_what_is_damaged_after_a_root_was_prepared_refuses_its_commit(
         waiting.commit(prepared)
     assert caught.value.hint == "begin a new run and offer every id"
     assert waiting.listed() == 0
+
+
+def after_walks(monkeypatch: pytest.MonkeyPatch, harm: Callable[[], None]) -> None:
+    """When the next walk has looked everything up, and before it says so."""
+    run = TreeWalk.run
+
+    def run_and_harm(walk: TreeWalk) -> object:
+        gap = run(walk)
+        monkeypatch.setattr(TreeWalk, "run", run)
+        harm()
+        return gap
+
+    monkeypatch.setattr(TreeWalk, "run", run_and_harm)
+
+
+def test_damage_that_is_met_beside_the_walk_of_a_root_refuses_its_commit(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_walks(monkeypatch, lambda: lose_the_disk(waiting))
+    prepared = waiting.prepare()
+    with pytest.raises(Conflict, match="missing or damaged"):
+        waiting.commit(prepared)
+    assert waiting.listed() == 0
+
+
+def test_damage_that_is_met_beside_the_walk_of_a_base_makes_it_be_walked_again(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting.commit(waiting.prepare())
+    site, job = waiting.site, waiting.job
+    site.vault.trees.__init__()  # type: ignore[misc]  # as after a start
+    after_walks(monkeypatch, lambda: lose_the_disk(waiting))
+    base = blake3(waiting.root).digest()
+    assert safesets.is_whole_base(site.vault, job.agent.identity, job.job.job_id, base)
+    assert not safesets.is_whole_base(site.vault, job.agent.identity, job.job.job_id, base)
+
+
+def test_damage_that_is_met_while_a_safeset_is_written_makes_it_no_whole_base(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = ledger.record
+
+    def record_and_harm(*arguments: Any, **details: Any) -> object:
+        position = record(*arguments, **details)
+        monkeypatch.setattr(ledger, "record", record)
+        read_damage(waiting)
+        return position
+
+    prepared = waiting.prepare()
+    monkeypatch.setattr(ledger, "record", record_and_harm)
+    waiting.commit(prepared)
+    agent, job_id = waiting.job.agent.identity, waiting.job.job.job_id
+    assert not safesets.is_whole_base(waiting.site.vault, agent, job_id, blake3(waiting.root).digest())
 
 
 def test_damage_of_others_refuses_no_commit(waiting: Waiting) -> None:

@@ -12,7 +12,8 @@ from protocol import messages as m
 from protocol.errors import ConnectionLost
 from protocol.transport import ClientTransport
 from tests.vaultd.server.conftest import Running, say_hello
-from vaultd.operations import sign_in
+from vaultd.errors import NoSpace
+from vaultd.operations import ledger, sign_in
 from vaultd.records import Identity, Role
 from vaultd.server import dispatch
 from vaultd.server.handlers import chunk_fetch
@@ -129,6 +130,52 @@ async def test_a_fetch_that_is_given_up_is_reset_and_holds_nothing_more(
         await begin(connection)  # the connection goes on
         while not Held.size_bytes:
             await trio.testing.wait_all_tasks_blocked(0.05)
+
+
+class Losing:
+    """A stream that gives nothing of what it is asked for."""
+
+    def __init__(self, *losses: str) -> None:
+        self.losses = losses
+
+    def fetch(self, ids: list[bytes], bytes_max: int) -> Any:
+        return SimpleNamespace(records=list(self.losses), keys=[])
+
+
+@pytest.mark.parametrize(
+    ("losses", "writes"), [(("missing", "offline"), 0), (("missing", "damaged"), 1)], ids=["absent", "damaged"]
+)
+async def test_damage_is_durable_before_a_restore_is_told_of_it(
+    fetching: Running, monkeypatch: pytest.MonkeyPatch, losses: tuple[str, ...], writes: int
+) -> None:
+    """Without a commit a kill would forget it, and so would the next ten thousand."""
+    written: list[object] = []
+    monkeypatch.setattr(chunk_fetch, "open_fetch", lambda *_: Losing(*losses))
+    monkeypatch.setattr(ledger, "write", written.append)
+    async with fetching.connect() as connection:
+        await say_hello(connection, TOKEN)
+        call = connection.call("chunk.fetch")
+        await call.send(m.ChunkFetchRequest(b"k" * 16), bytes(limits.ID_BYTES) * 2)
+        await call.end()
+        answer, _ = await call.receive(m.FetchBatch)
+        assert written == [fetching.service.vault] * writes
+        assert answer.lost == list(losses)
+
+
+async def test_damage_that_cannot_be_noted_ends_no_restore(fetching: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(vault: object) -> None:
+        raise NoSpace("the vault is full", "free space there")
+
+    monkeypatch.setattr(chunk_fetch, "open_fetch", lambda *_: Losing("damaged"))
+    monkeypatch.setattr(ledger, "write", refused)
+    async with fetching.connect() as connection:
+        await say_hello(connection, TOKEN)
+        call = connection.call("chunk.fetch")
+        await call.send(m.ChunkFetchRequest(b"k" * 16), bytes(limits.ID_BYTES))
+        await call.end()
+        answer, _ = await call.receive(m.FetchBatch)
+        assert answer.lost == ["damaged"]
+    assert not fetching.service.stop.is_set()
 
 
 async def test_lists_have_room_in_the_budget_of_fetches(fetching: Running, monkeypatch: pytest.MonkeyPatch) -> None:

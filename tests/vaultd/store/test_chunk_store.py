@@ -139,6 +139,25 @@ def test_a_failing_call_stops_the_store_and_loses_nothing(tmp_path):
     assert fail_at > 10
 
 
+def test_a_stopped_store_gives_up_no_key(tmp_path):
+    settings, door = make_settings(tmp_path), FailingDoor()
+    store = create(settings, door)
+    store.append(0, records(1))
+    store.commit()
+    store.append(0, records(2))
+    door.arm(1)
+    with pytest.raises(StoreBroken):
+        store.commit()
+    with pytest.raises(StoreBroken, match="the store is stopped"):
+        store.give_up_keys(KEYRING, [KEY])
+    with pytest.raises(StoreBroken, match="the store is stopped"):
+        store.take_back_keys(KEYRING, [KEY])
+    store.close()
+    store = reopen(settings)
+    assert not store.is_key_given_up(KEYRING, KEY)
+    store.close()
+
+
 def test_a_full_disk_is_said_and_stops_the_store(tmp_path):
     door = FailingDoor(errno.ENOSPC)
     store = create(make_settings(tmp_path), door)

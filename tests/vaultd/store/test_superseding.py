@@ -136,6 +136,92 @@ def test_recovery_marks_what_it_finds_in_an_open_container(settings):
     assert store.append(0, records(2)).records == 1
 
 
+def test_recovery_marks_it_also_where_its_key_was_given_up(settings):
+    store = reopen(settings)
+    store.give_up_keys(KEYRING, [KEY])
+    store.close()
+    damage(settings)
+    store = reopen(settings)
+    store.take_back_keys(KEYRING, [KEY])
+    assert state(store) == [False, True, False]
+    store.close()
+
+
+def test_recovery_marks_what_it_finds_in_a_sealed_container_that_is_not_wholly_indexed(tmp_path):
+    settings = make_settings(tmp_path)
+    store = create(settings)
+    for seed in range(1, 5):
+        store.append(0, records(seed, size=25_000))
+        store.commit()
+    store.close()
+    first, *_ = sorted((tmp_path / "disk0/containers/0000").iterdir())
+    ends = [first.read_bytes().index(make_record(seed, 25_000)) + 25_000 for seed in (1, 2)]
+    flip(first, ends[0])
+    shutil.rmtree(settings.index_path)
+    store = reopen(settings)
+    assert state(store)[:2] == [True, False]
+    store.close()
+    flip(first, ends[1])
+    store = reopen(settings)
+    assert state(store)[:2] == [True, True]
+    store.close()
+
+
+def test_a_read_beside_a_commit_that_finds_it_damaged_again_is_right(settings, tmp_path):
+    store = note(settings, tmp_path)
+    path = damage(settings)  # the same bit again: whole
+    assert read(store, 2) == make_record(2)
+    (flagged,) = store.locate(KEYRING, [make_id(2)])
+    apply = store._index.apply
+
+    def read_and_apply(batch):
+        damage(settings)
+        with pytest.raises(RecordDamaged):
+            store.read(flagged, make_id(2))
+        store._index.apply = apply
+        apply(batch)
+
+    store._index.apply = read_and_apply
+    store.commit()
+    assert path.exists()
+    assert state(store) == [False, True, False]
+    store.commit()
+    assert state(store) == [False, True, False]
+    store.close()
+
+
+@pytest.mark.parametrize("why", ["flag", "key"])
+def test_a_whole_copy_that_comes_back_with_its_disk_takes_the_place_of_one_that_is_damaged(tmp_path, why):
+    settings = make_settings(tmp_path, disks=3)
+    store = create(settings)
+    store.append(2, records(2))
+    store.commit()
+    store.close()
+    (tmp_path / "disk2").rename(tmp_path / "away")
+    (tmp_path / "disk2").mkdir()
+    shutil.rmtree(settings.index_path)
+    store = reopen(settings)
+    again = make_record(2, 300, key=b"q" * 16)
+    assert store.append(0, [stored(again)]).records == 1
+    store.commit()
+    if why == "flag":
+        (path,) = (tmp_path / "disk0/containers/0000").iterdir()
+        flip(path, path.read_bytes().index(again) + 120)
+        with pytest.raises(RecordDamaged):
+            read(store, 2)
+        store.commit()
+    else:
+        store.give_up_keys(KEYRING, [b"q" * 16])
+    assert store.missing(KEYRING, [make_id(2)]) == [True]
+    store.close()
+    (tmp_path / "disk2").rmdir()
+    (tmp_path / "away").rename(tmp_path / "disk2")
+    store = reopen(settings)
+    assert store.missing(KEYRING, [make_id(2)]) == [False]
+    assert read(store, 2) == make_record(2)
+    store.close()
+
+
 def test_a_note_that_comes_late_does_not_hit_the_new_place(settings, tmp_path):
     store = note(settings, tmp_path)
     (old,) = store.locate(KEYRING, [make_id(2)])

@@ -1,7 +1,8 @@
 """chunk.fetch: records in the asked order, one batch after the other.
 
-Invariant: a batch is read only with room in the budget of the process for the largest record, and it has its room until
-the last of it is on its way; only then the next one is read.
+Invariants: a batch is read only with room in the budget of the process for the largest record, and it has its room
+until the last of it is on its way; only then the next one is read. Damage is durable before a restore is told of it, so
+that a later run sends again what it hit.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.limits import FETCH_IDS_MAX, ID_BYTES, RECORD_BYTES_MAX
 from protocol.transport import Exchange
 from vaultd import metrics, offload
+from vaultd.errors import VaultError
+from vaultd.operations import ledger
 from vaultd.operations.fetch import FetchStream, open_fetch
 from vaultd.server.fetch_budget import Room
 from vaultd.server.service import Service
@@ -32,12 +35,16 @@ async def fetch(service: Service, session: Session, exchange: Exchange) -> None:
     with service.fetches.request(account_id):
         while at < len(ids):
             async with service.fetches.room(account_id, RECORD_BYTES_MAX) as room:
-                at += await _send_next(exchange, stream, ids[at:], room)
+                at += await _send_next(service, exchange, stream, ids[at:], room)
 
 
-async def _send_next(exchange: Exchange, stream: FetchStream, ids: Sequence[bytes], room: Room) -> int:
+async def _send_next(
+    service: Service, exchange: Exchange, stream: FetchStream, ids: Sequence[bytes], room: Room
+) -> int:
     """How many ids are answered; no record is held here afterwards."""
     batch = await offload.read(stream.fetch, ids, BATCH_BYTES)
+    if "damaged" in batch.records:
+        await _note_damage(service)
     records = [record for record in batch.records if not isinstance(record, str)]
     size_bytes = sum(map(len, records))
     room.shrink(size_bytes)
@@ -48,6 +55,14 @@ async def _send_next(exchange: Exchange, stream: FetchStream, ids: Sequence[byte
     metrics.RECORDS_SENT.inc(len(records))
     metrics.RECORD_BYTES_SENT.inc(size_bytes)
     return len(batch.records)
+
+
+async def _note_damage(service: Service) -> None:
+    """A vault that cannot note it restores what it has all the same."""
+    try:
+        await offload.write(ledger.write, service.vault)
+    except VaultError as error:
+        await service.stop_if_broken(error)
 
 
 def _split(raw: bytes) -> Sequence[bytes]:

@@ -13,15 +13,25 @@ async def begin(request: Request) -> m.RunBeginAnswer:
     """The base is looked up in a read thread; the write thread only begins the run."""
     message: m.RunBeginRequest = request.message
     base = message.base
-    judged = await offload.walk(dead_keys.judge_keys, request.vault, request.identity, message.job_id)
-    if judged.dead or judged.back:
-        await offload.write(dead_keys.settle_keys, request.vault, request.identity, message.job_id, judged)
+    await _settle_keys(request, message.job_id)
     if base is not None:
         is_whole = await offload.walk(safesets.is_whole_base, request.vault, request.identity, message.job_id, base)
         base = base if is_whole else None
     begun = await offload.write(runs.begin, request.vault, request.identity, message.job_id, message.run_id, base)
     request.service.progress.forget_job(message.job_id)
     return answers.answer(begun, m.RunBeginAnswer)
+
+
+async def _settle_keys(request: Request, job_id: bytes) -> None:
+    """Page by page: other runs and writes come between."""
+    vault, identity = request.vault, request.identity
+    await offload.walk(dead_keys.check_slots, vault, identity, job_id)
+    start: bytes | None = b""
+    while start is not None:
+        judged = await offload.walk(dead_keys.judge_keys, vault, identity, job_id, start)
+        if judged.dead or judged.back:
+            await offload.write(dead_keys.settle_keys, vault, identity, job_id, judged)
+        start = judged.next
 
 
 async def add_key(request: Request) -> m.RunKeyAnswer:

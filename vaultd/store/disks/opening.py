@@ -166,6 +166,7 @@ def find_copies(door: Door, paths: Sequence[Path], vault_id: bytes, name: str) -
         with suppress(OSError, StoreError):
             disk, owner = decode_identity(read_file(door, path / IDENTITY_NAME), path)
             if owner == vault_id and disk.number < COPIES and door.exists(disk.directory(name)):
+                door.listdir(disk.directory(name))  # one that does not even say what it has is passed over
                 found.append(disk.directory(name))
     return found
 

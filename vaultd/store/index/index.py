@@ -205,9 +205,9 @@ class Index:
             transaction.put(b"position", value, db=self._meta)
 
     def _shadowed(self, cursor: Any, rows: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those in whose place a row names a container that was given up, or one whose checksum does not hold."""
-        held = {key: _decode(key, value) for key, value in cursor.getmulti([key for key, _ in rows])}
-        lost = {key for key, location in held.items() if location is None or location.container in self._given_up}
+        """Those in whose place a row counts as damaged, or is."""
+        held = {key: self._decode(key, value) for key, value in cursor.getmulti([key for key, _ in rows])}
+        lost = {key for key, location in held.items() if location is None or location.is_damaged}
         return [row for row in rows if row[0] in lost]
 
     def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:

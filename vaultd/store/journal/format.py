@@ -231,9 +231,10 @@ def entries_anywhere(copy: bytes, offset: int = 0) -> Iterator[RawEntry]:
     """Every whole entry behind `offset`, whatever lies between them."""
     at = copy.find(_ENTRY_MAGIC, offset)
     while at >= 0:
-        if entry := decode_entry(memoryview(copy), at):
+        entry = decode_entry(memoryview(copy), at)
+        if entry:
             yield entry
-        at = copy.find(_ENTRY_MAGIC, at + 1)
+        at = copy.find(_ENTRY_MAGIC, at + (len(entry.data) if entry else 1))  # what an entry holds is none
 
 
 def _next_entry(views: Sequence[memoryview], offset: int, after: Position, place: Path) -> tuple[int, RawEntry] | None:

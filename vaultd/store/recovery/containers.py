@@ -171,6 +171,8 @@ class ContainerRecovery:
             read_record(self._parts.door, place, ExpectedRecord(entry.id, entry.cid))
         except (RecordDamaged, OSError) as error:
             self._report(Severity.damage, str(path), str(error))
+            if isinstance(error, RecordDamaged):  # what the disk refuses to read may be good
+                self._records.note_lost(number, entry.offset, entry.keyring_id, entry.id)
             return
         self._records.add(_index_record(number, entry), sealed=entry.type != COMPANION_TYPE)
 

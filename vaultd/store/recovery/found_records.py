@@ -7,7 +7,7 @@ thread only.
 
 from collections.abc import Callable, Sequence
 
-from vaultd.store.containers.reader import ScannedRecord
+from vaultd.store.errors import RecordDamaged
 from vaultd.store.index.acknowledged import Superseded
 from vaultd.store.index.group_scan import Loss
 from vaultd.store.index.index import CID_PREFIX_BYTES, Index
@@ -63,18 +63,21 @@ class FoundRecords:
 
     def note_damage(self, number: int, loss: Loss) -> None:
         """What is lost is asked for again: a record whose header still says its id is marked, others are looked for."""
-        if loss.record is None or not self._is_noted(number, loss.record):
+        found = loss.record
+        if found is None or not self.note_lost(number, found.offset, found.header.keyring_id, found.header.id):
             self._lost.update((number, name[:CID_PREFIX_BYTES]) for name in loss.cids)
 
-    def _is_noted(self, number: int, record: ScannedRecord) -> bool:
-        header = record.header
-        held = self._index.held(header.keyring_id, [header.id])
-        if not held.get(header.id):
-            return header.id in held  # it is known to be damaged
-        (location,) = self._index.lookup(header.keyring_id, [header.id])
-        if location is None or (location.container, location.offset) != (number, record.offset):
+    def note_lost(self, number: int, offset: int, keyring_id: bytes, id_: bytes) -> bool:
+        """What lies there is not the record; whether the id's row is known. It is marked also where its key was given
+        up: that may be taken back.
+        """
+        try:
+            (location,) = self._index.lookup(keyring_id, [id_])
+        except RecordDamaged:
+            return True
+        if location is None or (location.container, location.offset) != (number, offset):
             return False
-        self._damaged.append((header.id, location))
+        self._damaged.append((id_, location))
         return True
 
     def _find_lost(self) -> None:
@@ -83,7 +86,7 @@ class FoundRecords:
             return
         for row in self._index.rows():
             location = row.location
-            if location and not location.is_damaged and (location.container, location.cid_prefix) in self._lost:
+            if location and (location.container, location.cid_prefix) in self._lost:
                 self._damaged.append((row.id, location))
 
 

@@ -59,12 +59,15 @@ def has_more_than_one_group(door: Door, path: Path, start: int) -> bool:
     try:
         for item in scan(door, path, Stretch(start, door.size(path), with_cid=False)):
             if isinstance(item, Gap):
-                return False
+                if item.is_unreadable:
+                    return True  # or may be: as of a trailer
+                position = item.offset + item.length  # a record behind it may belong to the same group
+                continue
             if item.offset != position:
                 return True
             position += item.header.record_length
     except OSError:
-        pass  # told where the container is looked through
+        return True
     return False
 
 

@@ -60,7 +60,10 @@ class _Recovery:
         is_old |= has_kept(self._parts.door, self._parts.disks)
         keeps_leftovers = is_old or index.position() is None or bool(holds_back)
         recovered = self._recover_containers(containers, superseded, Leftovers(keeps_leftovers, holds_back))
-        self._remove(unknown, is_kept=keeps_leftovers)
+        if self._parts.disks.is_any_away:
+            self._leave(unknown, holds_back)
+        else:
+            self._remove(unknown, is_kept=keeps_leftovers)
         self._note_containers(recovered.containers, end)
         next_number = 1 + max(recovered.containers.keys() | self._unknown.taken_numbers(), default=0)
         return msgspec.structs.replace(recovered, next_number=next_number)
@@ -91,6 +94,10 @@ class _Recovery:
             progress.add(row, records.indexed)
         records.end()
         return Recovered(self._findings.all, records.indexed, records.without_key, rows, recovery.resumed, 0, gone)
+
+    def _leave(self, unknown: list[Path], why: str) -> None:
+        for path in unknown:
+            self._report(Severity.warning, str(path), f"the journal does not know it; it was left: {why}")
 
     def _remove(self, unknown: list[Path], *, is_kept: bool) -> None:
         for path in unknown:

@@ -1,8 +1,10 @@
 """Damage in the journal: a start changes nothing before it accepted the whole chain, and never destroys an entry."""
 
 import shutil
+import struct
 
 import pytest
+from blake3 import blake3
 
 from tests.vaultd.store.fakes import VAULT, Crash, WrappedDoor, flip, now_ns
 from vaultd.store.disk_door import SystemDoor
@@ -291,3 +293,43 @@ def test_a_checkpoint_that_may_be_of_a_history_that_is_kept_refuses_nothing(tmp_
     journal = reopen(how, checkpoint=ahead)
     assert journal.position.number == 3
     journal.close()
+
+
+def forged(number):
+    """Bytes that a customer may store, as docs/format.md draws an entry."""
+    head = struct.pack("<4sIH2sIQq32s", b"SSJ1", 96, 3, bytes(2), 1, number, 0, bytes(32))
+    return head + blake3(head).digest()
+
+
+def write_with_forged(how):
+    """Five entries; the first one holds what looks like another first one."""
+    journal = Journal.create(SystemDoor(), how)
+    value = forged(1).ljust(SIZE - 130, b"x")
+    journal.append(EntryKind.catalog, encode_payload(JournalEntry(EntryKind.catalog, {}, [("t", b"forg", value)])))
+    journal.sync()
+    write(journal, 4)
+
+
+def test_what_an_entry_holds_is_no_entry_of_another_history(tmp_path):
+    how = settings(tmp_path)
+    write_with_forged(how)
+    (path,) = how.directories[0].iterdir()
+    with path.open("ab") as segment:
+        segment.write(b"SSJ1" + bytes(50))  # as a kill in the middle of a write leaves it
+    journal = reopen(how)
+    assert [finding.severity for finding in journal.findings] == [Severity.warning]
+    assert journal.position.number == 5
+    assert [one.name for one in how.directories[0].iterdir()] == [path.name]
+
+
+def test_what_an_entry_holds_hides_no_damage(tmp_path):
+    how = settings(tmp_path, (0, 1))
+    write_with_forged(how)
+    before = {}
+    for directory in how.directories:
+        (path,) = directory.iterdir()
+        flip(path, 96 + 3 * SIZE + 200)
+        before[path] = path.read_bytes()
+    with pytest.raises(StoreError, match="with good entries behind"):
+        reopen(how)
+    assert contents(how) == before

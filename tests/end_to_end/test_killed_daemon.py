@@ -112,4 +112,4 @@ async def test_what_was_answered_as_durable_survives_a_kill_in_mid_upload(up: Si
     assert await trio.to_thread.run_sync(up.stop) == 0
     checked = await trio.to_thread.run_sync(up.check)
     assert (checked.exit_code, checked.last["findings"]) == (0, [])
-    assert checked.last["counts"]["records"] >= sent.durable * RECORDS_PER_BATCH
+    assert checked.last["counts"]["records_in_containers"] >= sent.durable * RECORDS_PER_BATCH

@@ -1,4 +1,7 @@
-"""`vaultd check`: how far it is and what was found, for people and for scripts."""
+"""`vaultd check`: how far it is and what was found, for people and for scripts.
+
+A script reads one JSON document from stdout, however long the check takes; how far it is only a terminal is told.
+"""
 
 import json
 from pathlib import Path
@@ -18,7 +21,7 @@ EXIT_OK, EXIT_WARNINGS, EXIT_DAMAGE = 0, 3, 9
 
 def check(directory: Path, *, read_data: bool, as_json: bool) -> int:
     """The exit code: one that promises that all is well is given only where everything could be looked at."""
-    screen = ReadingScreen("checking containers", as_json=as_json, spares_short=True)
+    screen = ReadingScreen("checking containers")
     config = load_config(directory)
     try:
         report = check_vault(config, SystemDoor(), read_data=read_data, tell=screen.update)

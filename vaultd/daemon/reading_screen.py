@@ -21,16 +21,14 @@ _ERASE_LINE = "\r\x1b[K"
 
 
 class ReadingScreen:
-    """`phase` is what is being done, in words. With `spares_short` what takes less than a second has no JSON line, so
-    that scripts that read one document get one.
-    """
+    """`phase` is what is being done, in words. With `as_json` there are lines on stdout, and none on the terminal."""
 
-    def __init__(self, phase: str, *, as_json: bool, spares_short: bool = False) -> None:
+    def __init__(self, phase: str, *, as_json: bool = False) -> None:
         self._phase = phase
         self._as_json = as_json
         self._is_terminal = not as_json and sys.stderr.isatty()
         self._every_seconds = JSON_EVERY_SECONDS if as_json else LINE_EVERY_SECONDS
-        self._due_seconds = time.monotonic() + JSON_EVERY_SECONDS if as_json and spares_short else 0.0
+        self._due_seconds = 0.0
         self._is_shown = False
         self._points: deque[tuple[float, int]] = deque()
 

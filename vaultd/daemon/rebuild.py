@@ -57,7 +57,7 @@ def summary_text(summary: dict[str, Any], *, index_only: bool) -> str:
     names = ("accounts", "computers", "jobs", "safesets")
     lines = [
         f"{'index' if index_only else 'index and catalog'} made anew in {summary['seconds']:.1f} s: "
-        f"{_counted('records', summary['records'])} in {_counted('containers', summary['containers'])}; "
+        f"{_counted('records', summary['records_in_index'])} of {_counted('containers', summary['containers'])}; "
         + ", ".join(_counted(name, summary[name]) for name in names)
     ]
     if summary["records_without_key"]:

@@ -16,12 +16,13 @@ from vaultd.image.probe import find_fault
 from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_records import CheckRecords
+from vaultd.operations.damage_hits import UNKNOWN, DamageHits, FaultPlaces
 from vaultd.operations.known_disks import known_disks
 from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.operations.places import CATALOG_DIRECTORY, refuse_shared_places
 from vaultd.operations.store_errors import told_in_full
 from vaultd.operations.vault import read_authority, read_signing_key, read_vault_id, store_settings
-from vaultd.store.check.check import CheckCounts, check_store
+from vaultd.store.check.check import CheckCounts, CheckReport, check_store
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
@@ -59,22 +60,25 @@ def check_vault(config: Config, door: Door, *, read_data: bool, tell: Tell = tel
         with told_in_full():  # what a later version wrote ends the check
             known = _named_disks(config, settings, door, fault)
             stored = check_store(settings, door, read_data=read_data, known=known, tell=tell)
-        catalog = _CatalogCheck(config, door, settings, known, has_index=stored.has_index)
-        findings = [*stored.findings, *catalog.run(fault)]
+        catalog = _CatalogCheck(config, door, settings, known, stored)
+        found = list(catalog.run(fault))
+        damage = catalog.damage.findings() if catalog.damage else (one.finding(UNKNOWN) for one in stored.faults)
+        findings = [*stored.others, *damage, *found]
     return VaultReport(findings, stored.counts, catalog.jobs, [*stored.unchecked, *catalog.unchecked])
 
 
 class _CatalogCheck:
     def __init__(
-        self, config: Config, door: Door, settings: StoreSettings, known: Sequence[KnownDisk], *, has_index: bool
+        self, config: Config, door: Door, settings: StoreSettings, known: Sequence[KnownDisk], stored: CheckReport
     ) -> None:
         self.jobs = 0
+        self.damage: DamageHits | None = None
         self.unchecked: list[str] = []
         self._config = config
         self._door = door
         self._settings = settings
         self._known = known
-        self._has_index = has_index
+        self._stored = stored
 
     def run(self, fault: str) -> Iterator[Finding]:
         """`fault`: why the catalog is not to be opened."""
@@ -105,23 +109,28 @@ class _CatalogCheck:
             self.unchecked.append("the jobs and safesets behind this")
 
     def _check_jobs(self, view: View, disks: Disks, index: Index | None) -> Iterator[Finding]:
-        records, hits = None, None
+        records, hits, looked_up = None, None, None
+        faults = self._stored.faults
         if index is not None:
             found = {row.disk_id for row in index.containers().values()}
             disks.know(with_those_of_containers(disks.known, found))
-            records = CheckRecords(self._door, disks, index, lambda key_id: is_known_key(view, key_id))
+            records = CheckRecords(self._door, disks, index, faults, lambda key_id: is_known_key(view, key_id))
             hits = HitCheck(disks, index, records)
+            looked_up = FaultPlaces(faults, hits.places, records, str(index.path)), records
+        self.damage = DamageHits(faults, looked_up)
         signing_key = read_signing_key(self._config.directory)
         erase_keys = EraseKeys.on(self._door, disks)
-        parts = CheckParts(view, records, hits, erase_keys, self._settings.vault_id, signing_key.public_key())
+        vault = (self._settings.vault_id, signing_key.public_key())
+        parts = CheckParts(view, records, hits, self.damage, erase_keys, *vault)
         for account in list_accounts(view):
             for job in list_jobs(view, account.account_id):
                 self.jobs += 1
                 yield from check_job(parts, job)
+        self.damage.is_complete = True
 
     def _open_index(self, cleanup: ExitStack) -> Index | None:
         """None where there is none that can be read, which the store's own check has said."""
-        if not self._has_index:
+        if not self._stored.has_index:
             return None
         index = Index.open_read_only(self._settings.index_path)
         cleanup.callback(index.close)

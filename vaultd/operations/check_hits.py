@@ -15,16 +15,16 @@ class HitCheck:
 
     def __init__(self, disks: Disks, index: Index, records: Records) -> None:
         self._disks = {disk.disk_id: disk for disk in disks.known if disks.find_id(disk.disk_id) is None}
-        self._places = DiskPlaces(index.containers().values(), self._disks.keys())
+        self.places = DiskPlaces(index.containers().values(), self._disks.keys())
         self._records = records
-        self._walk = HitWalk(records, self._places)
+        self._walk = HitWalk(records, self.places)
         self._job_id = b""
 
     def run(self, job: Job, safeset: Safeset) -> Iterator[tuple[Severity, str]]:
-        if self._places.is_empty:
+        if self.places.is_empty:
             return
         if job.job_id != self._job_id:
-            self._walk, self._job_id = HitWalk(self._records, self._places), job.job_id
+            self._walk, self._job_id = HitWalk(self._records, self.places), job.job_id
         for disk_id, hit in self._walk.run(safeset).items():
             yield self._told(disk_id, hit)
 

@@ -1,6 +1,6 @@
 """Checking one job offline: its keys, its slots, the chain of its safesets, and everything they use."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -15,6 +15,7 @@ from vaultd.catalog.runs import read_run
 from vaultd.catalog.safesets import list_safesets
 from vaultd.errors import VaultError
 from vaultd.operations.check_hits import HitCheck
+from vaultd.operations.damage_hits import DamageHits
 from vaultd.operations.root_format import (
     Root,
     countersigned_bytes,
@@ -31,7 +32,7 @@ from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, run
 from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
 from vaultd.store.erase_keys.erase_keys import EraseKeys
 from vaultd.store.erase_keys.file import Owner
-from vaultd.store.errors import DiskMissing, StoreError
+from vaultd.store.errors import DiskMissing, RecordDamaged, StoreError
 from vaultd.store.findings import Finding, Severity
 
 
@@ -42,6 +43,7 @@ class CheckParts:
     view: View
     records: Records | None
     hits: HitCheck | None
+    damage: DamageHits
     erase_keys: EraseKeys
     vault_id: bytes
     vault_key: Ed25519PublicKey
@@ -70,18 +72,29 @@ def _check_secret(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
 
 def _check_slots(parts: CheckParts, keyring: Keyring, place: str) -> Iterator[Finding]:
     good = dict.fromkeys(list_slot_ids(parts.view, keyring.account_id, keyring.keyring_id), 0)
+    faults: dict[bytes, list[str]] = {}
     for slot in list_slots(parts.view, keyring.account_id, keyring.keyring_id):
         fault = _unwrap_fault(parts, [slot_owner(slot.slot_id)], (SLOT, slot.slot_id, slot.wrapped), parse_slot)
         good[slot.slot_id] = good.get(slot.slot_id, 0) + (not fault)
         if fault:
-            yield Finding(Severity.warning, place, fault)
+            faults.setdefault(slot.slot_id, []).append(fault)
     for slot_id, copies in good.items():
-        if copies == 0:
-            yield _damage(place, f"no copy of slot {slot_id.hex()} can be read: its password opens nothing any more")
-        elif copies < SLOT_COPIES:
-            yield Finding(Severity.warning, place, f"only {copies} good copy of slot {slot_id.hex()} is left")
+        yield from _slot_findings(place, slot_id, copies, faults.get(slot_id, []))
     if not good:
         yield _damage(place, "it has no slot")
+
+
+def _slot_findings(place: str, slot_id: bytes, good_copies: int, faults: Sequence[str]) -> Iterator[Finding]:
+    """A copy that is damaged is no missing one, and the other one makes up for both."""
+    if good_copies == 0:
+        for fault in faults:
+            yield Finding(Severity.warning, place, fault)
+        yield _damage(place, f"no copy of slot {slot_id.hex()} can be read: its password opens nothing any more")
+        return
+    for fault in faults:
+        yield Finding(Severity.warning, place, f"a copy of {fault}; the other copy holds")
+    if good_copies + len(faults) < SLOT_COPIES:
+        yield Finding(Severity.warning, place, f"a copy of slot {slot_id.hex()} is missing; the other copy holds")
 
 
 def _check_run_keys(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
@@ -101,6 +114,8 @@ def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
     whole: set[bytes] = set()
     for safeset in list_safesets(parts.view, job.account_id, job.job_id):
         found = list(_safeset_faults(parts, job, safeset, (previous, sequence), whole))
+        if found or parts.records is None:
+            parts.damage.run(place, job, safeset)
         if found:  # one finding for each safeset
             severity = Severity.damage if any(one is Severity.damage for one, _ in found) else Severity.warning
             sentences = dict.fromkeys(sentence for _, sentence in found)
@@ -123,7 +138,7 @@ def _safeset_faults(
     if parts.records is None:
         return
     try:
-        fault = _content_fault(parts.records, safeset, root, whole)
+        fault = _content_fault(parts, parts.records, safeset, root, whole)
     except DiskMissing as error:
         yield Severity.warning, f"it cannot be walked to its end: {error}"
     else:
@@ -154,25 +169,33 @@ def _chain_faults(
         yield "the vault's countersignature does not hold"
 
 
-def _content_fault(records: Records, safeset: Safeset, root: Root, whole: set[bytes]) -> str:
+def _content_fault(parts: CheckParts, records: Records, safeset: Safeset, root: Root, whole: set[bytes]) -> str:
     """`whole` collects the companions of trees without a gap: what safesets share is walked once."""
     walk = TreeWalk(records, tree_of(root), whole)
     try:
         (location,) = records.locate(root.keyring_id, [safeset.payload_id])
         if location is None or any(records.missing(root.keyring_id, [safeset.payload_id])):
-            return _missing(records, f"its payload {safeset.payload_id.hex()} is missing")
+            sentence = _naming(parts, root, safeset.payload_id, "its payload {}is missing or damaged", "{} ")
+            return _missing(records, sentence)
         if blake3(records.read(location, safeset.payload_id)).digest() != root.payload_hash:
             return f"its payload {safeset.payload_id.hex()} is not the one that was signed"
         gap = walk.run()
     except DiskMissing:
         raise
+    except RecordDamaged:  # the payload: read and looked up at once
+        return _naming(parts, root, safeset.payload_id, "its payload {}is missing or damaged", "{} ")
     except (StoreError, VaultError, OSError) as error:
         return str(error)
     if gap.missing:
         many = f"{gap.missing} records that it uses are missing or damaged"
-        return _missing(records, f"{many}, the first is {gap.first.hex()}")
+        return _missing(records, _naming(parts, root, gap.first, many + "{}", ", the first is {}"))
     whole |= walk.seen
     return ""
+
+
+def _naming(parts: CheckParts, root: Root, id_: bytes, sentence: str, name: str) -> str:
+    """A record that a fault names is named there only."""
+    return sentence.format("" if parts.damage.names(root.keyring_id, id_) else name.format(id_.hex()))
 
 
 def _missing(records: Records, sentence: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from vaultd.store.check.faults import Faults
 from vaultd.store.containers.format import container_path
 from vaultd.store.containers.reader import ExpectedRecord, RecordPlace, read_record
 from vaultd.store.disk_door import Door
@@ -14,9 +15,14 @@ from vaultd.store.recovery.gone_containers import find_gone
 
 
 class CheckRecords:
-    """A record whose run key is not known counts as missing: nobody could open it."""
+    """A record whose run key is not known counts as missing: nobody could open it. So does what is in `faults`, which
+    gets what a read finds damaged.
+    """
 
-    def __init__(self, door: Door, disks: Disks, index: Index, is_known_key: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self, door: Door, disks: Disks, index: Index, faults: Faults, is_known_key: Callable[[bytes], bool]
+    ) -> None:
+        self._faults = faults
         self._door = door
         self._disks = disks
         self._index = index
@@ -37,12 +43,16 @@ class CheckRecords:
         return self._index.lookup(keyring_id, ids)
 
     def read(self, location: Location, expected_id: bytes) -> bytes:
-        return read_record(
-            self._door, self._place(location, expected_id), ExpectedRecord(expected_id, location.cid_prefix)
-        )
+        place = self._place(location, expected_id)
+        try:
+            return read_record(self._door, place, ExpectedRecord(expected_id, location.cid_prefix))
+        except RecordDamaged:
+            if self._faults.of(location, expected_id) is None:
+                self._faults.add_record(expected_id, location, str(place.path))
+            raise
 
     def _is_openable(self, location: Location | None, id_: bytes) -> bool:
-        if location is None:
+        if location is None or self._faults.of(location, id_):
             return False
         if location.key_number not in self._known:
             place = self._place(location, id_)

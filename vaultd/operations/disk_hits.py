@@ -8,6 +8,7 @@ safeset uses more than once counts once, but where more than HIT_IDS_MAX are hit
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from vaultd.errors import VaultError
 from vaultd.operations.companion_format import Companion, parse_companion
@@ -34,6 +35,12 @@ class Hit:
     at_least: bool
 
 
+class Places(Protocol):
+    """What is asked about: keys of what hits a record that the index has at `location`, or has no row of."""
+
+    def of(self, location: Location | None, id_: bytes) -> Collection[bytes]: ...
+
+
 class DiskPlaces:
     """On which of the disks that are asked about a record lies."""
 
@@ -46,7 +53,7 @@ class DiskPlaces:
     def is_empty(self) -> bool:
         return not self._disks
 
-    def of(self, location: Location | None) -> Collection[bytes]:
+    def of(self, location: Location | None, id_: bytes) -> Collection[bytes]:
         if location is None:
             return self._unread
         disk_id = self._disks.get(location.container)
@@ -58,23 +65,23 @@ class HitWalk:
     """Counts for the safesets of one job, one after another; a companion without others below it is read once."""
 
     records: Records
-    places: DiskPlaces
+    places: Places
     _known: dict[bytes, list[Found]] = field(default_factory=dict)
     _known_ids: int = 0
     _counted: set[int] = field(default_factory=set)
     _hits: dict[bytes, int] = field(default_factory=dict)
-    _is_cut: bool = False
+    is_cut: bool = False  # of the last run: a companion is out of reach, so more may be hit
 
     def run(self, safeset: Safeset) -> dict[bytes, Hit]:
         """By disk id, those that are hit alone."""
         tree = tree_of(parse_root(safeset.root))
-        self._counted, self._hits, self._is_cut = set(), {}, False
+        self._counted, self._hits, self.is_cut = set(), {}, False
         self._count(tree.keyring_id, [safeset.payload_id, tree.top_block, tree.top_companion])
         for id_, companion in self._companions(tree.keyring_id, tree.level, tree.top_companion):
             found = [self._count(tree.keyring_id, part) for part in _parts((*companion.ids, *companion.children))]
             if companion.level == 0:
                 self._remember(id_, found)
-        return {disk_id: Hit(records, self._is_cut) for disk_id, records in self._hits.items()}
+        return {disk_id: Hit(records, self.is_cut) for disk_id, records in self._hits.items()}
 
     def _companions(self, keyring_id: bytes, level: int, top: bytes) -> Iterator[tuple[bytes, Companion]]:
         """Each once, but for those that are known: what they hit is counted in here."""
@@ -97,19 +104,19 @@ class HitWalk:
     def _read(self, location: Location | None, id_: bytes) -> Companion | None:
         """None where it is out of reach or damaged: what it names is then not known."""
         try:
-            if location is not None and not self.places.of(location):
+            if location is not None and not self.places.of(location, id_):
                 record = self.records.read(location, id_)
                 return parse_companion(memoryview(record)[HEADER_BYTES:], f"companion {id_.hex()}")
         except (StoreError, VaultError, OSError):
             pass
-        self._is_cut = True
+        self.is_cut = True
         return None
 
     def _count(self, keyring_id: bytes, ids: Sequence[bytes]) -> Found:
         """What of them is hit."""
         found: Found = {}
         for id_, location in zip(ids, locate_each(self.records, keyring_id, ids), strict=True):
-            if disk_ids := tuple(self.places.of(location)):
+            if disk_ids := tuple(self.places.of(location, id_)):
                 found.setdefault(disk_ids, array("Q")).append(int.from_bytes(id_[:8], "big"))
         self._add(found)
         return found

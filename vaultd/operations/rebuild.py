@@ -58,7 +58,7 @@ _COUNTED = ("accounts", "computers", "jobs", "safesets", "keyrings", "slots", "r
 
 
 class RebuildCounts(Struct, frozen=True):
-    """What the new images hold; `slots` counts both copies, `record_bytes` acknowledged lengths of containers."""
+    """What the new images hold; `slots` counts both copies, `container_bytes` acknowledged lengths."""
 
     accounts: int
     computers: int
@@ -68,8 +68,8 @@ class RebuildCounts(Struct, frozen=True):
     slots: int
     run_keys: int
     containers: int
-    records: int
-    record_bytes: int
+    records_in_index: int
+    container_bytes: int
     records_without_key: int
 
 
@@ -176,8 +176,8 @@ class _Rebuild:
             counts = RebuildCounts(
                 **rows,
                 containers=kept.containers,
-                records=kept.records,
-                record_bytes=kept.record_bytes,
+                records_in_index=kept.records,
+                container_bytes=kept.record_bytes,
                 records_without_key=recovery.records_without_key,
             )
         for path in (index_path, catalog_path):

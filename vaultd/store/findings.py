@@ -8,6 +8,7 @@ from msgspec import Struct
 class Severity(StrEnum):
     damage = "damage"  # bytes that were acknowledged are wrong or gone
     warning = "warning"  # nothing is lost, but an operator should look
+    note = "note"  # nothing is lost, and nobody has to do anything
 
 
 class Finding(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """`vaultd check` as people and scripts meet it: lines, summary and exit code."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -61,25 +62,27 @@ def test_the_summary_says_whether_the_data_was_read(checked: Check, *, read_data
 
 
 @pytest.mark.parametrize("read_data", [False, True])
-def test_it_tells_how_far_it_is_and_the_summary_comes_last(
-    site: Site, checked: Check, monkeypatch: pytest.MonkeyPatch, *, read_data: bool
+def test_a_script_gets_one_document_however_long_it_takes(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, read_data: bool
 ) -> None:
-    monkeypatch.setattr(reading_screen, "JSON_EVERY_SECONDS", 0.0)
-    (path,) = (site.config.directory / "disk-2").rglob("*.container")
-    _, lines = checked(read_data=read_data, as_json=True)
-    status = json.loads(lines[0])
-    assert (status["type"], status["phase"]) == ("status", "checking containers")
-    assert (status["containers"], status["containers_total"]) == (0, 1)
-    assert (status["bytes"], status["bytes_total"]) == (0, path.stat().st_size)
-    assert [json.loads(line)["type"] for line in lines].index("summary") == len(lines) - 1
+    """Each look at the clock is an hour after the one before."""
+    hours = itertools.count()
+    monkeypatch.setattr(reading_screen.time, "monotonic", lambda: next(hours) * 3600.0)
+    check(site.config.directory, read_data=read_data, as_json=True)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["type"] == "summary"
+    assert told.err == ""
 
 
+@pytest.mark.parametrize("as_json", [False, True])
 def test_a_terminal_sees_one_line_that_goes_at_the_end(
-    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, as_json: bool
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    check(site.config.directory, read_data=False, as_json=False)
-    shown = capsys.readouterr().err
+    check(site.config.directory, read_data=False, as_json=as_json)
+    told = capsys.readouterr()
+    shown = told.err
+    assert "\x1b" not in told.out
     assert "checking containers 0 of 1  0 of 0 MB  0 records" in shown
     assert shown.endswith("\r\x1b[K")
 
@@ -120,6 +123,27 @@ def test_warnings_alone_are_exit_3(site: Site, checked: Check) -> None:
         handle.write(b"torn")
     code, lines = checked()
     assert (code, lines[-1]) == (3, "no damage found, with 1 warning; records were not read (--read-data)")
+
+
+@pytest.mark.parametrize(
+    ("kept", "code", "words"),
+    [
+        ("disk-2/containers/0000/000000000001.container.0123.unacknowledged", 3, "no damage found, with 1 warning"),
+        ("disk-1/journal/0000000000000001.journal.forked.0123", 3, "no damage found, with 1 warning"),
+        ("disk-1/journal/0000000000000001.journal.unread.1", 0, "no damage found; every record was read"),
+    ],
+    ids=["unacknowledged", "forked", "unread"],
+)
+def test_what_a_start_kept_beside_is_exit_3_only_where_an_operator_has_to_act(
+    site: Site, checked: Check, kept: str, code: int, words: str
+) -> None:
+    path = site.config.directory / kept
+    path.write_bytes(b"kept")
+    done = checked(read_data=True)
+    assert done[0] == code
+    assert done[1][-1].startswith(words)
+    (line,) = [line for line in done[1] if str(path) in line]
+    assert ": 4 bytes " in line
 
 
 def test_damage_goes_before_what_was_not_checked(site: Site, checked: Check) -> None:

@@ -5,12 +5,14 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.independent.reader.journal import read_journal
 from tests.vaultd.operations.image_dump import Catalog, IndexDump, dump_catalog, dump_index
 from tests.vaultd.operations.rich_site import Rich
 from vaultd.operations import dead_keys
+from vaultd.operations.check import check_vault
 from vaultd.operations.rebuild import RebuildReport, rebuild_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.findings import Severity
@@ -213,9 +215,21 @@ def test_how_far_it_is(rich: Rich) -> None:
     size = sum(path.stat().st_size for path in files)
     assert [one.containers for one in told] == list(range(len(files) + 1))
     assert {(one.containers_total, one.bytes_total) for one in told} == {(len(files), size)}
-    assert told[-1].bytes == size == report.counts.record_bytes
+    assert told[-1].bytes == size == report.counts.container_bytes
     assert [one.records for one in told] == sorted(one.records for one in told)
-    assert told[-1].records >= report.counts.records == len(dump_index(rich.directory).records)
+    assert told[-1].records >= report.counts.records_in_index == len(dump_index(rich.directory).records)
+
+
+def test_check_and_rebuild_mean_the_same_by_the_same_name(rich: Rich) -> None:
+    made = rebuild(rich).counts
+    checked = check_vault(rich.site.config, SystemDoor(), read_data=False).counts
+    assert checked.records_in_index == made.records_in_index == len(dump_index(rich.directory).records)
+    sent_twice = 2  # one was damaged, and one lay under the key that was given up
+    damaged = [rich.damaged, *rich.given_up]
+    assert checked.records_in_containers == len(rich.contents) + len(damaged) + sent_twice
+    shared = set(msgspec.to_builtins(checked)) & set(msgspec.to_builtins(made))
+    assert shared == {"containers", "records_in_index"}
+    assert checked.containers == made.containers
 
 
 def test_the_first_entry_that_names_a_container_is_known_exactly(rich: Rich) -> None:

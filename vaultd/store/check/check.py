@@ -14,7 +14,9 @@ from vaultd.store.check.checkpoints import CheckpointCheck
 from vaultd.store.check.containers import ContainerCheck
 from vaultd.store.check.disks import absent_findings
 from vaultd.store.check.erase_keys import EraseKeyCheck
+from vaultd.store.check.faults import Faults
 from vaultd.store.check.journal import JournalCheck
+from vaultd.store.check.kept import kept_findings
 from vaultd.store.containers.format import BLOCK_BYTES, container_path
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks.disk_set import Disks
@@ -31,21 +33,30 @@ from vaultd.store.store_settings import StoreSettings
 
 
 class CheckCounts(Struct, frozen=True):
+    """Containers also hold records that the index leaves out: those that were sent again, or whose key nobody has."""
+
     disks: int = 0
     journal_entries: int = 0
     checkpoints: int = 0
     containers: int = 0
-    records: int = 0
-    record_bytes: int = 0
-    index_rows: int = 0
+    records_in_containers: int = 0
+    record_bytes_in_containers: int = 0
+    records_in_index: int = 0
     erase_keys: int = 0
 
 
 class CheckReport(Struct, frozen=True):
-    findings: list[Finding]
+    """`faults` are what damaged containers cost, `others` all else that was found."""
+
+    others: list[Finding]
     counts: CheckCounts
+    faults: Faults
     has_index: bool = False  # one that can be read
     unchecked: Sequence[str] = ()  # what could not be looked at, in words
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [*self.others, *(fault.finding() for fault in self.faults)]
 
     @property
     def is_damaged(self) -> bool:
@@ -64,7 +75,7 @@ def check_store(
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
-        return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts())
+        return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts(), Faults())
     return _Check(settings, door, disks).run(read_data=read_data, tell=tell)
 
 
@@ -96,7 +107,10 @@ class _Check:
                 self._check_position(index, journal)
             with self._step("containers", containers.findings):
                 containers.run(journal, index, tell)
-            index_rows = self._check_index(index, journal.containers) if index else 0
+            index_rows = self._check_index(index, journal.containers, containers.faults) if index else 0
+        kept: list[Finding] = []
+        with self._step("kept files", kept):
+            kept += kept_findings(self._door, self._disks)
         erase_keys = EraseKeyCheck(self._door, self._disks)
         with self._step("erase keys", erase_keys.findings):
             erase_keys.run()
@@ -105,15 +119,16 @@ class _Check:
             journal_entries=journal.entries,
             checkpoints=checkpoints.checkpoints,
             containers=containers.containers,
-            records=containers.records,
-            record_bytes=containers.record_bytes,
-            index_rows=index_rows,
+            records_in_containers=containers.records,
+            record_bytes_in_containers=containers.record_bytes,
+            records_in_index=index_rows,
             erase_keys=erase_keys.keys,
         )
         if index is None:
             self._unchecked.append("what safesets use, without an index")
         away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
-        return CheckReport(self._findings, counts, has_index=index is not None, unchecked=[*away, *self._unchecked])
+        unchecked = [*away, *self._unchecked]
+        return CheckReport(self._findings, counts, containers.faults, has_index=index is not None, unchecked=unchecked)
 
     def _know_disks(self, journal: JournalCheck) -> None:
         found = {row.disk_id for row in journal.containers.values()}
@@ -167,12 +182,12 @@ class _Check:
             sentence = f"entry {position.number} that it has applied is not the journal's"
             self._report(Severity.damage, index.path, sentence)
 
-    def _check_index(self, index: Index, containers: dict[int, ContainerRow]) -> int:
+    def _check_index(self, index: Index, containers: dict[int, ContainerRow], faults: Faults) -> int:
         count = 0
         for row in index.rows():
             count += 1
-            if fault := self._row_fault(row, containers):
-                self._report(Severity.damage, index.path, f"the row of record {row.id.hex()}: {fault}")
+            if not faults.take_row(row) and (sentence := self._row_fault(row, containers)):
+                faults.add_row(row, str(index.path), f"the row of record {row.id.hex()}: {sentence}")
         return count
 
     def _row_fault(self, row: IndexRow, containers: dict[int, ContainerRow]) -> str:
@@ -180,7 +195,7 @@ class _Check:
         if location is None:
             return "its checksum does not hold"
         if location.is_damaged:
-            return "the record was found damaged; the next run that needs it sends it again"
+            return "it was found damaged, or its run key does not open; the next run that needs it sends it again"
         container = containers.get(location.container)
         if container is None:
             return f"container {location.container:012x} is not in the journal"

@@ -1,6 +1,6 @@
 """Checks every copy of every checkpoint, and holds it against the journal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vaultd.store.check.journal import JournalCheck
@@ -34,11 +34,11 @@ class CheckpointCheck:
         held = {directory: list_checkpoints(self._door, directory) for directory in self._directories}
         numbers = sorted({number for found in held.values() for number in found})
         for number in numbers:
-            for directory in self._directories:
-                path = directory / checkpoint_name(number)
-                if number in held[directory]:
-                    self._check_copy(path, number, journal)
-                elif number in numbers[-KEPT:]:
+            copies = {directory / checkpoint_name(number): number in held[directory] for directory in self._directories}
+            faults = {path: self._fault_of(path, number, journal) for path, is_here in copies.items() if is_here}
+            self._tell(faults)
+            if number in numbers[-KEPT:]:
+                for path in (path for path, is_here in copies.items() if not is_here):
                     self._report(Severity.warning, path, "this copy of the checkpoint is missing")
         newest = read_newest_checkpoint(
             self._door, self._directories, self._vault_id, lambda position: not _foreign(position, journal)
@@ -50,17 +50,31 @@ class CheckpointCheck:
         elif numbers:
             self._report(Severity.damage, self._directories[0], "no checkpoint is left that could be used")
 
-    def _check_copy(self, path: Path, number: int, journal: JournalCheck) -> None:
+    def _fault_of(self, path: Path, number: int, journal: JournalCheck) -> tuple[str, bool] | None:
+        """What is wrong with a copy, and whether a whole one makes up for it."""
         self.checkpoints += 1
         try:
             header, _ = verify_checkpoint(self._door, path)
-        except (FormatError, OSError) as error:
-            self._report(Severity.damage, path, str(error))
-            return
+        except FormatError as error:
+            return f"this copy of the checkpoint is damaged: {error}", True
+        except OSError as error:
+            return f"this copy of the checkpoint cannot be read: {error}", True
         if header.vault_id != self._vault_id or header.position.number != number:
-            self._report(Severity.damage, path, "its header names another vault or position")
-        elif sentence := _foreign(header.position, journal):
-            self._report(Severity.damage, path, sentence)
+            return "its header names another vault or position", False
+        sentence = _foreign(header.position, journal)
+        return (sentence, False) if sentence else None
+
+    def _tell(self, faults: Mapping[Path, tuple[str, bool] | None]) -> None:
+        """Of one checkpoint: damage where no copy holds."""
+        is_whole = any(fault is None for fault in faults.values())
+        for path, fault in faults.items():
+            if fault is None:
+                continue
+            sentence, is_made_up_for = fault
+            if is_whole and is_made_up_for:
+                self._report(Severity.warning, path, f"{sentence}; the other copy holds")
+            else:
+                self._report(Severity.damage, path, sentence)
 
     def _hold_containers(self, path: Path, rows: Iterable[Row], containers: dict[int, ContainerRow]) -> None:
         for table, key, value in rows:

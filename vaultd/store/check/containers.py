@@ -5,9 +5,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from vaultd.store.check.faults import Fault, Faults
 from vaultd.store.check.journal import JournalCheck
 from vaultd.store.containers.files import list_containers
-from vaultd.store.containers.format import BLOCK_BYTES, container_path
+from vaultd.store.containers.format import BLOCK_BYTES, DirectoryRow, container_path
 from vaultd.store.containers.reader import (
     Gap,
     ScannedRecord,
@@ -29,6 +30,8 @@ from vaultd.store.index_rows import ContainerRow
 
 
 class ContainerCheck:
+    """What it finds is in `findings`, but for what acknowledged bytes of containers cost: that is in `faults`."""
+
     def __init__(self, door: Door, disks: Disks, vault_id: bytes, *, read_data: bool) -> None:
         self.containers = 0
         self.records = 0
@@ -38,6 +41,7 @@ class ContainerCheck:
         self._vault_id = vault_id
         self._read_data = read_data
         self.findings: list[Finding] = []
+        self.faults = Faults()
 
     def run(self, journal: JournalCheck, index: Index | None, tell: Tell = tell_nobody) -> None:
         rows = journal.containers
@@ -55,19 +59,16 @@ class ContainerCheck:
             try:
                 self._check_container(path, row, journal, index)
             except OSError as error:
-                self._report(Severity.damage, path, f"the disk cannot be read: {error}")
+                self.faults.whole(number, str(path), f"the disk cannot be read: {error}")
             progress.add(_from_its_begin(row), self.records)
         self._check_unknown(rows)
 
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
         if is_gone(self._door, path):
-            self._report(Severity.damage, path, "the container is gone")
+            self.faults.whole(row.number, str(path), "the container is gone")
             return
         size = self._door.size(path)
-        if size < row.acknowledged_length:
-            sentence = f"it has {size} bytes of {row.acknowledged_length} that were acknowledged"
-            self._report(Severity.damage, path, sentence)
-        elif size > row.acknowledged_length:
+        if size > row.acknowledged_length:
             sentence = f"{size - row.acknowledged_length} bytes behind the acknowledged ones are cut at the next start"
             self._report(Severity.warning, path, sentence)
         self._check_header(path, row)
@@ -76,6 +77,8 @@ class ContainerCheck:
         else:
             for group in journal.groups(row):
                 self._check_group(path, row.number, group, index)
+        if size < row.acknowledged_length:
+            self.faults.cut(row.number, str(path), size, row.acknowledged_length)
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
@@ -86,52 +89,53 @@ class ContainerCheck:
         if header.number != row.number or header.vault_id != self._vault_id:
             self._report(Severity.damage, path, f"its header names container {header.number:012x} of another place")
 
-    def _check_directory(self, path: Path, row: ContainerRow) -> dict[int, bytes] | None:
-        """The cid of each offset, or None where the directory cannot be read."""
+    def _check_directory(self, path: Path, row: ContainerRow) -> dict[int, DirectoryRow] | None:
+        """By offset, or None where the directory cannot be read."""
         try:
             directory = read_directory(self._door, path, row.acknowledged_length)
             check_directory_padding(self._door, path, row.acknowledged_length)
-            return {entry.offset: entry.cid for entry in directory}
+            return {entry.offset: entry for entry in directory}
         except (FormatError, OSError) as error:
             self._report(Severity.damage, path, str(error))
             return None
 
     def _check_records(
-        self, path: Path, row: ContainerRow, directory: dict[int, bytes] | None, index: Index | None
+        self, path: Path, row: ContainerRow, directory: dict[int, DirectoryRow] | None, index: Index | None
     ) -> None:
         end = min(row.acknowledged_length, self._door.size(path))
         unseen = set(directory or ())
         for item in scan(self._door, path, Stretch(BLOCK_BYTES, end, self._read_data)):
             if isinstance(item, Gap):
-                self._report_gap(path, item)
+                self._note_gap(path, row.number, item)
                 continue
             self._count(item)
             unseen.discard(item.offset)
-            self._check_record(path, item, directory)
+            self._check_record(path, row.number, item, directory)
             if index and self._read_data:
                 self._check_against_index(path, row.number, item, index)
         for offset in sorted(unseen):
-            self._report(Severity.damage, path, f"the record that the directory names at offset {offset} is not there")
+            self._note_unseen(path, row.number, (directory or {})[offset])
 
     def _check_group(self, path: Path, number: int, group: Group, index: Index | None) -> None:
         """Without `read_data` only how many records there are can be held against the journal."""
         if self._read_data:
             for item in scan_group(self._door, path, group):
                 if isinstance(item, Loss):
-                    self._report(Severity.damage, path, item.sentence)
+                    self._note_loss(path, number, item)
                     continue
                 self._count(item)
                 if index:
                     self._check_against_index(path, number, item, index)
             return
-        held = 0
+        held, is_whole = 0, True
         for found in scan(self._door, path, Stretch(group.start, min(group.end, self._door.size(path)), False)):
             if isinstance(found, Gap):
-                self._report_gap(path, found)
+                self._note_gap(path, number, found)
+                is_whole = False
             else:
                 held += 1
                 self._count(found)
-        if held != len(group.names()):
+        if is_whole and held != len(group.names()) and self._door.size(path) >= group.end:
             sentence = f"{held} records lie between offset {group.start} and {group.end}"
             self._report(Severity.damage, path, f"{sentence}, but the journal names {len(group.names())}")
 
@@ -139,19 +143,47 @@ class ContainerCheck:
         self.records += 1
         self.record_bytes += item.header.record_length
 
-    def _report_gap(self, path: Path, gap: Gap) -> None:
-        sentence = f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}"
-        self._report(Severity.damage, path, sentence)
+    def _note_gap(self, path: Path, number: int, gap: Gap) -> Fault:
+        return self.faults.stretch(number, str(path), gap.offset, gap.offset + gap.length, gap.sentence)
 
-    def _check_record(self, path: Path, item: ScannedRecord, directory: dict[int, bytes] | None) -> None:
+    def _note_unseen(self, path: Path, number: int, entry: DirectoryRow) -> None:
+        end = entry.offset + entry.length
+        fault = self.faults.at(number, entry.offset, end)
+        if fault is None:
+            sentence = "the directory names it, and it is not there"
+            fault = self.faults.stretch(number, str(path), entry.offset, end, sentence)
+        self.faults.name(fault, entry)
+
+    def _note_loss(self, path: Path, number: int, loss: Loss) -> None:
+        cids = [(number, name) for name in loss.cids]
+        if loss.gap is None:
+            self.faults.nowhere(str(path), loss.sentence, cids, "the journal names it, and it is not there")
+            return
+        start, end = loss.gap.offset, loss.gap.offset + loss.gap.length
+        why = "its bytes do not hold the cid that the journal names" if loss.record else loss.gap.sentence
+        fault = self.faults.stretch(number, str(path), start, end, why, loss.sentence)
+        self.faults.lost(fault, cids)
+        if loss.record:
+            self.faults.know(loss.record.header.id, fault)
+            fault.keyring_id = loss.record.header.keyring_id
+
+    def _note_record(self, path: Path, number: int, item: ScannedRecord, why: str) -> None:
+        end = item.offset + item.header.record_length
+        if self.faults.at(number, item.offset, end) is None:
+            fault = self.faults.stretch(number, str(path), item.offset, end, why)
+            fault.note(item.header.id, item.offset, item.header.record_length, item.header.keyring_id)
+            self.faults.know(item.header.id, fault)
+
+    def _check_record(
+        self, path: Path, number: int, item: ScannedRecord, directory: dict[int, DirectoryRow] | None
+    ) -> None:
         if directory is None:
             return
-        cid = directory.get(item.offset)
-        where = f"record {item.header.id.hex()} at offset {item.offset}"
-        if cid is None:
-            self._report(Severity.damage, path, f"{where} is not in the directory")
-        elif self._read_data and cid != item.cid:
-            self._report(Severity.damage, path, f"{where} is damaged: its bytes do not hold the directory's cid")
+        entry = directory.get(item.offset)
+        if entry is None:
+            self._note_record(path, number, item, "it is not in the directory")
+        elif self._read_data and entry.cid != item.cid:
+            self._note_record(path, number, item, "its bytes do not hold the directory's cid")
 
     def _check_against_index(self, path: Path, number: int, item: ScannedRecord, index: Index) -> None:
         try:
@@ -160,8 +192,7 @@ class ContainerCheck:
             return  # the check of the index names the row
         is_here = location and (location.container, location.offset) == (number, item.offset)
         if location and is_here and location.cid_prefix != item.cid[:CID_PREFIX_BYTES]:
-            where = f"record {item.header.id.hex()} at offset {item.offset}"
-            self._report(Severity.damage, path, f"{where} is damaged: its bytes do not hold the index's cid")
+            self._note_record(path, number, item, "its bytes do not hold the index's cid")
 
     def _check_unknown(self, rows: Mapping[int, ContainerRow]) -> None:
         for disk in self._disks.online:

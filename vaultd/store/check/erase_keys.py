@@ -27,6 +27,7 @@ class EraseKeyCheck:
 
     def _check_copies(self, owner: str, paths: list[Path]) -> None:
         good: dict[Path, bytes] = {}
+        faults: dict[Path, str] = {}
         for path in paths:
             try:
                 data = read_file(self._door, path)
@@ -34,9 +35,10 @@ class EraseKeyCheck:
             except OSError as error:
                 fault = f"the disk cannot be read: {error}"
             if fault:
-                self._report(Severity.warning, path, fault)
+                faults[path] = fault
             else:
                 good[path] = data
+        self._tell(faults, has_good=bool(good))
         if not good:
             self._report(Severity.damage, paths[0], "no copy of this erase key holds")
         elif any(map(is_erased, good.values())):
@@ -46,10 +48,14 @@ class EraseKeyCheck:
             self._report(Severity.damage, paths[0], COPIES_DIFFER)
         elif self._disks.is_any_away:
             return
-        elif len(good) == 1:
-            self._report(Severity.warning, paths[0], "only one good copy of this erase key is left")
-        elif len({path.parent for path in good}) < len(self._disks.copy_directories(DIRECTORY)):
+        elif len(good) == 1 and not faults:
+            self._report(Severity.warning, paths[0], "the other copy of this erase key is missing; this one holds")
+        elif len(good) > 1 and len({path.parent for path in good}) < len(self._disks.copy_directories(DIRECTORY)):
             self._report(Severity.warning, paths[0], "every good copy of this erase key lies on one disk")
+
+    def _tell(self, faults: dict[Path, str], *, has_good: bool) -> None:
+        for path, fault in faults.items():
+            self._report(Severity.warning, path, f"{fault}; the other copy holds" if has_good else fault)
 
     def _files(self) -> Iterator[Path]:
         disks = self._disks

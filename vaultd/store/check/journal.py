@@ -13,7 +13,6 @@ from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal.copies import JournalCopies
 from vaultd.store.journal.format import Segment
 from vaultd.store.journal.history import is_other_history
-from vaultd.store.journal.kept import is_forked
 from vaultd.store.position import START, Position
 
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
@@ -36,9 +35,6 @@ class JournalCheck:
         if not firsts:
             self._report(Severity.damage, self._directories[0], "there is no journal")
         self.first = min(firsts, default=1)
-        if is_forked(self._door, self._directories):
-            sentence = "a copy with another history is kept here, in a file *.forked.*"
-            self._report(Severity.warning, self._directories[0], sentence)
         for first in firsts:
             self._check_segment(first, is_last=first == firsts[-1])
 
@@ -93,7 +89,8 @@ class JournalCheck:
             elif is_other_history(data, segment, path):
                 self._report(Severity.damage, path, "this copy is of another history than the other one")
             elif data[:length] != segment.data:
-                self._report(Severity.warning, path, "this copy is missing, shorter or damaged; the other one holds")
+                what = self._copies.shortfall(path, data, segment)
+                self._report(Severity.warning, path, f"this copy of the journal {what}; the other copy holds")
             elif len(data) > length:
                 sentence = f"{len(data) - length} bytes after entry {segment.end.number} are no entry"
                 self._report(Severity.warning, path, sentence)

@@ -24,8 +24,14 @@ def taken_numbers(door: Door, disk: Disk) -> set[int]:
 
 
 def has_kept_files(door: Door, disk: Disk) -> bool:
-    """Or was begun to be kept."""
-    return any(path.name.endswith((KEPT_SUFFIX, KEPT_SUFFIX + UNFINISHED_SUFFIX)) for _, path in _numbered(door, disk))
+    return any(True for _ in list_kept(door, disk))
+
+
+def list_kept(door: Door, disk: Disk) -> Iterator[Path]:
+    """What was kept, or was begun to be kept."""
+    for _, path in _numbered(door, disk):
+        if path.name.endswith((KEPT_SUFFIX, KEPT_SUFFIX + UNFINISHED_SUFFIX)):
+            yield path
 
 
 def _numbered(door: Door, disk: Disk) -> Iterator[tuple[int, Path]]:

@@ -132,12 +132,13 @@ class EraseKeys:
         for path in self._places(name, directories):
             if copies[path] is not None:
                 continue
-            sentence = "a copy of this erase key was missing or damaged and was written again from another"
+            what = "damaged" if self._door.exists(path) else "missing"
+            sentence = f"this copy of the erase key was {what} and was written again from the other one"
             try:
                 write_file(self._door, path, good)
             except OSError as error:
                 # The vault still opens: one good copy is enough to work with.
-                sentence = f"a copy of this erase key is missing or damaged and cannot be written: {error}"
+                sentence = f"this copy of the erase key is {what} and cannot be written: {error}"
                 self._note_lacking(path.parent, name)
             findings.append(Finding(Severity.warning, str(path), sentence))
         return findings

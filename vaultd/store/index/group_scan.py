@@ -17,13 +17,14 @@ _LOSSES_MAX = 100  # of one group are named one by one
 
 
 class Loss(Struct, frozen=True):
-    """Something acknowledged that is not there: `cids` are those of the records that it costs, and `record` is what
-    lies there instead, where its header holds.
+    """Something acknowledged that is not there: `cids` are those of the records that it costs, `gap` is where, and
+    `record` is what lies there instead, where its header holds.
     """
 
     sentence: str
     record: ScannedRecord | None = None
     cids: tuple[bytes, ...] = ()
+    gap: Gap | None = None
 
 
 def scan_group(door: Door, path: Path, group: Group) -> Iterator[ScannedRecord | Loss]:
@@ -48,10 +49,10 @@ def _losses(missing: list[bytes], gaps: list[tuple[Gap, ScannedRecord | None]], 
     good: then none is said to be lost before somebody reads it."""
     if any(gap.is_unreadable for gap, _ in gaps):
         for gap, record in gaps[:_LOSSES_MAX]:
-            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
+            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record, gap=gap)
     elif len(missing) != len(gaps):
         for gap, record in gaps[:_LOSSES_MAX]:
-            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record)
+            yield Loss(f"damage at offset {gap.offset}, {gap.length} bytes: {gap.sentence}", record, gap=gap)
         for name in missing[:_LOSSES_MAX]:
             place = f"between offset {group.start} and {group.end}"
             sentence = f"the record with cid {name.hex()}, which the journal names {place}, is damaged or gone"
@@ -59,9 +60,8 @@ def _losses(missing: list[bytes], gaps: list[tuple[Gap, ScannedRecord | None]], 
     else:
         for name, (gap, record) in zip(missing[:_LOSSES_MAX], gaps, strict=False):
             place = f"at offset {gap.offset}: {gap.sentence}"
-            yield Loss(
-                f"the record with cid {name.hex()}, which the journal names, is damaged {place}", record, (name,)
-            )
+            sentence = f"the record with cid {name.hex()}, which the journal names, is damaged {place}"
+            yield Loss(sentence, record, (name,), gap)
     more = max(len(missing), len(gaps)) - _LOSSES_MAX
     if more > 0:
         sentence = f"{more} more records between offset {group.start} and {group.end} are damaged or gone"

@@ -38,6 +38,14 @@ class JournalCopies:
             self.unread.add(path)
             return b""
 
+    def shortfall(self, path: Path, data: bytes, segment: Segment) -> str:
+        """What is wrong with a copy, of these bytes, that lacks something of the segment."""
+        if not self._door.exists(path):
+            return "is missing"
+        if segment.data[: len(data)] == data:
+            return f"ends after {len(data)} of {len(segment.data)} bytes"
+        return "is damaged"
+
     def is_alike(self, first: int) -> bool:
         """Whether every copy is there, can be read and has the same bytes."""
         copies = set(map(self.read, self.paths(first)))

@@ -3,7 +3,7 @@
 Invariant: nothing is written over that has other bytes. Threads: the writer thread only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,23 +12,31 @@ from blake3 import blake3
 from vaultd.store.containers.files import KEPT_SUFFIX
 from vaultd.store.disk_door import Door, write_file
 
-_FORKED = ".forked."
-_UNREAD = ".unread."
+FORKED = ".forked."
+UNREAD = ".unread."
 
 
 def is_forked(door: Door, directories: Iterable[Path]) -> bool:
     """Whether a copy of another history still lies beside: what it acknowledged must not be cut meanwhile."""
-    return any(_FORKED in name for path in directories if door.exists(path) for name in door.listdir(path))
+    return any(FORKED in name for path in directories if door.exists(path) for name in door.listdir(path))
+
+
+def list_kept_segments(door: Door, directories: Iterable[Path]) -> Iterator[Path]:
+    """Every file that lies beside the segments for one of these reasons."""
+    for directory in directories:
+        for name in sorted(door.listdir(directory)) if door.exists(directory) else ():
+            if FORKED in name or UNREAD in name or name.endswith(KEPT_SUFFIX):
+                yield directory / name
 
 
 def keep_forked(door: Door, path: Path, data: bytes) -> str:
     """Under a name that its bytes give, so that it replaces only the same bytes."""
-    return _rename(door, path, f"{path.name}{_FORKED}{blake3(data).hexdigest(length=16)}")
+    return _rename(door, path, f"{path.name}{FORKED}{blake3(data).hexdigest(length=16)}")
 
 
 def keep_unread(door: Door, path: Path) -> str:
     """Under the first free name, because nobody can say what its bytes are."""
-    names = (f"{path.name}{_UNREAD}{number}" for number in count(1))
+    names = (f"{path.name}{UNREAD}{number}" for number in count(1))
     return _rename(door, path, next(name for name in names if not door.exists(path.with_name(name))))
 
 

@@ -57,7 +57,8 @@ class JournalMending:
                 sentence = f"{len(data) - len(segment.data)} bytes {what} were cut"
                 self._truncate(path, len(segment.data))
             else:
-                sentence = "this copy of the journal was missing, shorter or damaged and was made anew"
+                what = self._copies.shortfall(path, data, segment)
+                sentence = f"this copy of the journal {what}: it was made anew from the other one"
                 write_file(self._door, path, segment.data)
             self.findings.append(Finding(severity, str(path), sentence))
 

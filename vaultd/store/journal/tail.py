@@ -10,6 +10,7 @@ from vaultd.store.findings import Severity
 UNTOLD = "neither index nor catalog says whether it was acknowledged"
 _MAGIC = b"SSJ1"
 _HEAD = Layout("<4sI")  # the first fields of an entry: magic and length of the whole
+_ENTRY_BYTES_MIN = 96
 
 
 def severity_of(tail: bytes) -> Severity:
@@ -17,4 +18,4 @@ def severity_of(tail: bytes) -> Severity:
     if len(tail) < _HEAD.size:
         return Severity.warning
     magic, length = _HEAD.unpack_from(tail)
-    return Severity.damage if magic == _MAGIC and length <= len(tail) else Severity.warning
+    return Severity.damage if magic == _MAGIC and _ENTRY_BYTES_MIN <= length <= len(tail) else Severity.warning

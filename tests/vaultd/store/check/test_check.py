@@ -51,8 +51,8 @@ def test_a_good_store_has_no_findings(settings, tmp_path, read_data):
     assert not report.is_damaged
     counts = report.counts
     assert (counts.disks, counts.journal_entries, counts.checkpoints, counts.containers) == (2, 4, 2, 2)
-    assert (counts.records, counts.index_rows, counts.erase_keys) == (4, 4, 1)
-    assert counts.record_bytes == 4 * (84 + SIZE)
+    assert (counts.records_in_containers, counts.records_in_index, counts.erase_keys) == (4, 4, 1)
+    assert counts.record_bytes_in_containers == 4 * (84 + SIZE)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -93,7 +93,9 @@ def test_lost_and_shortened_containers_are_found(settings, tmp_path):
 def test_one_bad_copy_of_the_journal_is_a_warning_and_two_are_damage(settings, tmp_path):
     flip(tmp_path / "disk0/journal/0000000000000001.journal", 130)
     report = check(settings)
-    assert [finding.severity for finding in report.findings] == [Severity.warning]
+    (finding,) = report.findings
+    assert finding.severity is Severity.warning
+    assert finding.sentence == "this copy of the journal is damaged; the other copy holds"
     flip(tmp_path / "disk1/journal/0000000000000001.journal", 130)
     assert damage(settings)
 
@@ -121,11 +123,21 @@ def test_damaged_checkpoints_and_erase_keys_are_named(settings, tmp_path):
     flip(checkpoint, 140)
     keys = [tmp_path / f"disk{number}/erase-keys/{OWNER.id.hex()}.key" for number in (0, 1)]
     flip(keys[0], 30)
-    report = check(settings)
-    assert [finding.place for finding in report.findings if finding.severity is Severity.damage] == [str(checkpoint)]
-    assert any(finding.place == str(keys[0]) for finding in report.findings)
+    found = {finding.place: (finding.severity.value, finding.sentence) for finding in check(settings).findings}
+    assert found == {
+        str(checkpoint): (
+            "warning",
+            f"this copy of the checkpoint is damaged: {checkpoint}: the block at offset 132 is damaged; "
+            "the other copy holds",
+        ),
+        str(keys[0]): (
+            "warning",
+            "this copy of the erase key is damaged or of another owner; the other copy holds",
+        ),
+    }
+    flip(next((tmp_path / "disk0/checkpoints").iterdir()), 140)
     flip(keys[1], 30)
-    assert len(damage(settings)) == 2
+    assert {finding.place for finding in damage(settings)} > {str(checkpoint), str(keys[0])}
 
 
 def test_an_offline_disk_is_a_warning(settings, tmp_path):

@@ -295,6 +295,30 @@ def test_a_checkpoint_that_may_be_of_a_history_that_is_kept_refuses_nothing(tmp_
     journal.close()
 
 
+@pytest.mark.parametrize(
+    ("tail", "severity"),
+    [
+        (b"SSJ1" + (200).to_bytes(4, "little") + bytes(192), Severity.damage),
+        (b"SSJ1" + (200).to_bytes(4, "little") + bytes(191), Severity.warning),
+        (b"SSJ1" + bytes(50), Severity.warning),
+        (b"SSJ", Severity.warning),
+        (bytes(4096), Severity.warning),
+    ],
+    ids=["as-long-as-it-says", "shorter", "no-length", "no-magic", "zeros"],
+)
+def test_a_tail_is_kept_where_nothing_vouches_and_is_damage_where_it_is_as_long_as_it_says(tmp_path, tail, severity):
+    how = settings(tmp_path)
+    positions = write(Journal.create(SystemDoor(), how), 3)
+    (path,) = how.directories[0].iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole + tail)
+    journal = reopen(how)
+    journal.close()
+    assert (journal.position, {finding.severity for finding in journal.findings}) == (positions[-1], {severity})
+    (kept,) = how.directories[0].glob("*.unacknowledged")
+    assert (path.read_bytes(), kept.read_bytes()) == (whole, tail)
+
+
 def forged(number):
     """Bytes that a customer may store, as docs/format.md draws an entry."""
     head = struct.pack("<4sIH2sIQq32s", b"SSJ1", 96, 3, bytes(2), 1, number, 0, bytes(32))
@@ -302,21 +326,21 @@ def forged(number):
 
 
 def write_with_forged(how):
-    """Five entries; the first one holds what looks like another first one."""
+    """The end of five entries, of which the first one holds what looks like another first one."""
     journal = Journal.create(SystemDoor(), how)
     value = forged(1).ljust(SIZE - 130, b"x")
     journal.append(EntryKind.catalog, encode_payload(JournalEntry(EntryKind.catalog, {}, [("t", b"forg", value)])))
     journal.sync()
-    write(journal, 4)
+    return write(journal, 4)[-1]
 
 
 def test_what_an_entry_holds_is_no_entry_of_another_history(tmp_path):
     how = settings(tmp_path)
-    write_with_forged(how)
+    end = write_with_forged(how)
     (path,) = how.directories[0].iterdir()
     with path.open("ab") as segment:
         segment.write(b"SSJ1" + bytes(50))  # as a kill in the middle of a write leaves it
-    journal = reopen(how)
+    journal = reopen(how, end)
     assert [finding.severity for finding in journal.findings] == [Severity.warning]
     assert journal.position.number == 5
     assert [one.name for one in how.directories[0].iterdir()] == [path.name]

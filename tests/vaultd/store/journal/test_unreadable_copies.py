@@ -76,7 +76,7 @@ def test_the_check_names_what_the_disk_refuses_and_goes_on(tmp_path, part, read_
     store.close()
     report = check_store(settings, door(part), read_data=read_data)
     assert any(part.removesuffix("/disk.id") in finding.place for finding in report.findings)
-    assert report.counts.index_rows == 4
+    assert report.counts.records_in_index == 4
     whole = check_store(settings, SystemDoor(), read_data=read_data)
     assert whole.findings == []
 

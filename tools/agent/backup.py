@@ -40,6 +40,7 @@ from tools.agent.state import Identity, StateDirectory
 from tools.agent.upload import KeyRefused
 from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure, describe, first_cause
+from tools.client.job_options import EXCLUDE_CACHES, decode_options
 from tools.client.keyring import Unattended, file_hash_key, link_set_key, manifest_cut_key
 from tools.client.offload import compute
 from tools.client.record_format import RecordType, chunk_id
@@ -183,7 +184,14 @@ def _counting_ahead(agent: Agent, job: AgentJob, figures: ScanFigures) -> Abstra
 
 
 def _selection(agent: Agent, definition: JobDefinition) -> Selection:
-    return make_selection(definition.include, definition.exclude, definition.one_file_system, agent.state.path)
+    options = decode_options(definition.options)
+    return make_selection(
+        definition.include,
+        definition.exclude,
+        definition.one_file_system,
+        agent.state.path,
+        exclude_caches=EXCLUDE_CACHES in options,
+    )
 
 
 def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:

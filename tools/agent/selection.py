@@ -37,6 +37,7 @@ class Selection:
     exclude: tuple[str, ...]
     one_file_system: bool
     kept_out: tuple[int, int] | None
+    exclude_caches: bool = False
 
     def matcher_below(self, include: bytes) -> Matcher | None:
         """What excludes paths below one included path."""
@@ -44,7 +45,12 @@ class Selection:
 
 
 def make_selection(
-    include: Iterable[bytes], exclude: Iterable[str], one_file_system: bool, state_directory: Path | None
+    include: Iterable[bytes],
+    exclude: Iterable[str],
+    one_file_system: bool,
+    state_directory: Path | None,
+    *,
+    exclude_caches: bool = False,
 ) -> Selection:
     kept_out = None
     if state_directory is not None:
@@ -56,7 +62,7 @@ def make_selection(
     inner = frozenset(map(plain_path, include)).difference(roots)
     leading = frozenset(above for path in inner for above in parents(path) if _is_below_any(above, roots)) - inner
     _spec(patterns)
-    return Selection(roots, inner, leading, patterns, one_file_system, kept_out)
+    return Selection(roots, inner, leading, patterns, one_file_system, kept_out, exclude_caches)
 
 
 def _check_size(include: tuple[bytes, ...], patterns: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.agent.cache_tag import TAG, is_tagged
 from tools.agent.descriptor_limit import raise_descriptor_limit
 from tools.agent.included import GOES_THROUGH_LINK, MOUNT_GONE, Included
 from tools.agent.kernel_mounts import kernel_devices
@@ -43,11 +44,13 @@ class Found(NamedTuple):
 
 class _Scope(NamedTuple):
     """What goes for a directory: the device of its included path, the patterns, and whether only what leads to another
-    included path is taken."""
+    included path is taken; `kept`: one name beside it.
+    """
 
     device: int
     is_excluded: Matcher | None
     leads_only: bool
+    kept: bytes | None = None
 
 
 class _Level:
@@ -213,7 +216,7 @@ class TreeWalk:
     def _entries(self, level: _Level) -> Iterator[Found]:
         """The rest of one directory's entries; a hot loop, one turn for each thing on the disk."""
         kept_out, forced = self._selection.kept_out, self._forced
-        is_excluded, leads_only = level.scope.is_excluded, level.scope.leads_only
+        is_excluded, leads_only, kept = level.scope.is_excluded, level.scope.leads_only, level.scope.kept
         prefix, descriptor = level.prefix, level.descriptor
         device, scope_device = level.device, level.scope.device
         if descriptor < 0:
@@ -221,7 +224,7 @@ class TreeWalk:
         for name in level.names:
             path = prefix + name
             is_forced = bool(forced) and path in forced
-            if leads_only and not is_forced:
+            if leads_only and not is_forced and name != kept:
                 continue
             try:
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -263,6 +266,8 @@ class TreeWalk:
         level = self._open(found.path, found.name, found.directory, scope)
         if level is None:
             return False
+        if self._selection.exclude_caches and found.path not in self._selection.inner and is_tagged(level.descriptor):
+            level.scope = level.scope._replace(leads_only=True, kept=TAG)
         self._check_mount(found.path, level, levels[-1].device)
         levels.append(level)
         return True

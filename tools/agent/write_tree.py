@@ -103,10 +103,7 @@ class TreeWriter:
             self._missed.add(entry.path, "not written")
 
     def _begin(self, entry: Entry) -> None:
-        try:
-            check_path(entry.path)
-        except ValueError as error:
-            raise IntegrityError(str(error)) from None
+        _check(entry.path)
         if entry.kind == Kind.DIRECTORY:
             self._make_directory(entry)
         elif entry.kind in NODES:
@@ -117,7 +114,8 @@ class TreeWriter:
 
     def _add_name(self, step: Name) -> None:
         """OSError of the link itself: some file systems take none, or no more, and others have another one here."""
-        check_path(step.entry.path)
+        _check(step.entry.path)
+        _check(step.first)
         parent, _, name = step.first.rpartition(b"/")
         directory = self._parent_of(step.entry)
         try:
@@ -187,6 +185,13 @@ class TreeWriter:
         if self._file is not None:
             file, self._file = self._file, None
             file.discard()
+
+
+def _check(path: bytes) -> None:
+    try:
+        check_path(path)
+    except ValueError as error:
+        raise IntegrityError(str(error)) from None
 
 
 def _code_of(error: IntegrityError) -> str:

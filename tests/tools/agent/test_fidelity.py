@@ -11,11 +11,12 @@ import pytest
 
 from tests.fixtures.store_v1_sources import write_kinds
 from tests.tools.agent.conftest import Site, differences
-from tools.agent import backup, holes, make_node, read_file
+from tools.agent import backup, holes, make_node, read_file, scan
 from tools.client.manifest import Extra
 
 MIB = 1024 * 1024
 BLOCK = 4096
+YEAR_NS = 365 * 86_400_000_000_000
 OLD_NS = 1_500_000_000_000_000_000
 
 
@@ -236,3 +237,79 @@ async def test_a_sparse_file_that_shrinks_while_it_is_read_is_flagged(
     whole = (b"x" * BLOCK + bytes(3 * BLOCK)) * 10
     assert len(restored) >= 20 * BLOCK
     assert restored == whole[: len(restored)]
+
+
+async def test_a_tree_deeper_than_any_path_comes_back(site: Site) -> None:
+    """1,000 directories, names of 100 bytes: 25 times the longest path that a call takes."""
+    depth, name = 1_000, b"n" * 99
+
+    def descend(top: Path, visit: Any) -> int:
+        descriptor = os.open(top, os.O_RDONLY)
+        for level in range(depth):
+            visit(descriptor, level)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        return descriptor
+
+    last = descend(site.source, lambda at, _: os.mkdir(name, 0o750, dir_fd=at))
+    file = os.open(b"file", os.O_WRONLY | os.O_CREAT, 0o640, dir_fd=last)
+    os.write(file, b"at the bottom")
+    os.setxattr(file, "user.note", b"deep")
+    os.close(file)
+    os.symlink("elsewhere", b"link", dir_fd=last)
+    os.close(last)
+    assert (await site.back_up()).missed.kept == []
+    restored = await site.restore()
+    assert (restored.files, restored.missed.kept) == (1, [])
+    modes: list[int] = []
+    bottom = descend(
+        site.restored_source, lambda at, _: modes.append(stat.S_IMODE(os.stat(name, dir_fd=at).st_mode))
+    )  # fmt: skip
+    assert modes == [0o750] * depth
+    file = os.open(b"file", os.O_RDONLY, dir_fd=bottom)
+    assert (os.read(file, 100), os.getxattr(file, "user.note")) == (b"at the bottom", b"deep")
+    assert os.readlink(b"link", dir_fd=bottom) == b"elsewhere"
+    os.close(file)
+    os.close(bottom)
+
+
+def write_odd_names(root: Path) -> None:
+    """Times of 1905, 1970, 2040 and 2120."""
+    names = [b"\xff\xfe", b"\x1b[31m", b"-rf", b"a\\b", "é".encode(), "e\u0301".encode(), b"x" * 255]
+    names += [bytes([number]) for number in range(1, 256) if number not in b"/."]
+    for number, name in enumerate(names):
+        path = root / os.fsdecode(name)
+        path.write_bytes(name)
+        os.utime(path, ns=(1, (-65, 0, 70, 150)[number % 4] * YEAR_NS + 123_456_789))
+    (root / "link").symlink_to("nowhere")
+    os.utime(root / "link", ns=(1, -65 * YEAR_NS + 7), follow_symlinks=False)
+    os.utime(root, ns=(1, 150 * YEAR_NS + 1))
+
+
+async def test_names_of_any_bytes_and_times_of_any_century_come_back(site: Site) -> None:
+    write_odd_names(site.source)
+    assert (await site.back_up()).missed.kept == []
+    assert (await site.restore()).missed.kept == []
+    assert differences(site.source, site.restored_source) == ""
+    for path in site.source.iterdir():
+        assert (site.restored_source / path.name).lstat().st_mtime_ns == path.lstat().st_mtime_ns
+
+
+async def test_attributes_and_holes_that_fill_many_entries_are_all_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems take as many; the second run writes the entry anew from what the agent remembers."""
+    many = {b"user.%04d" % number: os.urandom(50_000) for number in range(60)}
+    path = site.source / "many"
+    path.write_bytes(b"content")
+    make_old(site.source)
+    real = scan.read_attributes
+    monkeypatch.setattr(scan, "read_attributes", lambda place: many if isinstance(place, int) else real(place))
+    for _ in range(2):
+        assert (await site.back_up()).missed.kept == []
+    (site.source / "z").mkdir()
+    await site.back_up()
+    for sequence in (1, 3):
+        (entry,) = [entry for entry in await site.entries(sequence) if entry.path == bytes(path)[1:]]
+        assert (entry.extras, entry.size) == ({4: many}, 7)

@@ -13,7 +13,7 @@ from tools.agent import metadata, sync
 from tools.agent.metadata import Rights
 from tools.agent.missed import Missed
 from tools.agent.survey import Decision, Overwrite, Survey
-from tools.agent.window import Above, Begin, End, Part, Slot, Step, Window
+from tools.agent.window import Above, Begin, End, Name, Part, Slot, Step, Window
 from tools.agent.write_tree import TreeWriter
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Kind
@@ -95,6 +95,30 @@ def test_hostile_names_are_damage(target: Path, path: bytes) -> None:
         assert write(target, steps).kept == [(path, "damaged")]
     assert os.listdir(outside_of(target)) == []
     assert os.listdir(target) == []
+
+
+@pytest.mark.parametrize(("path", "first"), [(b"../outside/evil", b"a"), (b"b", b"../outside/victim"), (b"/b", b"a")])
+def test_hostile_names_of_names_are_damage(target: Path, path: bytes, first: bytes) -> None:
+    (outside_of(target) / "victim").write_bytes(CONTENT)
+    os.utime(outside_of(target) / "victim", ns=(1, 1))
+    missed = write(target, [*file_steps(b"a"), Name(entry(path), first)])
+    assert missed.kept == [(path, "damaged")]
+    assert os.listdir(target) == ["a"]
+    assert os.listdir(outside_of(target)) == ["victim"]
+
+
+def test_no_further_name_is_given_to_what_lies_behind_a_link(target: Path) -> None:
+    victim = outside_of(target) / "victim"
+    victim.write_bytes(CONTENT)
+    os.utime(victim, ns=(1, 1))
+    (target / "x").symlink_to(outside_of(target))
+    (target / "y").symlink_to(victim)
+    writer = TreeWriter(target, Overwrite.always, KEY, Missed(), Rights())
+    writer.write(Window(steps=[Name(entry(b"a"), b"x/victim"), Name(entry(b"b"), b"y"), Name(entry(b"c"), b"gone")]))
+    writer.close()
+    assert writer.unlinked == [b"a", b"b", b"c"]
+    assert victim.stat().st_nlink == 1
+    assert sorted(os.listdir(target)) == ["x", "y"]
 
 
 def test_a_file_over_a_link_replaces_the_link_only(target: Path) -> None:

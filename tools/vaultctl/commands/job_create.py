@@ -16,7 +16,7 @@ from tools.client.context import Context, pin_agent_key
 from tools.client.creator_key import CreatorKey
 from tools.client.failure import Failure, describe, first_cause
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
-from tools.client.job_options import NO_OPTIONS
+from tools.client.job_options import encode_options
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
@@ -76,6 +76,7 @@ class _Sending:
 @click.option("--include", "includes", multiple=True, required=True, metavar="PATH", help="Absolute path; repeatable.")
 @click.option("--exclude", "excludes", multiple=True, metavar="PATTERN", help=EXCLUDE_HELP)
 @click.option("--one-file-system", is_flag=True, help="Do not cross into other file systems.")
+@click.option("--exclude-caches", is_flag=True, help="Leave out what is in directories with a CACHEDIR.TAG.")
 @click.option("--schedule", default="", metavar="CRON", help="Five cron fields; stored, starts no run yet.")
 @click.option("--retention", default="", metavar="NAME", help="Retention type; stored, nothing expires yet.")
 @click.option("--cipher", type=click.Choice(list(SUITES)), default=next(iter(SUITES)), show_default=True)
@@ -127,7 +128,7 @@ def _definition(options: dict[str, Any]) -> JobDefinition:
         suite=SUITES[options["cipher"]],
         compression=options["compression"],
         both_sites=options["both_sites"],
-        options=NO_OPTIONS,
+        options=encode_options(exclude_caches=options["exclude_caches"]),
     )
 
 

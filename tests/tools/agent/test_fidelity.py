@@ -4,6 +4,8 @@ import errno
 import os
 import random
 import stat
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +241,14 @@ async def test_a_sparse_file_that_shrinks_while_it_is_read_is_flagged(
     assert restored == whole[: len(restored)]
 
 
-async def test_a_tree_deeper_than_any_path_comes_back(site: Site) -> None:
+@pytest.fixture
+def deep_site(site: Site) -> Iterator[Site]:
+    """What is too deep for those who clean up later is removed."""
+    yield site
+    subprocess.run(["rm", "-rf", site.source, site.target], check=True)
+
+
+async def test_a_tree_deeper_than_any_path_comes_back(deep_site: Site) -> None:
     """1,000 directories, names of 100 bytes: 25 times the longest path that a call takes."""
     depth, name = 1_000, b"n" * 99
 
@@ -252,19 +261,19 @@ async def test_a_tree_deeper_than_any_path_comes_back(site: Site) -> None:
             descriptor = below
         return descriptor
 
-    last = descend(site.source, lambda at, _: os.mkdir(name, 0o750, dir_fd=at))
+    last = descend(deep_site.source, lambda at, _: os.mkdir(name, 0o750, dir_fd=at))
     file = os.open(b"file", os.O_WRONLY | os.O_CREAT, 0o640, dir_fd=last)
     os.write(file, b"at the bottom")
     os.setxattr(file, "user.note", b"deep")
     os.close(file)
     os.symlink("elsewhere", b"link", dir_fd=last)
     os.close(last)
-    assert (await site.back_up()).missed.kept == []
-    restored = await site.restore()
+    assert (await deep_site.back_up()).missed.kept == []
+    restored = await deep_site.restore()
     assert (restored.files, restored.missed.kept) == (1, [])
     modes: list[int] = []
     bottom = descend(
-        site.restored_source, lambda at, _: modes.append(stat.S_IMODE(os.stat(name, dir_fd=at).st_mode))
+        deep_site.restored_source, lambda at, _: modes.append(stat.S_IMODE(os.stat(name, dir_fd=at).st_mode))
     )  # fmt: skip
     assert modes == [0o750] * depth
     file = os.open(b"file", os.O_RDONLY, dir_fd=bottom)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tools.agent.metadata import Rights, apply_node_metadata
-from tools.agent.open_file import temporary_name
-from tools.agent.place import place
+from tools.agent.place import place, temporary_name
 from tools.agent.survey import Overwrite
 from tools.client.manifest import Entry, Extra, Kind
 from tools.client.record_format import IntegrityError

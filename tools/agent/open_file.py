@@ -1,7 +1,6 @@
-"""A file that is being restored under a temporary name: whole and compared before it gets its own."""
+"""A file that is being restored: whole and compared before it gets its name."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -9,17 +8,12 @@ from typing import Any
 from blake3 import blake3
 
 from tools.agent.metadata import Rights, apply_metadata
-from tools.agent.place import place
+from tools.agent.place import NO_LINKS, create, named_copy, place, place_nameless
 from tools.agent.survey import Overwrite
 from tools.client.manifest import Entry, Extra
 from tools.client.record_format import IntegrityError
 
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CLOSED = -1
-
-
-def temporary_name() -> bytes:
-    return b".safeset-" + secrets.token_hex(8).encode()
 
 
 class OpenFile:
@@ -32,8 +26,7 @@ class OpenFile:
         self.entry = entry
         self.directory = directory
         self.name = entry.path.rpartition(b"/")[2]
-        self.temporary = temporary_name()
-        self.descriptor = os.open(self.temporary, _CREATE, 0o600, dir_fd=directory)
+        self.descriptor, self.temporary = create(directory)
         self.hasher: Any = blake3(key=hash_key)
         self.written_bytes = 0
         holes = (entry.extras or {}).get(Extra.HOLES, [])
@@ -66,19 +59,31 @@ class OpenFile:
         )
 
     def keep(self, overwrite: Overwrite, rights: Rights) -> list[str]:
-        """What of its metadata was not set. It is closed before it gets its name: closing may tell of lost writes."""
+        """What of its metadata was not set."""
         if self.own_bytes != self.entry.size:
             os.ftruncate(self.descriptor, self.entry.size)
         codes = apply_metadata(self.descriptor, self.entry, rights)
-        self._close()
-        place(self.temporary, self.name, self.directory, overwrite)
+        if self.temporary is None:
+            try:
+                place_nameless(self.descriptor, self.name, self.directory, overwrite)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                nameless = self.descriptor
+                self.descriptor, self.temporary = named_copy(nameless, self.directory)
+                os.close(nameless)
+                codes = apply_metadata(self.descriptor, self.entry, rights)
+        self._close()  # which may tell of lost writes: before it gets its name, where it has another one
+        if self.temporary is not None:
+            place(self.temporary, self.name, self.directory, overwrite)
         return codes
 
     def discard(self) -> None:
         with suppress(OSError):
             self._close()
-        with suppress(OSError):
-            os.unlink(self.temporary, dir_fd=self.directory)
+        if self.temporary is not None:
+            with suppress(OSError):
+                os.unlink(self.temporary, dir_fd=self.directory)
 
     def _close(self) -> None:
         if self.descriptor != _CLOSED:

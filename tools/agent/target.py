@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tools.agent.descriptor_limit import raise_descriptor_limit
+from tools.agent.unfinished import is_unfinished, mark_unfinished
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -77,8 +78,11 @@ class Target:
         try:
             os.mkdir(name, 0o700, dir_fd=above)
         except FileExistsError:
-            return self.make(path), False
-        return self.make(path), True
+            descriptor = self.make(path)
+            return descriptor, is_unfinished(descriptor)
+        descriptor = self.make(path)
+        mark_unfinished(descriptor)
+        return descriptor, True
 
     def on_leave(self, path: bytes, leave: Leave) -> None:
         """`path` is the directory that was made last."""
@@ -96,7 +100,7 @@ class Target:
         self._leave_others(components)
         for depth in range(len(self._levels), len(components) + 1):
             name, above = components[depth - 1], self._levels[-1].descriptor
-            leave = None
+            leave, is_new = None, False
             try:
                 descriptor = _open_below(name, above)
             except FileNotFoundError:
@@ -104,8 +108,12 @@ class Target:
                     return None
                 with suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=above)
-                    leave = self._leave_made(b"/".join(components[:depth]))
+                    is_new = True
                 descriptor = _open_below(name, above)
+            if is_made and (is_new or is_unfinished(descriptor)):
+                leave = self._leave_made(b"/".join(components[:depth]))
+                if leave is not None:
+                    mark_unfinished(descriptor)
             self._levels.append(_Level(name, descriptor))
             self._levels[-1].leave = leave
         return self._levels[-1].descriptor

@@ -17,6 +17,7 @@ from tools.agent.open_file import OpenFile
 from tools.agent.survey import Decision, Overwrite, decide_directory, is_same_file
 from tools.agent.sync import WrittenFileSystems
 from tools.agent.target import InTheWay, Leave, Target, status_of
+from tools.agent.unfinished import mark_finished
 from tools.agent.window import Above, Begin, Name, OutOfReach, Part, Window
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Kind, check_path
@@ -158,6 +159,7 @@ class TreeWriter:
 
     def _leave(self, entry: Entry) -> Leave:
         def leave(descriptor: int) -> None:
+            mark_finished(descriptor)
             is_set = not attributes_of(entry) and has_metadata(os.fstat(descriptor), entry, self._rights)
             if not is_set:
                 self._tell(entry, apply_metadata(descriptor, entry, self._rights))

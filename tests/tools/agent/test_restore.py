@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.agent.conftest import Site, differences
 from tools.agent import restore as module
-from tools.agent import write_tree
+from tools.agent import target, write_tree
 from tools.agent.entries import Damage, paths_above
 from tools.agent.survey import Overwrite
 from tools.client.manifest import Entry
@@ -121,22 +121,39 @@ async def test_a_directory_that_stays_with_another_mode_or_owner_is_told(
     assert (restored.missed.kept, described(there)) == (told, before)
 
 
-async def test_directories_that_a_killed_restore_left_closed_are_told_and_changed_sets_them(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_marked", [True, False])
+async def test_directories_that_a_killed_restore_left_closed_are_finished_or_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_marked: bool
 ) -> None:
+    """Where the file system takes no marks they are told, and `changed` sets them."""
     directory = site.source / "alice"
     directory.mkdir(mode=0o755)
     (directory / "file").write_bytes(b"content")
     await site.back_up()
     with monkeypatch.context() as killed:
         killed.setattr(write_tree.TreeWriter, "_leave", lambda self, entry: lambda descriptor: None)
+        if not is_marked:
+            killed.setattr(target, "mark_unfinished", lambda descriptor: None)
         await site.restore()
     restored = await site.restore()
     told = [(bytes(path)[1:], "exists with other metadata") for path in (site.source, directory)]
-    assert restored.missed.kept == told
+    assert restored.missed.kept == ([] if is_marked else told)
     restored = await site.restore(overwrite=Overwrite.changed)
     assert (restored.files, restored.missed.kept) == (0, [])
     assert differences(site.source, site.restored_source) == ""
+    assert not [name for path in site.target.rglob("*") for name in os.listxattr(path, follow_symlinks=False)]
+
+
+async def test_a_mark_of_somebody_else_is_none(site: Site) -> None:
+    """Who may write into the target must not choose what gets another owner or mode."""
+    (site.source / "file").write_bytes(b"content")
+    await site.back_up()
+    await site.restore()
+    os.chmod(site.restored_source, 0o770)
+    os.setxattr(site.restored_source, "user.safeset.unfinished", b"")
+    restored = await site.restore()
+    assert restored.missed.kept == [(bytes(site.source)[1:], "exists with other metadata")]
+    assert stat.S_IMODE(site.restored_source.stat().st_mode) == 0o770
 
 
 @pytest.mark.parametrize("overwrite", list(Overwrite))

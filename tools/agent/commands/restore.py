@@ -13,6 +13,7 @@ from tools.agent.entries import tell_damage, wanted_paths
 from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
+from tools.agent.restore_room import check_room
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Wanted, unlock
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
@@ -43,6 +44,7 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
     show_default=True,
     help="Replace files that are there: never, older ones, those of another size or time, or always.",
 )
+@click.option("--no-space-check", is_flag=True, help="Begin although the target seems to have too little room.")
 @click.option(
     "--privileged",
     is_flag=True,
@@ -70,6 +72,8 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
         with Progress(output) as progress:
             unlocked = await unlock(session, state, wanted, secret)
             prepare_root(target)
+            if not options["no_space_check"]:
+                await check_room(unlocked, selected, target)
             total_bytes = None if paths else unlocked.root.figures.protected_bytes
 
             def at_least(written_bytes: int) -> int | None:

@@ -155,6 +155,17 @@ def test_a_restore_that_is_cut_off_leaves_no_half_file(target: Path) -> None:
     assert os.listdir(target) == ["whole"]
 
 
+def test_a_file_has_no_name_before_it_is_whole(target: Path) -> None:
+    """Whoever is killed meanwhile leaves nothing behind."""
+    *begun, end = file_steps(b"d/file")
+    writer = TreeWriter(target, Overwrite.never, KEY, Missed(), Rights())
+    writer.write(Window(steps=begun))
+    assert os.listdir(target / "d") == []
+    writer.write(Window(steps=[end]))
+    assert (target / "d/file").read_bytes() == CONTENT
+    writer.close()
+
+
 def test_directories_get_mode_and_time_after_their_contents(target: Path) -> None:
     steps = [
         *directory_steps(b"d", mode=0o500, mtime_ns=123_456_789), *file_steps(b"d/file"),
@@ -247,7 +258,7 @@ def test_directories_above_that_are_there_stay_as_they_are(target: Path) -> None
     assert stat.S_IMODE((target / "home").stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no-links"])
 def test_what_appears_after_the_survey_is_not_replaced(
     target: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:

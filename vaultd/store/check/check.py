@@ -3,7 +3,7 @@
 The daemon must be stopped. Memory is bounded by one journal segment and one container's directory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -31,6 +31,9 @@ from vaultd.store.index_rows import ContainerRow, IndexRow, Location
 from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
 from vaultd.store.store_settings import StoreSettings
 
+KeyName = tuple[bytes, bytes]  # ids of keyring and run key
+KeyTrial = Callable[[Disks, Sequence[KeyName]], Sequence[KeyName]]
+
 
 class CheckCounts(Struct, frozen=True):
     """Containers also hold records that the index leaves out: those that were sent again, or whose key nobody has."""
@@ -52,6 +55,7 @@ class CheckReport(Struct, frozen=True):
     counts: CheckCounts
     faults: Faults
     has_index: bool = False  # one that can be read
+    open_keys: Sequence[KeyName] = ()  # were given up in the index, and open again
     unchecked: Sequence[str] = ()  # what could not be looked at, in words
 
     @property
@@ -69,21 +73,26 @@ def check_store(
     *,
     read_data: bool,
     known: Sequence[KnownDisk] = (),
+    which_open: KeyTrial = lambda disks, keys: (),
     tell: Tell = tell_nobody,
 ) -> CheckReport:
-    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
+    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names.
+    `which_open` answers which run keys that were given up open again.
+    """
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
         return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts(), Faults())
-    return _Check(settings, door, disks).run(read_data=read_data, tell=tell)
+    return _Check(settings, door, disks, which_open).run(read_data=read_data, tell=tell)
 
 
 class _Check:
-    def __init__(self, settings: StoreSettings, door: Door, disks: Disks) -> None:
+    def __init__(self, settings: StoreSettings, door: Door, disks: Disks, which_open: KeyTrial) -> None:
         self._settings = settings
         self._door = door
         self._disks = disks
+        self._which_open = which_open
+        self._open_keys: Sequence[KeyName] = ()
         self._findings: list[Finding] = []
         self._unchecked: list[str] = []
 
@@ -105,6 +114,7 @@ class _Check:
             if index:
                 cleanup.callback(index.close)
                 self._check_position(index, journal)
+                self._try_given_up_keys(index)
             with self._step("containers", containers.findings):
                 containers.run(journal, index, tell)
             index_rows = self._check_index(index, journal.containers, containers.faults) if index else 0
@@ -128,7 +138,9 @@ class _Check:
             self._unchecked.append("what safesets use, without an index")
         away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
         unchecked = [*away, *self._unchecked]
-        return CheckReport(self._findings, counts, containers.faults, has_index=index is not None, unchecked=unchecked)
+        return CheckReport(
+            self._findings, counts, containers.faults, index is not None, self._open_keys, unchecked=unchecked
+        )
 
     def _know_disks(self, journal: JournalCheck) -> None:
         found = {row.disk_id for row in journal.containers.values()}
@@ -181,6 +193,15 @@ class _Check:
         elif journal.hash_of(position.number) != position.hash:
             sentence = f"entry {position.number} that it has applied is not the journal's"
             self._report(Severity.damage, index.path, sentence)
+
+    def _try_given_up_keys(self, index: Index) -> None:
+        """What lies under one that opens again is no damage. Only a run of its keyring takes it back: none may come."""
+        self._open_keys = self._which_open(self._disks, index.given_up_keys())
+        index.count_as_open(self._open_keys)
+        if count := len(self._open_keys):
+            what = "a run key that was given up opens" if count == 1 else f"{count:,} run keys that were given up open"
+            sentence = f"{what} again: what lies under it is whole, and the next run of its keyring takes it back"
+            self._report(Severity.note, index.path, sentence)
 
     def _check_index(self, index: Index, containers: dict[int, ContainerRow], faults: Faults) -> int:
         count = 0

@@ -82,7 +82,8 @@ def check_store(
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
-        return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts(), Faults())
+        unopened = [Finding(Severity.damage, "disks", str(error))]
+        return CheckReport(unopened, CheckCounts(), Faults(), unchecked=["disks, journal, containers and index"])
     return _Check(settings, door, disks, which_open).run(read_data=read_data, tell=tell)
 
 
@@ -137,7 +138,7 @@ class _Check:
         if index is None:
             self._unchecked.append("what safesets use, without an index")
         away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
-        unchecked = [*away, *self._unchecked]
+        unchecked = [*away, *containers.unchecked, *self._unchecked]
         return CheckReport(
             self._findings, counts, containers.faults, index is not None, self._open_keys, unchecked=unchecked
         )

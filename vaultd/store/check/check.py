@@ -17,18 +17,16 @@ from vaultd.store.check.erase_keys import EraseKeyCheck
 from vaultd.store.check.faults import Faults
 from vaultd.store.check.journal import JournalCheck
 from vaultd.store.check.kept import kept_findings
-from vaultd.store.containers.format import BLOCK_BYTES, container_path
+from vaultd.store.check.rows import RowCheck
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.disks.identity import IDENTITY_NAME, decode_identity
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.opening import open_disks
-from vaultd.store.errors import FormatError, RecordError, StoreError
+from vaultd.store.errors import FormatError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index.index import Index
 from vaultd.store.index.reading_progress import Tell, tell_nobody
-from vaultd.store.index_rows import ContainerRow, IndexRow, Location
-from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
 from vaultd.store.store_settings import StoreSettings
 
 KeyName = tuple[bytes, bytes]  # ids of keyring and run key
@@ -118,7 +116,9 @@ class _Check:
                 self._try_given_up_keys(index)
             with self._step("containers", containers.findings):
                 containers.run(journal, index, tell)
-            index_rows = self._check_index(index, journal.containers, containers.faults) if index else 0
+            if index:
+                rows = RowCheck(self._door, self._disks, containers, str(index.path))
+                index_rows = rows.run(index, journal.containers)
         kept: list[Finding] = []
         with self._step("kept files", kept):
             kept += kept_findings(self._door, self._disks)
@@ -203,47 +203,6 @@ class _Check:
             what = "a run key that was given up opens" if count == 1 else f"{count:,} run keys that were given up open"
             sentence = f"{what} again: what lies under it is whole, and the next run of its keyring takes it back"
             self._report(Severity.note, index.path, sentence)
-
-    def _check_index(self, index: Index, containers: dict[int, ContainerRow], faults: Faults) -> int:
-        count = 0
-        for row in index.rows():
-            count += 1
-            if not faults.take_row(row) and (sentence := self._row_fault(row, containers)):
-                faults.add_row(row, str(index.path), f"the row of record {row.id.hex()}: {sentence}")
-        return count
-
-    def _row_fault(self, row: IndexRow, containers: dict[int, ContainerRow]) -> str:
-        location = row.location
-        if location is None:
-            return "its checksum does not hold"
-        if location.is_damaged:
-            return "it was found damaged, or its run key does not open; the next run that needs it sends it again"
-        container = containers.get(location.container)
-        if container is None:
-            return f"container {location.container:012x} is not in the journal"
-        if location.offset < BLOCK_BYTES or location.offset + location.length > container.acknowledged_length:
-            return f"its place in container {location.container:012x} is outside of what was acknowledged"
-        disk = self._disks.find_id(container.disk_id)
-        if disk is None:
-            return ""  # offline or replaced, said above
-        return self._header_fault(row, location, container_path(disk.path, location.container))
-
-    def _header_fault(self, row: IndexRow, location: Location, path: Path) -> str:
-        where = f"in {path} at offset {location.offset}"
-        try:
-            header = self._read_header(path, location.offset)
-        except (RecordError, OSError) as error:
-            return f"{where}: {error}"
-        if header.id != row.id or header.record_length != location.length or header.type != location.type:
-            return f"{where} lies record {header.id.hex()} of {header.record_length} bytes"
-        return ""
-
-    def _read_header(self, path: Path, offset: int) -> RecordHeader:
-        handle = self._door.open_read(path)
-        try:
-            return parse_header(self._door.read(handle, offset, HEADER_BYTES))
-        finally:
-            self._door.close(handle)
 
     @contextmanager
     def _step(self, name: str, findings: list[Finding]) -> Iterator[None]:

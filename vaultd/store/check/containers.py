@@ -67,10 +67,13 @@ class ContainerCheck:
             try:
                 self._check_container(path, row, journal, index)
             except OSError as error:
-                self._unread.add(number)
-                self.faults.whole(number, str(path), f"the disk cannot be read: {error}")
+                self.cannot_read(number, path, error)
             progress.add(_from_its_begin(row), self.records)
         self._check_unknown(rows)
+
+    def cannot_read(self, number: int, path: Path, error: OSError) -> None:
+        self._unread.add(number)
+        self.faults.whole(number, str(path), f"the disk cannot be read: {error}")
 
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
         if is_gone(self._door, path):

@@ -1,6 +1,6 @@
 """The offline check of a whole store: disks, journal, checkpoints, containers, index, erase keys. It changes nothing.
 
-The daemon must be stopped. Memory is bounded by one journal segment and one container's directory.
+The daemon must be stopped. Memory is bounded by a journal segment, a container's directory, and what `Faults` holds.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,5 +1,8 @@
 """Rows of the index that lead to nothing good: one finding for each reason and container, however many there are."""
 
+import errno
+import os
+
 import lmdb
 import pytest
 
@@ -10,6 +13,7 @@ from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexBatch, IndexRecord
 
 COUNT = 1_000
+HEADER_BYTES = 84
 UNKNOWN_CONTAINER = 99
 FAR_BYTES = 1 << 30
 
@@ -43,6 +47,15 @@ def change_rows(settings, change):
         with environment.begin(write=True, db=database) as transaction:
             for key, value in list(transaction.cursor(database)):
                 transaction.put(key, change(bytearray(value)))
+
+
+class NoHeaders(SystemDoor):
+    """The disk dies between the look through the containers and that at the rows, which reads header by header."""
+
+    def read(self, handle, offset, length):
+        if handle.path.suffix == ".container" and length == HEADER_BYTES:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(handle.path))
+        return super().read(handle, offset, length)
 
 
 def told(settings):
@@ -114,3 +127,11 @@ def test_rows_that_are_marked_are_one_finding(settings):
         "the next run that needs such a record sends it again; it hits 8 records: "
     )
     assert sentence.endswith(" and 5 more")
+
+
+def test_rows_of_a_container_that_cannot_be_read_any_more_are_one_finding(settings):
+    report = check_store(settings, NoHeaders(), read_data=False)
+    (finding,) = report.findings
+    assert finding.sentence.startswith("the disk cannot be read: ")
+    assert finding.sentence.endswith("; 10 records of the index lie in it")
+    assert report.unchecked == ["what cannot be read of 1 container"]

@@ -61,6 +61,14 @@ def read_run_key(view: View, account_id: bytes, keyring_id: bytes, key_id: bytes
     return read(view, "run_keys", account_id + keyring_id + key_id, RunKey)
 
 
+def find_run_key(view: View, keyring_id: bytes, key_id: bytes) -> RunKey | None:
+    """Of whatever account the keyring is: for the operator's own look at the vault."""
+    owner = view.get("run_key_owners", key_id)
+    if owner is None or owner[len(NO_ID) :] != keyring_id:
+        return None
+    return read(view, "run_keys", owner + key_id, RunKey)
+
+
 def list_run_key_ids(view: View, account_id: bytes, keyring_id: bytes, start: bytes = b"") -> Iterator[bytes]:
     """From the keys alone, in their order, none below `start`."""
     owner = account_id + keyring_id

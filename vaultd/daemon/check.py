@@ -64,10 +64,20 @@ def summary_text(summary: dict[str, Any]) -> str:
         parts.append("not checked: " + ", and ".join(summary["not_checked"]))
     elif summary["warnings"] and not summary["damaged"]:
         parts[0] += f", with {_counted('warnings', summary['warnings'])}"
-    every = "every record that is here" if summary["not_checked"] else "every record"
-    parts.append(f"{every} was read" if summary["data_read"] else "records were not read (--read-data)")
+    parts.append(_told_of_data(summary))
     counts = ", ".join(_counted(name, count) for name, count in summary["counts"].items())
     return f"checked {counts}\n" + "; ".join(parts)
+
+
+def _told_of_data(summary: dict[str, Any]) -> str:
+    """That every record was read is said only where nothing was in the way."""
+    if not summary["data_read"]:
+        return "records were not read (--read-data)"
+    if not (summary["not_checked"] or summary["damaged"]):
+        return "every record was read"
+    if not summary["counts"]["records_in_containers"]:
+        return "no record was read"
+    return "every record that can be read was read"
 
 
 def _counted(name: str, count: int) -> str:

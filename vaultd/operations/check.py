@@ -15,6 +15,7 @@ from vaultd.errors import VaultError
 from vaultd.image.probe import find_fault
 from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.check_job import CheckParts, check_job
+from vaultd.operations.check_keys import KeyTrial
 from vaultd.operations.check_records import CheckRecords
 from vaultd.operations.damage_hits import UNKNOWN, DamageHits, FaultPlaces
 from vaultd.operations.known_disks import known_disks
@@ -59,7 +60,8 @@ def check_vault(config: Config, door: Door, *, read_data: bool, tell: Tell = tel
         fault = find_fault(Catalog.image(config.directory / CATALOG_DIRECTORY))
         with told_in_full():  # what a later version wrote ends the check
             known = _named_disks(config, settings, door, fault)
-            stored = check_store(settings, door, read_data=read_data, known=known, tell=tell)
+            keys = KeyTrial(config.directory / CATALOG_DIRECTORY, door, is_readable=not fault)
+            stored = check_store(settings, door, read_data=read_data, known=known, which_open=keys.run, tell=tell)
         catalog = _CatalogCheck(config, door, settings, known, stored)
         found = list(catalog.run(fault))
         damage = catalog.damage.findings() if catalog.damage else (one.finding(UNKNOWN) for one in stored.faults)
@@ -134,6 +136,7 @@ class _CatalogCheck:
             return None
         index = Index.open_read_only(self._settings.index_path)
         cleanup.callback(index.close)
+        index.count_as_open(self._stored.open_keys)
         return index
 
 

@@ -145,8 +145,8 @@ class DamageHits:
 
 def _may_hit(fault: Fault, job: _Job) -> bool:
     """Records of another keyring are never used."""
-    if fault.keyring_number is not None and job.keyring_number is not None:
-        return fault.keyring_number == job.keyring_number
+    if fault.keyring_numbers and job.keyring_number is not None:
+        return job.keyring_number in fault.keyring_numbers
     return not fault.keyring_id or fault.keyring_id == job.keyring_id
 
 

@@ -33,9 +33,7 @@ class PendingRecords:
         for keyring_id, by_id in wanted.items():
             held = self._index.held(keyring_id, by_id)
             number = self._index.keyring_number(keyring_id)
-            damaged = {
-                id_ for id_, is_whole in held.items() if not is_whole or (number, id_) in self._notes.damaged
-            }
+            damaged = {id_ for id_, is_whole in held.items() if not is_whole or (number, id_) in self._notes.damaged}
             new += [record for id_, record in by_id.items() if id_ not in held or id_ in damaged]
             superseding |= {(keyring_id, id_) for id_ in damaged}
         return new, superseding

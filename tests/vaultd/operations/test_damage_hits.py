@@ -126,6 +126,30 @@ def test_where_the_list_of_what_is_used_is_damaged_too_it_may_be_used(filled: Fi
     assert companion.endswith(f"; used by {JOB}, safesets 1-2")
 
 
+def test_what_records_of_two_keyrings_have_in_common_may_be_used_by_both(site: Site) -> None:
+    """Both were marked as damaged in one container, and the lists of what their safesets use are damaged too."""
+    places = {}
+    for account, computer in (("acme", "laptop"), ("other", "desk")):
+        job = site.ready(site.administrator(account), computer)
+        chunk = job.sealer.record(DATA, account.encode())
+        leaf = job.sealer.leaf([chunk])
+        site.upload(job, chunk, *leaf)
+        commit_leaf(site, job, leaf, 1, bytes(32))
+        (location,) = site.vault.store.locate(job.sealer.keyring_id, [id_of(chunk)])
+        assert location is not None
+        site.vault.store._notes.note_damage(id_of(chunk), location)
+        site.vault.store.commit()
+        places[f"account {account}, computer {computer}, job home, safeset 1"] = leaf[1]
+    close_vault(site.vault)
+    filled = Filled(site, places)
+    for place in places:
+        filled.flip(place, -1)
+    (marked,) = [sentence for _, sentence in filled.told() if sentence.startswith("records in container ")]
+    assert "; it hits 2 records: " in marked
+    assert all(place in marked.partition("; may be used by ")[2] for place in places)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
 def test_without_an_index_all_safesets_of_the_keyring_may_use_it(filled: Filled) -> None:
     filled.flip("chunk", -1)
     shutil.rmtree(filled.site.config.directory / "index")

@@ -82,5 +82,6 @@ def test_it_counts_again_where_the_file_came_back(gone: Gone) -> None:
 def test_the_check_names_the_safeset(gone: Gone) -> None:
     found = check_vault(gone.site.config, SystemDoor(), read_data=False).findings
     said = [f"{one.place}: {one.sentence}" for one in found if one.severity.value == "damage"]
-    assert any(sentence.startswith(f"{gone.path}: the container is gone; ") for sentence in said), said
+    (of_container,) = [sentence for sentence in said if sentence.startswith(f"{gone.path}: the container is gone; ")]
+    assert "; used by account " in of_container
     assert any(sentence.startswith("account ") and ", safeset " in sentence for sentence in said), said

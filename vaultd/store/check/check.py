@@ -1,9 +1,9 @@
 """The offline check of a whole store: disks, journal, checkpoints, containers, index, erase keys. It changes nothing.
 
-The daemon must be stopped. Memory is bounded by one journal segment and one container's directory.
+The daemon must be stopped. Memory is bounded by a journal segment, a container's directory, and what `Faults` holds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,19 +17,20 @@ from vaultd.store.check.erase_keys import EraseKeyCheck
 from vaultd.store.check.faults import Faults
 from vaultd.store.check.journal import JournalCheck
 from vaultd.store.check.kept import kept_findings
-from vaultd.store.containers.format import BLOCK_BYTES, container_path
+from vaultd.store.check.rows import RowCheck
 from vaultd.store.disk_door import Door, read_file
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.disks.identity import IDENTITY_NAME, decode_identity
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.opening import open_disks
-from vaultd.store.errors import FormatError, RecordError, StoreError
+from vaultd.store.errors import FormatError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index.index import Index
 from vaultd.store.index.reading_progress import Tell, tell_nobody
-from vaultd.store.index_rows import ContainerRow, IndexRow, Location
-from vaultd.store.record_format import HEADER_BYTES, RecordHeader, parse_header
 from vaultd.store.store_settings import StoreSettings
+
+KeyName = tuple[bytes, bytes]  # ids of keyring and run key
+KeyTrial = Callable[[Disks, Sequence[KeyName]], Sequence[KeyName]]
 
 
 class CheckCounts(Struct, frozen=True):
@@ -52,6 +53,7 @@ class CheckReport(Struct, frozen=True):
     counts: CheckCounts
     faults: Faults
     has_index: bool = False  # one that can be read
+    open_keys: Sequence[KeyName] = ()  # were given up in the index, and open again
     unchecked: Sequence[str] = ()  # what could not be looked at, in words
 
     @property
@@ -69,21 +71,27 @@ def check_store(
     *,
     read_data: bool,
     known: Sequence[KnownDisk] = (),
+    which_open: KeyTrial = lambda disks, keys: (),
     tell: Tell = tell_nobody,
 ) -> CheckReport:
-    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
+    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names.
+    `which_open` answers which run keys that were given up open again.
+    """
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
-        return CheckReport([Finding(Severity.damage, "disks", str(error))], CheckCounts(), Faults())
-    return _Check(settings, door, disks).run(read_data=read_data, tell=tell)
+        unopened = [Finding(Severity.damage, "disks", str(error))]
+        return CheckReport(unopened, CheckCounts(), Faults(), unchecked=["disks, journal, containers and index"])
+    return _Check(settings, door, disks, which_open).run(read_data=read_data, tell=tell)
 
 
 class _Check:
-    def __init__(self, settings: StoreSettings, door: Door, disks: Disks) -> None:
+    def __init__(self, settings: StoreSettings, door: Door, disks: Disks, which_open: KeyTrial) -> None:
         self._settings = settings
         self._door = door
         self._disks = disks
+        self._which_open = which_open
+        self._open_keys: Sequence[KeyName] = ()
         self._findings: list[Finding] = []
         self._unchecked: list[str] = []
 
@@ -105,9 +113,12 @@ class _Check:
             if index:
                 cleanup.callback(index.close)
                 self._check_position(index, journal)
+                self._try_given_up_keys(index)
             with self._step("containers", containers.findings):
                 containers.run(journal, index, tell)
-            index_rows = self._check_index(index, journal.containers, containers.faults) if index else 0
+            if index:
+                rows = RowCheck(self._door, self._disks, containers, str(index.path))
+                index_rows = rows.run(index, journal.containers)
         kept: list[Finding] = []
         with self._step("kept files", kept):
             kept += kept_findings(self._door, self._disks)
@@ -127,8 +138,10 @@ class _Check:
         if index is None:
             self._unchecked.append("what safesets use, without an index")
         away = [f"what lies on {place}, which is offline" for place in self._disks.paths_away]
-        unchecked = [*away, *self._unchecked]
-        return CheckReport(self._findings, counts, containers.faults, has_index=index is not None, unchecked=unchecked)
+        unchecked = [*away, *containers.unchecked, *self._unchecked]
+        return CheckReport(
+            self._findings, counts, containers.faults, index is not None, self._open_keys, unchecked=unchecked
+        )
 
     def _know_disks(self, journal: JournalCheck) -> None:
         found = {row.disk_id for row in journal.containers.values()}
@@ -182,46 +195,14 @@ class _Check:
             sentence = f"entry {position.number} that it has applied is not the journal's"
             self._report(Severity.damage, index.path, sentence)
 
-    def _check_index(self, index: Index, containers: dict[int, ContainerRow], faults: Faults) -> int:
-        count = 0
-        for row in index.rows():
-            count += 1
-            if not faults.take_row(row) and (sentence := self._row_fault(row, containers)):
-                faults.add_row(row, str(index.path), f"the row of record {row.id.hex()}: {sentence}")
-        return count
-
-    def _row_fault(self, row: IndexRow, containers: dict[int, ContainerRow]) -> str:
-        location = row.location
-        if location is None:
-            return "its checksum does not hold"
-        if location.is_damaged:
-            return "it was found damaged, or its run key does not open; the next run that needs it sends it again"
-        container = containers.get(location.container)
-        if container is None:
-            return f"container {location.container:012x} is not in the journal"
-        if location.offset < BLOCK_BYTES or location.offset + location.length > container.acknowledged_length:
-            return f"its place in container {location.container:012x} is outside of what was acknowledged"
-        disk = self._disks.find_id(container.disk_id)
-        if disk is None:
-            return ""  # offline or replaced, said above
-        return self._header_fault(row, location, container_path(disk.path, location.container))
-
-    def _header_fault(self, row: IndexRow, location: Location, path: Path) -> str:
-        where = f"in {path} at offset {location.offset}"
-        try:
-            header = self._read_header(path, location.offset)
-        except (RecordError, OSError) as error:
-            return f"{where}: {error}"
-        if header.id != row.id or header.record_length != location.length or header.type != location.type:
-            return f"{where} lies record {header.id.hex()} of {header.record_length} bytes"
-        return ""
-
-    def _read_header(self, path: Path, offset: int) -> RecordHeader:
-        handle = self._door.open_read(path)
-        try:
-            return parse_header(self._door.read(handle, offset, HEADER_BYTES))
-        finally:
-            self._door.close(handle)
+    def _try_given_up_keys(self, index: Index) -> None:
+        """What lies under one that opens again is no damage. Only a run of its keyring takes it back: none may come."""
+        self._open_keys = self._which_open(self._disks, index.given_up_keys())
+        index.count_as_open(self._open_keys)
+        if count := len(self._open_keys):
+            what = "a run key that was given up opens" if count == 1 else f"{count:,} run keys that were given up open"
+            sentence = f"{what} again: what lies under it is whole, and the next run of its keyring takes it back"
+            self._report(Severity.note, index.path, sentence)
 
     @contextmanager
     def _step(self, name: str, findings: list[Finding]) -> Iterator[None]:

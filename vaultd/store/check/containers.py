@@ -42,6 +42,14 @@ class ContainerCheck:
         self._read_data = read_data
         self.findings: list[Finding] = []
         self.faults = Faults()
+        self._gone: set[int] = set()  # containers that are gone, or whose end is
+        self._unread: set[int] = set()  # those that the disk does not give, or not all of
+
+    @property
+    def unchecked(self) -> list[str]:
+        """What of the disks that are here could not be looked at, in words."""
+        parts = (("is gone", self._gone), ("cannot be read", self._unread))
+        return [f"what {how} of {_counted(len(containers))}" for how, containers in parts if containers]
 
     def run(self, journal: JournalCheck, index: Index | None, tell: Tell = tell_nobody) -> None:
         rows = journal.containers
@@ -59,12 +67,17 @@ class ContainerCheck:
             try:
                 self._check_container(path, row, journal, index)
             except OSError as error:
-                self.faults.whole(number, str(path), f"the disk cannot be read: {error}")
+                self.cannot_read(number, path, error)
             progress.add(_from_its_begin(row), self.records)
         self._check_unknown(rows)
 
+    def cannot_read(self, number: int, path: Path, error: OSError) -> None:
+        self._unread.add(number)
+        self.faults.whole(number, str(path), f"the disk cannot be read: {error}")
+
     def _check_container(self, path: Path, row: ContainerRow, journal: JournalCheck, index: Index | None) -> None:
         if is_gone(self._door, path):
+            self._gone.add(row.number)
             self.faults.whole(row.number, str(path), "the container is gone")
             return
         size = self._door.size(path)
@@ -78,13 +91,14 @@ class ContainerCheck:
             for group in journal.groups(row):
                 self._check_group(path, row.number, group, index)
         if size < row.acknowledged_length:
+            self._gone.add(row.number)
             self.faults.cut(row.number, str(path), size, row.acknowledged_length)
 
     def _check_header(self, path: Path, row: ContainerRow) -> None:
         try:
             header = read_header(self._door, path)
         except (FormatError, OSError) as error:
-            self._report(Severity.damage, path, str(error))
+            self._report_unread(path, row.number, error)
             return
         if header.number != row.number or header.vault_id != self._vault_id:
             self._report(Severity.damage, path, f"its header names container {header.number:012x} of another place")
@@ -96,7 +110,7 @@ class ContainerCheck:
             check_directory_padding(self._door, path, row.acknowledged_length)
             return {entry.offset: entry for entry in directory}
         except (FormatError, OSError) as error:
-            self._report(Severity.damage, path, str(error))
+            self._report_unread(path, row.number, error)
             return None
 
     def _check_records(
@@ -144,7 +158,12 @@ class ContainerCheck:
         self.record_bytes += item.header.record_length
 
     def _note_gap(self, path: Path, number: int, gap: Gap) -> Fault:
+        self._note_unread(number, gap)
         return self.faults.stretch(number, str(path), gap.offset, gap.offset + gap.length, gap.sentence)
+
+    def _note_unread(self, number: int, gap: Gap) -> None:
+        if gap.is_unreadable:
+            self._unread.add(number)
 
     def _note_unseen(self, path: Path, number: int, entry: DirectoryRow) -> None:
         end = entry.offset + entry.length
@@ -159,6 +178,7 @@ class ContainerCheck:
         if loss.gap is None:
             self.faults.nowhere(str(path), loss.sentence, cids, "the journal names it, and it is not there")
             return
+        self._note_unread(number, loss.gap)
         start, end = loss.gap.offset, loss.gap.offset + loss.gap.length
         why = "its bytes do not hold the cid that the journal names" if loss.record else loss.gap.sentence
         fault = self.faults.stretch(number, str(path), start, end, why, loss.sentence)
@@ -201,8 +221,17 @@ class ContainerCheck:
                 if row is None or row.disk_id != disk.disk_id:
                     self._report(Severity.warning, path, "the journal does not know this container")
 
+    def _report_unread(self, path: Path, number: int, error: Exception) -> None:
+        if isinstance(error, OSError):
+            self._unread.add(number)
+        self._report(Severity.damage, path, str(error))
+
     def _report(self, severity: Severity, place: Path | str, sentence: str) -> None:
         self.findings.append(Finding(severity, str(place), sentence))
+
+
+def _counted(containers: int) -> str:
+    return "1 container" if containers == 1 else f"{containers:,} containers"
 
 
 def _from_its_begin(row: ContainerRow) -> ContainerRow:

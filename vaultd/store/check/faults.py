@@ -2,20 +2,22 @@
 
 Invariant: a record is named by one fault, however many parts of the check meet it: its container's directory, the
 journal, the index. Memory: a few names for each fault, and a fault for each place; of one container at most PLACES_MAX
-are told one by one.
+are told one by one. Rows of the index that lead to nothing good for the same reason are one fault for each container.
 """
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from vaultd.store.containers.format import DirectoryRow
+from vaultd.store.containers.format import BLOCK_BYTES, DirectoryRow
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index.index import CID_PREFIX_BYTES
 from vaultd.store.index_rows import IndexRow, Location
 
 PLACES_MAX = 100
 NAMES_MAX = 3
+_FAR = 1 << 33  # behind every place that a row of the index can name
+_SENT_AGAIN = "the next run that needs such a record sends it again"
 _IDS_MAX = 100_000  # of records that the index does not have and a safeset may want
 
 
@@ -35,7 +37,7 @@ class Fault:
     is_whole: bool = False
     is_explained: bool = False  # another one names the same record
     keyring_id: bytes = b""  # of a record that the container itself names in it
-    keyring_number: int | None = None  # of one that the index has there
+    keyring_numbers: set[int] = field(default_factory=set)  # of those that the index has there
     records: int = 0
     _indexed: int = 0
     _names: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # the first: offset and length
@@ -50,8 +52,13 @@ class Fault:
         """One that the index has there; the container may have named it too."""
         self._indexed += 1
         self.records = max(self.records, self._indexed)
-        self.keyring_number = location.keyring_number
+        self.keyring_numbers.add(location.keyring_number)
         self._name(row.id, location.offset, location.length)
+
+    def note_unreadable_row(self, row: IndexRow) -> None:
+        """One that does not say where its record lies."""
+        self.records += 1
+        self._name(row.id, 0, 0)
 
     def finding(self, after: str = "") -> Finding:
         return Finding(Severity.damage, self.place, self._sentence() + after)
@@ -67,6 +74,8 @@ class Fault:
             return self.otherwise
         (id_, (offset, length)), *others = self._names.items()
         if not others and self.records <= 1:
+            if not length:
+                return f"the row of record {id_.hex()}: {self.why}"
             return f"record {id_.hex()} at offset {offset}, {length} bytes, is damaged: {self.why}"
         names = ", ".join(one.hex() for one in self._names)
         more = self.records - len(self._names)
@@ -81,6 +90,8 @@ class Faults:
         self._places: dict[int, list[tuple[int, int, Fault]]] = {}
         self._wholes: dict[int, Fault] = {}
         self._rest: dict[int, Fault] = {}
+        self._marked: dict[int, Fault] = {}  # by container
+        self._unreadable_rows: Fault | None = None
         self._by_cid: dict[tuple[int, bytes], Fault] = {}
         self._by_id: dict[bytes, Fault] = {}
 
@@ -142,32 +153,50 @@ class Faults:
                 return fault
         return self._wholes.get(container)
 
-    def take_row(self, row: IndexRow) -> bool:
+    def take_row(self, row: IndexRow, location: Location) -> bool:
         """Whether a fault that is known already hits the record of this row; it is named there then."""
-        location = row.location
-        if location is None:
-            return False
         fault = self._of(location)
         if fault is None:
             return False
         fault.note_row(row, location)
         return True
 
-    def add_row(self, row: IndexRow, place: str, sentence: str) -> None:
-        """A row of the index that leads to nothing good, where the containers themselves have no fault."""
-        location = row.location
-        if location is None:
-            self.know(row.id, self.nowhere(place, sentence))
-            return
+    def add_unreadable_row(self, row: IndexRow, place: str) -> None:
+        """One whose checksum does not hold: all of them are one fault."""
+        fault = self._unreadable_rows
+        if fault is None:
+            fault = self.nowhere(place, "rows do not hold their checksums", why="its checksum does not hold")
+            self._unreadable_rows = fault
+        fault.note_unreadable_row(row)
+        self.know(row.id, fault)
+
+    def add_marked_row(self, row: IndexRow, location: Location, place: str) -> None:
+        """The first of a container whose record counts as damaged in the index alone; `take_row` adds the others."""
+        where = f"container {location.container:012x}"
+        otherwise = f"records in {where} were found damaged, or their run keys do not open; {_SENT_AGAIN}"
+        why = f"it was found so in {where}, or its run key does not open; {_SENT_AGAIN}"
+        fault = self._marked[location.container] = self.nowhere(place, otherwise, why=why)
+        fault.note_row(row, location)
+
+    def outside(self, container: int, place: str, length: int, sentence: str) -> Fault:
+        """What lies before the records of a container or behind its acknowledged `length`: rows may lead there."""
+        fault = self.stretch(container, place, length, _FAR, sentence, sentence)
+        insort(self._places[container], (0, BLOCK_BYTES, fault), key=_start)
+        return fault
+
+    def add_row(self, row: IndexRow, location: Location, place: str, sentence: str) -> None:
+        """One that leads to another record, or to none, where the containers themselves have no fault."""
         end = location.offset + location.length
         fault = self.stretch(location.container, place, location.offset, end, sentence, sentence)
-        fault.keyring_number = location.keyring_number
+        fault.keyring_numbers.add(location.keyring_number)
+        if fault.is_whole:
+            fault.note_row(row, location)
 
     def add_record(self, id_: bytes, location: Location, place: str) -> None:
         """One that was read, and is not what the index says."""
         end = location.offset + location.length
         fault = self.stretch(location.container, place, location.offset, end, "its bytes do not hold the index's cid")
-        fault.keyring_number = location.keyring_number
+        fault.keyring_numbers.add(location.keyring_number)
         fault.note(id_, location.offset, location.length)
 
     def of(self, location: Location | None, id_: bytes) -> Fault | None:
@@ -184,7 +213,7 @@ class Faults:
         lost = self._by_cid.get((location.container, location.cid_prefix))
         if placed and lost and lost is not placed:
             lost.is_explained = True
-        return placed or lost
+        return placed or lost or (self._marked.get(location.container) if location.is_damaged else None)
 
     def _more(self, container: int, place: str) -> Fault:
         fault = self._rest.get(container)

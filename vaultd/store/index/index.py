@@ -7,7 +7,7 @@ for `apply`; look-ups from any.
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,18 +108,27 @@ class Index:
         self._write_durably(remove)
         self._load_given_up_keys()
 
+    def given_up_keys(self) -> list[tuple[bytes, bytes]]:
+        """Ids of keyring and key, of all keyrings."""
+        with self._reading() as transaction:
+            numbers = self._given_up_keys
+            keyrings = self._ids(transaction, self._keyrings, {keyring for keyring, _ in numbers})
+            keys = self._ids(transaction, self._keys, {key for _, key in numbers})
+        return [(keyrings[ring], keys[key]) for ring, key in sorted(numbers) if ring in keyrings and key in keys]
+
+    def count_as_open(self, keys: Iterable[tuple[bytes, bytes]]) -> None:
+        """These were given up and open again, so what lies under them counts; in memory alone, for the check."""
+        names = {(self._number_of(self._keyrings, keyring), self._number_of(self._keys, key)) for keyring, key in keys}
+        self._given_up_keys = frozenset(self._given_up_keys - names)
+
     def keyring_number(self, keyring_id: bytes) -> int | None:
         """As locations name it; None before its first record."""
-        held = self._get(self._keyrings, keyring_id)
-        return None if held is None else int(_NUMBER.unpack(self._opened(keyring_id, held))[0])
+        return self._number_of(self._keyrings, keyring_id)
 
     def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
         if not self._given_up_keys:
             return False
-        keyring, key = self._get(self._keyrings, keyring_id), self._get(self._keys, key_id)
-        if keyring is None or key is None:
-            return False
-        names = _NUMBER.unpack(self._opened(keyring_id, keyring)) + _NUMBER.unpack(self._opened(key_id, key))
+        names = self._number_of(self._keyrings, keyring_id), self._number_of(self._keys, key_id)
         return names in self._given_up_keys
 
     def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
@@ -238,6 +247,16 @@ class Index:
         number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
         transaction.put(id_, close_row(id_, number), db=database)
         return number
+
+    def _number_of(self, database: Any, id_: bytes) -> int | None:
+        held = self._get(database, id_)
+        return None if held is None else int(_NUMBER.unpack(self._opened(id_, held))[0])
+
+    def _ids(self, transaction: Any, database: Any, numbers: Collection[int]) -> dict[int, bytes]:
+        """By number, of these alone: one look through the table."""
+        rows = transaction.cursor(database) if numbers else ()
+        found = ((int(_NUMBER.unpack(self._opened(id_, held))[0]), id_) for id_, held in rows)
+        return {number: id_ for number, id_ in found if number in numbers}
 
     def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """By id, one sorted look-up in one short transaction."""

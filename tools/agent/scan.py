@@ -4,6 +4,7 @@ The walk and the cache's rows come in the same order and are merged as they go: 
 files with more names. All of it runs in one thread at a time, called again and again for the next batch.
 """
 
+import errno
 import os
 import stat
 import time
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from tools.agent.attributes import AttributesTooLarge, place_of, read_attributes
 from tools.agent.batch import Batch
 from tools.agent.cache import Cache
-from tools.agent.content import Replaced, TooLong, open_found
+from tools.agent.content import ATTEMPTS_MAX, Replaced, TooLong, open_found
 from tools.agent.extent_list import ChunkList
 from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of, held_time, signed_inode
 from tools.agent.holes import may_have_holes
@@ -190,7 +191,7 @@ class Scanner:
     def _take_file(self, found: Found, begin_ns: int) -> Generator[bool, None, None]:
         read = self._links.find(found.status) if found.status.st_nlink > 1 else None
         if read is None:
-            read = yield from self._read(found)
+            read = yield from self._read_again_and_again(found)
         content, extras = read.content, read.extras | self._links.extras_of(read.content.status)
         status = content.status
         # The status of a sizeless file says nothing of its content.
@@ -201,6 +202,16 @@ class Scanner:
         )
         self._tell_far_time(found.path, status)
         self.figures.count(status, content.size_bytes)
+
+    def _read_again_and_again(self, found: Found) -> Generator[bool, None, _Read]:
+        """A disk or a server that fails may give the file a moment later."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return (yield from self._read(found))
+            except OSError as error:
+                if error.errno != errno.EIO or attempt == ATTEMPTS_MAX:
+                    raise
+        raise AssertionError("the last attempt answers or raises")
 
     def _read(self, found: Found) -> Generator[bool, None, _Read]:
         descriptor, status = open_found(found)

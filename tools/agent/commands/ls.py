@@ -23,7 +23,10 @@ from tools.client.terminal_text import escape_path, escape_text
 from tools.client.units import size_text, time_json, time_text
 
 _KIND_WORDS = {kind: kind.name.lower() for kind in Kind}
-_KIND_LETTERS = {Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l"}
+_KIND_LETTERS = {
+    Kind.FILE: "-", Kind.DIRECTORY: "d", Kind.SYMBOLIC_LINK: "l", Kind.FIFO: "p", Kind.SOCKET: "s",
+    Kind.CHARACTER_DEVICE: "c", Kind.BLOCK_DEVICE: "b",
+}  # fmt: skip
 
 
 @click.command("ls", cls=Command)
@@ -95,16 +98,19 @@ def _tell(output: Output, entry: Entry, missed: Missed) -> bool:
 
 def _text(entry: Entry) -> str:
     letter = _KIND_LETTERS.get(Kind(entry.kind), "?")
-    target = (entry.extras or {}).get(Extra.LINK_TARGET)
+    extras = entry.extras or {}
+    target, device = extras.get(Extra.LINK_TARGET), extras.get(Extra.DEVICE)
     arrow = f" -> {escape_path(target)}" if target is not None else ""
     owner = escape_text(f"{entry.user or entry.uid}:{entry.group or entry.gid}")
-    size = size_text(entry.size) if entry.kind == Kind.FILE else "-"
+    size = ",".join(map(str, device)) if device else size_text(entry.size) if entry.kind == Kind.FILE else "-"
     when = time_text(entry.mtime_ns)
     return f"{letter}{entry.mode:04o} {owner:<17} {size:>8} {when} /{escape_path(entry.path)}{arrow}"
 
 
 def _document(entry: Entry) -> dict[str, object]:
-    target = (entry.extras or {}).get(Extra.LINK_TARGET)
+    """`link_set` is the same on all names of a file; `holes_bytes` of `size` are not stored."""
+    extras = entry.extras or {}
+    target, link_set = extras.get(Extra.LINK_TARGET), extras.get(Extra.LINK_SET)
     return {
         "type": "entry",
         "path": "/" + path_text(entry.path),
@@ -118,4 +124,8 @@ def _document(entry: Entry) -> dict[str, object]:
         "group": entry.group,
         "mtime": time_json(entry.mtime_ns),
         "target": None if target is None else path_text(target),
+        "device": extras.get(Extra.DEVICE),
+        "link_set": None if link_set is None else link_set.hex(),
+        "holes_bytes": sum(extras.get(Extra.HOLES, [])[1::2]),
+        "attributes": sorted(path_text(name) for name in extras.get(Extra.ATTRIBUTES, {})),
     }

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.trees import write_long_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {"vaultd": "vaultd", "vaultctl": "tools.vaultctl", "vault-agent": "tools.agent"}
@@ -234,3 +237,11 @@ def site(stopped_site: Site) -> Site:
     """A vault that is up."""
     stopped_site.start()
     return stopped_site
+
+
+@pytest.fixture(scope="session")
+def long_tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """For runs that are still at work when something happens to them."""
+    root = write_long_tree(tmp_path_factory.mktemp("long") / "tree")
+    yield root
+    shutil.rmtree(root)

@@ -27,12 +27,9 @@ def busy(site: Site) -> Site:
     return site
 
 
-def create_long(site: Site) -> None:
-    """A job whose backup takes minutes and no disk."""
-    (site.directory / "long").mkdir()
-    with (site.directory / "long" / "zeros").open("wb") as zeros:
-        zeros.truncate(100_000_000_000)
-    site.create_job("acme", "pc", "long", site.directory / "long")
+def create_long(site: Site, tree: Path) -> None:
+    """A job whose backup takes many seconds."""
+    site.create_job("acme", "pc", "long", tree)
 
 
 def start(site: Site, *words: object) -> subprocess.Popen[str]:
@@ -54,15 +51,15 @@ def end(agent: subprocess.Popen[str], number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_an_interrupted_backup_ends_its_run(busy: Site, number: signal.Signals) -> None:
-    create_long(busy)
+def test_an_interrupted_backup_ends_its_run(busy: Site, long_tree: Path, number: signal.Signals) -> None:
+    create_long(busy, long_tree)
     end(start(busy, "backup", "long"), number)
     shown = busy.run_administrator("acme", "job", "show", "pc", "long").last
     assert [run["outcome"] for run in shown["runs"]] == ["aborted"]
 
 
-def test_an_interrupted_backup_does_not_wait_for_a_vault_that_hangs(busy: Site) -> None:
-    create_long(busy)
+def test_an_interrupted_backup_does_not_wait_for_a_vault_that_hangs(busy: Site, long_tree: Path) -> None:
+    create_long(busy, long_tree)
     agent = start(busy, "backup", "long")
     assert busy.daemon is not None
     busy.daemon.send_signal(signal.SIGSTOP)
@@ -84,9 +81,9 @@ def test_an_interrupted_restore_leaves_no_half_file(busy: Site, tmp_path: Path, 
     assert [path for path in target.rglob("*") if path.is_file()] == []
 
 
-def test_an_agent_that_still_connects_is_interrupted_at_once(busy: Site) -> None:
+def test_an_agent_that_still_connects_is_interrupted_at_once(busy: Site, long_tree: Path) -> None:
     """The vault is gone; in its place somebody accepts and says nothing."""
-    create_long(busy)
+    create_long(busy, long_tree)
     busy.stop()
     host, port = urlsplit(busy.url).netloc.rsplit(":", 1)
     with socket.create_server((host, int(port))) as listener:

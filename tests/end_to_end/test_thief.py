@@ -132,14 +132,11 @@ def test_the_memory_of_an_idle_agent_opens_nothing(stolen: Stolen) -> None:
             agent.wait()
 
 
-def test_the_memory_of_an_agent_that_made_the_keyring_does_not_hold_it(site: Site, tmp_path: Path) -> None:
-    """Its first run, which takes minutes: the keyring was made at its begin. Only the key of this run is there."""
-    tree = write_tree(tmp_path / "tree", small_files=10)
-    with (tree / "zeros").open("wb") as zeros:
-        zeros.truncate(100_000_000_000)
+def test_the_memory_of_an_agent_that_made_the_keyring_does_not_hold_it(site: Site, long_tree: Path) -> None:
+    """Its first run, which takes a while: the keyring was made at its begin. Only the key of this run is there."""
     site.create_account("acme")
     site.register("acme", "pc")
-    code = site.create_job("acme", "pc", "all", tree)
+    code = site.create_job("acme", "pc", "all", long_tree)
     agent = subprocess.Popen(
         [sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), "backup", "all", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

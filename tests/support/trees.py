@@ -11,6 +11,16 @@ OLD_NS = 1_600_000_000_123_456_789
 ODD_NAMES = [b"with space", "grün".encode(), b"\xff\xfe not utf-8", b"-dash", b"new\nline", b"a" * 255, b".hidden"]
 
 
+def write_long_tree(root: Path, files: int = 100_000) -> Path:
+    """One that a backup takes many seconds for: holes cost nothing, so it is many files."""
+    for first in range(0, files, 1000):
+        directory = root / f"{first:06}"
+        directory.mkdir(parents=True)
+        for number in range(first, first + 1000):
+            (directory / f"{number:06}").write_bytes(b"%d " % number * 40)
+    return root
+
+
 def write_tree(root: Path, seed: int = 1, small_files: int = 120) -> Path:
     """Files of many sizes (empty, small, around the limits, large), links, odd names, odd modes and times."""
     source = random.Random(seed)

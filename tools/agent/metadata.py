@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tools.agent.attributes import read_attributes
 from tools.agent.owners import group_number, user_number
 from tools.client.manifest import Entry, Extra, Kind
 
@@ -66,7 +67,8 @@ def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
 def apply_node_metadata(name: bytes, directory: int, entry: Entry, rights: Rights) -> list[str]:
     """For what is not opened: links, which have no mode of their own, FIFOs, sockets and devices."""
     place: dict[str, Any] = {"dir_fd": directory, "follow_symlinks": False}
-    is_owned = not _IS_ROOT or _gives_owner(os.chown, name, entry, **place)
+    if _IS_ROOT:
+        _gives_owner(os.chown, name, entry, **place)
     path = b"/proc/self/fd/%d/%s" % (directory, name)
     has_attributes = all(
         _succeeds(os.setxattr, path, attribute, value, follow_symlinks=False)
@@ -74,6 +76,7 @@ def apply_node_metadata(name: bytes, directory: int, entry: Entry, rights: Right
     )
     has_mode = entry.kind == Kind.SYMBOLIC_LINK or _succeeds(_set_mode, name, directory, rights.mode_of(entry))
     has_time = _succeeds(os.utime, name, ns=(entry.mtime_ns, entry.mtime_ns), **place)
+    is_owned = has_owner(os.stat(name, **place), entry)
     return _codes(entry, rights, is_set=is_owned and has_mode and has_time, has_attributes=has_attributes)
 
 
@@ -83,8 +86,24 @@ def has_metadata(status: os.stat_result, entry: Entry, rights: Rights) -> bool:
 
 
 def has_access(status: os.stat_result, entry: Entry, rights: Rights) -> bool:
-    has_mode = stat.S_IMODE(status.st_mode) == rights.mode_of(entry)
-    return has_mode and (status.st_uid, status.st_gid) == owner_of(entry)
+    """Of a symbolic link only the owner: it has no mode of its own."""
+    has_mode = entry.kind == Kind.SYMBOLIC_LINK or stat.S_IMODE(status.st_mode) == rights.mode_of(entry)
+    return has_mode and has_owner(status, entry)
+
+
+def has_owner(status: os.stat_result, entry: Entry) -> bool:
+    return (status.st_uid, status.st_gid) == owner_of(entry)
+
+
+def has_attributes(place: bytes, entry: Entry, rights: Rights) -> bool:
+    """Whether what is at a place has what of the entry's attributes can come back."""
+    wanted = {name: value for name, value in attributes_of(entry).items() if type(value) is bytes}
+    if not rights.is_privileged:
+        wanted.pop(CAPABILITIES, None)
+    try:
+        return read_attributes(place) == wanted
+    except (OSError, ValueError):
+        return not wanted
 
 
 def owner_of(entry: Entry) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from tools.agent.budget import ByteBudget
 from tools.agent.entries import Damage, find_entry, flagged, left_out, paths_above, walk_safeset
 from tools.agent.linked_names import LinkedNames
 from tools.agent.make_node import DEVICES, NODES
-from tools.agent.metadata import Rights
+from tools.agent.metadata import RIGHTS_LEFT_OUT, Rights
 from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.selection import is_inside
@@ -207,8 +207,10 @@ class _Restore:
             return False  # a file that is there may be good
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
-        if decision is Decision.leave and entry.kind == Kind.FILE:
-            self._left += 1
+        if decision is Decision.leave:
+            self._left += entry.kind == Kind.FILE
+            if self._rights.leaves_out(entry):
+                self._planned.add(entry.path, RIGHTS_LEFT_OUT)  # also where an earlier restore has left them out
         if decision is Decision.write:
             self._tell_left_out(entry)
         return decision is Decision.write

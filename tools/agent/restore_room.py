@@ -24,6 +24,8 @@ _STATUS_BLOCK_BYTES = 512
 async def check_room(unlocked: Unlocked, paths: Sequence[bytes], target: Path) -> None:
     """`paths` as for a restore. Failure where they need more than is free."""
     free_bytes = _free_bytes(target)
+    if free_bytes is None:
+        return
     if _bytes_at_most(unlocked, paths) <= free_bytes:
         return
     needed_bytes = await _needed_bytes(unlocked, paths, target)
@@ -31,7 +33,7 @@ async def check_room(unlocked: Unlocked, paths: Sequence[bytes], target: Path) -
         raise Failure(
             "no_space",
             f"the restore needs {size_text(needed_bytes)}, {target} has {size_text(free_bytes)} free",
-            "make room, name fewer paths, or restore what fits with --no-space-check",
+            "make room or name fewer paths; --no-space-check begins all the same, and ends at what does not fit",
         )
 
 
@@ -60,9 +62,10 @@ def _range(path: bytes) -> tuple[bytes, bytes]:
     return (key, key + b"\1") if key else (b"", b"\xff" * 8)
 
 
-def _free_bytes(target: Path) -> int:
+def _free_bytes(target: Path) -> int | None:
+    """None where the file system does not tell, as one in memory without a bound."""
     status = os.statvfs(target)
-    return status.f_bavail * status.f_frsize
+    return status.f_bavail * status.f_frsize if status.f_blocks else None
 
 
 async def _needed_bytes(unlocked: Unlocked, paths: Sequence[bytes], target: Path) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from tools.agent.attributes import place_of
 from tools.agent.holes import find_layout
-from tools.agent.metadata import Rights, has_access, has_metadata
+from tools.agent.metadata import Rights, has_access, has_attributes, has_metadata
 from tools.agent.row_maker import KINDS
 from tools.agent.target import InTheWay, Target, status_of
 from tools.client.manifest import Entry, Extra, Kind
@@ -86,8 +87,7 @@ class Survey:
     def _never(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if not self._is_same(entry, status, name, directory):
             return Decision.exists
-        is_link = entry.kind == Kind.SYMBOLIC_LINK
-        return Decision.leave if is_link or has_metadata(status, entry, self._rights) else Decision.other_metadata
+        return self._leave(entry, status, name, directory)
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if _has_size_and_time(entry, status) and not has_metadata(status, entry, self._rights):
@@ -97,7 +97,14 @@ class Survey:
     def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if not _has_size_and_time(entry, status):
             return Decision.write
-        return Decision.leave if has_metadata(status, entry, self._rights) else Decision.other_metadata
+        return self._leave(entry, status, name, directory)
+
+    def _leave(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
+        """Its content is the same. Whatever is restored without its rights is as it should be without them."""
+        is_same = has_metadata(status, entry, self._rights) and has_attributes(
+            place_of(directory, name, entry.path), entry, self._rights
+        )
+        return Decision.leave if is_same else Decision.other_metadata
 
     def _always(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         return Decision.write

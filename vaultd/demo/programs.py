@@ -15,6 +15,7 @@ from vaultd.errors import Internal, VaultError
 SOURCE_ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = {"vaultd": "vaultd", "vaultctl": "tools.vaultctl", "vault-agent": "tools.agent"}
 STOP_SECONDS = 40
+_EXIT_WARNINGS = 3  # the last line says how many
 READY_WORDS = "listening on "
 
 
@@ -32,13 +33,13 @@ def command_of(program: str) -> list[str]:
     return [str(beside)] if beside.exists() else [sys.executable, "-m", MODULES[program]]
 
 
-def run_json(program: str, *arguments: object) -> dict[str, Any]:
+def run_json(program: str, *arguments: object, is_warning_fine: bool = False) -> dict[str, Any]:
     """Runs a program with --json and returns its one document, or the last of its lines."""
     words = [str(argument) for argument in arguments]
     done = subprocess.run(
         [*command_of(program), *words, "--json"], env=_environment(), capture_output=True, text=True, check=False
     )
-    if done.returncode != 0:
+    if done.returncode != 0 and not (is_warning_fine and done.returncode == _EXIT_WARNINGS):
         raise ProgramFailed([program, *words], done.returncode, _last_line(done.stderr) or "it said nothing")
     try:
         document = json.loads(done.stdout)

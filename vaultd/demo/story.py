@@ -118,12 +118,15 @@ def _back_up_and_restore(places: Places, not_copied: NotCopied, note: Callable[[
     agent = ("vault-agent", "--state", places.agent)
     note("first backup")
     before = measure(places.tree)
-    first = run_json(*agent, "backup", JOB)
+    first = run_json(*agent, "backup", JOB, is_warning_fine=True)
+    _tell_warnings(first, note)
     changed = change(places.tree)
     note("second backup")
-    second = run_json(*agent, "backup", JOB)
+    second = run_json(*agent, "backup", JOB, is_warning_fine=True)
     note("restore")
-    restore = run_json(*agent, "restore", JOB, "--target", places.target, "--password-file", places.password)
+    words = ("restore", JOB, "--target", places.target, "--password-file", places.password)
+    restore = run_json(*agent, *words, is_warning_fine=True)
+    _tell_warnings(restore, note)
     begin = time.monotonic()
     different = differences(places.tree, places.restored)
     return Results(
@@ -139,6 +142,11 @@ def _back_up_and_restore(places: Places, not_copied: NotCopied, note: Callable[[
         differences=different,
         compare_seconds=time.monotonic() - begin,
     )
+
+
+def _tell_warnings(summary: dict[str, Any], note: Callable[[str], None]) -> None:
+    if count := summary["warnings"]:
+        note(f"{count:,} warnings: some paths are not stored or restored as they are")
 
 
 def _commands(places: Places, created: dict[str, Any]) -> list[str]:

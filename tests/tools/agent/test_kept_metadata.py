@@ -68,3 +68,45 @@ async def test_directories_above_an_included_path_stay_as_they_are(site: Site, o
     os.utime(above, ns=(7, 7))
     await site.restore(overwrite=overwrite)
     assert (above.stat().st_mode & 0o777, above.stat().st_mtime_ns) == (0o711, 7)
+
+
+async def test_a_second_restore_says_again_what_was_left_out(site: Site) -> None:
+    """Else the advice to run a restore again would hide it."""
+    (site.source / "program").write_bytes(b"content")
+    os.chmod(site.source / "program", 0o4755)
+    await site.back_up()
+    left_out = "set-user-id, set-group-id or capabilities left out (--privileged)"
+    for _ in range(2):
+        restored = await site.restore()
+        assert restored.missed.kept == [(bytes(site.source / "program")[1:], left_out)]
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.never, Overwrite.changed])
+@pytest.mark.parametrize("change", ["another", "more", "less", "none"])
+async def test_other_attributes_stay_and_are_told(site: Site, change: str, overwrite: Overwrite) -> None:
+    (site.source / "file").write_bytes(b"content")
+    for name in ("user.a", "user.b"):
+        os.setxattr(site.source / "file", name, b"1")
+    await site.back_up()
+    await site.restore()
+    there = site.restored_source / "file"
+    if change == "another":
+        os.setxattr(there, "user.a", b"2")
+    elif change == "more":
+        os.setxattr(there, "user.c", b"1")
+    elif change == "less":
+        os.removexattr(there, "user.b")
+    before = {name: os.getxattr(there, name) for name in os.listxattr(there)}
+    restored = await site.restore(overwrite=overwrite)
+    told = [] if change == "none" else [(bytes(site.source / "file")[1:], "exists with other metadata")]
+    assert restored.missed.kept == told
+    assert {name: os.getxattr(there, name) for name in os.listxattr(there)} == before
+
+
+async def test_a_link_with_another_time_stays_and_is_told(site: Site) -> None:
+    (site.source / "link").symlink_to("nowhere")
+    await site.back_up()
+    await site.restore()
+    os.utime(site.restored_source / "link", ns=(1, 1), follow_symlinks=False)
+    restored = await site.restore()
+    assert restored.missed.kept == [(bytes(site.source / "link")[1:], "exists with other metadata")]

@@ -23,7 +23,7 @@ async def check(site: Site, monkeypatch: pytest.MonkeyPatch, free_bytes: int, *p
 
     def statvfs(target: Any) -> SimpleNamespace:
         assert target == site.target
-        return SimpleNamespace(f_bavail=free_bytes, f_frsize=1)
+        return SimpleNamespace(f_bavail=free_bytes, f_frsize=1, f_blocks=1 << 40)
 
     with monkeypatch.context() as patch:
         patch.setattr(restore_room.os, "statvfs", statvfs)

@@ -211,7 +211,8 @@ def no_owners(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_owners")
 def test_content_is_kept_where_owners_cannot_be_set(target: Path) -> None:
-    steps = [*directory_steps(b"d", mode=0o2750), *file_steps(b"d/file", mode=0o6755), *link_steps(b"link", b"/x")]
+    link = Begin(entry(b"link", Kind.SYMBOLIC_LINK, extras={1: b"/x"}, uid=4711))
+    steps = [*directory_steps(b"d", mode=0o2750), *file_steps(b"d/file", mode=0o6755), link]
     missed = write(target, steps)
     code = "metadata not set"
     left_out = "set-user-id, set-group-id or capabilities left out (--privileged)"

@@ -101,8 +101,9 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
             f"{files_text(restored.files)} restored, {count_text(count)} damaged or out of reach"
             if count
             else f"{files_text(restored.files)} restored, but the list of files is damaged",
-            "the files that are named above are missing in the target; try another safeset for them, or the same one "
-            "again where it says offline, when the vault's disk is back",
+            "the files that are named above are missing in the target; run `vault-agent backup` where the originals "
+            "are, which sends again what is damaged, and restore again; or try another safeset. Where it says offline, "
+            "wait for the vault's disk",
         )
     output.line({
         "type": "summary", "files": restored.files, "bytes": restored.bytes, "seconds": round(seconds, 3),
@@ -110,7 +111,7 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
     })  # fmt: skip
     if not output.json:
         speed = f"{files_text(restored.files)}, {size_text(restored.bytes)} in {elapsed_text(seconds)}"
-        there = f"; {files_text(restored.left)} stayed as they were" if restored.left else ""
+        there = f"; {files_text(restored.left)} stayed, being the same or newer" if restored.left else ""
         click.echo(f"Restored {speed}{there}.")
     if not restored.missed.codes.total() and is_complete:
         return EXIT_OK

@@ -48,6 +48,7 @@ class Batch:
     chunks: list[PendingChunk] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     chunk_bytes: int = 0
+    extras_bytes: int = 0
 
     def add_chunks(self, chunks: list[PendingChunk]) -> None:
         for chunk in chunks:
@@ -56,7 +57,8 @@ class Batch:
 
     @property
     def is_full(self) -> bool:
-        return self.chunk_bytes >= BATCH_BYTES or len(self.rows) >= BATCH_ROWS or len(self.gone) >= BATCH_ROWS
+        is_large = self.chunk_bytes >= BATCH_BYTES or self.extras_bytes >= BATCH_BYTES
+        return is_large or len(self.rows) >= BATCH_ROWS or len(self.gone) >= BATCH_ROWS
 
     @property
     def is_empty(self) -> bool:

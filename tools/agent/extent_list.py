@@ -30,6 +30,11 @@ def unpack_extents(packed: bytes) -> list[IdentifiedExtent]:
     return list(_EXTENT.iter_unpack(packed))
 
 
+def held_bytes(extents: object) -> int:
+    """What a file's extents take in memory, or on the agent's disk, as long as they are held."""
+    return extents.held_bytes if isinstance(extents, ChunkList) else _EXTENT.size
+
+
 class ChunkList:
     """Whole chunks that follow each other, for the scanning thread until their file's row is handed over.
 
@@ -41,8 +46,14 @@ class ChunkList:
         self._directory = directory
         self._packed = SpooledTemporaryFile(_MEMORY_BYTES, dir=str(directory))  # noqa: SIM115
         self._waiting: deque[PendingChunk] = deque()
+        self._count = 0
+
+    @property
+    def held_bytes(self) -> int:
+        return self._count * _EXTENT.size
 
     def add(self, chunk: PendingChunk) -> None:
+        self._count += 1
         self._waiting.append(chunk)
         with self._naming_the_disk():
             self._pack_identified()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tools.agent.metadata import Rights, apply_node_metadata
-from tools.agent.place import place, temporary_name
+from tools.agent.place import place, place_nameless, temporary_name
+from tools.agent.row_maker import KINDS
 from tools.agent.survey import Overwrite
 from tools.client.manifest import Entry, Extra, Kind
 from tools.client.record_format import IntegrityError
@@ -26,19 +27,29 @@ def make_node(entry: Entry, directory: int, overwrite: Overwrite, rights: Rights
     temporary = temporary_name()
     _make(temporary, entry, directory)
     with _removed_on_failure(temporary, directory):
-        codes = apply_node_metadata(temporary, directory, entry, rights)
+        codes = _apply_metadata(temporary, entry, directory, rights)
         place(temporary, entry.path.rpartition(b"/")[2], directory, overwrite)
     return codes
 
 
-def make_name(source: tuple[bytes, int], name: bytes, directory: int, overwrite: Overwrite) -> None:
-    """One more name for the file that is `source` (name, directory); OSError where the file system takes none."""
-    temporary = temporary_name()
-    os.link(source[0], temporary, src_dir_fd=source[1], dst_dir_fd=directory, follow_symlinks=False)
-    with _removed_on_failure(temporary, directory):
-        place(temporary, name, directory, overwrite)
-        with suppress(FileNotFoundError):  # it stays where the name is already one of the same file
-            os.unlink(temporary, dir_fd=directory)
+def make_name(source: int, name: bytes, directory: int, overwrite: Overwrite) -> None:
+    """One more name for the file that `source` is a descriptor of, maybe of its place only; OSError where the file
+    system takes none.
+    """
+    place_nameless(source, name, directory, overwrite)
+
+
+def _apply_metadata(temporary: bytes, entry: Entry, directory: int, rights: Rights) -> list[str]:
+    """Of just what was made: whoever may write into the directory could put something else of that name there."""
+    descriptor = os.open(temporary, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        status = os.fstat(descriptor)
+        is_ours = KINDS.get(stat.S_IFMT(status.st_mode)) == entry.kind and status.st_uid == os.geteuid()
+        if not is_ours or status.st_nlink != 1:
+            raise FileExistsError(temporary)
+        return apply_node_metadata(descriptor, entry, rights)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -63,5 +74,8 @@ def _make(temporary: bytes, entry: Entry, directory: int) -> None:
     if entry.kind in DEVICES:
         if Extra.DEVICE not in extras:
             raise IntegrityError("the device has no numbers")
-        device = os.makedev(*extras[Extra.DEVICE])
+        try:
+            device = os.makedev(*extras[Extra.DEVICE])
+        except OverflowError:
+            raise IntegrityError("the device has numbers that this system has no room for") from None
     os.mknod(temporary, _TYPES[Kind(entry.kind)] | 0o600, device, dir_fd=directory)

@@ -8,9 +8,10 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from struct import Struct as Layout
 from typing import Any
 
-from tools.agent.attributes import read_attributes
+from tools.agent.attributes import LEFT_TO_THE_SYSTEM, read_attributes
 from tools.agent.owners import group_number, user_number
 from tools.client.manifest import Entry, Extra, Kind
 
@@ -21,6 +22,9 @@ CAPABILITIES = b"security.capability"
 
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 _AFTER_THE_OWNER = (*_ACLS, CAPABILITIES)
+_ACL_ENTRY = Layout("<HHI")  # tag, rights, number of a user or group; four bytes of a version before all
+_ACL_GROUP = 4
+_NOT_RESTORED = frozenset(map(os.fsencode, LEFT_TO_THE_SYSTEM))
 _SET_ID_BITS = 0o6000
 _UNCHANGED = 2**32 - 1  # to the system this number means: leave the owner as it is
 _IS_ROOT = os.geteuid() == 0
@@ -43,8 +47,9 @@ class Rights:
 
 
 def attributes_of(entry: Entry) -> dict[bytes, Any]:
+    """Those that a restore sets: some are the system's, or its own."""
     attributes: dict[bytes, Any] = (entry.extras or {}).get(Extra.ATTRIBUTES, {})
-    return attributes
+    return {name: value for name, value in attributes.items() if name not in _NOT_RESTORED}
 
 
 def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
@@ -58,26 +63,33 @@ def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
     mode = rights.mode_of(entry)
     if not is_owned:
         mode &= ~_SET_ID_BITS
-    has_mode = _succeeds(os.fchmod, descriptor, mode)
+    has_mode = _succeeds(os.fchmod, descriptor, _safe_mode(mode, attributes, are_set=has_acls))
     has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
     is_set = has_mode and has_time and has_access(os.fstat(descriptor), entry, rights)
     return _codes(entry, rights, is_set=is_set, has_attributes=has_attributes and has_acls)
 
 
-def apply_node_metadata(name: bytes, directory: int, entry: Entry, rights: Rights) -> list[str]:
-    """For what is not opened: links, which have no mode of their own, FIFOs, sockets and devices."""
-    place: dict[str, Any] = {"dir_fd": directory, "follow_symlinks": False}
+def apply_node_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
+    """For what is not opened, by a descriptor of its place: links, which have no mode of their own, FIFOs, sockets and
+    devices.
+    """
+    place = b"/proc/self/fd/%d" % descriptor
+    is_link = entry.kind == Kind.SYMBOLIC_LINK
     if _IS_ROOT:
-        _gives_owner(os.chown, name, entry, **place)
-    path = b"/proc/self/fd/%d/%s" % (directory, name)
-    has_attributes = all(
-        _succeeds(os.setxattr, path, attribute, value, follow_symlinks=False)
-        for attribute, value in attributes_of(entry).items()
-    )
-    has_mode = entry.kind == Kind.SYMBOLIC_LINK or _succeeds(_set_mode, name, directory, rights.mode_of(entry))
-    has_time = _succeeds(os.utime, name, ns=(entry.mtime_ns, entry.mtime_ns), **place)
-    is_owned = has_owner(os.stat(name, **place), entry)
-    return _codes(entry, rights, is_set=is_owned and has_mode and has_time, has_attributes=has_attributes)
+        _gives_owner(os.chown, place, entry)
+    attributes = attributes_of(entry)
+    are_set = _set_attributes(place, attributes, lambda name: name != CAPABILITIES or rights.is_privileged)
+    are_set = (is_link or _remove_other_acls(place, attributes)) and are_set
+    has_mode = is_link or _succeeds(os.chmod, place, _safe_mode(rights.mode_of(entry), attributes, are_set=are_set))
+    has_time = _succeeds(os.utime, place, ns=(entry.mtime_ns, entry.mtime_ns))
+    is_set = has_mode and has_time and has_access(os.fstat(descriptor), entry, rights)
+    return _codes(entry, rights, is_set=is_set, has_attributes=are_set)
+
+
+def apply_time(descriptor: int, entry: Entry) -> list[str]:
+    """For a directory that was there as it should be, and got its time from what came into it."""
+    has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+    return [] if has_time else [METADATA_NOT_SET]
 
 
 def has_metadata(status: os.stat_result, entry: Entry, rights: Rights) -> bool:
@@ -100,10 +112,7 @@ def has_attributes(place: bytes, entry: Entry, rights: Rights) -> bool:
     wanted = {name: value for name, value in attributes_of(entry).items() if type(value) is bytes}
     if not rights.is_privileged:
         wanted.pop(CAPABILITIES, None)
-    try:
-        return read_attributes(place) == wanted
-    except (OSError, ValueError):
-        return not wanted
+    return read_attributes(place)[0] == wanted
 
 
 def owner_of(entry: Entry) -> tuple[int, int]:
@@ -119,31 +128,30 @@ def _codes(entry: Entry, rights: Rights, *, is_set: bool, has_attributes: bool) 
     return found + ([RIGHTS_LEFT_OUT] if rights.leaves_out(entry) else [])
 
 
-def _set_attributes(descriptor: int, attributes: dict[bytes, Any], is_wanted: Callable[[bytes], bool]) -> bool:
+def _set_attributes(place: int | bytes, attributes: dict[bytes, Any], is_wanted: Callable[[bytes], bool]) -> bool:
     """Values that lie apart are larger than any that this system takes."""
     wanted = [(name, value) for name, value in attributes.items() if is_wanted(name)]
-    results = [type(value) is bytes and _succeeds(os.setxattr, descriptor, name, value) for name, value in wanted]
+    results = [type(value) is bytes and _succeeds(os.setxattr, place, name, value) for name, value in wanted]
     return all(results)
 
 
-def _remove_other_acls(descriptor: int, attributes: dict[bytes, Any]) -> bool:
+def _remove_other_acls(place: int | bytes, attributes: dict[bytes, Any]) -> bool:
     """What it got from the directory that it was made in."""
     try:
-        held = {os.fsencode(name) for name in os.listxattr(descriptor)}
+        held = {os.fsencode(name) for name in os.listxattr(place)}
     except OSError:
         return True
-    return all([_succeeds(os.removexattr, descriptor, name) for name in held & {*_ACLS} - attributes.keys()])
+    return all([_succeeds(os.removexattr, place, name) for name in held & {*_ACLS} - attributes.keys()])
 
 
-def _set_mode(name: bytes, directory: int, mode: int) -> None:
-    """Of just this: a link that somebody puts in its place meanwhile is not followed."""
-    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
-            raise FileExistsError(name)
-        os.chmod(b"/proc/self/fd/%d" % descriptor, mode)
-    finally:
-        os.close(descriptor)
+def _safe_mode(mode: int, attributes: dict[bytes, Any], *, are_set: bool) -> int:
+    """With an ACL the group's bits of a mode are its mask: without it they would be rights that the group has not."""
+    acl = attributes.get(_ACLS[0])
+    if acl is None or are_set or type(acl) is not bytes:
+        return mode
+    entries = _ACL_ENTRY.iter_unpack(acl[4:]) if len(acl) % _ACL_ENTRY.size == 4 else ()
+    rights = next((right for tag, right, _ in entries if tag == _ACL_GROUP), 0)
+    return mode & (~0o070 | rights << 3)
 
 
 def _gives_owner(call: Callable[..., None], what: int | bytes, entry: Entry, **settings: Any) -> bool:

@@ -1,5 +1,6 @@
 """A file that is being restored: whole and compared before it gets its name."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,8 +19,8 @@ _CLOSED = -1
 
 class OpenFile:
     __slots__ = (
-        "_at", "_hole", "_holes", "descriptor", "directory", "entry", "hasher", "name", "own_bytes", "temporary",
-        "written_bytes",
+        "_at", "_hole", "_holes", "descriptor", "directory", "entry", "hasher", "name", "own_bytes", "status",
+        "temporary", "written_bytes",
     )  # fmt: skip
 
     def __init__(self, entry: Entry, directory: int, hash_key: bytes) -> None:
@@ -29,6 +30,7 @@ class OpenFile:
         self.descriptor, self.temporary = create(directory)
         self.hasher: Any = blake3(key=hash_key)
         self.written_bytes = 0
+        self.status: os.stat_result | None = None
         holes = (entry.extras or {}).get(Extra.HOLES, [])
         self.own_bytes = entry.size - sum(holes[1::2])
         self._holes: Iterator[tuple[int, int]] = zip(holes[::2], holes[1::2], strict=True)
@@ -67,12 +69,13 @@ class OpenFile:
             try:
                 place_nameless(self.descriptor, self.name, self.directory, overwrite)
             except OSError as error:
-                if error.errno not in NO_LINKS:
+                if error.errno not in (*NO_LINKS, errno.ENOENT):  # ENOENT: there is no /proc
                     raise
                 nameless = self.descriptor
                 self.descriptor, self.temporary = named_copy(nameless, self.directory)
                 os.close(nameless)
                 codes = apply_metadata(self.descriptor, self.entry, rights)
+        self.status = os.fstat(self.descriptor)
         self._close()  # which may tell of lost writes: before it gets its name, where it has another one
         if self.temporary is not None:
             place(self.temporary, self.name, self.directory, overwrite)

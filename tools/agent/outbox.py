@@ -3,7 +3,7 @@
 A bundle is ended early rather than let more than `WAITING_ROWS_MAX` rows wait. One thread at a time.
 """
 
-from tools.agent.batch import BATCH_ROWS, Batch, ScanRow
+from tools.agent.batch import BATCH_BYTES, Batch, ScanRow
 from tools.agent.bundle import Bundler
 from tools.agent.chunk import Extent, PendingChunk
 
@@ -15,6 +15,7 @@ class Outbox:
         self.batch = Batch()
         self._bundler = Bundler()
         self._waiting: list[ScanRow | bytes] = []
+        self._waiting_bytes = 0
 
     def begin_batch(self) -> Batch:
         self.batch = Batch()
@@ -22,12 +23,14 @@ class Outbox:
 
     def add_row(self, row: ScanRow | bytes) -> bool:
         """Whether the batch is full now."""
+        extras_bytes = 0 if isinstance(row, bytes) else len(row.extras or b"")
         if self._bundler.is_empty:
-            rows = self.batch.rows
-            rows.append(row)
-            return len(rows) >= BATCH_ROWS
+            self.batch.rows.append(row)
+            self.batch.extras_bytes += extras_bytes
+            return self.batch.is_full
         self._waiting.append(row)
-        if len(self._waiting) < WAITING_ROWS_MAX:
+        self._waiting_bytes += extras_bytes
+        if len(self._waiting) < WAITING_ROWS_MAX and self._waiting_bytes < BATCH_BYTES:
             return False
         self.end_bundle()
         return self.batch.is_full
@@ -50,4 +53,5 @@ class Outbox:
     def _hand_over(self, ended: list[PendingChunk]) -> None:
         self.batch.add_chunks(ended)
         self.batch.rows += self._waiting
-        self._waiting = []
+        self.batch.extras_bytes += self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0

@@ -9,7 +9,7 @@ from functools import lru_cache
 def user_name(uid: int) -> str | None:
     try:
         return _text(pwd.getpwuid(uid).pw_name)
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a name with a zero byte
         return None
 
 
@@ -17,7 +17,7 @@ def user_name(uid: int) -> str | None:
 def group_name(gid: int) -> str | None:
     try:
         return _text(grp.getgrgid(gid).gr_name)
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a name with a zero byte
         return None
 
 
@@ -25,7 +25,7 @@ def group_name(gid: int) -> str | None:
 def user_number(name: str) -> int | None:
     try:
         return pwd.getpwnam(name).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a name with a zero byte
         return None
 
 
@@ -33,7 +33,7 @@ def user_number(name: str) -> int | None:
 def group_number(name: str) -> int | None:
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a name with a zero byte
         return None
 
 

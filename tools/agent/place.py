@@ -56,7 +56,9 @@ def named_copy(descriptor: int, directory: int) -> tuple[int, bytes]:
 
 
 def place_nameless(descriptor: int, name: bytes, directory: int, overwrite: Overwrite) -> None:
-    """FileExistsError where nothing may be replaced and something got that name after the survey."""
+    """Also one more name for a file that has some. FileExistsError where nothing may be replaced and something got that
+    name after the survey.
+    """
     if overwrite is Overwrite.never:
         _name(descriptor, name, directory)
         return
@@ -64,10 +66,10 @@ def place_nameless(descriptor: int, name: bytes, directory: int, overwrite: Over
     _name(descriptor, temporary, directory)
     try:
         place(temporary, name, directory, overwrite)
-    except OSError:
+    finally:
+        # It stays where the name is already one of the same file, and where it failed.
         with suppress(OSError):
             os.unlink(temporary, dir_fd=directory)
-        raise
 
 
 def place(temporary: bytes, name: bytes, directory: int, overwrite: Overwrite) -> None:

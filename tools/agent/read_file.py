@@ -118,7 +118,9 @@ class FileReader:
                 )
                 extents = yield from self._hand_over(large, before_bytes)
                 self._figures.bytes_read += large.size_bytes
-                if not large.is_changed or attempt + 1 == ATTEMPTS_MAX:
+                # What lies where was looked at before: a write in between is a change too.
+                is_changed = large.is_changed or not is_same(before, large.before)
+                if not is_changed or attempt + 1 == ATTEMPTS_MAX:
                     break
                 before = large.status
                 extents.close()
@@ -127,7 +129,7 @@ class FileReader:
         holes = layout.holes_before(_reach(large.end, layout, large.before)) if layout else []
         size_bytes = large.size_bytes + sum(length for _, length in holes)
         hash = large.hash if large.size_bytes else None
-        return Content(hash, extents, large.status, size_bytes, large.is_changed, holes)
+        return Content(hash, extents, large.status, size_bytes, is_changed, holes)
 
     def _hand_over(self, large: LargeFile, before_bytes: int) -> Generator[bool, None, ChunkList]:
         """What was read counts as protected until the file itself does, so that whoever waits sees it move; not where

@@ -88,6 +88,7 @@ class _Restore:
         self._tell = tell
         root, overwrite, rights = destination.root, destination.overwrite, destination.rights
         self._rights = rights
+        self._overwrite = overwrite
         self._survey = Survey(root, overwrite, hash_key, rights)
         self._writer = TreeWriter(root, overwrite, hash_key, self._written, rights)
         self._names: LinkedNames | None = LinkedNames()
@@ -173,9 +174,15 @@ class _Restore:
 
     def _steps_of(self, entry: Entry, decision: Decision) -> Iterator[Window]:
         """The windows that it fills. A name that stays is one that later ones may become further names of."""
-        is_named = not entry.is_continuation and (self._is_last_written or decision is Decision.leave)
+        if self._writer.takes_no_links:
+            self._names = None
+        # `newer` leaves what is another file.
+        is_left = decision is Decision.leave and self._overwrite is not Overwrite.newer
+        is_named = not entry.is_continuation and (self._is_last_written or is_left)
         first = self._names.first_name(entry) if self._names is not None and is_named else None
         if not self._is_last_written:
+            if is_left and first is None and Extra.LINK_SET in (entry.extras or {}):
+                self._planner.add_left(entry)
             return
         if first is not None:
             self._is_last_written = False  # nor is what continues it

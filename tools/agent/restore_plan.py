@@ -3,7 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from tools.agent.window import Above, Begin, End, Name, Part, Slot, Window
+from tools.agent.attributes import attribute_bytes
+from tools.agent.window import Above, Begin, End, Left, Name, Part, Slot, Window
 from tools.client.manifest import Entry, Extent, Kind, own_content_bytes
 
 WINDOW_BYTES = 8 * 1024 * 1024
@@ -28,6 +29,11 @@ class Planner:
         self._end_file()
         self._window.steps.append(Above(entry))
 
+    def add_left(self, entry: Entry) -> None:
+        """Of a file with more names; it is not asked for."""
+        self._end_file()
+        self._window.steps.append(Left(entry))
+
     def add_name(self, entry: Entry, first: bytes) -> Iterator[Window]:
         """One more name of the file whose path `first` came before."""
         self._end_file()
@@ -39,6 +45,7 @@ class Planner:
         if not entry.is_continuation:
             self._end_file()
             self._window.steps.append(Begin(entry))
+            self._window.fetched_bytes += attribute_bytes(entry.extras)
             self._is_open = entry.kind == Kind.FILE
             self._own_bytes_left = own_content_bytes(entry)
         for id, offset, length in self._own_extents(entry):

@@ -71,13 +71,23 @@ def _free_bytes(target: Path) -> int | None:
 async def _needed_bytes(unlocked: Unlocked, paths: Sequence[bytes], target: Path) -> int:
     """What is damaged is told by the restore itself."""
     names, damage, needed_bytes = LinkedNames(), Damage(), 0
+    device = os.stat(target).st_dev
     for path in paths:
         async with aclosing(walk_safeset(unlocked, path, damage)) as found:
             async for entries in found:
                 for entry in entries:
-                    if not entry.is_continuation and names.first_name(entry) is None:
+                    if not entry.is_continuation and names.first_name(entry) is None and _is_on(device, target, entry):
                         needed_bytes += max(0, _stored_bytes(entry) - _bytes_there(target, entry))
     return needed_bytes
+
+
+def _is_on(device: int, target: Path, entry: Entry) -> bool:
+    """Not where another file system is mounted below the target: its room is looked at by nobody beforehand."""
+    directory = os.path.join(bytes(target), entry.path.rpartition(b"/")[0])
+    try:
+        return os.stat(directory).st_dev == device
+    except OSError:
+        return True  # it is made
 
 
 def _stored_bytes(entry: Entry) -> int:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.agent.attributes import AttributesTooLarge, place_of, read_attributes
+from tools.agent.attributes import attribute_bytes, place_of, read_attributes
 from tools.agent.batch import Batch
 from tools.agent.cache import Cache
 from tools.agent.content import ATTEMPTS_MAX, Replaced, TooLong, open_found
-from tools.agent.extent_list import ChunkList
+from tools.agent.extent_list import held_bytes
 from tools.agent.fingerprint import NEVER_THE_SAME, Fingerprint, fingerprint_of, held_time, signed_inode
 from tools.agent.holes import may_have_holes
 from tools.agent.kernel_mounts import UNSTEADY_TYPES, mounted_devices
@@ -54,6 +54,8 @@ class _Read(NamedTuple):
 
     content: Content
     extras: dict[int, Any]
+    begin_ns: int  # what was young then may have changed since without its times changing
+    is_whole: bool  # its attributes are all here
 
 
 class Scanner:
@@ -168,21 +170,20 @@ class Scanner:
         elif found.is_unlisted:
             extras[Extra.FLAGS], fingerprint = FLAG_BELOW_UNKNOWN, NEVER_THE_SAME
         extras |= self._links.extras_of(status)
-        extras |= self._attributes_of(place_of(found.directory, found.name, found.path), found.path)
+        attributes, is_whole = self._attributes_of(place_of(found.directory, found.name, found.path), found.path)
+        extras |= attributes
+        if not is_whole:
+            fingerprint = NEVER_THE_SAME
         self._outbox.add_row(self._rows.other(found.path, status, fingerprint, extras))
         self._tell_far_time(found.path, status)
         self.figures.count(status, 0)
 
-    def _attributes_of(self, place: int | bytes, path: bytes) -> dict[int, Any]:
-        try:
-            attributes = read_attributes(place)
-        except AttributesTooLarge:
-            self._missed.add(path, "extended attributes too large")
-        except OSError:
-            self._missed.add(path, "extended attributes unreadable")
-        else:
-            return {int(Extra.ATTRIBUTES): attributes} if attributes else {}
-        return {}
+    def _attributes_of(self, place: int | bytes, path: bytes) -> tuple[dict[int, Any], bool]:
+        """And whether they are all there: else the next run tries again, and tells again."""
+        attributes, left_out = read_attributes(place)
+        if left_out is not None:
+            self._missed.add(path, f"extended attributes {left_out}")
+        return {int(Extra.ATTRIBUTES): attributes} if attributes else {}, left_out is None
 
     def _tell_far_time(self, path: bytes, status: os.stat_result) -> None:
         if held_time(status.st_mtime_ns) != status.st_mtime_ns:
@@ -191,36 +192,36 @@ class Scanner:
     def _take_file(self, found: Found, begin_ns: int) -> Generator[bool, None, None]:
         read = self._links.find(found.status) if found.status.st_nlink > 1 else None
         if read is None:
-            read = yield from self._read_again_and_again(found)
+            read = yield from self._read_again_and_again(found, begin_ns)
         content, extras = read.content, read.extras | self._links.extras_of(read.content.status)
         status = content.status
         # The status of a sizeless file says nothing of its content.
-        is_certain = not content.is_changed and content.size_bytes == status.st_size
-        fingerprint = self._fingerprint_of(status, begin_ns) if is_certain else NEVER_THE_SAME
+        is_certain = not content.is_changed and read.is_whole and content.size_bytes == status.st_size
+        fingerprint = self._fingerprint_of(status, read.begin_ns) if is_certain else NEVER_THE_SAME
         self._outbox.add_row(
             self._rows.file(found.path, status, content.size_bytes, content.hash, content.extents, fingerprint, extras)
         )
         self._tell_far_time(found.path, status)
         self.figures.count(status, content.size_bytes)
 
-    def _read_again_and_again(self, found: Found) -> Generator[bool, None, _Read]:
+    def _read_again_and_again(self, found: Found, begin_ns: int) -> Generator[bool, None, _Read]:
         """A disk or a server that fails may give the file a moment later."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return (yield from self._read(found))
+                return (yield from self._read(found, begin_ns))
             except OSError as error:
                 if error.errno != errno.EIO or attempt == ATTEMPTS_MAX:
                     raise
         raise AssertionError("the last attempt answers or raises")
 
-    def _read(self, found: Found) -> Generator[bool, None, _Read]:
+    def _read(self, found: Found, begin_ns: int) -> Generator[bool, None, _Read]:
         descriptor, status = open_found(found)
         try:
             if 0 < status.st_size < CUT_FROM_BYTES and not may_have_holes(status):
                 content = self._reader.read_small(descriptor, status)
             else:
                 content = yield from self._reader.read(descriptor, status)
-            extras = self._attributes_of(descriptor, found.path)
+            extras, is_whole = self._attributes_of(descriptor, found.path)
         finally:
             os.close(descriptor)
         if content.holes:
@@ -228,9 +229,9 @@ class Scanner:
         if content.is_changed:
             self._missed.add(found.path, "changed while it was read")
             extras[Extra.FLAGS] = FLAG_CHANGED_WHILE_READ
-        read = _Read(content, extras)
+        read = _Read(content, extras, begin_ns, is_whole)
         if not content.is_changed:
-            self._links.note(content.status, read, is_large=isinstance(content.extents, ChunkList))
+            self._links.note(content.status, read, held_bytes(content.extents) + attribute_bytes(extras))
         return read
 
     def _fingerprint_of(self, status: os.stat_result, begin_ns: int) -> Fingerprint:

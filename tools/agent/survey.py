@@ -148,17 +148,6 @@ class Survey:
         return hasher.digest() if entry.hash is not None else None
 
 
-def is_same_file(status: os.stat_result | None, entry: Entry) -> bool:
-    """Whether what is there may be the file of which the entry is one more name: this run has written it, or left it
-    because it is the same.
-    """
-    if status is None:
-        return False
-    if entry.kind == Kind.FILE:
-        return stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime_ns) == (entry.size, entry.mtime_ns)
-    return KINDS.get(stat.S_IFMT(status.st_mode)) == entry.kind
-
-
 def _is_same_node(entry: Entry, status: os.stat_result) -> bool:
     kind = KINDS.get(stat.S_IFMT(status.st_mode))
     if kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE):

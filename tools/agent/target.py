@@ -65,6 +65,17 @@ class Target:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def opened_place(self, path: bytes) -> Iterator[int]:
+        """A descriptor of the place of whatever is at a path, which is not followed; InTheWay, or OSError."""
+        parent, _, name = path.rpartition(b"/")
+        with self.opened(parent) as directory:
+            descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
     def make(self, path: bytes) -> int:
         """The descriptor of a directory; it and those above it are made where missing, closed to others."""
         descriptor = self._reach(path, is_made=True)
@@ -81,6 +92,7 @@ class Target:
             descriptor = self.make(path)
             return descriptor, is_unfinished(descriptor)
         descriptor = self.make(path)
+        _check_fresh(descriptor)
         mark_unfinished(descriptor)
         return descriptor, True
 
@@ -110,6 +122,8 @@ class Target:
                     os.mkdir(name, 0o700, dir_fd=above)
                     is_new = True
                 descriptor = _open_below(name, above)
+            if is_new:
+                _check_fresh(descriptor)
             if is_made and (is_new or is_unfinished(descriptor)):
                 leave = self._leave_made(b"/".join(components[:depth]))
                 if leave is not None:
@@ -135,6 +149,14 @@ class Target:
                 level.leave(level.descriptor)
         finally:
             os.close(level.descriptor)
+
+
+def _check_fresh(directory: int) -> None:
+    """What was just made is this user's, closed and empty; something else was put in its place, and stays as it is."""
+    status = os.fstat(directory)
+    is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    if not is_ours or os.listdir(directory):
+        raise InTheWay(errno.EEXIST, "something else is where a directory was made")
 
 
 def _open_below(name: bytes, above: int) -> int:

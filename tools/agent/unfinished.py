@@ -8,12 +8,12 @@ import os
 import stat
 from contextlib import suppress
 
-_MARK = "user.safeset.unfinished"
+from tools.agent.attributes import UNFINISHED
 
 
 def mark_unfinished(directory: int) -> None:
     with suppress(OSError):
-        os.setxattr(directory, _MARK, b"")
+        os.setxattr(directory, UNFINISHED, b"")
 
 
 def is_unfinished(directory: int) -> bool:
@@ -22,7 +22,7 @@ def is_unfinished(directory: int) -> bool:
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) != 0o700:
         return False
     try:
-        os.getxattr(directory, _MARK)
+        os.getxattr(directory, UNFINISHED)
     except OSError:
         return False
     return True
@@ -30,4 +30,4 @@ def is_unfinished(directory: int) -> bool:
 
 def mark_finished(directory: int) -> None:
     with suppress(OSError):
-        os.removexattr(directory, _MARK)
+        os.removexattr(directory, UNFINISHED)

@@ -58,7 +58,14 @@ class Name:
     first: bytes
 
 
-Step = Above | Begin | Part | End | Name
+@dataclass(frozen=True, slots=True)
+class Left:
+    """It stays where it is, because it is what would be written: further names of it may be given."""
+
+    entry: Entry
+
+
+Step = Above | Begin | Part | End | Name | Left
 
 
 @dataclass(slots=True)

@@ -7,20 +7,23 @@ thread at a time.
 
 import errno
 import os
+from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tools.agent.make_node import NODES, make_name, make_node
-from tools.agent.metadata import Rights, apply_metadata, attributes_of, has_metadata
+from tools.agent.metadata import Rights, apply_metadata, apply_time, attributes_of, has_metadata
 from tools.agent.missed import Missed
 from tools.agent.open_file import OpenFile
-from tools.agent.survey import Decision, Overwrite, decide_directory, is_same_file
+from tools.agent.place import NO_LINKS
+from tools.agent.survey import Decision, Overwrite, decide_directory
 from tools.agent.sync import WrittenFileSystems
-from tools.agent.target import InTheWay, Leave, Target, status_of
+from tools.agent.target import InTheWay, Leave, Target
 from tools.agent.unfinished import mark_finished
-from tools.agent.window import Above, Begin, Name, OutOfReach, Part, Window
+from tools.agent.window import Above, Begin, Left, Name, OutOfReach, Part, Window
 from tools.client.failure import Failure
-from tools.client.manifest import Entry, Kind, check_path
+from tools.client.manifest import Entry, Extra, Kind, check_path
 from tools.client.record_format import IntegrityError, LaterVersion
 
 DAMAGED = "damaged"
@@ -29,7 +32,8 @@ LATER_VERSION = "made by a later version"
 LOST = (DAMAGED, OFFLINE, LATER_VERSION)
 OTHER_METADATA = "exists with other metadata"
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-_UNLINKED_MAX = 10_000
+_UNLINKED_MAX = 100_000
+_FILES_MAX = 65_536
 
 
 class TreeWriter:
@@ -39,6 +43,8 @@ class TreeWriter:
         self.files = 0
         self.bytes = 0
         self.unlinked: list[bytes] = []
+        self.takes_no_links = False
+        self._files: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._rights = rights
         self._target = Target(root, self._leave_made)
         self._above: dict[bytes, Entry] = {}
@@ -63,6 +69,8 @@ class TreeWriter:
                     self._guarded(step.entry, self._begin, step.entry)
                 case Name():
                     self._guarded(step.entry, self._add_name, step)
+                case Left():
+                    self._guarded(step.entry, self._note_left, step.entry)
                 case Part():
                     if self._file is not None:
                         self._guarded(self._file.entry, self._append, self._file, step)
@@ -110,6 +118,7 @@ class TreeWriter:
         elif entry.kind in NODES:
             codes = make_node(entry, self._parent_of(entry), self._overwrite, self._rights)
             self._tell(entry, codes)
+            self._note_left(entry)
         else:
             self._file = OpenFile(entry, self._parent_of(entry), self._hash_key)
 
@@ -117,21 +126,35 @@ class TreeWriter:
         """OSError of the link itself: some file systems take none, or no more, and others have another one here."""
         _check(step.entry.path)
         _check(step.first)
-        parent, _, name = step.first.rpartition(b"/")
         directory = self._parent_of(step.entry)
         try:
-            with self._target.opened(parent) as source:
-                if not is_same_file(status_of(name, source), step.entry):
+            with self._target.opened_place(step.first) as source:
+                if self._files.get(step.first) != _file_of(os.fstat(source)):
                     raise FileNotFoundError(step.first)
-                make_name((name, source), step.entry.path.rpartition(b"/")[2], directory, self._overwrite)
+                make_name(source, step.entry.path.rpartition(b"/")[2], directory, self._overwrite)
         except FileExistsError:
             raise
         except OSError as error:
             if error.errno in _FULL_DISK or len(self.unlinked) >= _UNLINKED_MAX:
                 raise
+            self.takes_no_links = self.takes_no_links or error.errno in NO_LINKS
             self.unlinked.append(step.entry.path)
         else:
             self.files += step.entry.kind == Kind.FILE
+
+    def _note_left(self, entry: Entry) -> None:
+        with suppress(OSError), self._target.opened_place(entry.path) as place:
+            status = os.fstat(place)
+            is_it = status.st_size == entry.size or entry.kind != Kind.FILE
+            if is_it and has_metadata(status, entry, self._rights):
+                self._note_file(entry, status)
+
+    def _note_file(self, entry: Entry, status: os.stat_result) -> None:
+        """Which file is at a path: only that one gets further names, whoever else may write there."""
+        if Extra.LINK_SET in (entry.extras or {}):
+            self._files[entry.path] = _file_of(status)
+            if len(self._files) > _FILES_MAX:
+                self._files.popitem(last=False)
 
     def _tell(self, entry: Entry, codes: list[str]) -> None:
         for code in codes:
@@ -147,9 +170,12 @@ class TreeWriter:
             return
         descriptor, is_new = self._target.make_entry(entry.path)
         self._written.add(descriptor)
-        decision = Decision.write if is_new else decide_directory(entry, os.fstat(descriptor), self._overwrite)
+        status = os.fstat(descriptor)
+        decision = Decision.write if is_new else decide_directory(entry, status, self._overwrite)
         if decision is Decision.write:
-            self._target.on_leave(entry.path, self._leave(entry))
+            is_as_it_should_be = not is_new and has_metadata(status, entry, self._rights)
+            leave = self._leave_as_it_was(entry) if is_as_it_should_be else self._leave(entry)
+            self._target.on_leave(entry.path, leave)
         elif decision is Decision.other_metadata:
             self._missed.add(entry.path, OTHER_METADATA)
 
@@ -166,6 +192,9 @@ class TreeWriter:
 
         return leave
 
+    def _leave_as_it_was(self, entry: Entry) -> Leave:
+        return lambda descriptor: self._tell(entry, apply_time(descriptor, entry))
+
     def _append(self, file: OpenFile, part: Part) -> None:
         content = part.slot.content
         if isinstance(content, IntegrityError):
@@ -178,6 +207,8 @@ class TreeWriter:
         if not file.is_whole():
             raise IntegrityError("the content is not what the manifest says")
         codes = file.keep(self._overwrite, self._rights)
+        if file.status is not None:
+            self._note_file(file.entry, file.status)
         self._file = None
         self._tell(file.entry, codes)
         self.files += 1
@@ -187,6 +218,10 @@ class TreeWriter:
         if self._file is not None:
             file, self._file = self._file, None
             file.discard()
+
+
+def _file_of(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _check(path: bytes) -> None:

@@ -12,7 +12,7 @@ from tools.client.manifest import Extra
 
 PART_BYTES = 262_144  # of an entry, which takes twice that without its extents
 _ENTRY_HEAD_BYTES = 32
-_HOLES_AT_ONCE = 8_192  # pairs; each has at most 18 bytes
+_HOLE_BYTES_MAX = 18  # of offset and length
 _MAP_HEADS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
 
 Pack = Callable[[Any], bytes]
@@ -53,18 +53,24 @@ def hole_bytes(packed: bytes | None) -> int:
 
 
 def _parts(extras: dict[int, Any]) -> Iterator[dict[int, Any]]:
-    going_on = (Extra.ATTRIBUTES, Extra.HOLES)
-    yield {number: value for number, value in extras.items() if number not in going_on}
-    part: dict[bytes, bytes] = {}
-    size_bytes = 0
+    """Each but the last is filled; what cannot go on is in the first."""
+    part = {number: value for number, value in extras.items() if number not in (Extra.ATTRIBUTES, Extra.HOLES)}
+    room = PART_BYTES
     for name, value in extras.get(Extra.ATTRIBUTES, {}).items():
-        if part and size_bytes + len(value) > PART_BYTES:
-            yield {int(Extra.ATTRIBUTES): part}
-            part, size_bytes = {}, 0
-        part[name] = value
-        size_bytes += len(name) + len(value) + _ENTRY_HEAD_BYTES
-    if part:
-        yield {int(Extra.ATTRIBUTES): part}
+        size_bytes = len(name) + len(value) + _ENTRY_HEAD_BYTES
+        if size_bytes > room and part:
+            yield part
+            part, room = {}, PART_BYTES
+        part.setdefault(int(Extra.ATTRIBUTES), {})[name] = value
+        room -= size_bytes
     holes = extras.get(Extra.HOLES, [])
-    for start in range(0, len(holes), 2 * _HOLES_AT_ONCE):
-        yield {int(Extra.HOLES): holes[start : start + 2 * _HOLES_AT_ONCE]}
+    at = 0
+    while at < len(holes):
+        if room < _HOLE_BYTES_MAX and part:
+            yield part
+            part, room = {}, PART_BYTES
+        count = 2 * max(1, room // _HOLE_BYTES_MAX)
+        part[int(Extra.HOLES)] = holes[at : at + count]
+        at += count
+        room = 0
+    yield part

@@ -25,10 +25,10 @@ async def planter(site: Site) -> Planter:
     return Planter(site)
 
 
-async def restored(planter: Planter, *leaves: list[Any]) -> Restored:
+async def restored(planter: Planter, *leaves: list[Any], is_privileged: bool = False) -> Restored:
     """A safeset of these entries, whose extents count in one chunk."""
     planter.plant(leaves, [planter.chunk(CONTENT)])
-    result = await planter.site.restore()
+    result = await planter.site.restore(is_privileged=is_privileged)
     assert os.listdir(planter.site.directory / "outside") == []
     assert not list(planter.site.target.rglob(".safeset-*"))
     return result
@@ -320,3 +320,30 @@ async def test_a_root_of_an_earlier_timeline_is_older_whatever_its_number(plante
     head.save_head(type(known)(timeline=2, sequence=1, root_hash=known.root_hash))
     planter.plant([[file(planter, b"a")]], [planter.chunk(CONTENT)])
     await refused(planter, "calls safeset 2 its latest")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": 4, "extras": {4: {b"user.large": [70_000, bytes(32)]}}},
+        {"kind": 3, "extras": {1: b"x", 4: {b"user.large": [70_000, bytes(32)]}}},
+        {"kind": 6, "extras": {3: [2**32 - 1, 2**32 - 1]}},
+        {"user": "no\0body", "group": "no\0body"},
+        {"extras": {4: {b"user.\0": b"", b"": b"x", b"x" * 300: b""}}},
+        {"extras": {4: {b"system.posix_acl_access": b"no acl"}}},
+    ],
+    ids=["fifo", "link", "device", "owner", "names", "acl"],
+)
+async def test_odd_metadata_costs_no_other_path(planter: Planter, change: dict[str, Any]) -> None:
+    rows = [file(planter, b"a"), entry(b"b", **change), file(planter, b"c")]
+    result = await restored(planter, rows, is_privileged=True)
+    assert {"a", "c"} <= set(names(planter.site))
+    assert result.files >= 2
+
+
+async def test_marks_and_labels_of_a_manifest_are_not_set(planter: Planter) -> None:
+    attributes = {b"user.safeset.unfinished": b"", b"user.a": b"", b"security.capability": bytes(20)}
+    rows = [entry(b"d", kind=2, mode=0o700, extras={4: attributes}), entry(b"p", kind=4, extras={4: attributes})]
+    await restored(planter, rows)
+    assert os.listxattr(planter.site.target / "d") == ["user.a"]
+    assert "security.capability" not in os.listxattr(planter.site.target / "p")

@@ -42,8 +42,7 @@ def batches(scanning: Scanner) -> list[Batch]:
 
 def test_chunks_come_no_later_than_the_rows_that_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "WAITING_ROWS_MAX", 10)
-    for module in (outbox, batch_module):
-        monkeypatch.setattr(module, "BATCH_ROWS", 7)
+    monkeypatch.setattr(batch_module, "BATCH_ROWS", 7)
     root = tmp_path / "tree"
     root.mkdir()
     for number in range(200):

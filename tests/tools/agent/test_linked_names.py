@@ -1,0 +1,105 @@
+"""Further names of a file are given to just the file that a restore has written, or found to be the same."""
+
+import os
+import sqlite3
+import time
+from typing import Any
+
+import pytest
+
+from tests.tools.agent.conftest import Site, differences
+from tools.agent import read_file, scan
+from tools.agent.survey import Overwrite
+
+OLD_NS = 1_500_000_000_000_000_000
+
+
+async def test_a_rotten_file_of_the_same_size_and_time_gets_no_further_name(site: Site) -> None:
+    content = os.urandom(2 << 20)
+    (site.source / "a").write_bytes(content)
+    os.link(site.source / "a", site.source / "b")
+    os.utime(site.source / "a", ns=(1, OLD_NS))
+    await site.back_up()
+    await site.restore()
+    for name in ("a", "b"):
+        (site.restored_source / name).unlink()
+    (site.restored_source / "a").write_bytes(bytes(2 << 20))
+    os.utime(site.restored_source / "a", ns=(1, OLD_NS))
+    restored = await site.restore()
+    assert (site.restored_source / "b").read_bytes() == content
+    assert (bytes(site.source / "a")[1:], "exists") in restored.missed.kept
+
+
+async def test_what_stays_gets_the_names_that_are_missing(site: Site) -> None:
+    """As after a cut between two names of a file."""
+    (site.source / "a").write_bytes(b"content")
+    for name in ("b", "c"):
+        os.link(site.source / "a", site.source / name)
+    await site.back_up()
+    await site.restore()
+    (site.restored_source / "b").unlink()
+    os.utime(site.restored_source, ns=(1, site.source.stat().st_mtime_ns))
+    await site.restore()
+    assert differences(site.source, site.restored_source) == ""
+
+
+async def test_newer_links_nothing_to_another_file(site: Site) -> None:
+    os.symlink("right", site.source / "a")
+    os.link(site.source / "a", site.source / "b", follow_symlinks=False)
+    os.utime(site.source / "a", ns=(1, OLD_NS), follow_symlinks=False)
+    await site.back_up()
+    await site.restore()
+    (site.restored_source / "a").unlink()
+    (site.restored_source / "b").unlink()
+    os.symlink("another and newer", site.restored_source / "a")
+    await site.restore(overwrite=Overwrite.newer)
+    assert os.readlink(site.restored_source / "a") == "another and newer"
+    assert os.readlink(site.restored_source / "b") == "right"
+
+
+async def test_a_name_that_was_read_under_another_one_is_as_young_as_its_reading(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write through a map soon after moves no times: what was young then is read by the next run."""
+    (site.source / "a").write_bytes(b"content")
+    os.link(site.source / "a", site.source / "z")
+    (site.source / "m").write_bytes(b"between them")
+    now = [time.time_ns()]
+
+    def later(found: Any) -> Any:
+        if found.path.endswith(b"/m"):
+            now[0] += 600_000_000_000
+        return real(found)
+
+    real = scan.open_found
+    monkeypatch.setattr(scan, "open_found", later)
+    monkeypatch.setattr(scan.time, "time_ns", lambda: now[0])
+    await site.back_up()
+    with sqlite3.connect(next(site.state.path.rglob("cache.sqlite"))) as connection:
+        keys = [bytes(site.source / name)[1:].replace(b"/", b"\0") for name in ("a", "z")]
+        rows = connection.execute("SELECT inode FROM rows WHERE key IN (?, ?)", keys).fetchall()
+    connection.close()
+    assert rows == [(0,), (0,)], "the next run reads both again"
+
+
+async def test_a_write_between_the_holes_and_the_reading_is_a_change(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = site.source / "sparse"
+    path.write_bytes(os.urandom(2 << 20))
+    os.truncate(path, 8 << 20)
+    real, calls = read_file.find_layout, [0]
+
+    def write_after(descriptor: int, size: int) -> Any:
+        found = real(descriptor, size)
+        calls[0] += 1
+        if calls[0] == 2:  # the first look only says that it is a large one
+            with path.open("r+b") as file:
+                file.seek(6 << 20)
+                file.write(b"new data in a hole")
+        return found
+
+    monkeypatch.setattr(read_file, "find_layout", write_after)
+    assert (await site.back_up()).missed.kept == []
+    await site.restore()
+    assert (site.restored_source / "sparse").read_bytes() == path.read_bytes()

@@ -1,6 +1,7 @@
 """A restore that does not fit says so before it writes anything."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from tools.agent.restore import prepare_root
 from tools.agent.restore_room import check_room
 from tools.agent.unlock import Wanted, unlock
 from tools.client.failure import Failure
+from tools.client.manifest import Entry, Kind
 
 MIB = 1024 * 1024
 
@@ -65,3 +67,12 @@ async def test_only_what_is_named_counts(stored: Site, monkeypatch: pytest.Monke
     await check(stored, monkeypatch, 2 * MIB, bytes(stored.source / "sparse"))
     with pytest.raises(Failure, match="needs"):
         await check(stored, monkeypatch, 2 * MIB, bytes(stored.source / "two"))
+
+
+def test_what_lies_on_another_file_system_is_not_counted() -> None:
+    """As /home may, where everything is restored to /."""
+    root = os.stat("/").st_dev
+    assert os.stat("/proc").st_dev != root
+    for path, is_on in ((b"proc/x", False), (b"etc/x", True), (b"nowhere at all/x", True)):
+        entry = Entry(path, Kind.FILE, 0o600, 0, 0, None, None, 0, 0, None)
+        assert restore_room._is_on(root, Path("/"), entry) == is_on

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.end_to_end.conftest import ROOT, Site, environment
+from tests.end_to_end.conftest import ROOT, SLOWLY, Site, environment
 
 SOON_SECONDS = 60
 # Files, bytes done and in all, bytes per second, time left.
-LINE = re.compile(r"backing up  [\d,]+ files?  [\d.]+ [kMG]B of [\d.]+ MB  [\d.]+ [kMG]B/s  [\d: ,hmins]+ left")
+LINE = re.compile(r"backing up  [\d,]+ files?  [\d.]+ [kMG]B of [\d.]+ [kM]B  [\d.]+ [kMG]B/s  [\d: ,hmins]+ left")
 
 
 class Terminal:
@@ -59,7 +59,7 @@ def terminal(*words: str) -> Iterator[Terminal]:
 def agent(site: Site, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """Nobody watches this one."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), *words],
+        [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), *words],
         cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -11,8 +11,8 @@ OLD_NS = 1_600_000_000_123_456_789
 ODD_NAMES = [b"with space", "grün".encode(), b"\xff\xfe not utf-8", b"-dash", b"new\nline", b"a" * 255, b".hidden"]
 
 
-def write_long_tree(root: Path, files: int = 100_000) -> Path:
-    """One that a backup takes many seconds for: holes cost nothing, so it is many files."""
+def write_long_tree(root: Path, files: int = 5_000) -> Path:
+    """One that a backup by SLOWLY takes half a minute for: holes cost nothing, so it is many files."""
     for first in range(0, files, 1000):
         directory = root / f"{first:06}"
         directory.mkdir(parents=True)

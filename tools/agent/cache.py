@@ -31,6 +31,8 @@ from tools.client.manifest import Extra
 from tools.client.record_format import kdf
 
 _SCHEMA_VERSION = 4
+# Its rows know nothing of attributes, links and holes: each path is looked at again, and contents stay known.
+_VERSION_WITHOUT_EXTRAS = 3
 _READ_ROWS = 1024
 # With their extents: those of one row are 320 KiB at most, those that follow are read when they are needed.
 _REPLAYED_ROWS = 64
@@ -171,6 +173,9 @@ class Cache:
 
     def _load_base(self) -> Base | None:
         found = self._writer.execute("SELECT * FROM belongs").fetchall()
+        if len(found) == 1 and found[0][0] == _VERSION_WITHOUT_EXTRAS:
+            self._forget_fingerprints()
+            found = self._writer.execute("SELECT * FROM belongs").fetchall()
         if len(found) == 1 and found[0][:6] == self._belonging.columns():
             base = Base(*found[0][6:10])
             if base.checksum() == found[0][10]:
@@ -178,6 +183,12 @@ class Cache:
         if found:
             self.drop()
         return None
+
+    def _forget_fingerprints(self) -> None:
+        self._writer.execute("BEGIN IMMEDIATE")
+        self._writer.execute("UPDATE rows SET inode = 0")
+        self._writer.execute("UPDATE belongs SET version = ?", (_SCHEMA_VERSION,))
+        self._writer.execute("COMMIT")
 
     def drop(self) -> None:
         """Begins with an empty one, or goes on without."""

@@ -10,7 +10,7 @@ import msgpack
 
 from tools.client.manifest import Extra
 
-PART_BYTES = 262_144  # of an entry, which takes twice that without its extents
+PART_BYTES = 131_072  # of an entry; with the longest path it still fits into a block
 _ENTRY_HEAD_BYTES = 32
 _HOLE_BYTES_MAX = 18  # of offset and length
 _MAP_HEADS = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))

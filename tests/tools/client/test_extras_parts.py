@@ -4,7 +4,7 @@ import msgpack
 
 from tools.client.entry_packer import EntryPacker
 from tools.client.extras_parts import PART_BYTES, extras_parts, first_extras, hole_bytes
-from tools.client.manifest import Extra
+from tools.client.manifest import PATH_BYTES_MAX, Extra
 
 ATTRIBUTES = {b"user.%03d" % number: b"v" * 60_000 for number in range(40)}
 HOLES = [number for at in range(60_000) for number in (at * 8192, 4096)]
@@ -31,7 +31,7 @@ def test_many_are_parts_of_which_each_fits_an_entry() -> None:
     assert first == first_extras(packed)
     assert (first.pop(2), first.pop(9)) == (b"s" * 16, 2)
     assert all(part.keys() <= {Extra.ATTRIBUTES, Extra.HOLES} for part in rest)
-    assert max(map(len, extras_parts(packed))) < 2 * PART_BYTES
+    assert max(map(len, extras_parts(packed))) + PATH_BYTES_MAX < 524_288
     attributes: dict[bytes, bytes] = {}
     holes: list[int] = []
     for part in (first, *rest):

@@ -3,10 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.limits import OFFER_IDS_MAX
-from protocol.messages import ChunkOfferAnswer, ChunkOfferRequest
 from tools.agent.budget import ByteBudget
+from tools.agent.offer import find_missing
 from tools.agent.outgoing import Outgoing, RecordMaker
 from tools.agent.upload import Upload
 from tools.client.offload import compute
@@ -30,7 +28,9 @@ class Sender:
         self._offered: OrderedDict[bytes, None] = OrderedDict()
 
     async def send(self, outgoing: list[Outgoing], held_bytes: int) -> None:
-        """Empties the list. `held_bytes` of the budget are given back when nothing of it is held any more."""
+        """Returns when the vault has all of it, durable, and empties the list. `held_bytes` of the budget are given
+        back when nothing of it is held any more.
+        """
         missing = await self._missing([item for item in outgoing if self._is_new(item.id)])
         outgoing.clear()
         if not missing:
@@ -51,15 +51,5 @@ class Sender:
         return True
 
     async def _missing(self, items: Sequence[Outgoing]) -> list[Outgoing]:
-        missing: list[Outgoing] = []
-        for start in range(0, len(items), OFFER_IDS_MAX):
-            part = items[start : start + OFFER_IDS_MAX]
-            ids = b"".join(item.id for item in part)
-            answer, bitmap = await self._session.ask(
-                "chunk.offer", ChunkOfferRequest(self._run_id), ChunkOfferAnswer, ids
-            )
-            lacking = [item for i, item in enumerate(part) if i // 8 < len(bitmap) and bitmap[i // 8] >> i % 8 & 1]
-            if len(bitmap) != -(-len(part) // 8) or len(lacking) != answer.missing:
-                raise RemoteProtocolError(ErrorCode.internal, "the vault's answer to an offer has the wrong length")
-            missing += lacking
-        return missing
+        lacking = await find_missing(self._session, self._run_id, [item.id for item in items])
+        return [item for item, is_missing in zip(items, lacking, strict=True) if is_missing]

@@ -5,7 +5,7 @@ covers all batches up to n. Trio thread.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -27,25 +27,36 @@ class KeyRefused(Failure):
 
 
 class Upload:
-    def __init__(self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery) -> None:
+    """`count_durable` hears of every part of what was sent how many records it is."""
+
+    def __init__(
+        self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery,
+        count_durable: Callable[[int], None],
+    ) -> None:  # fmt: skip
         self.records = 0
         self.record_bytes = 0
         self._run_id = run_id
         self._budget = budget
         self._nursery = nursery
+        self._count_durable = count_durable
         self._call = session.call("chunk.upload")
         self._sending = trio.Lock()
         self._number = 0
         self._is_open = False
-        self._waiting: deque[tuple[int, int]] = deque()
+        self._waiting: deque[tuple[int, int, int]] = deque()
+        self._durable = trio.Condition()
         self._finished = trio.Event()
 
     async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
-        """`held_bytes` go back to the budget when the last of these records is durable."""
+        """Returns when all of them are durable; `held_bytes` go back to the budget then."""
         frames = list(_frames(records))
+        number = -1
         for position, frame in enumerate(frames):
             async with self._sending:
-                await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+                number = await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+        async with self._durable:
+            while self._waiting and self._waiting[0][0] <= number:
+                await self._durable.wait()
 
     async def finish(self) -> None:
         """Everything that was sent is durable when this returns."""
@@ -55,10 +66,10 @@ class Upload:
             await self._call.end()
         await self._finished.wait()
 
-    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
+    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
         number = self._number
         self._number += 1
-        self._waiting.append((number, held_bytes))
+        self._waiting.append((number, len(records), held_bytes))
         lengths = [len(sealed.record) for sealed in records]
         batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
         with _told_of_key():
@@ -68,13 +79,17 @@ class Upload:
         if not self._is_open:
             self._is_open = True
             self._nursery.start_soon(self._receive)
+        return number
 
     async def _receive(self) -> None:
         async with self._call:
             while (durable := await self._receive_durable()) is not None:
                 while self._waiting and self._waiting[0][0] <= durable.number:
-                    _, held_bytes = self._waiting.popleft()
+                    _, count, held_bytes = self._waiting.popleft()
+                    self._count_durable(count)
                     await self._budget.give_back(held_bytes)
+                async with self._durable:
+                    self._durable.notify_all()
         if self._waiting:
             raise ConnectionLost("the vault ended the upload before everything was durable", "run the backup again")
         self._finished.set()

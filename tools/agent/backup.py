@@ -41,6 +41,7 @@ from tools.agent.run_journal import ResumableRun, RunJournal
 from tools.agent.scan import ScanKeys, Scanner
 from tools.agent.scan_figures import ScanFigures
 from tools.agent.selection import Selection, make_selection
+from tools.agent.sent_counts import SentCounts
 from tools.agent.state import Identity, StateDirectory
 from tools.agent.upload import KeyRefused
 from tools.agent.walk import TreeWalk
@@ -64,19 +65,16 @@ Tell = Callable[[str, ScanFigures], None]
 
 @dataclass(slots=True)
 class Attempts:
-    """What is kept of a run between its connections, in memory alone: its key, and how many records are durable."""
+    """What is kept of a run between its connections, in memory alone: its key, and what of it arrived."""
 
     run_id: bytes = b""
     run_key: NewRunKey | None = None
-    durable_records: int = 0
+    counts: SentCounts = field(default_factory=SentCounts)
 
     @property
     def has_begun(self) -> bool:
         """Whether a run was begun at the vault, so that there is something to go on with."""
         return self.run_key is not None
-
-    def count_durable(self, records: int) -> None:
-        self.durable_records += records
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +188,9 @@ async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: 
         contents = Contents(so_far.manifest, _figures_so_far(so_far, sent, missed), tuple(missed.kept), False)
         await _commit(agent, run, maker, contents)
 
-    listener = Listener(lambda: tell("backing up", scanner.figures), agent.attempts.count_durable, commit_so_far)
+    listener = Listener(lambda: tell("backing up", scanner.figures), commit_so_far)
     stages = Stages(scanner, maker, feed, journal)
-    pipeline = Pipeline(agent.session, run.run_id, stages, listener, agent.pace)
+    pipeline = Pipeline(agent.session, run.run_id, stages, listener, agent.attempts.counts, agent.pace)
     async with _counting_ahead(agent, run.job, scanner.figures):
         sent = await pipeline.run()
     if not scanner.has_found_a_root:
@@ -211,7 +209,7 @@ async def _record_maker(agent: Agent, run: Run) -> RecordMaker:
     attempts = agent.attempts
     if attempts.run_key is None or attempts.run_id != run.run_id:
         attempts.run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
-        attempts.run_id = run.run_id
+        attempts.run_id, attempts.counts = run.run_id, SentCounts()
     run_key, definition = attempts.run_key, run.job.definition
     await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
     return make_record_maker(run.keys, run_key, definition.suite, definition.compression)

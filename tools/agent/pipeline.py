@@ -22,6 +22,7 @@ from tools.agent.run_journal import RunJournal
 from tools.agent.scan import Scanner
 from tools.agent.send import Sender
 from tools.agent.sending import Sending
+from tools.agent.sent_counts import SentCounts
 from tools.agent.upload import Upload
 from tools.client.manifest_writer import WrittenManifest
 from tools.client.offload import compute, read
@@ -60,11 +61,9 @@ CommitSoFar = Callable[[SoFar, Sent], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whoever wants to hear of a run: that it got on, that so many records are durable, and what would make a
-    provisional safeset."""
+    """Whoever wants to hear of a run: that it got on, and what would make a provisional safeset."""
 
     tell: Callable[[], None]
-    count_durable: Callable[[int], None]
     commit_so_far: CommitSoFar
 
 
@@ -90,12 +89,14 @@ class _Ordered:
 
 class Pipeline:
     def __init__(
-        self, session: VaultSession, run_id: bytes, stages: Stages, listener: Listener, pace: Pace
+        self, session: VaultSession, run_id: bytes, stages: Stages, listener: Listener, counts: SentCounts, pace: Pace
     ) -> None:
+        """`counts` go on with what earlier connections of the run brought."""
         self._session = session
         self._run_id = run_id
         self._stages = stages
         self._listener = listener
+        self._counts = counts
         self._pace = pace
         self._budget = ByteBudget(pace.memory_budget_bytes)
         self._sending = Sending()
@@ -104,8 +105,8 @@ class Pipeline:
     async def run(self) -> Sent:
         reuse_freed_memory()
         async with trio.open_nursery() as nursery:
-            upload = Upload(self._session, self._run_id, self._budget, nursery, self._listener.count_durable)
-            sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget)
+            upload = Upload(self._session, self._run_id, self._budget, nursery, self._counts)
+            sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget, self._counts)
             to_feed, from_scan = trio.open_memory_channel[_Ordered](_ORDERED_BATCHES)
             to_mark, from_feed = trio.open_memory_channel[tuple[int, int]](math.inf)
             nursery.start_soon(self._report)
@@ -113,10 +114,10 @@ class Pipeline:
                 work.start_soon(self._scan, sender, to_feed, work)
                 work.start_soon(self._mark, from_feed)
                 with to_mark:
-                    manifest = await self._feed(sender, upload, from_scan, to_mark, work)
+                    manifest = await self._feed(sender, from_scan, to_mark, work)
             await upload.finish()
             nursery.cancel_scope.cancel()
-        return _sent(manifest, sender, upload)
+        return self._sent(manifest)
 
     async def _report(self) -> None:
         """How far the run is, for whoever waits for it elsewhere. No answer to it ends the run.
@@ -153,7 +154,7 @@ class Pipeline:
         await self._sending.end(number)
 
     async def _feed(
-        self, sender: Sender, upload: Upload, from_scan: trio.MemoryReceiveChannel[_Ordered],
+        self, sender: Sender, from_scan: trio.MemoryReceiveChannel[_Ordered],
         to_mark: trio.MemorySendChannel[tuple[int, int]], work: trio.Nursery,
     ) -> WrittenManifest:  # fmt: skip
         journal = self._stages.journal
@@ -168,7 +169,7 @@ class Pipeline:
                     marked = journal.rows_end
                     await to_mark.send((ordered.sent_before, marked))
                 if trio.current_time() >= self._provisional_due:
-                    await self._send_so_far(sender, upload, work)
+                    await self._send_so_far(sender, work)
         manifest, last_blocks = await compute(self._stages.feed.finish)
         await self._send_blocks(last_blocks, sender, work)
         return manifest
@@ -189,13 +190,13 @@ class Pipeline:
             await self._sending.durable_before(sent_before)
             await compute(self._stages.journal.acknowledge, journal_end)
 
-    async def _send_so_far(self, sender: Sender, upload: Upload, work: trio.Nursery) -> None:
+    async def _send_so_far(self, sender: Sender, work: trio.Nursery) -> None:
         """One at a time: the next is due some time after this one is there."""
         so_far = await compute(self._stages.feed.so_far)
         self._provisional_due = math.inf if so_far else trio.current_time() + self._pace.provisional_seconds
         if so_far is not None:
             await self._send_blocks(so_far.blocks, sender, work)
-            sent = _sent(so_far.manifest, sender, upload)
+            sent = self._sent(so_far.manifest)
             work.start_soon(self._commit_so_far, so_far, sent, self._sending.begun)
 
     async def _commit_so_far(self, so_far: SoFar, sent: Sent, sent_before: int) -> None:
@@ -203,7 +204,6 @@ class Pipeline:
         await self._listener.commit_so_far(so_far, sent)
         self._provisional_due = trio.current_time() + self._pace.provisional_seconds
 
-
-def _sent(manifest: WrittenManifest, sender: Sender, upload: Upload) -> Sent:
-    return Sent(manifest, upload.records, upload.record_bytes, sender.sent_content_bytes)
-
+    def _sent(self, manifest: WrittenManifest) -> Sent:
+        counts = self._counts
+        return Sent(manifest, counts.records, counts.record_bytes, counts.content_bytes)

@@ -49,27 +49,24 @@ Piece = list[CachedRow] | ExtentsPart
 
 
 class RunJournal:
-    """`end` is where the file ends, `rows_end` where the last rows of this run do."""
+    """`has_rows`: whether anything was acknowledged when the journal was opened; `end` is where the file ends,
+    `rows_end` where the last rows that were written since end.
+    """
 
     def __init__(self, path: Path, belonging: Belonging) -> None:
         self.run: ResumableRun | None = None
         self.failure: OSError | None = None
         self.end = 0
         self.rows_end = 0
+        self.has_rows = False
         self._path = path
         self._head = [_HEAD, _VERSION, *belonging.columns()]
         self._descriptor = -1
         self._writing = threading.Lock()
-        self._begin = 0
         try:
             self._open()
         except OSError as error:
             self._give_up(error)
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether anything of an earlier run was acknowledged."""
-        return self.end > self._begin
 
     def begin(self, run: ResumableRun) -> None:
         """What is written from now on is of this run; what is there already stays."""
@@ -126,23 +123,26 @@ class RunJournal:
         self.end = os.lseek(self._descriptor, self._acknowledged, os.SEEK_SET)
         if not self._acknowledged:
             self._append(self._head)
-            self._begin = self.end
         else:
             self.acknowledge(self.end)
 
     def _find_acknowledged(self) -> int:
         """How far the file counts; 0 where it is of other keys, another job or another version."""
         acknowledged = 0
+        first_rows: int | None = None
         runs: list[tuple[int, ResumableRun]] = []
         for kind, *values in self._frames(os.fstat(self._descriptor).st_size):
             if not acknowledged:
                 if [kind, *values] != self._head:
                     return 0
-                acknowledged = self._begin = self._place
+                acknowledged = self._place
             elif kind == _RUN:
                 runs.append((self._place, ResumableRun(*values)))
+            elif kind == _ROWS and first_rows is None:
+                first_rows = self._place
             elif kind == _MARK:
                 acknowledged = max(acknowledged, min(values[0], self._place))
+        self.has_rows = first_rows is not None and first_rows <= acknowledged
         self.run = next((run for place, run in reversed(runs) if place <= acknowledged), None)
         return acknowledged
 

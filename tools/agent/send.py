@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tools.agent.budget import ByteBudget
 from tools.agent.offer import find_missing
 from tools.agent.outgoing import Outgoing, RecordMaker
+from tools.agent.sent_counts import SentCounts
 from tools.agent.upload import Upload
 from tools.client.offload import compute
 from tools.client.record_format import RecordType
@@ -17,9 +18,10 @@ OFFERED_IDS_MAX = 131_072
 
 class Sender:
     def __init__(
-        self, session: VaultSession, run_id: bytes, maker: RecordMaker, upload: Upload, budget: ByteBudget
-    ) -> None:
-        self.sent_content_bytes = 0  # of files; manifest blocks and companions are no content
+        self, session: VaultSession, run_id: bytes, maker: RecordMaker, upload: Upload, budget: ByteBudget,
+        counts: SentCounts,
+    ) -> None:  # fmt: skip
+        self._counts = counts
         self._session = session
         self._run_id = run_id
         self._maker = maker
@@ -36,10 +38,11 @@ class Sender:
         if not missing:
             await self._budget.give_back(held_bytes)
             return
-        self.sent_content_bytes += sum(len(item.content) for item in missing if item.type == RecordType.DATA)
+        content_bytes = sum(len(item.content) for item in missing if item.type == RecordType.DATA)
         records = await compute(self._maker.seal, missing)
         missing.clear()
         await self._upload.send(records, held_bytes)
+        self._counts.content_bytes += content_bytes
 
     def _is_new(self, id: bytes) -> bool:
         if id in self._offered:

@@ -5,8 +5,9 @@ covers all batches up to n. Trio thread.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import trio
 
@@ -14,6 +15,7 @@ from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import BATCH_RECORDS_MAX
 from protocol.messages import UploadBatch, UploadDurable
 from tools.agent.budget import ByteBudget
+from tools.agent.sent_counts import SentCounts
 from tools.client.envelope import SealedRecord
 from tools.client.failure import Failure
 from tools.client.session import VaultSession
@@ -26,24 +28,29 @@ class KeyRefused(Failure):
     """The vault gave up this run's key, as damaged: nothing that comes under it could be restored."""
 
 
-class Upload:
-    """`count_durable` hears of every part of what was sent how many records it is."""
+class _Waiting(NamedTuple):
+    """A frame that the vault has not acknowledged; `held_bytes` go back to the budget then."""
 
+    number: int
+    records: int
+    record_bytes: int
+    held_bytes: int
+
+
+class Upload:
     def __init__(
         self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery,
-        count_durable: Callable[[int], None],
+        counts: SentCounts,
     ) -> None:  # fmt: skip
-        self.records = 0
-        self.record_bytes = 0
         self._run_id = run_id
         self._budget = budget
         self._nursery = nursery
-        self._count_durable = count_durable
+        self._counts = counts
         self._call = session.call("chunk.upload")
         self._sending = trio.Lock()
         self._number = 0
         self._is_open = False
-        self._waiting: deque[tuple[int, int, int]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._durable = trio.Condition()
         self._finished = trio.Event()
 
@@ -55,7 +62,7 @@ class Upload:
             async with self._sending:
                 number = await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
         async with self._durable:
-            while self._waiting and self._waiting[0][0] <= number:
+            while self._waiting and self._waiting[0].number <= number:
                 await self._durable.wait()
 
     async def finish(self) -> None:
@@ -69,13 +76,11 @@ class Upload:
     async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
         number = self._number
         self._number += 1
-        self._waiting.append((number, len(records), held_bytes))
         lengths = [len(sealed.record) for sealed in records]
+        self._waiting.append(_Waiting(number, len(records), sum(lengths), held_bytes))
         batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
         with _told_of_key():
             await self._call.send(batch, [sealed.record for sealed in records])
-        self.records += len(records)
-        self.record_bytes += sum(lengths)
         if not self._is_open:
             self._is_open = True
             self._nursery.start_soon(self._receive)
@@ -84,10 +89,11 @@ class Upload:
     async def _receive(self) -> None:
         async with self._call:
             while (durable := await self._receive_durable()) is not None:
-                while self._waiting and self._waiting[0][0] <= durable.number:
-                    _, count, held_bytes = self._waiting.popleft()
-                    self._count_durable(count)
-                    await self._budget.give_back(held_bytes)
+                while self._waiting and self._waiting[0].number <= durable.number:
+                    frame = self._waiting.popleft()
+                    self._counts.records += frame.records
+                    self._counts.record_bytes += frame.record_bytes
+                    await self._budget.give_back(frame.held_bytes)
                 async with self._durable:
                     self._durable.notify_all()
         if self._waiting:

@@ -17,8 +17,8 @@ from tools.agent.extent_list import ChunkList
 from tools.agent.feed import Feed
 from tools.agent.fingerprint import NEVER_THE_SAME
 from tools.agent.missed import Missed
-from tools.agent.run_journal import RunJournal
 from tools.agent.outgoing import Outgoing
+from tools.agent.run_journal import RunJournal
 from tools.client.failure import Failure
 
 BELONGING = Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1)

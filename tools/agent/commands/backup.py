@@ -46,7 +46,7 @@ def command(ctx: click.Context, job: str) -> int:
     def pause_after(error: Exception) -> float:
         if finished or not attempts.has_begun or not is_lost(error):
             raise error
-        seconds = patience.pause_seconds(error, attempts.durable_records, trio.current_time())
+        seconds = patience.pause_seconds(error, attempts.counts.records, trio.current_time())
         output.note(f"the vault is out of reach: {describe(error).message}; trying again in {seconds:.0f} s")
         return seconds
 

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from vaultd.catalog.accounts import list_accounts
+from vaultd.catalog.jobs import list_jobs
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 
@@ -41,7 +43,8 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
     with translated():
         store = vault.store.statistics()
     with vault.catalog.read() as view:
-        counts = {table: view.count(table) for table in ("accounts", "computers", "jobs", "safesets", "active_runs")}
+        counts = {table: view.count(table) for table in ("accounts", "computers", "jobs", "active_runs")}
+        safesets = sum(job.safesets for account in list_accounts(view) for job in list_jobs(view, account.account_id))
     return VaultStatus(
         vault_id=vault.vault_id,
         name=vault.config.name,
@@ -52,7 +55,7 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         accounts=counts["accounts"],
         computers=counts["computers"],
         jobs=counts["jobs"],
-        safesets=counts["safesets"],
+        safesets=safesets,
         runs_active=counts["active_runs"],
         records=store.records,
         record_bytes=store.record_bytes,

@@ -8,6 +8,7 @@ from vaultd.catalog.jobs import list_computer_jobs
 from vaultd.catalog.runs import list_runs_back
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import agent_key_fingerprint, fingerprint_text
+from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_ID, Computer, Job, JobDefinition, Run, Safeset
 
 
@@ -33,7 +34,9 @@ class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """`last_run_ns` is the begin of the newest run, 0 before the first; `last_outcome` is then empty."""
+    """`head_sequence` is the newest complete safeset, a provisional one only while there is none. `last_run_ns` is the
+    begin of the newest run, 0 before the first; `last_outcome` is then empty.
+    """
 
     job_id: bytes
     computer: str
@@ -99,7 +102,7 @@ def summarise_job(view: View, job: Job) -> JobSummary:
         definition=job.definition,
         created_ns=job.created_ns,
         keyring_ready=job.keyring_id != NO_ID,
-        head_sequence=job.head_sequence,
+        head_sequence=newest_sequence(job),
         last_run_ns=0 if newest is None else newest.begin_ns,
         last_outcome="" if newest is None else newest.outcome.value,
         run_requested=job.request > job.requests_taken,

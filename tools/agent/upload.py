@@ -49,7 +49,7 @@ class Upload:
         self._call = session.call("chunk.upload")
         self._sending = trio.Lock()
         self._number = 0
-        self._is_open = False
+        self._is_open = self._is_over = False
         self._waiting: deque[_Waiting] = deque()
         self._durable = trio.Condition()
         self._finished = trio.Event()
@@ -74,6 +74,8 @@ class Upload:
         await self._finished.wait()
 
     async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
+        if self._is_over:  # this task was not cancelled yet
+            raise ConnectionLost("the upload was ended before everything was sent", "run the backup again")
         number = self._number
         self._number += 1
         lengths = [len(sealed.record) for sealed in records]
@@ -87,6 +89,12 @@ class Upload:
         return number
 
     async def _receive(self) -> None:
+        try:
+            await self._receive_all()
+        finally:
+            self._is_over = True
+
+    async def _receive_all(self) -> None:
         async with self._call:
             while (durable := await self._receive_durable()) is not None:
                 while self._waiting and self._waiting[0].number <= durable.number:

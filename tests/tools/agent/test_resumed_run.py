@@ -1,8 +1,9 @@
 """A run that is broken off is gone on with: nothing that was acknowledged is sent again, and little is read again."""
 
 import os
+import struct
+import zlib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +88,10 @@ async def break_off(site: Site, sent: Sent, after: int) -> None:
     sent.lost_after = None
 
 
+def cut(vault: FakeVault, request: m.SafesetCommitRequest, raw: bytes) -> Any:
+    raise LinkLost
+
+
 @pytest.mark.parametrize("after", [1, 5, 11])
 async def test_the_next_run_sends_nothing_that_was_acknowledged(site: Site, sent: Sent, aged: None, after: int) -> None:
     write_files(site)
@@ -103,16 +108,36 @@ async def test_the_next_run_reads_nothing_of_what_was_acknowledged(
 ) -> None:
     """The link is cut when everything is there and the root is to be committed."""
     write_files(site)
-
-    def cut(vault: FakeVault, request: m.SafesetCommitRequest, raw: bytes) -> Any:
-        raise LinkLost
-
     with monkeypatch.context() as patched:
         patched.setattr(FakeVault, "_safeset_commit", cut)
         with pytest.raises((ConnectionLost, ExceptionGroup)):
             await site.back_up()
     done = await site.back_up()
     assert (done.scanned.bytes_read, done.scanned.files, sent.again) == (0, FILES, [])
+    await site.restore()
+    assert differences(site.source, site.restored_source) == ""
+
+
+@pytest.mark.parametrize("lost", [None, 0, -1])
+async def test_a_file_of_many_parts_is_taken_up_whole_or_read_again(
+    site: Site, sent: Sent, aged: None, monkeypatch: pytest.MonkeyPatch, lost: int | None
+) -> None:
+    """`lost`: which of its chunks the vault does not hold any more; the last one is in a part of its own."""
+    monkeypatch.setattr("tools.agent.extent_list.PART_BYTES", 3 * 40)
+    path = site.source / "large"
+    path.write_bytes(os.urandom(12 * MIB))
+    os.utime(path, ns=(OLD_NS, OLD_NS))
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeVault, "_safeset_commit", cut)
+        with pytest.raises((ConnectionLost, ExceptionGroup)):
+            await site.back_up()
+    chunks = site.vault.ids_of_type(RecordType.DATA)
+    assert len(chunks) > 6
+    if lost is not None:
+        del site.vault.records[chunks[lost]]
+    done = await site.back_up()
+    assert done.scanned.bytes_read == (0 if lost is None else 12 * MIB)
+    assert sent.again == ([] if lost is None else [chunks[lost]])
     await site.restore()
     assert differences(site.source, site.restored_source) == ""
 
@@ -192,8 +217,10 @@ async def test_a_journal_that_ends_in_the_middle_counts_up_to_its_last_mark(site
     await break_off(site, sent, 8)
     (path,) = site.state.path.glob("jobs/*/run.journal")
     whole = path.read_bytes()
-    for kept in (len(whole) // 3, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:kept] + os.urandom(100))
+    ends = [whole[:kept] + os.urandom(100) for kept in (len(whole) // 3, len(whole) - 1)]
+    bits = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in (len(whole) // 2, len(whole) - 300)]
+    for damaged in ends + bits:
+        path.write_bytes(damaged)
         roots = list(site.vault.roots)
         await site.back_up()
         assert sent.again == []
@@ -231,17 +258,22 @@ async def test_rows_whose_chunks_were_not_acknowledged_do_not_count(
     assert differences(site.source, site.restored_source) == ""
 
 
-async def test_a_journal_of_other_keys_is_not_taken(site: Site, sent: Sent, aged: None, tmp_path: Path) -> None:
+async def test_a_journal_of_other_keys_is_not_taken(site: Site, aged: None, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(site)
-    await break_off(site, sent, 8)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeVault, "_safeset_commit", cut)
+        with pytest.raises((ConnectionLost, ExceptionGroup)):
+            await site.back_up()
     (path,) = site.state.path.glob("jobs/*/run.journal")
     content = path.read_bytes()
     keyring_id = site.vault.keyring.keyring_id if site.vault.keyring else b""
-    assert keyring_id in content
-    path.write_bytes(content.replace(keyring_id, bytes(16)))
+    length, _ = struct.unpack_from("<II", content)
+    head = content[8 : 8 + length]
+    assert keyring_id in head
+    head = head.replace(keyring_id, bytes(16))
+    path.write_bytes(struct.pack("<II", length, zlib.crc32(head)) + head + content[8 + length :])
     done = await site.back_up()
     assert done.scanned.bytes_read == FILES * MIB // 2
-    assert sent.again == []
 
 
 async def test_a_full_disk_of_the_state_costs_the_journal_and_not_the_run(

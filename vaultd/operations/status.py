@@ -3,6 +3,7 @@
 import msgspec
 
 from vaultd.catalog.accounts import list_accounts
+from vaultd.catalog.computers import list_computers
 from vaultd.catalog.jobs import list_jobs
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
@@ -17,7 +18,9 @@ class DiskStatus(msgspec.Struct, frozen=True):
 
 
 class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The field names are those of the wire's message."""
+    """The field names are those of the wire's message. Removed computers and jobs are not counted, their safesets
+    are.
+    """
 
     vault_id: bytes
     name: str
@@ -43,8 +46,10 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
     with translated():
         store = vault.store.statistics()
     with vault.catalog.read() as view:
-        counts = {table: view.count(table) for table in ("accounts", "computers", "jobs", "active_runs")}
-        safesets = sum(job.safesets for account in list_accounts(view) for job in list_jobs(view, account.account_id))
+        accounts = [account.account_id for account in list_accounts(view)]
+        computers = [one for account_id in accounts for one in list_computers(view, account_id)]
+        jobs = [job for account_id in accounts for job in list_jobs(view, account_id)]
+        runs_active = view.count("active_runs")
     return VaultStatus(
         vault_id=vault.vault_id,
         name=vault.config.name,
@@ -52,11 +57,11 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         version=version,
         started_ns=vault.started_ns,
         time_ns=vault.clock.now_ns(),
-        accounts=counts["accounts"],
-        computers=counts["computers"],
-        jobs=counts["jobs"],
-        safesets=safesets,
-        runs_active=counts["active_runs"],
+        accounts=len(accounts),
+        computers=sum(not computer.removed_ns for computer in computers),
+        jobs=sum(not job.removed_ns for job in jobs),
+        safesets=sum(job.safesets for job in jobs),
+        runs_active=runs_active,
         records=store.records,
         record_bytes=store.record_bytes,
         containers=store.containers,

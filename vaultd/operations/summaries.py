@@ -24,6 +24,8 @@ class AccountSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """`jobs` counts removed ones too; `removed_ns` is 0 while it is not removed."""
+
     computer_id: bytes
     name: str
     kind: str
@@ -31,11 +33,12 @@ class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_ns: int
     agent_key: str
     jobs: int
+    removed_ns: int
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`head_sequence` is the newest complete safeset, a provisional one only while there is none. `last_run_ns` is the
-    begin of the newest run, 0 before the first; `last_outcome` is then empty.
+    begin of the newest run, 0 before the first; `last_outcome` is then empty. `removed_ns` is 0 while it takes runs.
     """
 
     job_id: bytes
@@ -48,6 +51,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_run_ns: int
     last_outcome: str
     run_requested: bool
+    removed_ns: int
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +93,7 @@ def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
         last_seen_ns=computer.last_seen_ns,
         agent_key=fingerprint_text(agent_key_fingerprint(computer.tls_key, computer.sealing_key)),
         jobs=sum(1 for _ in list_computer_jobs(view, computer.account_id, computer.computer_id)),
+        removed_ns=computer.removed_ns,
     )
 
 
@@ -105,7 +110,8 @@ def summarise_job(view: View, job: Job) -> JobSummary:
         head_sequence=newest_sequence(job),
         last_run_ns=0 if newest is None else newest.begin_ns,
         last_outcome="" if newest is None else newest.outcome.value,
-        run_requested=job.request > job.requests_taken,
+        run_requested=job.request > job.requests_taken and not job.removed_ns,
+        removed_ns=job.removed_ns,
     )
 
 

@@ -136,6 +136,7 @@ async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -
             return await _run(agent, run, cache, journal, tell)
         except BaseException as error:
             if not is_lost(error):
+                journal.end_run()
                 await _end_failed(agent, run, error)
             if isinstance(error, Exception) and _found(error, RootRefused) is not None:
                 cache.drop()

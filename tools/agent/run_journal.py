@@ -75,6 +75,12 @@ class RunJournal:
             self.acknowledge(self.end)
             self.run = run
 
+    def end_run(self) -> None:
+        """The vault was told that the run is over: another one goes on with what was acknowledged."""
+        self._append([_RUN, b"", None])
+        self.acknowledge(self.end)
+        self.run = None
+
     def add_rows(self, rows: Sequence[CachedRow]) -> None:
         part: list[CachedRow] = []
         part_bytes = 0
@@ -143,7 +149,8 @@ class RunJournal:
             elif kind == _MARK:
                 acknowledged = max(acknowledged, min(values[0], self._place))
         self.has_rows = first_rows is not None and first_rows <= acknowledged
-        self.run = next((run for place, run in reversed(runs) if place <= acknowledged), None)
+        run = next((run for place, run in reversed(runs) if place <= acknowledged), None)
+        self.run = run if run and run.run_id else None
         return acknowledged
 
     def _frames(self, end: int) -> Iterator[list[Any]]:

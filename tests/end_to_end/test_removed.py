@@ -127,6 +127,8 @@ async def test_a_connection_that_was_open_is_refused_too(site: Site) -> None:
     async with connect(endpoint(site, "pc"), "test") as mine, connect(endpoint(site, "other"), "test") as other:
         for session in (mine, other):
             await session.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
+        with pytest.raises(RemoteProtocolError, match="this ticket is unknown"):  # on a connection of its own
+            await fetch(mine)
         assert (await trio.to_thread.run_sync(lambda: remove(site, "pc"))).exit_code == 0
         for _ in range(2):
             with pytest.raises(RemoteProtocolError, match="this computer was removed") as refused:

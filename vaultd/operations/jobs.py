@@ -85,7 +85,8 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     with vault.catalog.read() as view:
         computer = named_computer(view, identity, new.computer)
         if computer.removed_ns:
-            raise Conflict(f"computer {computer.name!r} was removed", "register it anew, and create the job there")
+            hint = "register it anew under another name, and create the job there"
+            raise Conflict(f"computer {computer.name!r} was removed", hint)
         job = _row(new, computer, vault.clock.now_ns())
         check_signature(job)
         _check_secret(new, computer)

@@ -11,7 +11,8 @@ from vaultd.records import Job, Run, Safeset
 def is_replaced(view: View, job: Job, safeset: Safeset) -> bool:
     if parse_root(safeset.root).complete:
         return False
-    run = read_run(view, job.account_id, safeset.run_id)
+    is_settled = job.complete_sequence > safeset.sequence  # then the run is not asked for: there may be very many
+    run = None if is_settled else read_run(view, job.account_id, safeset.run_id)
     newest_of_run = safeset.sequence if run is None else run.sequence  # a row that is lost replaces nothing
     return provisional.is_replaced(safeset.sequence, job.complete_sequence, newest_of_run)
 

@@ -1,9 +1,12 @@
 """What the operator sees of the whole vault."""
 
+from collections import Counter
+
 import msgspec
 
 from vaultd.catalog.accounts import list_accounts
 from vaultd.catalog.computers import list_computers
+from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_jobs
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
@@ -46,9 +49,7 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
     with translated():
         store = vault.store.statistics()
     with vault.catalog.read() as view:
-        accounts = [account.account_id for account in list_accounts(view)]
-        computers = [one for account_id in accounts for one in list_computers(view, account_id)]
-        jobs = [job for account_id in accounts for job in list_jobs(view, account_id)]
+        counts = _count(view)
         runs_active = view.count("active_runs")
     return VaultStatus(
         vault_id=vault.vault_id,
@@ -57,10 +58,10 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         version=version,
         started_ns=vault.started_ns,
         time_ns=vault.clock.now_ns(),
-        accounts=len(accounts),
-        computers=sum(not computer.removed_ns for computer in computers),
-        jobs=sum(not job.removed_ns for job in jobs),
-        safesets=sum(job.safesets for job in jobs),
+        accounts=counts["accounts"],
+        computers=counts["computers"],
+        jobs=counts["jobs"],
+        safesets=counts["safesets"],
         runs_active=runs_active,
         records=store.records,
         record_bytes=store.record_bytes,
@@ -70,3 +71,15 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         journal_number=store.journal_number,
         connections=connections,
     )
+
+
+def _count(view: View) -> Counter[str]:
+    """Row by row: there may be very many."""
+    counts: Counter[str] = Counter()
+    for account in list_accounts(view):
+        counts["accounts"] += 1
+        counts["computers"] += sum(not computer.removed_ns for computer in list_computers(view, account.account_id))
+        for job in list_jobs(view, account.account_id):
+            counts["jobs"] += not job.removed_ns
+            counts["safesets"] += job.safesets
+    return counts

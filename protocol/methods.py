@@ -88,7 +88,7 @@ _TABLE = (
     Method("disk.lost", Role.operator, m.DiskLostRequest, m.DiskLostAnswer,
            (E.not_found, E.conflict, E.no_space), "the same answer, nothing changes"),
     Method("computer.invite", Role.administrator, m.ComputerInviteRequest, m.ComputerInviteAnswer,
-           (E.throttled, E.no_space), "makes another secret; the earlier one stays good"),
+           (E.not_found, E.throttled, E.no_space), "makes another secret; the earlier one stays good"),
     Method("computer.list", Role.administrator, m.ComputerListRequest, m.ComputerListAnswer, (), _READS),
     Method("computer.show", Role.administrator, m.ComputerShowRequest, m.ComputerShowAnswer, (E.not_found,), _READS),
     Method("job.create", Role.administrator, m.JobCreateRequest, m.JobCreateAnswer,

@@ -46,8 +46,10 @@ async def lose_disk(session: VaultSession, disk: str, *, undo: bool) -> m.DiskSu
     return answer.disk
 
 
-async def invite_computer(session: VaultSession, kind: ComputerKind) -> m.ComputerInviteAnswer:
-    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind), m.ComputerInviteAnswer)
+async def invite_computer(
+    session: VaultSession, kind: ComputerKind | None, replace: str | None = None
+) -> m.ComputerInviteAnswer:
+    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind, replace), m.ComputerInviteAnswer)
 
 
 async def list_computers(session: VaultSession) -> m.ComputerListAnswer:

@@ -95,7 +95,11 @@ async def _identify(service: Service, exchange: Exchange, session: Session, toke
         identity = await find_person(service, session, token)
         refusal = NotSignedIn("this token is not known", "use the context that the vault or its operator made")
     elif certificate is not None:
-        identity = await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
+        try:
+            identity = await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
+        except NotSignedIn:
+            metrics.SIGN_IN_FAILURES.inc()
+            raise
         refusal = NotSignedIn("this agent's key is not known", "register the computer with a new code")
     else:
         return None

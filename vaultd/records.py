@@ -229,6 +229,18 @@ class Safeset(Row, frozen=True):
     damaged: bool = False
 
 
+class Grant(Row, frozen=True):
+    """Leave for `computer_id` to restore a job of another computer: to begin until `expires_ns`, and a day from its
+    first use on (0 before it).
+    """
+
+    job_id: bytes
+    computer_id: bytes
+    created_ns: int
+    expires_ns: int
+    first_used_ns: int = 0
+
+
 class AuditEntry(Row, frozen=True):
     """Who did what: `subject` is the name of the thing, `actor` the role and name of the identity."""
 

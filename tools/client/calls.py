@@ -91,6 +91,20 @@ async def list_safesets(session: VaultSession, computer: str, job: str) -> list[
     return safesets
 
 
+async def grant_safesets(session: VaultSession, computer: str, job: str, to: str, days: int) -> m.GrantSummary:
+    request = m.SafesetGrantRequest(computer, job, to, days)
+    return (await _answer(session, "safeset.grant", request, m.SafesetGrantAnswer)).grant
+
+
+async def list_grants(session: VaultSession) -> list[m.GrantSummary]:
+    return (await _answer(session, "safeset.grants", m.SafesetGrantsRequest(), m.SafesetGrantsAnswer)).grants
+
+
+async def revoke_grant(session: VaultSession, computer: str, job: str, to: str) -> m.SafesetRevokeAnswer:
+    request = m.SafesetRevokeRequest(computer, job, to)
+    return await _answer(session, "safeset.revoke", request, m.SafesetRevokeAnswer)
+
+
 async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:
     """None of these methods has raw bytes beside its answer."""
     answer, _ = await session.ask(method, request, answer_type)

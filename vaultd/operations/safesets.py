@@ -19,7 +19,7 @@ from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
 from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
-from vaultd.operations import access, ledger
+from vaultd.operations import access, grants, ledger
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
 from vaultd.operations.store_errors import translated
 from vaultd.operations.summaries import SafesetSummary, summarise_safeset
@@ -151,6 +151,7 @@ def list_page(
     """The first ones, or those behind the place that the page before named; `count` at most."""
     with vault.catalog.read() as view:
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
+        grants.require(vault, view, identity, row)
         found = list(islice(list_safesets(view, row.account_id, row.job_id, after or b""), count + 1))
     next_place = place_of(found[count - 1].timeline, found[count - 1].sequence) if len(found) > count else None
     return SafesetPage([summarise_safeset(safeset) for safeset in found[:count]], next_place)

@@ -27,6 +27,9 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "job.run",
         "job.request",
         "safeset.list",
+        "safeset.grant",
+        "safeset.grants",
+        "safeset.revoke",
     }
 )
 AGENT_ACTIONS = frozenset(

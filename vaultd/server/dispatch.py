@@ -102,17 +102,9 @@ LARGE_ANSWERS = {
     "restore.open": PAYLOAD_BYTES_MAX + 2 * RECORD_BYTES_MAX,
     "safeset.roots": ROOT_BYTES * ROOTS_MAX,
     "safeset.list": 512 * SAFESETS_PAGE,
+    "safeset.grants": ANSWER_HEADER_BYTES_MAX,
     **dict.fromkeys(
-        (
-            "account.list",
-            "account.show",
-            "computer.list",
-            "computer.show",
-            "job.list",
-            "job.show",
-            "agent.jobs",
-            "safeset.grants",
-        ),
+        ("account.list", "account.show", "computer.list", "computer.show", "job.list", "job.show", "agent.jobs"),
         ANSWER_HEADER_BYTES_MAX,
     ),
 }

@@ -39,6 +39,15 @@ from protocol.messages.disk import (
     SafesetHit,
 )
 from protocol.messages.error import ErrorMessage
+from protocol.messages.grant import (
+    GrantSummary,
+    SafesetGrantAnswer,
+    SafesetGrantRequest,
+    SafesetGrantsAnswer,
+    SafesetGrantsRequest,
+    SafesetRevokeAnswer,
+    SafesetRevokeRequest,
+)
 from protocol.messages.job import (
     AgentJob,
     AgentJobsAnswer,
@@ -134,6 +143,7 @@ __all__ = [
     "DiskSummary",
     "ErrorMessage",
     "FetchBatch",
+    "GrantSummary",
     "HelloAnswer",
     "HelloRequest",
     "JobCreateAnswer",
@@ -172,9 +182,15 @@ __all__ = [
     "SafesetCommitRequest",
     "SafesetFindAnswer",
     "SafesetFindRequest",
+    "SafesetGrantAnswer",
+    "SafesetGrantRequest",
+    "SafesetGrantsAnswer",
+    "SafesetGrantsRequest",
     "SafesetHit",
     "SafesetListAnswer",
     "SafesetListRequest",
+    "SafesetRevokeAnswer",
+    "SafesetRevokeRequest",
     "SafesetRootsAnswer",
     "SafesetRootsRequest",
     "SafesetSummary",

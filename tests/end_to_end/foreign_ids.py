@@ -148,6 +148,23 @@ ROWS: dict[str, Row] = {
             "job": make(m.SafesetListRequest, computer=of("computer"))("job"),
         },
     ),
+    "safeset.grant": Row(
+        "administrator",
+        {
+            "computer": make(m.SafesetGrantRequest, job=of("job"), to=of("to"), days=7)("computer"),
+            "job": make(m.SafesetGrantRequest, computer=of("computer"), to=of("to"), days=7)("job"),
+            "to": make(m.SafesetGrantRequest, computer=of("computer"), job=of("job"), days=7)("to"),
+        },
+    ),
+    "safeset.grants": NO_IDS,
+    "safeset.revoke": Row(
+        "administrator",
+        {
+            "computer": make(m.SafesetRevokeRequest, job=of("job"), to=of("to"))("computer"),
+            "job": make(m.SafesetRevokeRequest, computer=of("computer"), to=of("to"))("job"),
+            "to": make(m.SafesetRevokeRequest, computer=of("computer"), job=of("job"))("to"),
+        },
+    ),
     "agent.jobs": Row("agent", {}),
     "keyring.create": Row("agent", {"job_id": keyring_request}),
     "run.begin": Row(

@@ -46,8 +46,10 @@ async def lose_disk(session: VaultSession, disk: str, *, undo: bool) -> m.DiskSu
     return answer.disk
 
 
-async def invite_computer(session: VaultSession, kind: ComputerKind) -> m.ComputerInviteAnswer:
-    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind), m.ComputerInviteAnswer)
+async def invite_computer(
+    session: VaultSession, kind: ComputerKind | None, replace: str | None = None
+) -> m.ComputerInviteAnswer:
+    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind, replace), m.ComputerInviteAnswer)
 
 
 async def list_computers(session: VaultSession) -> m.ComputerListAnswer:
@@ -95,6 +97,20 @@ async def list_safesets(session: VaultSession, computer: str, job: str) -> list[
         page = await _answer(session, "safeset.list", request, m.SafesetListAnswer)
         safesets += page.safesets
     return safesets
+
+
+async def grant_safesets(session: VaultSession, computer: str, job: str, to: str, days: int) -> m.GrantSummary:
+    request = m.SafesetGrantRequest(computer, job, to, days)
+    return (await _answer(session, "safeset.grant", request, m.SafesetGrantAnswer)).grant
+
+
+async def list_grants(session: VaultSession) -> list[m.GrantSummary]:
+    return (await _answer(session, "safeset.grants", m.SafesetGrantsRequest(), m.SafesetGrantsAnswer)).grants
+
+
+async def revoke_grant(session: VaultSession, computer: str, job: str, to: str) -> m.SafesetRevokeAnswer:
+    request = m.SafesetRevokeRequest(computer, job, to)
+    return await _answer(session, "safeset.revoke", request, m.SafesetRevokeAnswer)
 
 
 async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:

@@ -19,7 +19,7 @@ from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
 from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
-from vaultd.operations import access, ledger
+from vaultd.operations import access, grants, ledger
 from vaultd.operations.replaced import count_replaced, is_replaced, replaced_by
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
 from vaultd.operations.store_errors import translated
@@ -166,6 +166,7 @@ def list_page(
     """
     with vault.catalog.read() as view:
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
+        grants.require(vault, view, identity, row)
         return _page(view, row, after or b"", count)
 
 

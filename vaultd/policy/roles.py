@@ -29,6 +29,9 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "job.request",
         "job.remove",
         "safeset.list",
+        "safeset.grant",
+        "safeset.grants",
+        "safeset.revoke",
     }
 )
 AGENT_ACTIONS = frozenset(

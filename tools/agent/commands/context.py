@@ -48,14 +48,19 @@ def sequence_of(text: str) -> int:
 
 def safeset_options(command: Callback) -> Callback:
     """Which safeset, and the secret that opens it: the same for every command that looks into one."""
+    computer = click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's.")
+    safeset = click.option("--safeset", default="latest", show_default=True, metavar="N", help="A number, or latest.")
+    return safeset(secret_options(computer(command)))
+
+
+def secret_options(command: Callback) -> Callback:
+    """What opens a job: its password or its recovery code."""
     for option in reversed((
-        click.option("--safeset", default="latest", show_default=True, metavar="N", help="A number, or latest."),
         click.option("--password-file", metavar="FILE", help="File with the job password; - is standard input."),
         click.option("--password-command", metavar="COMMAND", help="A program that prints the job password."),
         click.option(
             "--recovery-code-file", metavar="FILE", help="File with the recovery code instead; - is standard input."
         ),
-        click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's."),
     )):  # fmt: skip
         command = option(command)
     return command

@@ -14,8 +14,9 @@ from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore_room import check_room
+from tools.agent.state import StateDirectory
 from tools.agent.survey import Overwrite
-from tools.agent.unlock import Wanted, unlock
+from tools.agent.unlock import Unlocked, Wanted, unlock
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output
@@ -68,9 +69,12 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
         raise Failure("usage", "--privileged needs root", "leave it out, or restore as root")
     destination = Destination(target, Overwrite(options["overwrite"]), Rights(options["privileged"]))
 
+    adoptable: list[bytes] = []
+
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
             unlocked = await unlock(session, state, wanted, secret)
+            adoptable.extend(_without_keys(state, wanted, unlocked))
             prepare_root(target)
             if not options["no_space_check"]:
                 await check_room(unlocked, selected, target)
@@ -86,7 +90,15 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
             return await restore(unlocked, selected, destination, tell), unlocked.root.complete
 
     restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    if adoptable:
+        output.note(f"note: this agent has no keys of this job: `vault-agent adopt {job}` takes them up for `backup`")
     return _conclude(output, restored, is_complete, time.monotonic() - start)
+
+
+def _without_keys(state: StateDirectory, wanted: Wanted, unlocked: Unlocked) -> list[bytes]:
+    """A job of this computer whose keys another agent made: it was replaced."""
+    job_id = unlocked.root.job_id
+    return [job_id] if wanted.computer is None and state.job(job_id).load_unattended() is None else []
 
 
 def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: float) -> int:  # noqa: FBT001

@@ -137,7 +137,7 @@ def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
     account_id, creator = _account_id(path, context), _creator_key(path)
     answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
     keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
-    fingerprint = trusted_fingerprint(keys, trust, path, context.agent_keys.get(computer))
+    fingerprint = trusted_fingerprint(keys, trust, path, context)
     recipient = Recipient(answer.sealing_key, fingerprint)
     return _Agent(computer, account_id, answer.computer.computer_id, recipient, creator)
 

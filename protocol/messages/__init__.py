@@ -36,6 +36,13 @@ from protocol.messages.disk import (
     DiskSummary,
     SafesetHit,
 )
+from protocol.messages.distrust import (
+    ComputerDistrustAnswer,
+    ComputerDistrustRequest,
+    ComputerLeaningAnswer,
+    ComputerLeaningRequest,
+    LeaningSafeset,
+)
 from protocol.messages.error import ErrorMessage
 from protocol.messages.grant import (
     GrantSummary,
@@ -120,8 +127,12 @@ __all__ = [
     "ChunkFetchRequest",
     "ChunkOfferAnswer",
     "ChunkOfferRequest",
+    "ComputerDistrustAnswer",
+    "ComputerDistrustRequest",
     "ComputerInviteAnswer",
     "ComputerInviteRequest",
+    "ComputerLeaningAnswer",
+    "ComputerLeaningRequest",
     "ComputerListAnswer",
     "ComputerListRequest",
     "ComputerShowAnswer",
@@ -154,6 +165,7 @@ __all__ = [
     "JobSummary",
     "KeyringCreateAnswer",
     "KeyringCreateRequest",
+    "LeaningSafeset",
     "RegisterAnswer",
     "RegisterRequest",
     "RestoreOpenAnswer",

@@ -14,6 +14,7 @@ import msgspec
 
 from vaultd.catalog.accounts import read_account
 from vaultd.catalog.database import View
+from vaultd.catalog.distrusted_keys import list_distrusted
 from vaultd.catalog.jobs import update_job
 from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
@@ -153,8 +154,10 @@ def list_page(
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
         grants.require(vault, view, identity, row)
         found = list(islice(list_safesets(view, row.account_id, row.job_id, after or b""), count + 1))
+        distrusted = {key_id for _, key_id in list_distrusted(view, row.account_id, row.keyring_id)}
+        shown = [summarise_safeset(view, row.account_id, safeset, distrusted) for safeset in found[:count]]
     next_place = place_of(found[count - 1].timeline, found[count - 1].sequence) if len(found) > count else None
-    return SafesetPage([summarise_safeset(safeset) for safeset in found[:count]], next_place)
+    return SafesetPage(shown, next_place)
 
 
 def choose(view: View, job: Job, sequence: int) -> Safeset:

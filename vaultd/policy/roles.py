@@ -21,6 +21,8 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "computer.invite",
         "computer.list",
         "computer.show",
+        "computer.distrust",
+        "computer.leaning",
         "job.create",
         "job.list",
         "job.show",

@@ -97,7 +97,6 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
-        with catalog.read() as view:
             store.distrust_keys(list(list_distrusted(view)))
         kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)

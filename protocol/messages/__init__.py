@@ -38,6 +38,13 @@ from protocol.messages.disk import (
     DiskSummary,
     SafesetHit,
 )
+from protocol.messages.distrust import (
+    ComputerDistrustAnswer,
+    ComputerDistrustRequest,
+    ComputerLeaningAnswer,
+    ComputerLeaningRequest,
+    LeaningSafeset,
+)
 from protocol.messages.error import ErrorMessage
 from protocol.messages.grant import (
     GrantSummary,
@@ -124,8 +131,12 @@ __all__ = [
     "ChunkFetchRequest",
     "ChunkOfferAnswer",
     "ChunkOfferRequest",
+    "ComputerDistrustAnswer",
+    "ComputerDistrustRequest",
     "ComputerInviteAnswer",
     "ComputerInviteRequest",
+    "ComputerLeaningAnswer",
+    "ComputerLeaningRequest",
     "ComputerListAnswer",
     "ComputerListRequest",
     "ComputerRemoveAnswer",
@@ -162,6 +173,7 @@ __all__ = [
     "JobSummary",
     "KeyringCreateAnswer",
     "KeyringCreateRequest",
+    "LeaningSafeset",
     "RegisterAnswer",
     "RegisterRequest",
     "RestoreOpenAnswer",

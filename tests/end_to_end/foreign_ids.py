@@ -117,6 +117,11 @@ ROWS: dict[str, Row] = {
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
     "computer.remove": Row("administrator", {"computer": make(m.ComputerRemoveRequest)("computer")}),
+    "computer.distrust": Row(
+        "administrator",
+        {"computer": make(m.ComputerDistrustRequest, since_ns=2**62, undo=False, dry_run=False)("computer")},
+    ),
+    "computer.leaning": Row("administrator", {"computer": make(m.ComputerLeaningRequest, since_ns=1)("computer")}),
     "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),

@@ -42,7 +42,7 @@ def test_every_method_has_a_row() -> None:
         covered = set(row.kinds) | {"name", "secret", "sealed_key", "proof", "sequence", "request", "after", "kind"}
         covered |= {"definition", "revision", "creator_key", "signature"}
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
-        covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days"}
+        covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
         covered |= {"base"} if "root_hash" in row.kinds else set()
@@ -177,6 +177,8 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
         mine = await collect_facts(two, "beta", agent)
         working = {
             "computer.show": {"computer"},
+            "computer.distrust": {"computer"},
+            "computer.leaning": {"computer"},
             "job.create": {"computer"},
             "job.list": {"computer"},
             "job.show": {"computer", "job"},

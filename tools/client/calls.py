@@ -64,6 +64,22 @@ async def remove_computer(session: VaultSession, computer: str) -> m.ComputerRem
     return await _answer(session, "computer.remove", m.ComputerRemoveRequest(computer), m.ComputerRemoveAnswer)
 
 
+async def distrust_computer(session: VaultSession, request: m.ComputerDistrustRequest) -> m.ComputerDistrustAnswer:
+    return await _answer(session, "computer.distrust", request, m.ComputerDistrustAnswer)
+
+
+async def leaning_safesets(session: VaultSession, about: m.ComputerDistrustRequest) -> list[m.LeaningSafeset]:
+    """All, by job, a page after the other."""
+    request = m.ComputerLeaningRequest(about.computer, about.since_ns)
+    page = await _answer(session, "computer.leaning", request, m.ComputerLeaningAnswer)
+    safesets = list(page.safesets)
+    while page.next is not None:
+        request = m.ComputerLeaningRequest(about.computer, about.since_ns, page.next)
+        page = await _answer(session, "computer.leaning", request, m.ComputerLeaningAnswer)
+        safesets += page.safesets
+    return safesets
+
+
 async def create_job(session: VaultSession, request: m.JobCreateRequest) -> m.JobCreateAnswer:
     return await _answer(session, "job.create", request, m.JobCreateAnswer)
 

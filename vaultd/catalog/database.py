@@ -55,9 +55,10 @@ TABLES = (
     "audit",
     "disks",
     "grants",
+    "distrusted_keys",
 )
 # What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
-_LATER_TABLES = ("disks", "grants")
+_LATER_TABLES = ("disks", "grants", "distrusted_keys")
 _FIRST_TABLES = tuple(table for table in TABLES if table not in _LATER_TABLES)
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.

@@ -22,6 +22,8 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "computer.list",
         "computer.show",
         "computer.remove",
+        "computer.distrust",
+        "computer.leaning",
         "job.create",
         "job.list",
         "job.show",

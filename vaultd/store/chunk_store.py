@@ -276,6 +276,14 @@ class ChunkStore:
     def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
         return self._index.is_key_given_up(keyring_id, key_id)
 
+    def key_numbers(self, keys: Sequence[tuple[bytes, bytes]]) -> frozenset[tuple[int, int]]:
+        return self._index.key_numbers(keys)
+
+    def distrust_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
+        """W. What lies under these, and no others, counts as damaged until it is sent again, however well they open."""
+        self._index.distrust_keys(self._index.key_numbers(keys))
+        self._notes.met += 1  # what was seen whole may not be so
+
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
         return [row for _, row in sorted(self._containers.items())]

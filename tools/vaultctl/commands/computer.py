@@ -17,6 +17,7 @@ from tools.client.signing_file import ensure_creator_key, load_creator_key, sign
 from tools.client.tables import fields_text
 from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
+from tools.vaultctl.commands.distrust import distrust
 from tools.vaultctl.definition import job_document
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.listing import computer_state, computers_text, jobs_text
@@ -74,6 +75,9 @@ def _refuse_planted_pins(path: Path, context: Context) -> None:
             "if you have a copy of that file, bring it back; else remove `agent_keys` from the context, for the agents"
             " must be registered anew",
         )
+
+
+command.add_command(distrust)
 
 
 @command.command("list")

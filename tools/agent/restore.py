@@ -3,15 +3,16 @@
 The plan runs ahead of the writer by at most the budget. Whatever is damaged is named and the rest goes on.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import trio
 
 from tools.agent.budget import ByteBudget
-from tools.agent.entries import Damage, find_entry, flagged, left_out, paths_above, walk_safeset
+from tools.agent.entries import Damage, flagged, left_out, paths_above, walk_safeset
 from tools.agent.linked_names import LinkedNames
 from tools.agent.make_node import DEVICES, NODES
 from tools.agent.metadata import RIGHTS_LEFT_OUT, Rights
@@ -79,6 +80,17 @@ async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Desti
     return await _Restore(unlocked, destination, tell).run(paths)
 
 
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """Directories above a path, and what is to be done with their entries."""
+
+    paths: Set[bytes]
+    plan: Callable[[Entry], Iterable[Window]]
+
+    def holds(self, entry: Entry) -> bool:
+        return entry.path in self.paths and entry.kind == Kind.DIRECTORY and not entry.is_continuation
+
+
 class _Restore:
     def __init__(self, unlocked: Unlocked, destination: Destination, tell: Tell) -> None:
         hash_key = file_hash_key(unlocked.id_key)
@@ -127,12 +139,8 @@ class _Restore:
         """
         with to_writer:
             for path in paths:
-                parent = path.rpartition(b"/")[0]
-                above = await find_entry(self._unlocked, parent, self._manifest_damage)
-                if above is not None and above.kind == Kind.DIRECTORY and parent not in self._leading:
-                    for window in self._planner.add(above):
-                        await self._pass_on(window, to_writer, nursery)
-                await self._plan_path(path, to_writer, nursery)
+                parents = {path.rpartition(b"/")[0]} - self._leading
+                await self._plan_path(path, _Above(parents, self._planner.add), to_writer, nursery)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan(
@@ -141,21 +149,36 @@ class _Restore:
         with to_writer:
             try:
                 for path in paths:
-                    await self._plan_path(path, to_writer, nursery)
+                    above = set(paths_above(path)) - self._above
+                    await self._plan_path(path, _Above(above, self._planner.add_above), to_writer, nursery)
             except IntegrityError as error:
                 self._manifest_damage[str(error)] = None
             if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
                 raise Failure("not_found", "the safeset holds none of the paths", "see `vault-agent ls`")
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
-    async def _plan_path(self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
+    async def _plan_path(
+        self, path: bytes, above: _Above, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        """The directories above come first, where anything comes at all. One whose entry cannot be read stays closed
+        to others; what is below it is restored.
+        """
+        directories: list[Entry] = []
         is_found = False
-        async with aclosing(walk_safeset(self._unlocked, path, self._manifest_damage)) as found:
+        async with aclosing(walk_safeset(self._unlocked, path, self._manifest_damage, above.paths)) as found:
             async for entries in found:
+                inside = entries
+                if not is_found:
+                    directories += filter(above.holds, entries)
+                    inside = [entry for entry in entries if entry.path not in above.paths]
+                if not inside:
+                    continue
                 if not is_found:
                     is_found = True
-                    await self._plan_above(path)
-                await self._plan_entries(entries, to_writer, nursery)
+                    self._above |= above.paths
+                    for window in chain.from_iterable(map(above.plan, directories)):
+                        await self._pass_on(window, to_writer, nursery)
+                await self._plan_entries(inside, to_writer, nursery)
         if not is_found:
             self._planned.add(path, NOT_IN_SAFESET)
 
@@ -165,11 +188,12 @@ class _Restore:
         decisions = await compute(self._survey.decide, entries)
         for entry, decision in zip(entries, decisions, strict=True):
             if entry.path in self._leading and entry.kind == Kind.DIRECTORY:
-                self._planner.add_above(entry)
-                continue
-            if not entry.is_continuation:
-                self._is_last_written = self._is_written(entry, decision)
-            for window in self._steps_of(entry, decision):
+                windows = self._planner.add_above(entry)
+            else:
+                if not entry.is_continuation:
+                    self._is_last_written = self._is_written(entry, decision)
+                windows = self._steps_of(entry, decision)
+            for window in windows:
                 await self._pass_on(window, to_writer, nursery)
 
     def _steps_of(self, entry: Entry, decision: Decision) -> Iterator[Window]:
@@ -189,16 +213,6 @@ class _Restore:
             yield from self._planner.add_name(entry, first)
         else:
             yield from self._planner.add(entry)
-
-    async def _plan_above(self, path: bytes) -> None:
-        """A directory above whose entry cannot be read stays closed to others; what is below it is restored."""
-        for above in paths_above(path):
-            if above in self._above:
-                continue
-            self._above.add(above)
-            entry = await find_entry(self._unlocked, above, self._manifest_damage)
-            if entry is not None and entry.kind == Kind.DIRECTORY:
-                self._planner.add_above(entry)
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
         extras = entry.extras or {}

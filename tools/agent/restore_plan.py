@@ -24,10 +24,12 @@ class Planner:
         self._kept: OrderedDict[bytes, Slot] = OrderedDict()
         self._kept_bytes = 0
 
-    def add_above(self, entry: Entry) -> None:
+    def add_above(self, entry: Entry) -> Iterator[Window]:
         """Comes before the first entry below it."""
         self._end_file()
         self._window.steps.append(Above(entry))
+        if self._is_full():
+            yield self._taken()
 
     def add_left(self, entry: Entry) -> None:
         """Of a file with more names; it is not asked for."""

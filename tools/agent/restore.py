@@ -22,7 +22,7 @@ from tools.agent.selection import is_inside
 from tools.agent.survey import Decision, Overwrite, Survey
 from tools.agent.unlock import Unlocked
 from tools.agent.window import Slot, Window
-from tools.agent.write_tree import LOST, OTHER_METADATA, TreeWriter
+from tools.agent.write_tree import LOST, NOT_LINKED, OTHER_METADATA, TreeWriter
 from tools.client.failure import Failure
 from tools.client.keyring import file_hash_key
 from tools.client.manifest import FLAG_NOT_READ, Entry, Extra, Kind, has_streams
@@ -202,17 +202,27 @@ class _Restore:
             self._names = None
         # `newer` leaves what is another file.
         is_left = decision is Decision.leave and self._overwrite is not Overwrite.newer
-        is_named = not entry.is_continuation and (self._is_last_written or is_left)
-        first = self._names.first_name(entry) if self._names is not None and is_named else None
+        is_named = self._is_last_written or is_left
+        first = self._first_name(entry, is_named=is_named) if not entry.is_continuation else None
         if not self._is_last_written:
-            if is_left and first is None and Extra.LINK_SET in (entry.extras or {}):
-                self._planner.add_left(entry)
+            if is_left and Extra.LINK_SET in (entry.extras or {}):
+                self._planner.add_left(entry, first)
             return
         if first is not None:
             self._is_last_written = False  # nor is what continues it
             yield from self._planner.add_name(entry, first)
         else:
             yield from self._planner.add(entry)
+
+    def _first_name(self, entry: Entry, *, is_named: bool) -> bytes | None:
+        if self._names is None:
+            return None
+        if not is_named:
+            self._names.keep_apart(entry)
+            return None
+        if self._names.is_apart(entry):
+            self._planned.add(entry.path, NOT_LINKED)
+        return self._names.first_name(entry)
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
         extras = entry.extras or {}

@@ -171,7 +171,9 @@ def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[st
     job = {"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False, "signed": True}
     assert lines[0]["jobs"] == [job]
     assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
-    assert site.creator.fingerprint_text in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"takes jobs signed with  {site.creator.fingerprint_text}" in shown
+    assert "key of this agent" in shown
 
 
 def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore_room import check_room
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Wanted, unlock
-from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource
@@ -85,7 +85,11 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
 
             return await restore(unlocked, selected, destination, tell), unlocked.root.complete
 
-    restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    try:
+        restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    except KeyboardInterrupt:
+        hint = "run the same restore again: what is whole stays, and the rest comes"
+        raise Failure(INTERRUPTED, "interrupted", hint) from None
     return _conclude(output, restored, is_complete, time.monotonic() - start)
 
 

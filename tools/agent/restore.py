@@ -69,7 +69,7 @@ class Restored:
 
 
 Tell = Callable[[int, int], None]
-"""Files and bytes that are written."""
+"""Files that are written, and how many of the protected bytes are done: written, or in holes, or of what stays."""
 
 
 Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery], Awaitable[None]]
@@ -109,6 +109,7 @@ class _Restore:
         self._above: set[bytes] = set()
         self._leading = _leading(unlocked.includes)
         self._left = 0
+        self._spared_bytes = 0  # of what was planned: nothing is written for them
         self._is_last_written = False  # whether what continues the last entry is wanted
         self._manifest_damage: Damage = {}
 
@@ -154,7 +155,8 @@ class _Restore:
             except IntegrityError as error:
                 self._manifest_damage[str(error)] = None
             if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
-                raise Failure("not_found", "the safeset holds none of the paths", "see `vault-agent ls`")
+                hint = "see `vault-agent ls`; a path with a \\ of its needs --escaped"
+                raise Failure("not_found", "the safeset holds none of the paths", hint)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan_path(
@@ -204,6 +206,9 @@ class _Restore:
         is_left = decision is Decision.leave and self._overwrite is not Overwrite.newer
         is_named = self._is_last_written or is_left
         first = self._first_name(entry, is_named=is_named) if not entry.is_continuation else None
+        if entry.kind == Kind.FILE and not entry.is_continuation and first is None:
+            holes = (entry.extras or {}).get(Extra.HOLES, [])
+            self._spared_bytes += sum(holes[1::2]) if self._is_last_written else entry.size
         if not self._is_last_written:
             if is_left and Extra.LINK_SET in (entry.extras or {}):
                 self._planner.add_left(entry, first)
@@ -277,7 +282,7 @@ class _Restore:
                 await window.is_ready.wait()
                 await compute(self._writer.write, window)
                 await self._budget.give_back(window.fetched_bytes)
-                self._tell(self._writer.files, self._writer.bytes_so_far)
+                self._tell(self._writer.files, self._writer.bytes_so_far + self._spared_bytes)
 
     def _all_missed(self) -> Missed:
         everything = Missed()

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
+from tools.agent.commands.context import (
+    escaped_option,
+    given_paths,
+    output_of,
+    read_secret,
+    safeset_options,
+    sequence_of,
+    state_of,
+)
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
 from tools.agent.metadata import Rights
@@ -30,6 +38,7 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 @click.argument("job")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @safeset_options
+@escaped_option
 @click.option(
     "--target",
     required=True,
@@ -61,7 +70,7 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     start = time.monotonic()
     collect_garbage_rarely()
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
-    selected = wanted_paths([os.fsencode(path) for path in paths])
+    selected = wanted_paths(given_paths(paths, is_escaped=options["is_escaped"]))
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
     if options["privileged"] and os.geteuid() != 0:

@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tools.client.failure import Failure
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_password
 from tools.client.recovery_code import RecoveryCodeError, parse_recovery_code
+from tools.client.terminal_text import unescape_path
 
 _CODE_FILE_BYTES_MAX = 4096
 
@@ -64,6 +65,21 @@ def secret_options(command: Callback) -> Callback:
     )):  # fmt: skip
         command = option(command)
     return command
+
+
+def escaped_option(command: Callback) -> Callback:
+    return click.option(
+        "--escaped", "is_escaped", is_flag=True,
+        help=r"PATH is written as ls shows it: \xNN for a byte, \uNNNN for a character, \\ for a backslash.",
+    )(command)  # fmt: skip
+
+
+def given_paths(paths: Sequence[str], *, is_escaped: bool) -> list[bytes]:
+    """PATHs of the command line in bytes."""
+    try:
+        return [unescape_path(path) if is_escaped else os.fsencode(path) for path in paths]
+    except ValueError as error:
+        raise Failure("usage", f"a PATH is not as `ls` shows it: {error}", "copy it from `vault-agent ls`") from None
 
 
 def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str) -> Secret:

@@ -51,7 +51,9 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
     document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
     output_of(ctx).show(
         document,
-        lambda: fields_text([("registered as", answer.name), ("agent key", agent_key), ("takes jobs of", creator)]),
+        lambda: fields_text(
+            [("registered as", answer.name), ("key of this agent", agent_key), ("takes jobs signed with", creator)]
+        ),
     )
 
 

@@ -151,6 +151,7 @@ async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
     definition = run.job.definition
     maker = make_record_maker(run.keys, run_key, definition.suite, definition.compression)
     missed = Missed()
+    await compute(cache.choose_bundles)
     scanner = _scanner(agent, run, cache, missed)
     cache.begin()
     feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed)

@@ -16,7 +16,6 @@ committed.
 
 import os
 import sqlite3
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.agent.extent_list import IdentifiedExtent, unpack_extents
+from tools.agent.bundle_counts import BundleCounts
+from tools.agent.cached_row import HASH_BYTES, CachedRow, hash_number, part_checksum
+from tools.agent.extent_list import PACKED_EXTENT_BYTES, IdentifiedExtent, unpack_extents
 from tools.client.extras_parts import first_extras
 from tools.client.keyring import Unattended
 from tools.client.manifest import Extra
@@ -40,11 +41,8 @@ _CACHE_KIB = 8192
 _CHILDREN_MAX = 256
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
-_HASH_BYTES = 32
 _PRIMARY_CODE = 0xFF
 _CODES_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
-_HASH_NUMBER = struct.Struct("<q")
-_PART_NUMBER = struct.Struct("<I")
 _MARK_LABEL = b"safeset agent cache v1"
 _MARK_BYTES = 16
 _OF_LINKS = (Extra.LINK_SET, Extra.NAMES)
@@ -64,32 +62,11 @@ CREATE TABLE further_extents (
 """
 _CONTENTS = "CREATE INDEX IF NOT EXISTS contents ON rows (hash) WHERE hash IS NOT NULL"
 _COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, further, extras, checksum"
+_CHOSEN = f"length(extents) = {PACKED_EXTENT_BYTES} AND substr(extents, 1, 32) IN (SELECT id FROM temp.chosen)"
 _INSERT = f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES "
 _PLACES = "(?,?,?,?,?,?,?,?,?,?,?)"
 # Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
 _WRITTEN_ROWS = 64
-
-
-class CachedRow(NamedTuple):
-    """`prefix` and `extras` are the entry's msgpack; `extents` are id, offset and length of each, packed. Of a large
-    file they are the first part, and `further` parts are in rows of their own, numbered from 1."""
-
-    key: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    prefix: bytes
-    extents: bytes
-    further: int
-    extras: bytes | None
-    checksum: int
-
-    def is_whole(self) -> bool:
-        try:
-            return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras, self.further)
-        except (TypeError, struct.error):
-            return False
 
 
 KnownPath = tuple[bytes, int, int, int, int]
@@ -161,6 +138,7 @@ class Cache:
         self._writer.execute("PRAGMA journal_mode = WAL")
         if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             self._writer.executescript(_SCHEMA)
+        self.bundles = BundleCounts(self._writer)
         self._reader = self._connection()
         self._finder = self._connection()
         self._replayer = self._connection()
@@ -223,12 +201,12 @@ class Cache:
 
     @_as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
-        """The extents of a file of the base with this content; none when there is no such file."""
+        """The extents of a file of the base with this content; none when there is none but in bundles made anew."""
         if self.base is None:
             return []
-        for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash, 0),)):
+        for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (hash_number(hash),)):
             row = CachedRow._make(found)
-            if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
+            if row.content_hash == hash and row.is_whole() and row.extents[:HASH_BYTES] not in self.bundles.chosen:
                 return unpack_extents(row.extents)
         return []
 
@@ -252,6 +230,17 @@ class Cache:
             return False
         first = first_extras(row.extras)
         return {number: first[number] for number in _OF_LINKS if number in first} == expected
+
+    def rows_to_remake(self) -> Iterator[CachedRow]:
+        """Of the base, in scan order: those of files in bundles that this run makes anew."""
+        if self.base is None or not self.bundles.chosen:
+            return
+        with _as_damage():
+            self._finder.execute("CREATE TEMP TABLE chosen (id BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._finder.executemany("INSERT INTO chosen VALUES (?)", ((id,) for id in self.bundles.chosen))
+            cursor = self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE {_CHOSEN} ORDER BY key")
+            while batch := cursor.fetchmany(_REPLAYED_ROWS):
+                yield from map(CachedRow._make, batch)
 
     @_as_damage()
     def children(self, path: bytes) -> list[bytes]:
@@ -289,9 +278,15 @@ class Cache:
                 found = self._replayer.execute(
                     "SELECT extents, checksum FROM further_extents WHERE key = ? AND number = ?", (row.key, number)
                 ).fetchone()
-                if found is None or found[1] != _part_checksum(row.key, number, found[0]):
+                if found is None or found[1] != part_checksum(row.key, number, found[0]):
                     raise sqlite3.DatabaseError("the extents of a large file are damaged")
                 yield found[0]
+
+    def choose_bundles(self) -> None:
+        """Those that this run makes anew; before it begins."""
+        if self.base is not None and self.failure is None:
+            with self._until_it_fails():
+                self.bundles.choose(self.base.root_hash)
 
     def begin(self) -> None:
         if self.failure is not None:
@@ -303,16 +298,20 @@ class Cache:
                 # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
                 self._writer.execute("DROP INDEX IF EXISTS contents")
 
-    def change(self, rows: Sequence[CachedRow], gone: Sequence[bytes]) -> None:
-        """Keeps new rows and removes keys that are no more, inside the run's transaction."""
+    def change(
+        self, rows: Sequence[CachedRow], gone: Sequence[bytes], bundles: Sequence[tuple[bytes, int]] = ()
+    ) -> None:
+        """Keeps new rows and removes keys that are no more, inside the run's transaction; `bundles`: ids and sizes of
+        those that were made.
+        """
         if self.failure is None:
-            with self._until_it_fails():
+            with self._until_it_fails(), self.bundles.changing(rows, gone, bundles):
                 self._change(rows, gone)
 
     def add_extents(self, key: bytes, number: int, extents: bytes) -> None:
         """Keeps a part of the extents of a row that follows, inside the run's transaction."""
         if self.failure is None:
-            values = key, number, extents, _part_checksum(key, number, extents)
+            values = key, number, extents, part_checksum(key, number, extents)
             with self._until_it_fails():
                 self._writer.execute("INSERT OR REPLACE INTO further_extents VALUES (?,?,?,?)", values)
 
@@ -326,7 +325,7 @@ class Cache:
             values: list[object] = []
             for row in part:
                 values += row
-                values.append(_hash_number(row.prefix, len(row.prefix) - _HASH_BYTES) if row.extents else None)
+                values.append(hash_number(row.content_hash) if row.extents else None)
             self._writer.execute(_INSERT + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
@@ -338,6 +337,7 @@ class Cache:
             self._writer.execute("DELETE FROM belongs")
             self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
             self._writer.execute(_CONTENTS)
+            self.bundles.commit(base.root_hash)
             self._writer.execute("COMMIT")
             self.base = base
 
@@ -358,20 +358,3 @@ class Cache:
         if self.failure is None or isinstance(self.failure, OSError):
             return False
         return getattr(self.failure, "sqlite_errorcode", 0) & _PRIMARY_CODE not in _CODES_OF_THE_DISK
-
-
-def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None, further: int) -> int:
-    crc32 = zlib.crc32
-    checksum = crc32(extents, crc32(prefix, crc32(key)))
-    if further:
-        checksum = crc32(_PART_NUMBER.pack(further), checksum)
-    return checksum if extras is None else crc32(extras, checksum)
-
-
-def _part_checksum(key: bytes, number: int, extents: bytes) -> int:
-    return zlib.crc32(extents, zlib.crc32(_PART_NUMBER.pack(number), zlib.crc32(key)))
-
-
-def _hash_number(packed: bytes, offset: int) -> int:
-    number: int = _HASH_NUMBER.unpack_from(packed, offset)[0]
-    return number

@@ -9,7 +9,8 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Cache, CachedRow, row_checksum
+from tools.agent.cache import Cache
+from tools.agent.cached_row import CachedRow, row_checksum
 from tools.agent.extent_list import unpack_extents
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing, RecordMaker
@@ -60,8 +61,8 @@ class Feed:
                 gone.append(key)
             else:
                 changed.append(_cached(row, key, first, further))
-        if changed or gone:
-            self._cache.change(changed, gone)
+        if changed or gone or batch.bundles:
+            self._cache.change(changed, gone, [(bundle.id, bundle.size_bytes) for bundle in batch.bundles])
         if self._emitted:
             yield self._taken()
 

@@ -9,7 +9,8 @@ import msgpack
 import pytest
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Base, Belonging, Cache, CachedRow, row_checksum
+from tools.agent.cache import Base, Belonging, Cache
+from tools.agent.cached_row import CachedRow, row_checksum
 from tools.agent.chunk import PendingChunk
 from tools.agent.extent_list import ChunkList
 from tools.agent.feed import Feed

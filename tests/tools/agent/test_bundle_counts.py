@@ -139,3 +139,17 @@ def test_many_copies_of_a_file_cost_what_is_read(tmp_path: Path) -> None:
     cache.choose_bundles()
     assert cache.bundles.chosen == {id_of(0)}
     cache.close()
+
+
+def test_what_a_run_left_is_not_chosen_again(tmp_path: Path) -> None:
+    """Until it has lost something more."""
+    cache = Cache(tmp_path / "cache", BELONGING)
+    committed(cache, 1, [row(b"stays", 0, 0, 50_000), row(b"goes", 0, 50_000, 50_000)], sizes=[MIB])
+    for number in range(2, 4):
+        cache.choose_bundles()
+        assert cache.bundles.chosen == ({id_of(0)} if number == 2 else set())
+        committed(cache, number, [])
+    committed(cache, 4, [], gone=[b"goes"])
+    cache.choose_bundles()
+    assert cache.bundles.chosen == {id_of(0)}
+    cache.close()

@@ -8,8 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import memory, primitives, random_file, restart, shifted_file, small_files
+from benchmarks.scenarios import ageing, memory, primitives, random_file, restart, shifted_file, small_files
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
@@ -19,6 +20,7 @@ SCENARIOS = {
     "memory": memory.run,
     "primitives": primitives.run,
     "restart": restart.run,
+    "ageing": ageing.run,
 }
 SEED = 20261123
 
@@ -41,6 +43,7 @@ def main() -> None:
         write_result(name, SEED, start, samples)
         print(f"{name}: {len(samples)} samples, {time.time() - start:.0f} s")
     write_tables()
+    write_picture()
 
 
 if __name__ == "__main__":

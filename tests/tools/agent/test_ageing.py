@@ -41,13 +41,13 @@ async def age(site: Site, tree: AgedTree, runs: int, changes: int) -> Aged:
     return found
 
 
-@pytest.mark.parametrize(("changes", "sent_share_max"), [(10, 4.0), (1, 6.0)], ids=["daily", "hourly"])
+@pytest.mark.parametrize(("changes", "sent_share_max"), [(5, 4.0), (1, 6.0)], ids=["daily", "hourly"])
 async def test_four_hundred_runs(
     site: Site, monkeypatch: pytest.MonkeyPatch, changes: int, sent_share_max: float
 ) -> None:
     real = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: real() + 10_000_000_000)  # what was just written is old enough
-    tree = AgedTree(site.source, 7, files=1_000, mean_bytes=16_000)
+    tree = AgedTree(site.source, 7, files=500, mean_bytes=24_000)
     await site.back_up()
     first = site.directory / "first"
     shutil.copytree(site.source, first)

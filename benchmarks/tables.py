@@ -65,8 +65,9 @@ def vault_alone(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
 def aged(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
     """The first sample of a case is the first backup; the most of the others counts."""
     lines = [
-        "| before each run | runs | tree MiB | chunks first / most | chunks for each MiB, most | bytes fetched for each "
-        "that is restored, most | read again in one run, most | bytes sent for each that changed | stored MiB first / last |",
+        "| before each run | runs | tree MiB | chunks first / most | chunks for each MiB, most "
+        "| bytes fetched for each that is restored, most | read again in one run, most "
+        "| bytes sent for each that changed | stored MiB first / last |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for case, (first, *samples) in cases.items():

@@ -29,14 +29,18 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
         return [
             sample
             for number, (case, changes) in enumerate(CASES.items())
-            for sample in trio.run(age, directory / f"{number}", case, changes, seed)
+            for sample in trio.run(age, begin(directory / f"{number}", seed), case, changes)
         ]
 
 
-async def age(directory: Path, case: str, changes: int, seed: int) -> list[dict[str, Any]]:
+def begin(directory: Path, seed: int) -> tuple[Site, AgedTree]:
     directory.mkdir(parents=True)
     site = make_site(directory)
-    tree = AgedTree(site.source, seed, FILES, MEAN_BYTES)
+    return site, AgedTree(site.source, seed, FILES, MEAN_BYTES)
+
+
+async def age(begun: tuple[Site, AgedTree], case: str, changes: int) -> list[dict[str, Any]]:
+    site, tree = begun
     samples = [await one_run(site, tree, {"case": case, "run": 0, "changed_bytes": tree.total_bytes})]
     for number in range(1, RUNS + 1):
         changed_bytes = tree.change(changes)

@@ -36,15 +36,15 @@ def tree(tmp_path: Path) -> Path:
     return tree
 
 
-def prepare(site: Site, tree: Path) -> Path:
-    """Safesets 1 and 2 share chunks; these hold old versions of files that the second run stored anew. The container of
-    all of them, and what the tree was at first beside it.
+def prepare(site: Site, tree: Path, every: int = 3) -> Path:
+    """Safesets 1 and 2, before the second of which every so many files changed: chunks of the first hold their old
+    versions beside what both share. Returns a copy of what the tree was at first.
     """
     site.register("acme", "pc")
     site.create_job("acme", "pc", "all", tree)
     site.backup("pc", "all")
     shutil.copytree(tree, tree.with_name("first"))
-    for number in range(0, FILES, 3):
+    for number in range(0, FILES, every):
         write(tree, number, 2)
     site.backup("pc", "all")
     return tree.with_name("first")
@@ -89,6 +89,20 @@ def test_damage_in_old_versions_hurts_old_safesets_only(site: Site, tree: Path) 
     require_whole(site, tree, 4)
     assert len([line for line in differences(first, restored(site.directory / "hurt", tree)) if line[:2] == ">f"]) > 0
     assert named_by_check(site) == ["safeset 1", "safeset 2"]
+
+
+def test_damage_in_what_old_safesets_alone_use_costs_no_run_anything(site: Site, tree: Path) -> None:
+    site.create_account("acme")
+    prepare(site, tree, every=1)
+    damage_first_chunk(site)
+    password = site.password("all")
+    words = ("restore", "all", "--safeset", 1, "--target", site.directory / "hurt", "--password-file", password)
+    assert site.run_agent("pc", *words).exit_code == 9
+    write(tree, 1, 3)
+    again = site.backup("pc", "all")
+    assert (again["safeset"], again["bytes_read"]) == (3, 30_000)
+    require_whole(site, tree, 3)
+    assert named_by_check(site) == ["safeset 1"]
 
 
 def test_a_disk_with_old_versions_is_lost(tmp_path: Path, tree: Path) -> None:

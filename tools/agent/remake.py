@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 from tools.agent.batch import ScanRow
 from tools.agent.cache import Cache
+from tools.agent.cached_row import CachedRow
 from tools.agent.content import open_found
 from tools.agent.extent_list import held_bytes
 from tools.agent.fingerprint import Fingerprint, signed_inode
@@ -25,9 +26,13 @@ class Remake:
         self._reader = reader
         self._figures = figures
         self._links: LinkSets[Content] = LinkSets(link_key)
-        self._row = next(self._rows, None)
+        self._row: CachedRow | None = None
+        self._is_begun = False
 
     def wants(self, key: bytes) -> bool:
+        if not self._is_begun:
+            self._is_begun = True
+            self._row = next(self._rows, None)
         while self._row is not None and self._row.key < key:
             self._row = next(self._rows, None)
         return self._row is not None and self._row.key == key

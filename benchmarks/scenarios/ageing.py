@@ -17,7 +17,7 @@ from tests.support.aged_tree import AgedTree, chunks_of_newest
 from tests.tools.agent.conftest import Site, make_site
 
 RUNS = 400
-FILES, MEAN_BYTES = 4_000, 20_000
+FILES, MEAN_BYTES = 4_000, 60_000
 CASES = {"daily: 1 % of the files": FILES // 100, "hourly: one file": 1}
 
 

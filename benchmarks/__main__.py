@@ -10,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import memory, million, primitives, random_file, restart, shifted_file, small_files
+from benchmarks.scenarios import ageing, memory, million, primitives, random_file, restart, shifted_file, small_files
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
@@ -24,6 +25,7 @@ SCENARIOS = {
     "million_directory": million.run_directory,
     "million_tree": million.run_tree,
     "resume": million.run_resume,
+    "ageing": ageing.run,
 }
 SEED = 20261123
 
@@ -47,6 +49,7 @@ def main() -> None:
         write_result(name, SEED, start, samples, is_shared=arguments.shared)
         print(f"{name}: {len(samples)} samples, {time.time() - start:.0f} s")
     write_tables()
+    write_picture()
 
 
 if __name__ == "__main__":

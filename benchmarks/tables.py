@@ -40,6 +40,8 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], sample: dict[str, Any]) -> l
         return per_byte(cases)
     if "bytes_read" in sample:
         return after_a_kill(cases)
+    if "changed_bytes" in sample:
+        return aged(cases)
     if "agent_cpu_seconds" not in sample:
         return vault_alone(cases)
     return whole_runs(cases)
@@ -77,6 +79,29 @@ def after_a_kill(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
     together = f"{seconds:.2f} s together, {seconds / whole['wall_seconds']:.2f} times the unbroken run"
     more = f"{read_again / MIB:.1f} MiB read again, {stored_again / MIB:.1f} MiB stored beside what that run stores"
     return [*lines, "", f"{together}; {more}."]
+
+
+def aged(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The first sample of a case is the first backup; the most of the others counts."""
+    lines = [
+        "| before each run | runs | tree MiB | chunks first / most | chunks for each MiB, most "
+        "| bytes fetched for each that is restored, most | read again in one run, most "
+        "| bytes sent for each that changed | stored MiB first / last |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, (first, *samples) in cases.items():
+        last, changed_bytes = samples[-1], sum(sample["changed_bytes"] for sample in samples)
+        shares = [sample["fetched_bytes"] / sample["tree_bytes"] for sample in samples]
+        remade = [100 * sample["remade_bytes"] / sample["tree_bytes"] for sample in samples]
+        lines.append(
+            f"| {case} | {len(samples)} | {last['tree_bytes'] / MIB:.1f} "
+            f"| {first['chunks']} / {max(sample['chunks'] for sample in samples)} "
+            f"| {max(MIB * sample['chunks'] / sample['tree_bytes'] for sample in samples):.2f} | {max(shares):.2f} "
+            f"| {max(sample['remade_bytes'] for sample in samples) / MIB:.1f} MiB ({max(remade):.1f} %) "
+            f"| {sum(sample['sent_bytes'] for sample in samples) / changed_bytes:.2f} "
+            f"| {first['stored_bytes'] / MIB:.1f} / {last['stored_bytes'] / MIB:.1f} |"
+        )
+    return lines
 
 
 def tortured(cases: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -181,6 +181,7 @@ async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: 
     await take_up(agent.session, run.run_id, journal, cache)
     maker = await _record_maker(agent, run)
     missed = Missed()
+    await compute(cache.choose_bundles)
     scanner = _scanner(agent, run, cache, missed)
     cache.begin()
     feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed, journal)

@@ -65,7 +65,7 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
     assert code == 0
     expected = {"type": "summary", "files": 1, "protected_bytes": 7, "safeset": 1, "warnings": 0}
     assert lines[-1].items() >= expected.items()
-    asked = {"directories", "bytes_read", "new_chunks", "uploaded_bytes", "reused_bytes", "seconds"}
+    asked = {"directories", "bytes_read", "remade_bytes", "new_chunks", "uploaded_bytes", "reused_bytes", "seconds"}
     assert asked <= lines[-1].keys()
     with password_file(site.directory, PASSWORD) as path:
         code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)

@@ -161,6 +161,13 @@ class Slot(Row, frozen=True):
     proof_hash: bytes
 
 
+class ErasedSlot(Row, frozen=True):
+    """A slot that another one took the place of: its erase key is destroyed, also where a disk brings a copy back."""
+
+    slot_id: bytes
+    erased_ns: int
+
+
 class RunKey(Row, frozen=True):
     """A sealed run key, wrapped under the erase key of the job that made it."""
 

@@ -54,7 +54,19 @@ from protocol.messages.job import (
     JobShowRequest,
     JobSummary,
 )
-from protocol.messages.keyring import KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
+from protocol.messages.keyring import (
+    KeyringCreateAnswer,
+    KeyringCreateRequest,
+    KeyringJob,
+    KeyringOpenAnswer,
+    KeyringOpenRequest,
+    KeyringParametersAnswer,
+    KeyringParametersRequest,
+    KeyringSlotsAnswer,
+    KeyringSlotsRequest,
+    SlotChange,
+    SlotUpload,
+)
 from protocol.messages.restore import (
     RestoreOpenAnswer,
     RestoreOpenRequest,
@@ -144,6 +156,13 @@ __all__ = [
     "JobSummary",
     "KeyringCreateAnswer",
     "KeyringCreateRequest",
+    "KeyringJob",
+    "KeyringOpenAnswer",
+    "KeyringOpenRequest",
+    "KeyringParametersAnswer",
+    "KeyringParametersRequest",
+    "KeyringSlotsAnswer",
+    "KeyringSlotsRequest",
     "RegisterAnswer",
     "RegisterRequest",
     "RestoreOpenAnswer",
@@ -170,6 +189,7 @@ __all__ = [
     "SafesetRootsAnswer",
     "SafesetRootsRequest",
     "SafesetSummary",
+    "SlotChange",
     "SlotParameters",
     "SlotUpload",
     "UploadBatch",

@@ -53,6 +53,18 @@ def keyring_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
     return m.KeyringCreateRequest(value, keyring_id, 1, 1, bytes(1216), 1, bytes(32), slots), b""
 
 
+def change_request(name: str) -> Make:
+    """Other slots for the keyring of a job; the one field is the id."""
+
+    def make_change(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+        facts = {kind: mine.ids[kind] for kind in ("computer", "job", "slot_id", "keyring_id")} | {name: value}
+        slots = [m.SlotUpload(slot(bytes(16)), bytes(32))]
+        change = m.SlotChange(facts["keyring_id"], facts["slot_id"], mine.ids["proof"], slots, [])  # type: ignore[arg-type]
+        return m.KeyringSlotsRequest(facts["computer"], facts["job"], change), b""  # type: ignore[arg-type]
+
+    return make_change
+
+
 def job_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
     """On a computer: with a secret that its agent could open."""
     assert mine.agent is not None
@@ -170,6 +182,24 @@ ROWS: dict[str, Row] = {
             "computer": make(m.RestoreParametersRequest, job=of("job"))("computer"),
             "job": make(m.RestoreParametersRequest, computer=None)("job"),
         },
+    ),
+    "keyring.parameters": Row(
+        "administrator",
+        {
+            "computer": make(m.KeyringParametersRequest, job=of("job"))("computer"),
+            "job": make(m.KeyringParametersRequest, computer=of("computer"))("job"),
+        },
+    ),
+    "keyring.open": Row(
+        "administrator",
+        {
+            "computer": make(m.KeyringOpenRequest, job=of("job"), slot_id=of("slot_id"), proof=of("proof"))("computer"),
+            "job": make(m.KeyringOpenRequest, computer=of("computer"), slot_id=of("slot_id"), proof=of("proof"))("job"),
+            "slot_id": make(m.KeyringOpenRequest, computer=of("computer"), job=of("job"), proof=of("proof"))("slot_id"),
+        },
+    ),
+    "keyring.slots": Row(
+        "administrator", {name: change_request(name) for name in ("computer", "job", "slot_id", "keyring_id")}
     ),
     "restore.open": Row(
         "agent",

@@ -78,6 +78,20 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
     return await _answer(session, "job.request", m.JobRequestRequest(computer, job, request), m.JobRequestAnswer)
 
 
+async def keyring_parameters(session: VaultSession, computer: str, job: str) -> m.KeyringParametersAnswer:
+    request = m.KeyringParametersRequest(computer, job)
+    return await _answer(session, "keyring.parameters", request, m.KeyringParametersAnswer)
+
+
+async def open_keyring(session: VaultSession, request: m.KeyringOpenRequest) -> list[bytes]:
+    """The readable copies of the slot."""
+    return list((await _answer(session, "keyring.open", request, m.KeyringOpenAnswer)).slots)
+
+
+async def change_slots(session: VaultSession, request: m.KeyringSlotsRequest) -> m.KeyringSlotsAnswer:
+    return await _answer(session, "keyring.slots", request, m.KeyringSlotsAnswer)
+
+
 async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:
     """All, oldest first, a page after the other."""
     page = await _answer(session, "safeset.list", m.SafesetListRequest(computer, job), m.SafesetListAnswer)

@@ -54,9 +54,10 @@ TABLES = (
     "safeset_hashes",
     "audit",
     "disks",
+    "erased_slots",
 )
 # What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
-_FIRST_TABLES = tuple(table for table in TABLES if table != "disks")
+_FIRST_TABLES = tuple(table for table in TABLES if table not in ("disks", "erased_slots"))
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.
 CATCH_UP_CHANGES = 10_000

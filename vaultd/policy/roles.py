@@ -26,6 +26,9 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "job.show",
         "job.run",
         "job.request",
+        "keyring.parameters",
+        "keyring.open",
+        "keyring.slots",
         "safeset.list",
     }
 )

@@ -78,6 +78,9 @@ ASKED: dict[str, Asked] = {
     "safeset.list": safeset.list_all,
     "agent.jobs": job.list_for_agent,
     "keyring.create": keyring.create,
+    "keyring.parameters": keyring.parameters,
+    "keyring.open": keyring.open_slot,
+    "keyring.slots": keyring.change_slots,
     "run.begin": run.begin,
     "run.key": run.add_key,
     "run.progress": run.tell_progress,
@@ -99,7 +102,16 @@ LARGE_ANSWERS = {
     "safeset.roots": ROOT_BYTES * ROOTS_MAX,
     "safeset.list": 512 * SAFESETS_PAGE,
     **dict.fromkeys(
-        ("account.list", "account.show", "computer.list", "computer.show", "job.list", "job.show", "agent.jobs"),
+        (
+            "account.list",
+            "account.show",
+            "computer.list",
+            "computer.show",
+            "job.list",
+            "job.show",
+            "agent.jobs",
+            "keyring.parameters",
+        ),
         ANSWER_HEADER_BYTES_MAX,
     ),
 }

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
-from protocol.messages.job import JobCreateAnswer, JobCreateRequest, JobDefinition
+from protocol.messages.job import JobCreateRequest, JobDefinition
 from tools.client import calls
 from tools.client.agent_key import fingerprint_text
 from tools.client.context import Context, pin_agent_key
 from tools.client.creator_key import CreatorKey
-from tools.client.failure import Failure, describe, first_cause
+from tools.client.failure import Failure, describe
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
 from tools.client.job_options import encode_options
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
@@ -22,7 +21,6 @@ from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
 from tools.client.program import Command
 from tools.client.recovery_code import format_recovery_code, generate_recovery_code
-from tools.client.session import VaultSession
 from tools.client.signing_file import load_creator_key, signing_file
 from tools.client.tables import frame_text
 from tools.client.terminal_text import escape_text
@@ -36,16 +34,9 @@ from tools.vaultctl.definition import (
     only_at_the_root,
 )
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
+from tools.vaultctl.sending import Sending
 
 _ID_BYTES = 16
-_SEND_AGAIN = 2
-# With these the vault says that it did nothing; after the others, or with no answer, nobody knows.
-_REFUSALS = frozenset({
-    ErrorCode.bad_request, ErrorCode.unknown_method, ErrorCode.unsupported_version, ErrorCode.not_signed_in,
-    ErrorCode.not_allowed, ErrorCode.not_found, ErrorCode.conflict, ErrorCode.too_large, ErrorCode.throttled,
-})  # fmt: skip
-
-
 EXCLUDE_HELP = (
     "What to leave out, as in a .gitignore file at the computer's /: `*.tmp` and `cache/` anywhere, `/home/*/tmp` from"
     " the root, `!` takes back in; repeatable."
@@ -61,13 +52,6 @@ class _Agent:
     computer_id: bytes
     recipient: Recipient
     creator: CreatorKey
-
-
-@dataclass(slots=True)
-class _Sending:
-    """How often the request went out: once it did, the job may exist whatever comes back."""
-
-    count: int = 0
 
 
 @click.command("create", cls=Command)
@@ -96,7 +80,7 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     trust = Trust(expected=options["agent_key"], first_use=options["trust_agent_key"])
     check_trust(trust)
     definition = _definition(options)
-    output, sending = output_of(ctx), _Sending()
+    output, sending = output_of(ctx), Sending()
     for pattern in only_at_the_root(definition.exclude):
         output.note(f"note: --exclude {pattern} means /{pattern} only; **/{pattern} is at any depth")
     agent = _confirmed_agent(ctx, computer, trust)
@@ -106,14 +90,14 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     request = _request(agent, job, definition, JobSecret(password, code))
     code_text = None if code is None else format_recovery_code(code)
     try:
-        _send(ctx, request, sending)
+        sending.send(ctx, partial(calls.create_job, request=request))
         pin_agent_key(context_file(ctx), computer, fingerprint_text(agent.recipient.fingerprint))
         output.show(
             {"job": job, "recovery_code": code_text, "job_id": request.job_id.hex()},
             lambda: _created_text(computer, job, code_text),
         )
     except BaseException as error:
-        if sending.count == 0 or (sending.count == 1 and _is_refused(error)):
+        if not sending.may_be_done(error):
             raise
         raise _unknown_end(output, error, code_text) from error
 
@@ -174,31 +158,6 @@ def _request(agent: _Agent, job: str, definition: JobDefinition, secret: JobSecr
     return JobCreateRequest(
         job_id, agent.computer, job, definition, FIRST_REVISION, creator.public_key, signature, sealed
     )
-
-
-def _send(ctx: click.Context, request: JobCreateRequest, sending: _Sending) -> None:
-    """A lost answer is asked for again: the same request twice makes one job, and its code is still to be shown."""
-
-    async def create_job(session: VaultSession) -> JobCreateAnswer:
-        sending.count += 1
-        return await calls.create_job(session, request)
-
-    for _ in range(_SEND_AGAIN):
-        try:
-            ask_vault(ctx, create_job)
-            return
-        except ConnectionLost:
-            continue
-    ask_vault(ctx, create_job)
-
-
-def _is_refused(error: BaseException) -> bool:
-    cause = first_cause(error)
-    return (
-        isinstance(cause, RemoteProtocolError)
-        and not isinstance(cause, ConnectionLost)
-        and cause.code in _REFUSALS
-    )  # fmt: skip
 
 
 def _unknown_end(output: Output, error: BaseException, code_text: str | None) -> Failure:

@@ -32,6 +32,7 @@ OPTIONS_BYTES_MAX = 16 * KIB  # bytes; options of a job, a map that the vault pa
 DEFINITION_BYTES_MAX = 192 * KIB  # bytes; includes and excludes of a job together, they stand in every payload
 SLOT_BYTES_MAX = 256 * KIB  # bytes; one slot with its keyring
 SLOTS_MAX = 8  # items; slots of one keyring
+KEYRING_JOBS_MAX = 64  # items; jobs of one keyring
 SECRET_BYTES_MAX = 8 * KIB  # bytes; a sealed job secret
 SEALED_KEY_BYTES_MAX = 1_230  # bytes; a sealed run key: KEM 1, the larger
 SEALED_KEYS_MAX = 4_096  # items; sealed run keys in one answer

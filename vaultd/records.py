@@ -117,8 +117,8 @@ class JobDefinition(Row, frozen=True):
 
 class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
-    comes with its keyring. The head is the newest safeset; `request` is the number of the newest asked-for run,
-    `requests_taken` that of the newest begun.
+    comes with its keyring; `earlier_signers` did so in the generations that they stand with. The head is the newest
+    safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun.
     """
 
     job_id: bytes
@@ -141,6 +141,7 @@ class Job(Row, frozen=True):
     request: int = 0
     requests_taken: int = 0
     runs: int = 0
+    earlier_signers: tuple[tuple[int, bytes], ...] = ()
 
 
 class Keyring(Row, frozen=True):

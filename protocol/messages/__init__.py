@@ -55,6 +55,7 @@ from protocol.messages.job import (
     JobSummary,
 )
 from protocol.messages.keyring import (
+    JobKeys,
     KeyringCreateAnswer,
     KeyringCreateRequest,
     KeyringJob,
@@ -64,6 +65,7 @@ from protocol.messages.keyring import (
     KeyringParametersRequest,
     KeyringSlotsAnswer,
     KeyringSlotsRequest,
+    Rotation,
     SlotChange,
     SlotUpload,
 )
@@ -145,6 +147,7 @@ __all__ = [
     "JobCreateAnswer",
     "JobCreateRequest",
     "JobDefinition",
+    "JobKeys",
     "JobListAnswer",
     "JobListRequest",
     "JobRequestAnswer",
@@ -169,6 +172,7 @@ __all__ = [
     "RestoreOpenRequest",
     "RestoreParametersAnswer",
     "RestoreParametersRequest",
+    "Rotation",
     "RunBeginAnswer",
     "RunBeginRequest",
     "RunEndAnswer",

@@ -1,6 +1,7 @@
 """Follows the safesets of a job, root by root, from the one that this agent knows to the vault's newest.
 
 The job's key signed every root, and every root names the one before: a vault can neither make one up nor leave one out.
+After a rotation the roots of an earlier generation are verified with the key that signed then, and with no other.
 Without a known head (a new state, or one that a person gave up) the chain is followed from the first safeset.
 """
 
@@ -12,7 +13,7 @@ from tools.agent.state import JobState, KnownHead
 from tools.client.keyring import Unattended, signing_public_key
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
-from tools.client.root import ROOT_BYTES, open_root, root_hash
+from tools.client.root import ROOT_BYTES, generation_of, open_root, root_hash
 from tools.client.session import VaultSession
 
 _BEFORE_THE_FIRST = bytes(32)
@@ -44,18 +45,27 @@ class Chain:
         """The last of the roots, each of which follows the one before. Worker threads."""
         if not roots:
             raise rolled_back(f"it has nothing after safeset {head.sequence}", self.state.head_path)
-        signing_key = signing_public_key(self.keys.signing_seed)
+        signers = self._signers()
         for start in range(0, len(roots), ROOT_BYTES):
             try:
-                head = self._next(head, roots[start : start + ROOT_BYTES], signing_key)
+                head = self._next(head, roots[start : start + ROOT_BYTES], signers)
             except IntegrityError as error:
                 message = f"what it has after safeset {head.sequence} is not this agent's: {error}"
                 raise rolled_back(message, self.state.head_path) from None
         return head
 
-    def _next(self, head: KnownHead, encoded: bytes, signing_key: bytes) -> KnownHead:
-        # The agent keeps one signing key, the newest generation's: roots from before it changed do not open here.
-        root = open_root(encoded, signing_key)
+    def _signers(self) -> dict[int, bytes]:
+        """By the generation from which on they sign. An agent that never saw a rotation knows one key, for all."""
+        own = signing_public_key(self.keys.signing_seed)
+        earlier = {number: key for number, key in self.state.load_signers().items() if number < self.keys.generation}
+        return earlier | {self.keys.generation if earlier else 0: own}
+
+    def _next(self, head: KnownHead, encoded: bytes, signers: dict[int, bytes]) -> KnownHead:
+        generation = generation_of(encoded)
+        of_then = [number for number in signers if number <= generation]
+        if not of_then:
+            raise IntegrityError(f"its generation {generation} is from before those that this agent knows")
+        root = open_root(encoded, signers[max(of_then)])
         mine = (self.keys.keyring_id, self.job_id, self.computer_id)
         if (root.keyring_id, root.job_id, root.computer_id) != mine:
             raise IntegrityError("it is of another keyring, job or computer")

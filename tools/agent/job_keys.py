@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
 from tools.agent.apart import call_apart
 from tools.agent.job_trust import job_address
+from tools.agent.newer_keys import take_newer_keys
 from tools.agent.state import Identity, JobState, StateDirectory
 from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import Failure
@@ -60,7 +61,7 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             )
         if not job_state.has_made_keyring:
             job_state.mark_used(job.keyring_id)  # the answer to keyring.create was lost, and the message's id with it
-        return unattended
+        return unattended if job.secret is None else await take_newer_keys(state, identity, job, unattended)
     if job.secret is None:
         raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")
     if job_state.has_made_keyring:

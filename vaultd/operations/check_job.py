@@ -131,7 +131,8 @@ def _safeset_faults(
     root = parse_root(safeset.root)
     if parts.hits is not None:
         yield from parts.hits.run(job, safeset)
-    for fault in _chain_faults(parts, (safeset, root), job.signing_key, before):
+    signing_key = dict(job.earlier_signers).get(root.generation, job.signing_key)
+    for fault in _chain_faults(parts, (safeset, root), signing_key, before):
         yield Severity.damage, fault
     if read_run(parts.view, job.account_id, safeset.run_id) is None:
         yield Severity.damage, f"its run {safeset.run_id.hex()} is not in the catalog"

@@ -22,7 +22,7 @@ from vaultd.operations.access import named_computer, named_job, own_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.job_definition import check_definition, check_signature
 from vaultd.operations.names import check_name
-from vaultd.operations.sealed_headers import agent_key_fingerprint, parse_secret
+from vaultd.operations.sealed_headers import SECRET_PURPOSE_KEYRING, agent_key_fingerprint, parse_secret
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, job_owner, unwrap, wrap
@@ -60,7 +60,7 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class AgentJob:
-    """A job as its agent sees it. The secret is there until the keyring is."""
+    """A job as its agent sees it. The secret is there until the keyring is, or until newer keys of it were taken."""
 
     job_id: bytes
     name: str
@@ -86,7 +86,7 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
         computer = named_computer(view, identity, new.computer)
         job = _row(new, computer, vault.clock.now_ns())
         check_signature(job)
-        _check_secret(new, computer)
+        check_secret(new.secret, job, computer, SECRET_PURPOSE_KEYRING)
         if known := _same_job(vault, view, job, new.secret):
             return known
         if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
@@ -197,15 +197,17 @@ def _unwrap_secret(vault: Vault, job: Job, wrapped: bytes) -> bytes:
     return unwrap(vault, [job_owner(job.job_id)], JOB_SECRET, job.job_id, wrapped)
 
 
-def _check_secret(new: NewJob, computer: Computer) -> None:
+def check_secret(secret: bytes, job: Job, computer: Computer, purpose: int) -> None:
     """A secret for another agent would be useless here and must not be kept."""
-    header = parse_secret(new.secret)
+    header = parse_secret(secret)
+    if header.purpose != purpose:
+        raise BadRequest(f"secret: purpose {header.purpose} is not the one that is needed here ({purpose})")
     bound = {
         "account": (header.account_id, computer.account_id),
         "computer": (header.computer_id, computer.computer_id),
-        "job": (header.job_id, new.job_id),
+        "job": (header.job_id, job.job_id),
         "agent_key": (header.agent_key, agent_key_fingerprint(computer.tls_key, computer.sealing_key)),
-        "creator_key": (header.creator_key, new.creator_key),
+        "creator_key": (header.creator_key, job.creator_key),
     }
     for name, (said, expected) in bound.items():
         if said != expected:

@@ -16,6 +16,7 @@ from vaultd.errors import BadRequest, Conflict, Damaged, Internal, NotFound, Una
 from vaultd.operations import access, ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.keyrings import SLOTS_MAX, NewSlot, checked_slots, slot_changes
+from vaultd.operations.rotation import Rotation, rotate
 from vaultd.operations.sealed_headers import SlotHeader
 from vaultd.operations.slots import check_proof, readable_copies, slot_headers
 from vaultd.operations.store_errors import translated
@@ -55,6 +56,7 @@ class SlotChange:
     proof: bytes = field(repr=False)
     slots: tuple[NewSlot, ...]
     removed: tuple[bytes, ...]
+    rotation: Rotation | None = None
 
 
 def parameters(vault: Vault, identity: Identity, computer: str, job: str) -> Parameters:
@@ -115,6 +117,11 @@ def replace_slots(vault: Vault, identity: Identity, row: Job, keyring: Keyring, 
         proved = _copies(view, row, keyring, change.slot_id)
         here = set(list_slot_ids(view, keyring.account_id, keyring.keyring_id))
         _prove(vault, identity, row, proved, change.proof)
+        rotated: list[Change] = []
+        if change.rotation is not None:
+            if here - set(change.removed):
+                raise BadRequest("removed: a slot without the newest generation must not stay")
+            keyring, rotated = rotate(vault, view, keyring, jobs_of(view, keyring), change.rotation)
         for slot_id in change.removed:
             if slot_id not in here:
                 raise NotFound(f"job {row.name!r} has no slot {slot_id.hex()}", CHANGED_HINT)
@@ -123,7 +130,7 @@ def replace_slots(vault: Vault, identity: Identity, row: Job, keyring: Keyring, 
         slots = checked_slots(view, keyring.keyring_id, keyring.generation, change.slots)
     now_ns = vault.clock.now_ns()
     removed = [one for slot_id in dict.fromkeys(change.removed) for one in erase_slot(keyring, slot_id, now_ns)]
-    return [*slot_changes(vault, keyring, slots), *removed]
+    return [*slot_changes(vault, keyring, slots), *removed, *rotated]
 
 
 def destroy_erased_slots(vault: Vault, keyring: Keyring) -> None:

@@ -78,16 +78,24 @@ def _row(vault: Vault, identity: Identity, new: NewKeyring) -> Keyring:
 
 
 def _check_keyring(new: NewKeyring) -> None:
-    if new.kem not in PUBLIC_KEY_BYTES:
-        raise BadRequest(f"kem {new.kem} is unknown")
-    if len(new.public_key) != PUBLIC_KEY_BYTES[new.kem]:
-        raise BadRequest(f"public_key must have {PUBLIC_KEY_BYTES[new.kem]} bytes, not {len(new.public_key)}")
-    if new.minimum_suite not in SUITES:
-        raise BadRequest(f"minimum_suite {new.minimum_suite} is unknown")
+    check_generation(new.kem, new.public_key, new.minimum_suite)
     if new.generation != 1:
         raise BadRequest(f"generation of a new keyring must be 1, not {new.generation}")
+    check_signing_key(new.signing_key)
+
+
+def check_generation(kem: int, public_key: bytes, minimum_suite: int) -> None:
+    if kem not in PUBLIC_KEY_BYTES:
+        raise BadRequest(f"kem {kem} is unknown")
+    if len(public_key) != PUBLIC_KEY_BYTES[kem]:
+        raise BadRequest(f"public_key must have {PUBLIC_KEY_BYTES[kem]} bytes, not {len(public_key)}")
+    if minimum_suite not in SUITES:
+        raise BadRequest(f"minimum_suite {minimum_suite} is unknown")
+
+
+def check_signing_key(signing_key: bytes) -> None:
     try:
-        Ed25519PublicKey.from_public_bytes(new.signing_key)
+        Ed25519PublicKey.from_public_bytes(signing_key)
     except ValueError:
         raise BadRequest("signing_key is not an Ed25519 public key") from None
 

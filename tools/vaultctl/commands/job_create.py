@@ -1,9 +1,7 @@
 """`vaultctl job create`: defines a job and sends its agent the password, sealed so that only that agent can read it."""
 
 import os
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,20 +9,19 @@ import click
 from protocol.messages.job import JobCreateRequest, JobDefinition
 from tools.client import calls
 from tools.client.agent_key import fingerprint_text
-from tools.client.context import Context, pin_agent_key
-from tools.client.creator_key import CreatorKey
+from tools.client.context import pin_agent_key
 from tools.client.failure import Failure, describe
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
 from tools.client.job_options import encode_options
-from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
+from tools.client.job_secret import JobSecret, seal_job_secret
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
 from tools.client.program import Command
 from tools.client.recovery_code import format_recovery_code, generate_recovery_code
-from tools.client.signing_file import load_creator_key, signing_file
 from tools.client.tables import frame_text
 from tools.client.terminal_text import escape_text
-from tools.vaultctl.agent_trust import AgentKeys, Trust, check_trust, trusted_fingerprint
+from tools.vaultctl.agent_trust import Trust, check_trust
+from tools.vaultctl.confirmed_agent import ConfirmedAgent, confirm_agent
 from tools.vaultctl.definition import (
     COMPRESSION_DEFAULT,
     SUITES,
@@ -33,7 +30,7 @@ from tools.vaultctl.definition import (
     included_paths,
     only_at_the_root,
 )
-from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
+from tools.vaultctl.identity import context_file, output_of
 from tools.vaultctl.sending import Sending
 
 _ID_BYTES = 16
@@ -41,17 +38,6 @@ EXCLUDE_HELP = (
     "What to leave out, as in a .gitignore file at the computer's /: `*.tmp` and `cache/` anywhere, `/home/*/tmp` from"
     " the root, `!` takes back in; repeatable."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Agent:
-    """The agent that a job is for, its key confirmed, and the key that it knows its creator by."""
-
-    computer: str
-    account_id: bytes
-    computer_id: bytes
-    recipient: Recipient
-    creator: CreatorKey
 
 
 @click.command("create", cls=Command)
@@ -83,7 +69,7 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     output, sending = output_of(ctx), Sending()
     for pattern in only_at_the_root(definition.exclude):
         output.note(f"note: --exclude {pattern} means /{pattern} only; **/{pattern} is at any depth")
-    agent = _confirmed_agent(ctx, computer, trust)
+    agent = confirm_agent(ctx, computer, trust)
     source = PasswordSource(options["password_file"], options["password_command"])
     password = read_new_password(source, f"job {job}")
     code = None if options["no_recovery_code"] else generate_recovery_code()
@@ -116,41 +102,7 @@ def _definition(options: dict[str, Any]) -> JobDefinition:
     )
 
 
-def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
-    path, context = context_file(ctx), context_of(ctx)
-    account_id, creator = _account_id(path, context), _creator_key(path)
-    answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
-    keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
-    fingerprint = trusted_fingerprint(keys, trust, path, context.agent_keys.get(computer))
-    recipient = Recipient(answer.sealing_key, fingerprint)
-    return _Agent(computer, account_id, answer.computer.computer_id, recipient, creator)
-
-
-def _account_id(path: Path, context: Context) -> bytes:
-    if context.account_id is None:
-        raise Failure(
-            "not_allowed",
-            f"context file {path} is not an administrator's: it names no account",
-            "use the context that `vaultctl account create` wrote",
-        )
-    return bytes.fromhex(context.account_id)
-
-
-def _creator_key(context_file: Path) -> CreatorKey:
-    """Not made here: an agent takes the jobs of the key in its invite code, and no code has one made now."""
-    creator = load_creator_key(context_file)
-    if creator is None:
-        raise Failure(
-            "not_allowed",
-            f"there is no {signing_file(context_file)}: no computer was invited with this context, so no agent takes"
-            " its jobs",
-            "use the context that invited the computer, with its signing key beside it; or `vaultctl computer invite`"
-            " and register the agent anew",
-        )
-    return creator
-
-
-def _request(agent: _Agent, job: str, definition: JobDefinition, secret: JobSecret) -> JobCreateRequest:
+def _request(agent: ConfirmedAgent, job: str, definition: JobDefinition, secret: JobSecret) -> JobCreateRequest:
     job_id = os.urandom(_ID_BYTES)
     address, creator = JobAddress(agent.account_id, agent.computer_id, job_id), agent.creator
     sealed = seal_job_secret(secret, address, agent.recipient, creator)

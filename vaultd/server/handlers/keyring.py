@@ -3,6 +3,7 @@
 from protocol import messages as m
 from vaultd import offload
 from vaultd.operations import keyring_slots, keyrings
+from vaultd.operations.rotation import JobKeys, Rotation
 from vaultd.server import answers
 from vaultd.server.request import Request
 
@@ -41,12 +42,20 @@ async def change_slots(request: Request) -> m.KeyringSlotsAnswer:
     message: m.KeyringSlotsRequest = request.message
     asked = message.change
     change = keyring_slots.SlotChange(
-        asked.keyring_id, asked.slot_id, asked.proof, _new_slots(asked.slots), tuple(asked.removed)
-    )
+        asked.keyring_id, asked.slot_id, asked.proof, _new_slots(asked.slots), tuple(asked.removed),
+        _rotation(asked.rotation),
+    )  # fmt: skip
     await offload.write(
         keyring_slots.change_slots, request.vault, request.identity, message.computer, message.job, change
     )
     return m.KeyringSlotsAnswer()
+
+
+def _rotation(sent: m.Rotation | None) -> Rotation | None:
+    if sent is None:
+        return None
+    jobs = tuple(JobKeys(one.job_id, one.signing_key, one.secret) for one in sent.jobs)
+    return Rotation(sent.generation, sent.kem, sent.public_key, sent.minimum_suite, jobs)
 
 
 def _new_slots(sent: list[m.SlotUpload]) -> tuple[keyrings.NewSlot, ...]:

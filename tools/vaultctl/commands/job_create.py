@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from tools.client.failure import Failure, describe
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
 from tools.client.job_options import encode_options
 from tools.client.job_secret import JobSecret, seal_job_secret
+from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password
 from tools.client.program import Command
@@ -30,7 +32,8 @@ from tools.vaultctl.definition import (
     included_paths,
     only_at_the_root,
 )
-from tools.vaultctl.identity import context_file, output_of
+from tools.vaultctl.identity import context_file, context_of, output_of
+from tools.vaultctl.recovery_sheet import RecoverySheet, check_sheet, write_sheet, written_note
 from tools.vaultctl.sending import Sending
 
 _ID_BYTES = 16
@@ -57,6 +60,9 @@ EXCLUDE_HELP = (
 @click.option("--agent-key", metavar="FINGERPRINT", help="What `vault-agent status` shows on the computer.")
 @click.option("--trust-agent-key", is_flag=True, help="Take the key that the vault says, this first time.")
 @click.option("--no-recovery-code", is_flag=True, help="Only the password will open the job's safesets.")
+@click.option(
+    "--recovery-sheet", type=NamedPath(), metavar="FILE", help="Also write the code as a page to print; .html or text."
+)
 @click.pass_context
 def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     """Defines a job; it begins with the agent's next `backup`.
@@ -65,6 +71,11 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     """
     trust = Trust(expected=options["agent_key"], first_use=options["trust_agent_key"])
     check_trust(trust)
+    sheet: Path | None = options["recovery_sheet"]
+    if sheet is not None:
+        if options["no_recovery_code"]:
+            raise Failure("usage", "there is no code for a --recovery-sheet with --no-recovery-code", "leave one out")
+        check_sheet(sheet)
     definition = _definition(options)
     output, sending = output_of(ctx), Sending()
     for pattern in only_at_the_root(definition.exclude):
@@ -78,6 +89,10 @@ def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
     try:
         sending.send(ctx, partial(calls.create_job, request=request))
         pin_agent_key(context_file(ctx), computer, fingerprint_text(agent.recipient.fingerprint))
+        if sheet is not None and code_text is not None:
+            context = context_of(ctx)
+            write_sheet(sheet, RecoverySheet(context.url, context.account or "", [(computer, job)], code_text))
+            output.note(written_note(sheet))
         output.show(
             {"job": job, "recovery_code": code_text, "job_id": request.job_id.hex()},
             lambda: _created_text(computer, job, code_text),

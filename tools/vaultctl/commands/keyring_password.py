@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -14,6 +15,7 @@ from tools.client.code_file import read_recovery_code
 from tools.client.context import pin_agent_key
 from tools.client.failure import Failure, describe
 from tools.client.held_keyring import HeldKeyring, Secret, hold_keyring
+from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_new_password, read_password
 from tools.client.program import Command
@@ -23,8 +25,9 @@ from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, size_text
 from tools.vaultctl.agent_trust import Trust, check_trust
 from tools.vaultctl.confirmed_agent import ConfirmedAgent, confirm_agent
-from tools.vaultctl.identity import ask_vault, context_file, output_of
+from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.keyring_change import password_change, rotation
+from tools.vaultctl.recovery_sheet import RecoverySheet, check_sheet, write_sheet, written_note
 from tools.vaultctl.sending import Sending
 
 
@@ -38,6 +41,7 @@ class Options:
     rotate: bool
     new_ids: bool
     no_recovery_code: bool
+    recovery_sheet: Path | None
     agent_key: str | None
     trust_agent_key: bool
     yes: bool
@@ -66,11 +70,12 @@ class _Secrets:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is asked of the vault; `new_code` is shown once it is done."""
+    """What is asked of the vault; `new_code` is shown once it is done, `code` is the one that is good then."""
 
     change: m.SlotChange
     agents: Sequence[ConfirmedAgent] = ()
     new_code: str | None = None
+    code: str | None = None
 
 
 @click.command("password", cls=Command)
@@ -84,6 +89,9 @@ class _Plan:
 @click.option("--rotate", is_flag=True, help="Also new keys: future runs are closed to whoever had the ones before.")
 @click.option("--new-ids", is_flag=True, help="With --rotate: all content is uploaded again, under other ids.")
 @click.option("--no-recovery-code", is_flag=True, help="With --rotate: only the password opens the keyring then.")
+@click.option(
+    "--recovery-sheet", type=NamedPath(), metavar="FILE", help="Also write the code as a page to print; .html or text."
+)
 @click.option("--agent-key", metavar="FINGERPRINT", help="With --rotate: what `vault-agent status` shows there.")
 @click.option("--trust-agent-key", is_flag=True, help="With --rotate: take the keys that the vault says.")
 @click.option("--yes", is_flag=True, help="With --new-ids: do not ask.")
@@ -105,6 +113,10 @@ def password(ctx: click.Context, computer: str, job: str, **words: object) -> No
         sending.send(ctx, partial(calls.change_slots, request=m.KeyringSlotsRequest(computer, job, plan.change)))
         for agent in plan.agents:
             pin_agent_key(context_file(ctx), agent.computer, fingerprint_text(agent.recipient.fingerprint))
+        if options.recovery_sheet is not None and plan.code is not None:
+            context, jobs = context_of(ctx), [(one.computer, one.job) for one in held.parameters.jobs]
+            write_sheet(options.recovery_sheet, RecoverySheet(context.url, context.account or "", jobs, plan.code))
+            output.note(written_note(options.recovery_sheet))
         output.show(_document(computer, job, held, plan), lambda: _text(computer, job, held, plan))
     except BaseException as error:
         if not sending.may_be_done(error):
@@ -114,11 +126,15 @@ def password(ctx: click.Context, computer: str, job: str, **words: object) -> No
 
 def _check(options: Options) -> None:
     """What can be refused before anything is asked."""
-    only_rotating = ("new_ids", "no_recovery_code", "agent_key", "trust_agent_key")
+    only_rotating = ("new_ids", "no_recovery_code", "recovery_sheet", "agent_key", "trust_agent_key")
     given = [name for name in only_rotating if getattr(options, name)]
     if given and not options.rotate:
         raise Failure("usage", f"--{given[0].replace('_', '-')} goes with --rotate only", "see --help")
     check_trust(options.trust)
+    if options.recovery_sheet is not None:
+        if options.no_recovery_code:
+            raise Failure("usage", "there is no code for a --recovery-sheet with --no-recovery-code", "leave one out")
+        check_sheet(options.recovery_sheet)
     if options.no_recovery_code and options.recovery_code_file is not None and options.old != PasswordSource():
         raise Failure("usage", "a recovery code that is to be dropped is not needed", "leave one of both out")
     if [options.password_file, options.recovery_code_file, options.new_password_file].count("-") > 1:
@@ -153,10 +169,11 @@ def _rotation(ctx: click.Context, held: HeldKeyring, secrets: _Secrets, options:
     if options.new_ids:
         _confirm_upload(output_of(ctx), held, is_agreed=options.yes)
     code = None if options.no_recovery_code else secrets.code or generate_recovery_code()
-    new_code = format_recovery_code(code) if code is not None and code != secrets.code else None
+    code_text = None if code is None else format_recovery_code(code)
+    new_code = None if code == secrets.code else code_text
     by_job = {one.job_id: agents[one.computer] for one in held.parameters.jobs}
     change = rotation(held, secrets.password, code, by_job, new_ids=options.new_ids)
-    return _Plan(change, list(agents.values()), new_code)
+    return _Plan(change, list(agents.values()), new_code, code_text)
 
 
 def _confirm_upload(output: Output, held: HeldKeyring, *, is_agreed: bool) -> None:

@@ -92,6 +92,13 @@ class SlotChange(Message, frozen=True):
     rotation: Rotation | None = None
 
 
+class KeyringJoin(Message, frozen=True):
+    """The keyring that a new job shares: slots that take the place of all, and what verifies the roots of the job."""
+
+    change: SlotChange
+    signing_key: fields.SigningKey
+
+
 class KeyringSlotsRequest(Message, frozen=True):
     computer: fields.Name
     job: fields.Name

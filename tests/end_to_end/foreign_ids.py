@@ -53,6 +53,21 @@ def keyring_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
     return m.KeyringCreateRequest(value, keyring_id, 1, 1, bytes(1216), 1, bytes(32), slots), b""
 
 
+def join_request(name: str) -> Make:
+    """A job in the keyring of another; the one field is the id."""
+
+    def make_join(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+        assert mine.agent is not None
+        facts: dict[str, Any] = {kind: mine.ids[kind] for kind in ("slot_id", "keyring_id", "proof")} | {name: value}
+        slots = [m.SlotUpload(slot(bytes(16)), bytes(32))]
+        change = m.SlotChange(facts["keyring_id"], facts["slot_id"], facts["proof"], slots, [])
+        join = m.KeyringJoin(change, mine.agent.fingerprint + bytes(12))
+        asked = (str(mine.ids["computer"]), secrets.token_hex(8), secrets.token_bytes(16))
+        return create_request(mine.agent, *asked, join), b""
+
+    return make_join
+
+
 def change_request(name: str) -> Make:
     """Other slots for the keyring of a job; the one field is the id."""
 
@@ -128,7 +143,10 @@ ROWS: dict[str, Row] = {
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
-    "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
+    "job.create": Row(
+        "administrator",
+        {"computer": job_request, "job_id": job_id_request, "keyring_id": join_request("keyring_id")},
+    ),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
     "job.run": Row(

@@ -27,6 +27,14 @@ async def take_newer_keys(state: StateDirectory, identity: Identity, job: AgentJ
     return _keep(job_state, opened)
 
 
+async def take_first_keys(state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
+    """Of a job that was created with the keyring of others, before its first run; there is nothing to continue."""
+    opened = await compute(_opened, state, identity, job)
+    if opened.keys.unattended.keyring_id != job.keyring_id:
+        raise _refused(job, "they are of another keyring than the vault names")
+    return _keep(state.job(job.job_id), opened)
+
+
 def _opened(state: StateDirectory, identity: Identity, job: AgentJob) -> OpenedKeys:
     agent_key = AgentKey(state.key_path.read_bytes(), state.load_sealing_private())
     assert job.secret is not None

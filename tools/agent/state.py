@@ -182,6 +182,11 @@ class JobState:
         """Whether the vault has acknowledged a keyring that was made here."""
         return (self.directory / "used-secrets.json").exists()
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the job was ever kept here that its keys would have to go on from."""
+        return not self.has_made_keyring and self.load_unattended() is None and self.load_head() is None
+
     def is_used(self, message_id: bytes) -> bool:
         used = _load_json(self.directory / "used-secrets.json", _UsedMessages)
         return used is not None and message_id.hex() in used.message_ids

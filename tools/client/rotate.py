@@ -1,4 +1,4 @@
-"""Another generation for a keyring: what is stored stays, and future runs are closed to whoever had the keys before."""
+"""Another generation for a keyring, or another job: what is stored stays open."""
 
 import os
 from collections.abc import Iterable
@@ -21,6 +21,12 @@ def rotate_keyring(keyring: Keyring, job_ids: Iterable[bytes], *, new_ids: bool)
     )
     keys = [SigningKey(job_id, added.number, os.urandom(_SEED_BYTES)) for job_id in job_ids]
     return replace(keyring, generations=(*keyring.generations, added), signing=_in_order(keyring.signing, keys))
+
+
+def join_keyring(keyring: Keyring, job_id: bytes) -> Keyring:
+    """With a signing key for one more job, from the newest generation on."""
+    key = SigningKey(job_id, keyring.newest.number, os.urandom(_SEED_BYTES))
+    return replace(keyring, signing=_in_order(keyring.signing, [key]))
 
 
 def _in_order(held: Iterable[SigningKey], added: Iterable[SigningKey]) -> tuple[SigningKey, ...]:

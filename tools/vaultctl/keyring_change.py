@@ -28,10 +28,19 @@ def rotation(
     newest = rotated.newest
     jobs = [_job_keys(rotated, job_id, agent) for job_id, agent in agents.items()]
     sent = m.Rotation(newest.number, newest.kem, newest.public_key, newest.minimum_suite, jobs)
-    return _change(held, slots_of(rotated, password, code), [slot.slot_id for slot in held.parameters.slots], sent)
+    return _change(held, _slots(rotated, password, code), _all_slots(held), sent)
 
 
-def slots_of(keyring: Keyring, password: str, code: bytes | None) -> list[NewSlot]:
+def join_change(held: HeldKeyring, joined: Keyring, password: str, code: bytes | None) -> m.SlotChange:
+    """The keyring with the signing key of one more job, in slots that take the place of all."""
+    return _change(held, _slots(joined, password, code), _all_slots(held), None)
+
+
+def _all_slots(held: HeldKeyring) -> list[bytes]:
+    return [slot.slot_id for slot in held.parameters.slots]
+
+
+def _slots(keyring: Keyring, password: str, code: bytes | None) -> list[NewSlot]:
     slots = [create_password_slot(keyring, password)]
     return slots if code is None else [*slots, create_recovery_slot(keyring, code)]
 

@@ -26,7 +26,7 @@ from vaultd.operations.sealed_headers import SECRET_PURPOSE_KEYRING, agent_key_f
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, job_owner, unwrap, wrap
-from vaultd.records import NO_ID, Computer, Identity, Job, JobDefinition, Outcome
+from vaultd.records import NO_ID, Change, Computer, Identity, Job, JobDefinition, Outcome
 
 RUNS_SHOWN = 50
 
@@ -41,6 +41,14 @@ class NewJob:
     creator_key: bytes
     signature: bytes
     secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedJob:
+    """A job that may be made, or the one that an earlier copy of the request made."""
+
+    job: Job
+    known: Job | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +91,34 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     check_name(new.name, "name")
     check_definition(new.definition)
     with vault.catalog.read() as view:
-        computer = named_computer(view, identity, new.computer)
-        job = _row(new, computer, vault.clock.now_ns())
-        check_signature(job)
-        check_secret(new.secret, job, computer, SECRET_PURPOSE_KEYRING)
-        if known := _same_job(vault, view, job, new.secret):
-            return known
-        if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
-            raise Conflict(f"job {new.name!r} exists already on computer {computer.name!r}", "choose another name")
-        if new.job_id == NO_ID or is_owned(view, new.job_id):
-            raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
-        audit = audited(vault, view, identity, "job.create", f"{computer.name}/{new.name}")
+        asked = check_new(vault, view, identity, new, SECRET_PURPOSE_KEYRING)
+        if asked.known is not None:
+            return asked.known
+        audit = audited(vault, view, identity, "job.create", f"{new.computer}/{new.name}")
+    ledger.record(vault, [*job_changes(vault, asked.job, new.secret), *audit])
+    return asked.job
+
+
+def check_new(vault: Vault, view: View, identity: Identity, new: NewJob, purpose: int) -> AskedJob:
+    """The definition was checked before."""
+    computer = named_computer(view, identity, new.computer)
+    job = _row(new, computer, vault.clock.now_ns())
+    check_signature(job)
+    check_secret(new.secret, job, computer, purpose)
+    if known := _same_job(vault, view, job, new.secret):
+        return AskedJob(job, known)
+    if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
+        raise Conflict(f"job {new.name!r} exists already on computer {computer.name!r}", "choose another name")
+    if new.job_id == NO_ID or is_owned(view, new.job_id):
+        raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
+    return AskedJob(job, None)
+
+
+def job_changes(vault: Vault, job: Job, secret: bytes) -> list[Change]:
+    """The erase key is durable when this returns."""
     owner = job_owner(job.job_id)
     create_erase_key(vault, owner)
-    secret = wrap(vault, owner, JOB_SECRET, job.job_id, new.secret)
-    ledger.record(vault, [*save_job(job), *save_secret(job, secret), *audit])
-    return job
+    return [*save_job(job), *save_secret(job, wrap(vault, owner, JOB_SECRET, job.job_id, secret))]
 
 
 def _row(new: NewJob, computer: Computer, now_ns: int) -> Job:

@@ -11,7 +11,7 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.messages import SlotUpload
+from protocol.messages import KeyringCreateRequest, SlotUpload
 from tests.support.creator import Creator
 from tests.tools.agent.conftest import ACCOUNT_ID, COMPUTER_ID, JOB_ID, PASSWORD, Site
 from tests.tools.agent.forging import GENERATION, agents_own, forged
@@ -25,7 +25,7 @@ from tools.client.job_definition import JobAddress
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret, seal_new_keys
 from tools.client.keyring import Keyring, Unattended, create_keyring, signing_public_key
 from tools.client.new_keys import EarlierGeneration, NewKeys
-from tools.client.rotate import rotate_keyring
+from tools.client.rotate import join_keyring, rotate_keyring
 from tools.client.slot import create_password_slot
 
 ADDRESS = JobAddress(ACCOUNT_ID, COMPUTER_ID, JOB_ID)
@@ -244,3 +244,48 @@ async def test_a_state_of_before_goes_on(three: Site) -> None:
     assert not (three.state.job(JOB_ID).directory / "signers.json").exists()
     know(three, 1)
     assert (await three.back_up()).safeset == 4
+
+
+# A job that was created with the keyring of others
+
+
+def join(site: Site, job_id: bytes = JOB_ID) -> Keyring:
+    """The vault has the keyring, and this agent nothing yet."""
+    keyring = join_keyring(create_keyring(b"o" * 16), job_id)
+    made = create_password_slot(keyring, PASSWORD)
+    newest = keyring.newest
+    site.vault.keyring = KeyringCreateRequest(
+        job_id, keyring.keyring_id, 1, newest.kem, newest.public_key, 1,
+        signing_public_key(keyring.signing_seed(job_id, 1)), [SlotUpload(made.slot, made.proof_hash)],
+    )  # fmt: skip
+    site.vault.sent_keys = sealed(site, NewKeys.of(keyring, job_id))
+    return keyring
+
+
+async def test_a_job_with_the_keyring_of_another_begins_with_what_was_sent(site: Site) -> None:
+    (site.source / "file").write_bytes(b"content")
+    keyring = join(site)
+    await site.back_up()
+    site.vault.sent_keys = None
+    await site.back_up()
+    assert await load(site) == Unattended.of(keyring, JOB_ID)
+    await site.restore(sequence=2)
+    assert (site.restored_source / "file").read_bytes() == b"content"
+
+
+async def test_a_job_that_has_keys_takes_no_first_ones(three: Site) -> None:
+    """A vault that names another keyring, with a message for it, takes nobody over."""
+    own = await load(three)
+    kept = three.vault.keyring
+    join(three)
+    with pytest.raises(Failure, match="another state directory"):
+        await three.back_up()
+    three.vault.keyring, three.vault.sent_keys = kept, None
+    assert await load(three) == own
+
+
+async def test_first_keys_of_another_keyring_than_the_jobs_are_refused(site: Site) -> None:
+    join(site)
+    site.vault.sent_keys = sealed(site, NewKeys.of(join_keyring(create_keyring(b"o" * 16), JOB_ID), JOB_ID))
+    with pytest.raises(Failure, match="of another keyring than the vault names"):
+        await load(site)

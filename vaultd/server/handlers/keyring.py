@@ -40,15 +40,18 @@ async def open_slot(request: Request) -> m.KeyringOpenAnswer:
 
 async def change_slots(request: Request) -> m.KeyringSlotsAnswer:
     message: m.KeyringSlotsRequest = request.message
-    asked = message.change
-    change = keyring_slots.SlotChange(
-        asked.keyring_id, asked.slot_id, asked.proof, _new_slots(asked.slots), tuple(asked.removed),
-        _rotation(asked.rotation),
-    )  # fmt: skip
+    change = slot_change(message.change)
     await offload.write(
         keyring_slots.change_slots, request.vault, request.identity, message.computer, message.job, change
     )
     return m.KeyringSlotsAnswer()
+
+
+def slot_change(asked: m.SlotChange) -> keyring_slots.SlotChange:
+    return keyring_slots.SlotChange(
+        asked.keyring_id, asked.slot_id, asked.proof, _new_slots(asked.slots), tuple(asked.removed),
+        _rotation(asked.rotation),
+    )  # fmt: skip
 
 
 def _rotation(sent: m.Rotation | None) -> Rotation | None:

@@ -108,7 +108,7 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     except Exception as error:
         job, newer = await _newer_keys(agent, job, keys, error)
         if newer is not None:
-            note = "the run was begun anew, because the job has other keys now; what was sent is not sent again"
+            note = "the run was begun anew, because the job has other keys now"
         elif isinstance(error, RootRefused):
             note = f"everything was read and offered again, because the vault said: {error.message}"
         elif isinstance(error, KeyRefused):

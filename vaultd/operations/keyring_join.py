@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vaultd.catalog.keyrings import list_slot_ids, read_keyring
+from vaultd.catalog.keyrings import read_keyring
 from vaultd.errors import BadRequest, Conflict, NotFound
 from vaultd.operations import ledger
 from vaultd.operations.auditing import audited
@@ -44,14 +44,13 @@ def create_in_keyring(vault: Vault, identity: Identity, new: NewJob, join: Join)
         if keyring is None:
             raise NotFound(f"keyring {join.change.keyring_id.hex()} does not exist")
         members = jobs_of(view, keyring)
-        here = set(list_slot_ids(view, keyring.account_id, keyring.keyring_id))
         audit = audited(vault, view, identity, "job.create", f"{new.computer}/{new.name}")
     if asked.known is None:
         if len(members) >= JOBS_MAX:
             raise Conflict(f"the keyring is of {JOBS_MAX} jobs already", "create the job with a keyring of its own")
-        if join.change.rotation is not None or here - set(join.change.removed):
-            raise BadRequest("keyring: the slots of before must all be removed, and the generation must stay")
-        slots = replace_slots(vault, identity, members[0], keyring, join.change)
+        if join.change.rotation is not None:
+            raise BadRequest("keyring: a job joins without a rotation")
+        slots = replace_slots(vault, identity, members[0], keyring, join.change, takes_all=True)
         job = msgspec.structs.replace(asked.job, keyring_id=keyring.keyring_id, signing_key=join.signing_key)
         changes = [*job_changes(vault, job, new.secret), *slots, *audit]
         ledger.record(vault, changes, EntryKind.slot, keyring=keyring.keyring_id)

@@ -111,16 +111,21 @@ def is_made(vault: Vault, view: View, keyring: Keyring, change: SlotChange) -> b
     )
 
 
-def replace_slots(vault: Vault, identity: Identity, row: Job, keyring: Keyring, change: SlotChange) -> list[Change]:
-    """W. The changes that bring the new slots and take the old ones away; the proof is checked, and counted."""
+def replace_slots(
+    vault: Vault, identity: Identity, row: Job, keyring: Keyring, change: SlotChange, *, takes_all: bool = False
+) -> list[Change]:
+    """W. The changes that bring the new slots and take the old ones away; the proof is checked, and counted.
+
+    `takes_all`: none may stay, as after a rotation. One that cannot be read is unknown to whoever asks, and goes too.
+    """
     with vault.catalog.read() as view:
         proved = _copies(view, row, keyring, change.slot_id)
         here = set(list_slot_ids(view, keyring.account_id, keyring.keyring_id))
         _prove(vault, identity, row, proved, change.proof)
         rotated: list[Change] = []
+        if change.rotation is not None or takes_all:
+            _refuse_to_keep(vault, view, keyring, change)
         if change.rotation is not None:
-            if here - set(change.removed):
-                raise BadRequest("removed: a slot without the newest generation must not stay")
             keyring, rotated = rotate(vault, view, keyring, jobs_of(view, keyring), change.rotation)
         for slot_id in change.removed:
             if slot_id not in here:
@@ -128,9 +133,15 @@ def replace_slots(vault: Vault, identity: Identity, row: Job, keyring: Keyring, 
         if len(here - set(change.removed)) + len(change.slots) > SLOTS_MAX:
             raise BadRequest(f"slots: a keyring has at most {SLOTS_MAX}")
         slots = checked_slots(view, keyring.keyring_id, keyring.generation, change.slots)
-    now_ns = vault.clock.now_ns()
-    removed = [one for slot_id in dict.fromkeys(change.removed) for one in erase_slot(keyring, slot_id, now_ns)]
+    now_ns, gone = vault.clock.now_ns(), here if change.rotation is not None or takes_all else set(change.removed)
+    removed = [one for slot_id in sorted(gone) for one in erase_slot(keyring, slot_id, now_ns)]
     return [*slot_changes(vault, keyring, slots), *removed, *rotated]
+
+
+def _refuse_to_keep(vault: Vault, view: View, keyring: Keyring, change: SlotChange) -> None:
+    known = slot_headers(vault, list(list_slots(view, keyring.account_id, keyring.keyring_id)))
+    if {header.slot_id for header in known} - set(change.removed):
+        raise BadRequest("removed: a slot that lacks the newest keys must not stay")
 
 
 def destroy_erased_slots(vault: Vault, keyring: Keyring) -> None:

@@ -91,7 +91,7 @@ def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) 
     if (header.keyring_id, header.run_id) == (run.keyring_id, run_id) and header.generation < keyring.generation:
         raise Conflict(
             f"sealed_key: the keyring has generation {keyring.generation} by now, not {header.generation}",
-            "run the backup again; an agent of an older version has to be updated first",
+            "run the backup again; else update the agent, or rotate the keys once more",
         )
     bound = {
         "kem": (header.kem, keyring.kem),

@@ -102,8 +102,8 @@ def test_a_join_that_cannot_be_right_is_refused(
     good, new = join_of(member), asked(member.agent)
     rotation = Rotation(2, 1, os.urandom(1216), 1, (JobKeys(member.job.job_id, good.signing_key, b""),))
     wrong = {
-        "must all be removed": replace(good, change=replace(good.change, removed=())),
-        "the generation must stay": replace(good, change=replace(good.change, rotation=rotation)),
+        "a slot that lacks the newest keys must not stay": replace(good, change=replace(good.change, removed=())),
+        "joins without a rotation": replace(good, change=replace(good.change, rotation=rotation)),
         "signing_key is not": replace(good, signing_key=b"x"),
     }
     for message, join in wrong.items():

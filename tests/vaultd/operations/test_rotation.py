@@ -133,7 +133,7 @@ def test_a_rotation_that_cannot_be_right_is_refused(site: Site, owner: Identity,
     for message, asked in wrong.items():
         with pytest.raises((BadRequest, Conflict), match=message):
             rotate(site, owner, replace(good, rotation=asked))
-    with pytest.raises(BadRequest, match="a slot without the newest generation must not stay"):
+    with pytest.raises(BadRequest, match="a slot that lacks the newest keys must not stay"):
         rotate(site, owner, replace(good, removed=()))
     with pytest.raises(BadRequest, match="keyring or generation is not"):
         rotate(site, owner, replace(good, rotation=None))
@@ -177,3 +177,20 @@ def test_the_check_knows_which_key_signed_in_which_generation(site: Site, owner:
 
 def problems(site: Site) -> list[str]:
     return [f"{finding.place}: {finding.sentence}" for finding in check(site).findings]
+
+
+def test_a_slot_that_cannot_be_read_goes_too(site: Site, owner: Identity) -> None:
+    """Nobody who asks can name it: it would keep the keys from ever being rotated."""
+    agent = site.agent(owner)
+    backed_up = site.keyring(agent, site.job(owner, agent))
+    lost = NewSlot(slot(backed_up.sealer.keyring_id, kind=2), bytes(32))
+    made = NewSlot(slot(backed_up.sealer.keyring_id), blake3(PROOF).digest())
+    both = SlotChange(backed_up.sealer.keyring_id, backed_up.slot_id, PROOF, (made, lost), (backed_up.slot_id,))
+    keyring_slots.change_slots(site.vault, owner, "laptop", "home", both)
+    for directory in site.vault.store.disks.copy_directories("erase-keys"):
+        (directory / f"{lost.slot[8:24].hex()}.key").unlink()
+    backed_up.slot = made.slot
+    rotate(site, owner, change_of(backed_up, Ed25519PrivateKey.generate()))
+    with site.vault.catalog.read() as view:
+        assert len(list(view.scan("slots"))) == 2
+    assert keyring_slots.parameters(site.vault, owner, "laptop", "home").generation == 2

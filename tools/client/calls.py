@@ -104,6 +104,20 @@ async def remove_job(session: VaultSession, computer: str, job: str) -> m.JobRem
     return await _answer(session, "job.remove", m.JobRemoveRequest(computer, job), m.JobRemoveAnswer)
 
 
+async def keyring_parameters(session: VaultSession, computer: str, job: str) -> m.KeyringParametersAnswer:
+    request = m.KeyringParametersRequest(computer, job)
+    return await _answer(session, "keyring.parameters", request, m.KeyringParametersAnswer)
+
+
+async def open_keyring(session: VaultSession, request: m.KeyringOpenRequest) -> list[bytes]:
+    """The readable copies of the slot."""
+    return list((await _answer(session, "keyring.open", request, m.KeyringOpenAnswer)).slots)
+
+
+async def change_slots(session: VaultSession, request: m.KeyringSlotsRequest) -> m.KeyringSlotsAnswer:
+    return await _answer(session, "keyring.slots", request, m.KeyringSlotsAnswer)
+
+
 async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:
     """All, oldest first, a page after the other."""
     page = await _answer(session, "safeset.list", m.SafesetListRequest(computer, job), m.SafesetListAnswer)

@@ -87,6 +87,9 @@ ASKED: dict[str, Asked] = {
     "safeset.revoke": grant.revoke,
     "agent.jobs": job.list_for_agent,
     "keyring.create": keyring.create,
+    "keyring.parameters": keyring.parameters,
+    "keyring.open": keyring.open_slot,
+    "keyring.slots": keyring.change_slots,
     "run.begin": run.begin,
     "run.key": run.add_key,
     "run.progress": run.tell_progress,
@@ -109,7 +112,16 @@ LARGE_ANSWERS = {
     "safeset.list": 512 * SAFESETS_PAGE,
     "safeset.grants": ANSWER_HEADER_BYTES_MAX,
     **dict.fromkeys(
-        ("account.list", "account.show", "computer.list", "computer.show", "job.list", "job.show", "agent.jobs"),
+        (
+            "account.list",
+            "account.show",
+            "computer.list",
+            "computer.show",
+            "job.list",
+            "job.show",
+            "agent.jobs",
+            "keyring.parameters",
+        ),
         ANSWER_HEADER_BYTES_MAX,
     ),
 }

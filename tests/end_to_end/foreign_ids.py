@@ -116,6 +116,7 @@ ROWS: dict[str, Row] = {
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
+    "computer.remove": Row("administrator", {"computer": make(m.ComputerRemoveRequest)("computer")}),
     "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
@@ -131,6 +132,13 @@ ROWS: dict[str, Row] = {
         {
             "computer": make(m.JobRequestRequest, job=of("job"), request=1)("computer"),
             "job": make(m.JobRequestRequest, computer=of("computer"), request=1)("job"),
+        },
+    ),
+    "job.remove": Row(
+        "administrator",
+        {
+            "computer": make(m.JobRemoveRequest, job=of("job"))("computer"),
+            "job": make(m.JobRemoveRequest, computer=of("computer"))("job"),
         },
     ),
     "safeset.list": Row(

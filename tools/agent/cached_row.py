@@ -1,4 +1,4 @@
-"""One row of the cache: a path, what says that it is as it was, and its entry in parts."""
+"""One path as the agent's cache keeps it, with a checksum over what goes into a manifest as it is."""
 
 import struct
 import zlib
@@ -36,6 +36,10 @@ class CachedRow(NamedTuple):
         return self.prefix[-HASH_BYTES:]
 
 
+KnownPath = tuple[bytes, int, int, int, int]
+"""Key, size, mtime_ns, ctime_ns and inode of a row, without what costs time to read."""
+
+
 def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None, further: int) -> int:
     crc32 = zlib.crc32
     checksum = crc32(extents, crc32(prefix, crc32(key)))
@@ -49,6 +53,6 @@ def part_checksum(key: bytes, number: int, extents: bytes) -> int:
 
 
 def hash_number(hash: bytes) -> int:
-    """By which the cache finds a content."""
-    number: int = _HASH_NUMBER.unpack_from(hash)[0]
+    """By which contents are looked up: of the 32 bytes of a file's hash, or of what ends with them."""
+    number: int = _HASH_NUMBER.unpack_from(hash, len(hash) - HASH_BYTES)[0]
     return number

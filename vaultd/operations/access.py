@@ -7,6 +7,8 @@ from vaultd.catalog.runs import read_run
 from vaultd.errors import Conflict, NotFound, NotSignedIn
 from vaultd.records import NO_ID, Computer, Identity, Job, Outcome, Run
 
+KEPT_HINT = "its safesets are kept and can be restored with its password"
+
 
 def named_computer(view: View, identity: Identity, name: str) -> Computer:
     computer = find_computer(view, identity.account_id, name)
@@ -20,7 +22,18 @@ def own_computer(view: View, identity: Identity) -> Computer:
     computer = read_computer(view, identity.account_id, identity.computer_id)
     if computer is None:
         raise NotSignedIn("this agent is not registered any more", "register it again with a new code")
+    if computer.removed_ns:
+        raise removed_computer()
     return computer
+
+
+def removed_computer() -> NotSignedIn:
+    """Told to its own agent, by its key."""
+    return NotSignedIn(
+        "this computer was removed",
+        "its safesets are kept: restore them on another computer of the account with --computer, or register this one"
+        " anew with an empty state directory",
+    )
 
 
 def named_job(view: View, computer: Computer, name: str) -> Job:
@@ -35,7 +48,17 @@ def own_job(view: View, identity: Identity, job_id: bytes) -> Job:
     job = read_job(view, identity.account_id, job_id)
     if job is None or job.computer_id != identity.computer_id:
         raise NotFound(f"job {job_id.hex()} does not exist")
-    return job
+    return working_job(view, job)
+
+
+def working_job(view: View, job: Job) -> Job:
+    """One that was removed takes no run; it is restored all the same."""
+    if not job.removed_ns:
+        return job
+    computer = read_computer(view, job.account_id, job.computer_id)
+    if computer is not None and computer.removed_ns:
+        raise NotFound(f"job {job.name!r} was removed with its computer", KEPT_HINT)
+    raise NotFound(f"job {job.name!r} was removed", KEPT_HINT)
 
 
 def job_with_keyring(job: Job) -> Job:
@@ -50,7 +73,7 @@ def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
     job = None if run is None else read_job(view, identity.account_id, run.job_id)
     if run is None or job is None or job.computer_id != identity.computer_id:
         raise NotFound(f"run {run_id.hex()} does not exist")
-    return run, job
+    return run, working_job(view, job)
 
 
 def active_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from vaultd.catalog.computers import find_by_tls_key, find_computer, list_computers, read_computer, save_computer
+from vaultd.catalog.computers import (
+    find_by_tls_key,
+    find_computer,
+    has_its_name,
+    list_computers,
+    read_computer,
+    save_computer,
+)
 from vaultd.catalog.database import View
 from vaultd.catalog.invites import find_invite, save_invite
 from vaultd.catalog.jobs import list_computer_jobs
@@ -119,8 +126,10 @@ def register(vault: Vault, checked: CheckedRequest) -> Registered:
 
 
 def list_all(vault: Vault, identity: Identity) -> list[ComputerSummary]:
+    """Those with a name: that of a removed one may be another's by now."""
     with vault.catalog.read() as view:
-        found = [summarise_computer(view, computer) for computer in list_computers(view, identity.account_id)]
+        computers = [one for one in list_computers(view, identity.account_id) if has_its_name(view, one)]
+        found = [summarise_computer(view, computer) for computer in computers]
     return sorted(found, key=lambda one: one.name)
 
 
@@ -145,7 +154,7 @@ def _usable_invite(vault: Vault, view: View, checked: CheckedRequest) -> Invite:
     if row.computer_id != NO_ID:
         known = read_computer(view, row.account_id, row.computer_id)
         asked = (request.name, checked.tls_key, request.sealing_key)
-        if known is None or (known.name, known.tls_key, known.sealing_key) != asked:
+        if known is None or known.removed_ns or (known.name, known.tls_key, known.sealing_key) != asked:
             raise _bad_code()
     elif not is_alive(row.created_ns, row.expires_ns, vault.clock.now_ns()):
         raise _bad_code()
@@ -160,8 +169,12 @@ def _bad_code() -> NotAllowed:
 
 
 def _refuse_taken(view: View, account_id: bytes, name: str, tls_key: bytes) -> None:
-    if find_computer(view, account_id, name) is not None:
+    known = find_computer(view, account_id, name)
+    if known is not None and not known.removed_ns:
         raise Conflict(f"a computer named {name!r} is registered already", "register with another --name")
+    if known is not None and any(job.safesets for job in list_computer_jobs(view, account_id, known.computer_id)):
+        sentence = f"a computer named {name!r} was removed, and its safesets keep the name"
+        raise Conflict(sentence, "register with another --name")
     if find_by_tls_key(view, tls_key) is not None:
         raise Conflict("this agent key is registered already", "register with an empty state directory")
 

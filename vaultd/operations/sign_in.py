@@ -4,6 +4,7 @@ everybody else.
 
 from vaultd.catalog.computers import find_by_tls_key
 from vaultd.catalog.credentials import find_identity
+from vaultd.operations.access import removed_computer
 from vaultd.operations.authority import spki_of_certificate
 from vaultd.operations.vault import Vault
 from vaultd.records import Identity, Role
@@ -15,7 +16,7 @@ def sign_in_token(vault: Vault, token: bytes) -> Identity | None:
 
 
 def sign_in_certificate(vault: Vault, certificate_der: bytes) -> Identity | None:
-    """The dates of the certificate do not matter, its key does: a computer that was removed is nobody."""
+    """The dates of the certificate do not matter, its key does. A computer that was removed is refused by name."""
     try:
         tls_key = spki_of_certificate(certificate_der)
     except ValueError:
@@ -24,4 +25,6 @@ def sign_in_certificate(vault: Vault, certificate_der: bytes) -> Identity | None
         computer = find_by_tls_key(view, tls_key)
     if computer is None:
         return None
+    if computer.removed_ns:
+        raise removed_computer()
     return Identity(computer.computer_id, computer.account_id, Role.AGENT, computer.name)

@@ -21,11 +21,13 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "computer.invite",
         "computer.list",
         "computer.show",
+        "computer.remove",
         "job.create",
         "job.list",
         "job.show",
         "job.run",
         "job.request",
+        "job.remove",
         "safeset.list",
     }
 )

@@ -28,6 +28,8 @@ def render(result: dict[str, Any]) -> str:
     rows = tortured(cases) if result["scenario"] == "torture" else rows_of(cases, result["samples"][0])
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
+    if result["machine"].get("is_shared"):
+        machine += ", which others used meanwhile"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
     return "\n".join(rows) + "\n\n" + origin + "\n"
 
@@ -36,6 +38,8 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], sample: dict[str, Any]) -> l
     """What is in a sample says which kind of table it belongs to."""
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
+    if "bytes_read" in sample:
+        return after_a_kill(cases)
     if "changed_bytes" in sample:
         return aged(cases)
     if "agent_cpu_seconds" not in sample:
@@ -60,6 +64,21 @@ def vault_alone(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
         spread = f"{median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
         lines.append(f"| {case} | {len(samples)} | {spread} | {processor:.1f} | {memory:.0f} |")
     return lines
+
+
+def after_a_kill(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    (whole,), (killed,), (again,) = cases.values()
+    lines = ["| case | wall s | files | read MiB | uploaded MiB | in the vault, MiB |", "|---|---|---|---|---|---|"]
+    for case, (sample,) in cases.items():
+        read, stored = sample["bytes_read"] / MIB, sample["stored_bytes"] / MIB
+        figures = f"{sample['files']:,} | {read:.1f} | {shown(sample, 'uploaded_bytes', MIB)} | {stored:.1f}"
+        lines.append(f"| {case} | {sample['wall_seconds']:.2f} | {figures} |")
+    seconds = killed["wall_seconds"] + again["wall_seconds"]
+    read_again = killed["bytes_read"] + again["bytes_read"] - whole["bytes_read"]
+    stored_again = again["stored_bytes"] - whole["stored_bytes"]
+    together = f"{seconds:.2f} s together, {seconds / whole['wall_seconds']:.2f} times the unbroken run"
+    more = f"{read_again / MIB:.1f} MiB read again, {stored_again / MIB:.1f} MiB stored beside what that run stores"
+    return [*lines, "", f"{together}; {more}."]
 
 
 def aged(cases: dict[str, list[dict[str, Any]]]) -> list[str]:

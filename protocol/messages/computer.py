@@ -22,7 +22,10 @@ class ComputerSummary(Message, frozen=True):
 
 
 class ComputerInviteRequest(Message, frozen=True):
-    kind: fields.ComputerKind
+    """`kind` nil is "pc", or the kind of the computer that `replace` names: its agent's place is to be taken."""
+
+    kind: fields.ComputerKind | None
+    replace: fields.Name | None = None
 
 
 class ComputerInviteAnswer(Message, frozen=True):

@@ -88,6 +88,7 @@ def test_a_job_that_is_removed_in_the_middle_of_its_run(growing: Site, old_tree:
     again = growing.run_agent("pc", "backup", "all")
     assert (again.exit_code, again.last["code"]) == (4, "not_found")
     assert restore_from(growing, "pc", old_tree, tmp_path / "here") == []
+    growing.grant("acme", "pc", "all", "other")
     assert restore_from(growing, "other", old_tree, tmp_path / "there", "--computer", "pc") == []
 
 
@@ -104,6 +105,7 @@ def test_a_computer_that_is_removed_in_the_middle_of_a_run(growing: Site, old_tr
         assert refused.error.startswith("error: this computer was removed\nhint: its safesets are kept"), words
     (computer,) = [one for one in growing.run_administrator("acme", "computer", "list").last if one["name"] == "pc"]
     assert computer["removed"] is not None
+    growing.grant("acme", "pc", "all", "other")
     assert restore_from(growing, "other", old_tree, tmp_path / "there", "--computer", "pc") == []
 
 
@@ -117,6 +119,7 @@ def test_what_was_removed_stays_removed_in_a_rebuild(growing: Site, old_tree: Pa
     growing.start()
     refused = growing.run_agent("pc", "backup", "all")
     assert (refused.exit_code, refused.last["message"]) == (5, "this computer was removed")
+    growing.grant("acme", "pc", "all", "other")
     assert restore_from(growing, "other", old_tree, tmp_path / "there", "--computer", "pc") == []
 
 

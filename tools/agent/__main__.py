@@ -11,6 +11,7 @@ from tools.client.version import PROGRAM_VERSION
 _COMMANDS = "tools.agent.commands"
 _PARTS = {
     "register": Part(f"{_COMMANDS}.register", "Makes this computer known to a vault."),
+    "adopt": Part(f"{_COMMANDS}.adopt", "Takes a job's keys up where this computer replaces another one."),
     "backup": Part(f"{_COMMANDS}.backup", "Runs a job of this computer now: makes a safeset."),
     "restore": Part(f"{_COMMANDS}.restore", "Brings files of a safeset back."),
     "safesets": Part(f"{_COMMANDS}.safesets", "Lists the safesets of a job: what can be restored."),

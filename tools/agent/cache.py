@@ -201,7 +201,7 @@ class Cache:
 
     @_as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
-        """The extents of a file of the base with this content; none when there is none but in bundles made anew."""
+        """The extents of a known file with this content; none when there is none but in bundles made anew."""
         if not self.has_rows:
             return []
         query = f"SELECT {_COLUMNS} FROM {self._known} WHERE hash = ?"
@@ -288,8 +288,8 @@ class Cache:
         return found
 
     def choose_bundles(self) -> None:
-        """Those that this run makes anew; before it begins. Not where it goes on with another one, whose rows the
-        counts do not know: they are made again at its commit.
+        """Those that this run makes anew; before it begins. A run that goes on with another one makes none: its rows
+        are not of the safeset that was counted.
         """
         if self.base is not None and self.failure is None and not self.is_resumed:
             with self._until_it_fails():
@@ -337,7 +337,7 @@ class Cache:
             values: list[object] = []
             for row in part:
                 values += row
-                values.append(hash_number(row.prefix) if row.extents else None)
+                values.append(hash_number(row.content_hash) if row.extents else None)
             self._writer.execute(_INSERT.format(table) + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:

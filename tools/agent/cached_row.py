@@ -1,4 +1,4 @@
-"""One path as the agent's cache keeps it, with a checksum over what goes into a manifest as it is."""
+"""One row of the cache: a path, what says that it is as it was, and its entry in parts."""
 
 import struct
 import zlib
@@ -53,6 +53,6 @@ def part_checksum(key: bytes, number: int, extents: bytes) -> int:
 
 
 def hash_number(hash: bytes) -> int:
-    """By which contents are looked up: of the 32 bytes of a file's hash, or of what ends with them."""
-    number: int = _HASH_NUMBER.unpack_from(hash, len(hash) - HASH_BYTES)[0]
+    """By which the cache finds a content."""
+    number: int = _HASH_NUMBER.unpack_from(hash)[0]
     return number

@@ -14,12 +14,13 @@ import msgspec
 
 from vaultd.catalog.accounts import read_account
 from vaultd.catalog.database import View
+from vaultd.catalog.distrusted_keys import list_distrusted
 from vaultd.catalog.jobs import update_job
 from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
 from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
-from vaultd.operations import access, ledger
+from vaultd.operations import access, grants, ledger
 from vaultd.operations.replaced import count_replaced, is_replaced, replaced_by
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
 from vaultd.operations.store_errors import translated
@@ -166,6 +167,7 @@ def list_page(
     """
     with vault.catalog.read() as view:
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
+        grants.require(vault, view, identity, row)
         return _page(view, row, after or b"", count)
 
 
@@ -187,13 +189,14 @@ def choose(view: View, job: Job, sequence: int) -> Safeset:
 
 def _page(view: View, job: Job, after: bytes, count: int) -> SafesetPage:
     found: list[SafesetSummary] = []
+    distrusted = {key_id for _, key_id in list_distrusted(view, job.account_id, job.keyring_id)}
     place = after
     for looked_at, safeset in enumerate(list_safesets(view, job.account_id, job.job_id, after)):
         if len(found) == count or looked_at == ROWS_AT_ONCE:
             return SafesetPage(found, place)
         place = place_of(safeset.timeline, safeset.sequence)
         if not is_replaced(view, job, safeset):
-            found.append(summarise_safeset(safeset))
+            found.append(summarise_safeset(view, job.account_id, safeset, distrusted))
     return SafesetPage(found, None)
 
 

@@ -1,11 +1,13 @@
 """What people are shown of computers, jobs, runs and safesets. The field names are those of the wire's messages."""
 
+from collections.abc import Set
+
 import msgspec
 
 from vaultd.catalog.computers import read_computer
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_computer_jobs
-from vaultd.catalog.runs import list_runs_back
+from vaultd.catalog.runs import list_runs_back, read_run
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import agent_key_fingerprint, fingerprint_text
 from vaultd.policy.provisional import newest_sequence
@@ -82,6 +84,7 @@ class SafesetSummary(msgspec.Struct, frozen=True, kw_only=True):
     restore_tested_at_ns: int | None
     damaged: bool
     root_hash: bytes
+    distrusted: bool = False
 
 
 def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
@@ -129,8 +132,10 @@ def summarise_run(run: Run) -> RunSummary:
     )
 
 
-def summarise_safeset(safeset: Safeset) -> SafesetSummary:
+def summarise_safeset(view: View, account_id: bytes, safeset: Safeset, distrusted: Set[bytes]) -> SafesetSummary:
+    """`distrusted`: ids of keys of its keyring."""
     root = parse_root(safeset.root)
+    run = read_run(view, account_id, safeset.run_id) if distrusted else None
     return SafesetSummary(
         number=safeset.sequence,
         time_ns=root.agent_time_ns,
@@ -145,4 +150,5 @@ def summarise_safeset(safeset: Safeset) -> SafesetSummary:
         restore_tested_at_ns=None,
         damaged=safeset.damaged,
         root_hash=safeset.root_hash,
+        distrusted=run is not None and not distrusted.isdisjoint(run.key_ids),
     )

@@ -22,6 +22,8 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "computer.list",
         "computer.show",
         "computer.remove",
+        "computer.distrust",
+        "computer.leaning",
         "job.create",
         "job.list",
         "job.show",
@@ -29,6 +31,9 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "job.request",
         "job.remove",
         "safeset.list",
+        "safeset.grant",
+        "safeset.grants",
+        "safeset.revoke",
     }
 )
 AGENT_ACTIONS = frozenset(

@@ -33,6 +33,7 @@ def test_create_writes_the_administrators_context(vault: FakeVault, operator: Pa
         "account_id": ACCOUNT_ID.hex(),
         "token": NEW_TOKEN.hex(),
         "agent_keys": {},
+        "replaced_keys": {},
     }
     assert vault.endpoints[0].token == bytes.fromhex(TOKEN)
 

@@ -41,7 +41,7 @@ def command(ctx: click.Context, job: str) -> int:
                 progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
             agent = Agent(state, identity, session, is_watched=progress.is_shown, attempts=attempts)
-            finished.append(await back_up(agent, await _find(session, job), tell))
+            finished.append(await back_up(agent, await find_job(session, job), tell))
 
     def pause_after(error: Exception) -> float:
         if finished or not attempts.has_begun or not is_lost(error):
@@ -65,7 +65,7 @@ def command(ctx: click.Context, job: str) -> int:
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 
 
-async def _find(session: VaultSession, name: str) -> AgentJob:
+async def find_job(session: VaultSession, name: str) -> AgentJob:
     answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
     for job in answer.jobs:
         if job.name == name:
@@ -94,4 +94,3 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
             f"Safeset {done.safeset}: {files_text(scanned.files)}, {size_text(scanned.protected_bytes)},"
             f" {size_text(sent.record_bytes)} uploaded in {elapsed_text(seconds)}."
         )
-

@@ -7,16 +7,25 @@ from typing import Any
 
 import click
 
-from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
+from tools.agent.commands.context import (
+    escaped_option,
+    given_paths,
+    output_of,
+    read_secret,
+    safeset_options,
+    sequence_of,
+    state_of,
+)
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
 from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore_room import check_room
+from tools.agent.state import StateDirectory
 from tools.agent.survey import Overwrite
-from tools.agent.unlock import Wanted, unlock
-from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.agent.unlock import Unlocked, Wanted, unlock
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource
@@ -30,6 +39,7 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 @click.argument("job")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @safeset_options
+@escaped_option
 @click.option(
     "--target",
     required=True,
@@ -61,16 +71,19 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     start = time.monotonic()
     collect_garbage_rarely()
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
-    selected = wanted_paths([os.fsencode(path) for path in paths])
+    selected = wanted_paths(given_paths(paths, is_escaped=options["is_escaped"]))
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
     if options["privileged"] and os.geteuid() != 0:
         raise Failure("usage", "--privileged needs root", "leave it out, or restore as root")
     destination = Destination(target, Overwrite(options["overwrite"]), Rights(options["privileged"]))
 
+    adoptable: list[bytes] = []
+
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
             unlocked = await unlock(session, state, wanted, secret)
+            adoptable.extend(_without_keys(state, wanted, unlocked))
             prepare_root(target)
             if not options["no_space_check"]:
                 await check_room(unlocked, selected, target)
@@ -85,8 +98,20 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
 
             return await restore(unlocked, selected, destination, tell), unlocked.root.complete
 
-    restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    try:
+        restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    except KeyboardInterrupt:
+        hint = "run the same restore again: what is whole stays, and the rest comes"
+        raise Failure(INTERRUPTED, "interrupted", hint) from None
+    if adoptable:
+        output.note(f"note: this agent has no keys of this job: `vault-agent adopt {job}` takes them up for `backup`")
     return _conclude(output, restored, is_complete, time.monotonic() - start)
+
+
+def _without_keys(state: StateDirectory, wanted: Wanted, unlocked: Unlocked) -> list[bytes]:
+    """A job of this computer whose keys another agent made: it was replaced."""
+    job_id = unlocked.root.job_id
+    return [job_id] if wanted.computer is None and state.job(job_id).load_unattended() is None else []
 
 
 def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: float) -> int:  # noqa: FBT001

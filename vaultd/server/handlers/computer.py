@@ -9,7 +9,8 @@ from vaultd.server.request import Request
 
 async def invite(request: Request) -> m.ComputerInviteAnswer:
     request.service.invitations.count(request.identity.account_id)
-    invitation = await offload.write(computers.invite, request.vault, request.identity, request.message.kind)
+    message: m.ComputerInviteRequest = request.message
+    invitation = await offload.write(computers.invite, request.vault, request.identity, message.kind, message.replace)
     return answers.answer(invitation, m.ComputerInviteAnswer)
 
 

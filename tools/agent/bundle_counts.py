@@ -116,7 +116,7 @@ class BundleCounts:
         self._writer.execute("UPDATE bundles SET settled = live WHERE settled = -1")
         self._writer.executemany("UPDATE bundles SET settled = live WHERE id = ?", [(id,) for id in self.chosen])
         self._say_counted(root_hash)
-        self._is_counted = True
+        self._is_counted = False
         self.chosen = frozenset()
 
     def _say_counted(self, root_hash: bytes) -> None:

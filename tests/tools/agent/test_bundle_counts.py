@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.agent.cache import Base, Belonging, Cache
+from tools.agent.belonging import Base, Belonging
+from tools.agent.cache import Cache
 from tools.agent.cached_row import CachedRow, row_checksum
 
 BELONGING = Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1)
@@ -153,3 +154,17 @@ def test_what_a_run_left_is_not_chosen_again(tmp_path: Path) -> None:
     cache.choose_bundles()
     assert cache.bundles.chosen == {id_of(0)}
     cache.close()
+
+
+def test_rows_of_a_run_that_was_broken_off_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    cache = Cache(path, BELONGING)
+    rows = {key: row(key, 0, number * 100, 100) for number, key in enumerate([b"a", b"b", b"c"])}
+    committed(cache, 1, list(rows.values()), sizes=[MIB])
+    resumed = row(b"b", 1, 0, 100)
+    cache.begin_resumed()
+    cache.add_resumed([resumed], [])
+    cache.end_resumed()
+    committed(cache, 2, [row(b"c", 1, 100, 100)])
+    cache.close()
+    assert counts(path) == counted_by_hand(rows | {b"b": resumed, b"c": row(b"c", 1, 100, 100)})

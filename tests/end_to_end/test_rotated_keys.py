@@ -2,6 +2,7 @@
 goes on meanwhile begins again by itself.
 """
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,11 @@ def test_a_run_that_goes_on_begins_again_by_itself(site: Site, long_tree: Path) 
     )  # fmt: skip
     assert agent.stdout is not None
     assert '"type": "status"' in agent.stdout.readline()
-    done = rotate(site, "long", "--no-recovery-code")
+    agent.send_signal(signal.SIGSTOP)  # so that it is in the middle of its run for as long as that takes
+    try:
+        done = rotate(site, "long", "--no-recovery-code")
+    finally:
+        agent.send_signal(signal.SIGCONT)
     assert done.exit_code == 0, done.error
     out, error = agent.communicate(timeout=SOON_SECONDS)
     assert agent.returncode == 0, error

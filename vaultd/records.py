@@ -118,7 +118,7 @@ class JobDefinition(Row, frozen=True):
 class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
     comes with its keyring. The head is the newest safeset; `request` is the number of the newest asked-for run,
-    `requests_taken` that of the newest begun.
+    `requests_taken` that of the newest begun or taken back.
     """
 
     job_id: bytes

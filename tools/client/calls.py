@@ -78,6 +78,10 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
     return await _answer(session, "job.request", m.JobRequestRequest(computer, job, request), m.JobRequestAnswer)
 
 
+async def cancel_job(session: VaultSession, computer: str, job: str) -> m.JobCancelAnswer:
+    return await _answer(session, "job.cancel", m.JobCancelRequest(computer, job), m.JobCancelAnswer)
+
+
 async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:
     """All, oldest first, a page after the other."""
     page = await _answer(session, "safeset.list", m.SafesetListRequest(computer, job), m.SafesetListAnswer)

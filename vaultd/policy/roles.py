@@ -26,12 +26,14 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "job.show",
         "job.run",
         "job.request",
+        "job.cancel",
         "safeset.list",
     }
 )
 AGENT_ACTIONS = frozenset(
     {
         "agent.jobs",
+        "agent.work",
         "keyring.create",
         "run.begin",
         "run.key",

@@ -24,6 +24,7 @@ from vaultd.server.room_notice import RoomNotice
 from vaultd.server.run_progress import RunProgressBook
 from vaultd.server.session import Session
 from vaultd.server.throttle import INVITATIONS, WRONG_GUESSES, Throttle
+from vaultd.server.work_book import WorkBook
 
 # What is said of the caller's own doing; behind all else store or catalog may have stopped.
 OF_THE_CALLER = (
@@ -48,6 +49,7 @@ class Service:
     fetches: FetchBudget = field(default_factory=FetchBudget)
     sessions: set[Session] = field(default_factory=set)
     progress: RunProgressBook = field(default_factory=RunProgressBook)
+    work: WorkBook = field(default_factory=WorkBook)
     # Set once: the daemon then stops in order.
     stop: trio.Event = field(default_factory=trio.Event)
     # Set with it when a disk error stopped the store: the daemon ends with exit 1, and the next start recovers.

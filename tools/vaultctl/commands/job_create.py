@@ -89,7 +89,7 @@ class _Sending:
 @click.option("--no-recovery-code", is_flag=True, help="Only the password will open the job's safesets.")
 @click.pass_context
 def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
-    """Defines a job; it begins with the agent's next `backup`.
+    """Defines a job; it begins with `job run` or the agent's next `backup`.
 
     The password is sealed for the agent on this machine; no server can read it and nobody can recover it.
     """
@@ -210,7 +210,8 @@ def _unknown_end(output: Output, error: BaseException, code_text: str | None) ->
 
 
 def _created_text(computer: str, job: str, code_text: str | None) -> str:
-    created = f"Job {escape_text(job)} of {escape_text(computer)} is created; it begins with the agent's next `backup`."
+    name = f"Job {escape_text(job)} of {escape_text(computer)}"
+    created = f"{name} is created; it begins with `job run` or the agent's next `backup`."
     if code_text is None:
         return f"{created}\nThere is no recovery code: without the password nobody can restore this job."
     return f"{created}\n\n" + frame_text(

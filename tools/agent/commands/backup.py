@@ -1,6 +1,7 @@
-"""`vault-agent backup`: runs a job once."""
+"""`vault-agent backup`: runs a job once, here or in the service where one is up."""
 
 import time
+from collections.abc import Callable
 
 import click
 
@@ -8,9 +9,12 @@ from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.backup import Agent, Done, back_up
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
+from tools.agent.local_settings import load_local_settings
 from tools.agent.missed import tell_missed
 from tools.agent.scan_figures import ScanFigures
-from tools.agent.state import lock_state
+from tools.agent.service.hand_over import hand_over
+from tools.agent.service.orders import BackupOrder
+from tools.agent.state import StateDirectory, lock_state
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure, describe
 from tools.client.output import Output
 from tools.client.program import Command
@@ -25,40 +29,74 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 def command(ctx: click.Context, job: str) -> int:
     """Runs JOB now and makes its next safeset. Exit code 3: done, but some files could not be read."""
     output, state = output_of(ctx), state_of(ctx)
+    state.load_identity()
+    exit_code = hand_over(state.path, BackupOrder(job=job, json=output.json), output)
+    if exit_code is not None:
+        return exit_code
+    with lock_state(state):
+        return back_up_named(output, state, job)
+
+
+def back_up_named(output: Output, state: StateDirectory, name: str) -> int:
+    """The caller holds the lock of the state directory, here and below."""
+
+    def is_it(job: AgentJob) -> bool:
+        return job.name == name
+
+    exit_code = _back_up(output, state, is_it)
+    if exit_code is None:
+        raise Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
+    return exit_code
+
+
+def back_up_asked(output: Output, state: StateDirectory, job_id: bytes) -> int:
+    """Where it is not asked for any more, there is nothing to do."""
+
+    def is_it(job: AgentJob) -> bool:
+        return job.job_id == job_id and job.run_requested
+
+    exit_code = _back_up(output, state, is_it)
+    return EXIT_OK if exit_code is None else exit_code
+
+
+def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], bool]) -> int | None:
+    """None where the vault has no such job of this computer."""
     start = time.monotonic()
     collect_garbage_rarely()
     identity = state.load_identity()
+    memory_budget_bytes = load_local_settings(state.path).contents_bytes
 
     finished: list[Done] = []
 
     async def talk(session: VaultSession) -> None:
+        job = await _find(session, is_it)
+        if job is None:
+            return
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
                 progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
-            agent = Agent(state, identity, session, is_watched=progress.is_shown)
-            finished.append(await back_up(agent, await _find(session, job), tell))
+            agent = Agent(state, identity, session, memory_budget_bytes, is_watched=progress.is_shown)
+            finished.append(await back_up(agent, job, tell))
 
-    with lock_state(state):
-        try:
-            ask_vault(state, identity, talk)
-        except (Exception, KeyboardInterrupt) as error:
-            # How the connection ends does not matter to a safeset that was countersigned.
-            if not finished:
-                raise
-            finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
+    try:
+        ask_vault(state, identity, talk)
+    except (Exception, KeyboardInterrupt) as error:
+        # How the connection ends does not matter to a safeset that was countersigned.
+        if not finished:
+            raise
+        finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
+    if not finished:
+        return None
     (done,) = finished
     _tell_done(output, done, time.monotonic() - start)
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 
 
-async def _find(session: VaultSession, name: str) -> AgentJob:
+async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:
     answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
-    for job in answer.jobs:
-        if job.name == name:
-            return job
-    raise Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
+    return next(filter(is_it, answer.jobs), None)
 
 
 def _tell_done(output: Output, done: Done, seconds: float) -> None:
@@ -82,4 +120,3 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
             f"Safeset {done.safeset}: {files_text(scanned.files)}, {size_text(scanned.protected_bytes)},"
             f" {size_text(sent.record_bytes)} uploaded in {elapsed_text(seconds)}."
         )
-

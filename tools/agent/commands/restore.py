@@ -10,10 +10,14 @@ import click
 from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
+from tools.agent.local_settings import load_local_settings
 from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore_room import check_room
+from tools.agent.service.hand_over import hand_over
+from tools.agent.service.orders import RestoreOrder
+from tools.agent.state import StateDirectory
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Wanted, unlock
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
@@ -58,23 +62,41 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     damage was found, and the rest was restored.
     """
     output, state = output_of(ctx), state_of(ctx)
-    start = time.monotonic()
-    collect_garbage_rarely()
-    wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
+    sequence = sequence_of(options["safeset"])
     selected = wanted_paths([os.fsencode(path) for path in paths])
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
     if options["privileged"] and os.geteuid() != 0:
         raise Failure("usage", "--privileged needs root", "leave it out, or restore as root")
-    destination = Destination(target, Overwrite(options["overwrite"]), Rights(options["privileged"]))
+    state.load_identity()
+    order = RestoreOrder(
+        job=job, computer=options["computer"], sequence=sequence, paths=list(selected),
+        target=os.path.abspath(os.fsencode(target)), overwrite=options["overwrite"],
+        is_privileged=options["privileged"], is_room_checked=not options["no_space_check"],
+        password=secret if isinstance(secret, str) else None,
+        recovery_code=secret if isinstance(secret, bytes) else None, json=output.json,
+    )  # fmt: skip
+    exit_code = hand_over(state.path, order, output)
+    return carry_out_restore(output, state, order) if exit_code is None else exit_code
+
+
+def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder) -> int:
+    """Writes nothing in the state: a restore may go on beside a backup."""
+    start = time.monotonic()
+    collect_garbage_rarely()
+    target = Path(os.fsdecode(order.target))
+    rights, budget_bytes = Rights(order.is_privileged), load_local_settings(state.path).contents_bytes
+    destination = Destination(target, Overwrite(order.overwrite), rights, budget_bytes)
+    is_all = order.paths == [b""]
 
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
-            unlocked = await unlock(session, state, wanted, secret)
+            wanted = Wanted(order.job, order.computer, order.sequence)
+            unlocked = await unlock(session, state, wanted, order.secret)
             prepare_root(target)
-            if not options["no_space_check"]:
-                await check_room(unlocked, selected, target)
-            total_bytes = None if paths else unlocked.root.figures.protected_bytes
+            if order.is_room_checked:
+                await check_room(unlocked, order.paths, target)
+            total_bytes = unlocked.root.figures.protected_bytes if is_all else None
 
             def at_least(written_bytes: int) -> int | None:
                 """Hard links are protected once and written as often as they have names."""
@@ -83,7 +105,7 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
             def tell(files: int, written_bytes: int) -> None:
                 progress.update(Figures("restoring", files, written_bytes, at_least(written_bytes)))
 
-            return await restore(unlocked, selected, destination, tell), unlocked.root.complete
+            return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
 
     restored, is_complete = ask_vault(state, state.load_identity(), talk)
     return _conclude(output, restored, is_complete, time.monotonic() - start)

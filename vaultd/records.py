@@ -49,6 +49,14 @@ class Identity(Row, frozen=True):
         return self.identity_id if self.role is Role.AGENT else NO_ID
 
 
+class AgentIdentity(Identity, frozen=True):
+    """An agent with the key (BLAKE3 of its SPKI) that it signed in with: another one may take its place meanwhile.
+    Never stored.
+    """
+
+    agent_key: bytes
+
+
 class DiskRow(Row, frozen=True):
     """A disk that the vault has or had. `number` is nil where only containers tell of it; `path`: where it was last.
 
@@ -71,13 +79,16 @@ class Account(Row, frozen=True):
 
 
 class Invite(Row, frozen=True):
-    """An invite code without its secret. `computer_id` is the computer that used it, or NO_ID."""
+    """An invite code without its secret. `computer_id` is the computer that used it, or NO_ID; `replaces` the one that
+    is to be replaced by whoever uses it, or NO_ID.
+    """
 
     account_id: bytes
     kind: str
     created_ns: int
     expires_ns: int
     computer_id: bytes = NO_ID
+    replaces: bytes = NO_ID
 
 
 class AgentKey(Row, frozen=True):
@@ -88,7 +99,7 @@ class AgentKey(Row, frozen=True):
 
 
 class Computer(Row, frozen=True):
-    """`last_seen_ns`: its registration, or the begin or end of a run."""
+    """`last_seen_ns`: its registration, or the begin or end of a run. `removed_ns` is 0 while it may sign in."""
 
     computer_id: bytes
     account_id: bytes
@@ -99,6 +110,7 @@ class Computer(Row, frozen=True):
     tls_key: bytes
     sealing_key: bytes
     certificate_pem: bytes
+    removed_ns: int = 0
 
 
 class JobDefinition(Row, frozen=True):
@@ -118,7 +130,8 @@ class JobDefinition(Row, frozen=True):
 class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
     comes with its keyring. The head is the newest safeset; `request` is the number of the newest asked-for run,
-    `requests_taken` that of the newest begun or taken back.
+    `requests_taken` that of the newest begun or taken back. `safesets` counts those that were not replaced.
+    `removed_ns` is 0 while the job takes runs.
     """
 
     job_id: bytes
@@ -141,6 +154,7 @@ class Job(Row, frozen=True):
     request: int = 0
     requests_taken: int = 0
     runs: int = 0
+    removed_ns: int = 0
 
 
 class Keyring(Row, frozen=True):
@@ -216,6 +230,18 @@ class Safeset(Row, frozen=True):
     stored_at_ns: int
     retention: str
     damaged: bool = False
+
+
+class Grant(Row, frozen=True):
+    """Leave for `computer_id` to restore a job of another computer: to begin until `expires_ns`, and a day from its
+    first use on (0 before it).
+    """
+
+    job_id: bytes
+    computer_id: bytes
+    created_ns: int
+    expires_ns: int
+    first_used_ns: int = 0
 
 
 class AuditEntry(Row, frozen=True):

@@ -33,6 +33,7 @@ class JobSummary(Message, frozen=True):
     last_run_ns: fields.Nanoseconds | None
     last_outcome: fields.Text
     run_requested: bool
+    removed_ns: fields.Nanoseconds | None
 
 
 class JobCreateRequest(Message, frozen=True):
@@ -99,6 +100,15 @@ class JobCancelAnswer(Message, frozen=True):
 
     request: bool
     run: bool
+
+
+class JobRemoveRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+
+
+class JobRemoveAnswer(Message, frozen=True):
+    removed_ns: fields.Nanoseconds
 
 
 class AgentJob(Message, frozen=True):

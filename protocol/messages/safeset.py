@@ -23,6 +23,7 @@ class SafesetSummary(Message, frozen=True):
     restore_tested_at_ns: fields.Nanoseconds | None
     damaged: bool
     root_hash: fields.Hash
+    distrusted: bool = False
 
 
 class SafesetListRequest(Message, frozen=True):

@@ -171,6 +171,9 @@ class Site:
         code: str = created.last["recovery_code"]
         return code
 
+    def grant(self, account: str, computer: str, job: str, to: str) -> None:
+        self._ok(self.run_administrator(account, "safeset", "grant", computer, job, "--to", to))
+
     def backup(self, computer: str, job: str, *words: object) -> dict[str, Any]:
         """The summary."""
         summary: dict[str, Any] = self._ok(self.run_agent(computer, "backup", job, *words)).last

@@ -116,6 +116,12 @@ ROWS: dict[str, Row] = {
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
+    "computer.remove": Row("administrator", {"computer": make(m.ComputerRemoveRequest)("computer")}),
+    "computer.distrust": Row(
+        "administrator",
+        {"computer": make(m.ComputerDistrustRequest, since_ns=2**62, undo=False, dry_run=False)("computer")},
+    ),
+    "computer.leaning": Row("administrator", {"computer": make(m.ComputerLeaningRequest, since_ns=1)("computer")}),
     "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
@@ -140,11 +146,35 @@ ROWS: dict[str, Row] = {
             "job": make(m.JobCancelRequest, computer=of("computer"))("job"),
         },
     ),
+    "job.remove": Row(
+        "administrator",
+        {
+            "computer": make(m.JobRemoveRequest, job=of("job"))("computer"),
+            "job": make(m.JobRemoveRequest, computer=of("computer"))("job"),
+        },
+    ),
     "safeset.list": Row(
         "administrator",
         {
             "computer": make(m.SafesetListRequest, job=of("job"))("computer"),
             "job": make(m.SafesetListRequest, computer=of("computer"))("job"),
+        },
+    ),
+    "safeset.grant": Row(
+        "administrator",
+        {
+            "computer": make(m.SafesetGrantRequest, job=of("job"), to=of("to"), days=7)("computer"),
+            "job": make(m.SafesetGrantRequest, computer=of("computer"), to=of("to"), days=7)("job"),
+            "to": make(m.SafesetGrantRequest, computer=of("computer"), job=of("job"), days=7)("to"),
+        },
+    ),
+    "safeset.grants": NO_IDS,
+    "safeset.revoke": Row(
+        "administrator",
+        {
+            "computer": make(m.SafesetRevokeRequest, job=of("job"), to=of("to"))("computer"),
+            "job": make(m.SafesetRevokeRequest, computer=of("computer"), to=of("to"))("job"),
+            "to": make(m.SafesetRevokeRequest, computer=of("computer"), job=of("job"))("to"),
         },
     ),
     "agent.jobs": Row("agent", {}),

@@ -45,6 +45,7 @@ def next_safeset(site: Site, tree: Path, number: int) -> None:
 def restore_with_new(site: Site, tree: Path, computer: str) -> None:
     """A computer whose certificate is of this time signs in and restores the newest."""
     site.register("acme", computer)
+    site.grant("acme", "pc", "all", computer)
     target = site.directory / f"restored-{computer}"
     site.restore(computer, "all", target, "--computer", "pc")
     assert differences(tree, restored(target, tree)) == []
@@ -75,6 +76,7 @@ def test_nothing_is_lost_when_the_vaults_clock_jumps(clock: Clock, stopped_site:
     next_safeset(site, tree, 4)
     for computer in ("ahead", "back"):
         target = tmp_path / f"first-{computer}"
+        site.grant("acme", "pc", "all", computer)
         site.restore(computer, "all", target, "--safeset", 1, "--computer", "pc")
         assert [path.name for path in restored(target, tree).iterdir()] == ["of run 1"]
     assert site.stop() == 0

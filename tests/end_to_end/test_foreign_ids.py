@@ -42,7 +42,7 @@ def test_every_method_has_a_row() -> None:
         covered = set(row.kinds) | {"name", "secret", "sealed_key", "proof", "sequence", "request", "after", "kind"}
         covered |= {"definition", "revision", "creator_key", "signature"}
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
-        covered |= {"bytes", "bytes_total", "disk", "undo", "all"}
+        covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run", "all"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
         covered |= {"base"} if "root_hash" in row.kinds else set()
@@ -59,6 +59,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         tree = write_tree(directory / f"{account}-tree", seed=len(account), small_files=5)
         site.create_account(account)
         site.register(account, f"{account}-pc")
+        site.register(account, f"{account}-second")
         site.create_job(account, f"{account}-pc", f"{account}-job", tree)
         site.backup(f"{account}-pc", f"{account}-job")
     yield site
@@ -80,7 +81,7 @@ async def collect_facts(site: Site, account: str, session: VaultSession) -> Fact
     """Begins a run and opens a restore, so that run and ticket are live ones. The run is that of a job whose keys are
     known here, so that it could commit.
     """
-    facts = Facts({"computer": f"{account}-pc", "job": f"{account}-job"})
+    facts = Facts({"computer": f"{account}-pc", "job": f"{account}-job", "to": f"{account}-second"})
     jobs, _ = await session.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
     (job,) = [job for job in jobs.jobs if job.name == f"{account}-job"]
     facts.ids |= {"job_id": job.job_id, "root_hash": job.head_hash}
@@ -176,11 +177,14 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
         mine = await collect_facts(two, "beta", agent)
         working = {
             "computer.show": {"computer"},
+            "computer.distrust": {"computer"},
+            "computer.leaning": {"computer"},
             "job.create": {"computer"},
             "job.list": {"computer"},
             "job.show": {"computer", "job"},
             "job.run": {"computer", "job"},
             "safeset.list": {"computer", "job"},
+            "safeset.grant": {"computer", "job", "to"},
             "run.key": {"run_id"},
             "run.progress": {"run_id"},
             "safeset.commit": {"run_id"},
@@ -191,6 +195,9 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             "restore.open": {"computer", "job", "slot_id"},
             "job.cancel": {"job"},
         }
+        await ask(people, "safeset.grant", *ROWS["safeset.grant"].kinds["to"](mine.ids["to"], mine))
+        revoked = await ask(people, "safeset.revoke", *ROWS["safeset.revoke"].kinds["to"](mine.ids["to"], mine))
+        assert isinstance(revoked, m.SafesetRevokeAnswer)
         for name, kinds in working.items():
             session = agent if ROWS[name].caller == "agent" else people
             for kind in sorted(kinds):

@@ -1,4 +1,6 @@
-"""The computer is gone: vault and password, or vault and recovery code, bring everything back; nothing else does."""
+"""The computer is gone: vault and password, or vault and recovery code, bring everything back on another one that has
+a grant; nothing else does.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.support.trees import write_tree
 
 @pytest.fixture
 def lost(site: Site, tmp_path: Path) -> tuple[Site, Path, str]:
-    """A site whose computer `old` backed up a tree and burnt; `new` is another one of the account."""
+    """A site whose computer `old` backed up a tree and burnt; `new` is another one of the account, with a grant."""
     tree = write_tree(tmp_path / "tree", small_files=30)
     site.create_account("acme")
     site.register("acme", "old")
@@ -23,7 +25,38 @@ def lost(site: Site, tmp_path: Path) -> tuple[Site, Path, str]:
     site.backup("old", "all")
     shutil.rmtree(site.state("old"))
     site.register("acme", "new")
+    site.grant("acme", "old", "all", "new")
     return site, tree, code
+
+
+def test_the_password_restores_on_another_computer_only_under_a_grant(
+    lost: tuple[Site, Path, str], tmp_path: Path
+) -> None:
+    """And once: the first use begins its last day. A grant is taken back at once."""
+    site, tree, _ = lost
+    grant = ("acme", "safeset", "revoke", "old", "all", "--to", "new")
+    password = ("--password-file", site.password("all"), "--computer", "old")
+    assert site.run_administrator(*grant).exit_code == 0
+    for words in (("restore", "all", "--target", tmp_path / "x", *password), ("ls", "all", *password)):
+        done = site.run_agent("new", *words)
+        assert (done.exit_code, done.last["code"]) == (5, "not_allowed"), words
+        assert "vaultctl safeset grant old all --to new" in done.last["hint"]
+    assert site.run_agent("new", "safesets", "all", "--computer", "old").exit_code == 5
+    assert not (tmp_path / "x").exists()
+    site.grant("acme", "old", "all", "new")
+    assert site.run_administrator("acme", "safeset", "grants").last[0]["first_used"] is None
+    site.restore("new", "all", tmp_path / "back", "--computer", "old")
+    assert differences(tree, restored(tmp_path / "back", tree)) == []
+    (shown,) = site.run_administrator("acme", "safeset", "grants").last
+    assert (shown["computer"], shown["job"], shown["to"], shown["is_good"]) == ("old", "all", "new", True)
+    assert shown["first_used"] is not None
+    site.kill()
+    site.start()
+    assert site.run_administrator("acme", "safeset", "grants").last == [shown]
+    site.restore("new", "all", tmp_path / "again", "--computer", "old")
+    assert site.run_administrator(*grant).exit_code == 0
+    again = site.run_agent("new", "restore", "all", "--target", tmp_path / "y", *password)
+    assert again.exit_code == 5
 
 
 def test_password_alone_restores(lost: tuple[Site, Path, str], tmp_path: Path) -> None:

@@ -44,18 +44,20 @@ class Chain:
         """The last of the roots, each of which follows the one before. Worker threads."""
         if not roots:
             raise rolled_back(f"it has nothing after safeset {head.sequence}", self.state.head_path)
-        signing_key = signing_public_key(self.keys.signing_seed)
         for start in range(0, len(roots), ROOT_BYTES):
             try:
-                head = self._next(head, roots[start : start + ROOT_BYTES], signing_key)
+                head = self._next(head, roots[start : start + ROOT_BYTES])
             except IntegrityError as error:
                 message = f"what it has after safeset {head.sequence} is not this agent's: {error}"
                 raise rolled_back(message, self.state.head_path) from None
         return head
 
-    def _next(self, head: KnownHead, encoded: bytes, signing_key: bytes) -> KnownHead:
-        # The agent keeps one signing key, the newest generation's: roots from before it changed do not open here.
-        root = open_root(encoded, signing_key)
+    def signing_key(self, encoded: bytes) -> bytes:
+        """Of a root. The agent keeps one, the newest generation's: roots from before it changed do not open here."""
+        return signing_public_key(self.keys.signing_seed)
+
+    def _next(self, head: KnownHead, encoded: bytes) -> KnownHead:
+        root = open_root(encoded, self.signing_key(encoded))
         mine = (self.keys.keyring_id, self.job_id, self.computer_id)
         if (root.keyring_id, root.job_id, root.computer_id) != mine:
             raise IntegrityError("it is of another keyring, job or computer")

@@ -35,6 +35,15 @@ class _MadeKeyring:
 
 async def load_job_keys(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
     """The keys that the job's runs use; on the first run makes the keyring."""
+    is_known = require_known_job(state, job)
+    keys = await _load(session, state, identity, job)
+    if not is_known:
+        state.save_job_id(job.name, job.job_id)
+    return keys
+
+
+def require_known_job(state: StateDirectory, job: AgentJob) -> bool:
+    """False where the name stood for no job until now; Failure where it stood for another one."""
     known_job_id = state.known_job_id(job.name)
     if known_job_id is not None and known_job_id != job.job_id:
         raise Failure(
@@ -42,10 +51,7 @@ async def load_job_keys(session: VaultSession, state: StateDirectory, identity: 
             f"the vault shows another job under the name {job.name!r} than the one that this agent backed up",
             f"if you created the job anew, remove its line from {state.names_path}; else ask the vault's operator",
         )
-    keys = await _load(session, state, identity, job)
-    if known_job_id is None:
-        state.save_job_id(job.name, job.job_id)
-    return keys
+    return known_job_id is not None
 
 
 async def _load(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
@@ -56,7 +62,8 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             raise Failure(
                 "conflict",
                 f"the keyring of job {job.name!r} was made by another state directory than this one",
-                "use the state directory of that agent, or create the job anew",
+                f"if this computer replaces that one, run `vault-agent adopt {job.name}`, which asks for the job's"
+                " password, and back up again; else use the state directory of that agent, or create the job anew",
             )
         if not job_state.has_made_keyring:
             job_state.mark_used(job.keyring_id)  # the answer to keyring.create was lost, and the message's id with it

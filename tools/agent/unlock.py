@@ -91,7 +91,7 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
             includes = payload.includes
             _check_names(payload, wanted, identity)
     except WrongPassword:
-        raise _wrong(secret) from None
+        raise wrong_secret(secret) from None
     except SlotDamaged as error:
         raise Failure(
             "damaged", f"the slot that this opens is damaged: {error}", "try the other one: password or recovery code"
@@ -109,13 +109,9 @@ async def _open(
     session: VaultSession, wanted: Wanted, parameters: RestoreParametersAnswer, secret: Secret
 ) -> tuple[RestoreOpenAnswer, memoryview, SlotKeys]:
     """Tries the slots of the secret's kind; the vault tells by the proof which one it opens."""
-    kind = KIND_PASSWORD if isinstance(secret, str) else KIND_RECOVERY_CODE
-    for slot in parameters.slots:
-        if slot.kind != kind:
-            continue
-        p = SlotParameters(slot.slot_id, slot.kind, slot.memory_kib, slot.passes, slot.lanes, slot.salt)
+    for slot in slots_for(parameters, secret):
         try:
-            keys = await compute(derive_keys, secret, p)
+            keys = await compute(derive_keys, secret, slot)
         except SlotDamaged as error:
             raise Failure("damaged", f"the vault's parameters of a slot are bad: {error}", "ask its operator") from None
         request = RestoreOpenRequest(wanted.computer, wanted.job, slot.slot_id, keys.proof, wanted.sequence)
@@ -127,7 +123,17 @@ async def _open(
                 raise
             continue
         return answer, raw, keys
-    raise _wrong(secret)
+    raise wrong_secret(secret)
+
+
+def slots_for(parameters: RestoreParametersAnswer, secret: Secret) -> list[SlotParameters]:
+    """Those that a secret of this kind may open."""
+    kind = KIND_PASSWORD if isinstance(secret, str) else KIND_RECOVERY_CODE
+    return [
+        SlotParameters(slot.slot_id, slot.kind, slot.memory_kib, slot.passes, slot.lanes, slot.salt)
+        for slot in parameters.slots
+        if slot.kind == kind
+    ]
 
 
 def _checked_root(
@@ -177,6 +183,6 @@ def _check_names(payload: Payload, wanted: Wanted, identity: Identity) -> None:
         )
 
 
-def _wrong(secret: Secret) -> Failure:
+def wrong_secret(secret: Secret) -> Failure:
     what = "password" if isinstance(secret, str) else "recovery code"
     return Failure("wrong_password", f"the {what} does not open this job", "check for the right job and computer")

@@ -46,8 +46,10 @@ async def lose_disk(session: VaultSession, disk: str, *, undo: bool) -> m.DiskSu
     return answer.disk
 
 
-async def invite_computer(session: VaultSession, kind: ComputerKind) -> m.ComputerInviteAnswer:
-    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind), m.ComputerInviteAnswer)
+async def invite_computer(
+    session: VaultSession, kind: ComputerKind | None, replace: str | None = None
+) -> m.ComputerInviteAnswer:
+    return await _answer(session, "computer.invite", m.ComputerInviteRequest(kind, replace), m.ComputerInviteAnswer)
 
 
 async def list_computers(session: VaultSession) -> m.ComputerListAnswer:
@@ -56,6 +58,26 @@ async def list_computers(session: VaultSession) -> m.ComputerListAnswer:
 
 async def show_computer(session: VaultSession, computer: str) -> m.ComputerShowAnswer:
     return await _answer(session, "computer.show", m.ComputerShowRequest(computer), m.ComputerShowAnswer)
+
+
+async def remove_computer(session: VaultSession, computer: str) -> m.ComputerRemoveAnswer:
+    return await _answer(session, "computer.remove", m.ComputerRemoveRequest(computer), m.ComputerRemoveAnswer)
+
+
+async def distrust_computer(session: VaultSession, request: m.ComputerDistrustRequest) -> m.ComputerDistrustAnswer:
+    return await _answer(session, "computer.distrust", request, m.ComputerDistrustAnswer)
+
+
+async def leaning_safesets(session: VaultSession, about: m.ComputerDistrustRequest) -> list[m.LeaningSafeset]:
+    """All, by job, a page after the other."""
+    request = m.ComputerLeaningRequest(about.computer, about.since_ns)
+    page = await _answer(session, "computer.leaning", request, m.ComputerLeaningAnswer)
+    safesets = list(page.safesets)
+    while page.next is not None:
+        request = m.ComputerLeaningRequest(about.computer, about.since_ns, page.next)
+        page = await _answer(session, "computer.leaning", request, m.ComputerLeaningAnswer)
+        safesets += page.safesets
+    return safesets
 
 
 async def create_job(session: VaultSession, request: m.JobCreateRequest) -> m.JobCreateAnswer:
@@ -80,6 +102,8 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
 
 async def cancel_job(session: VaultSession, computer: str, job: str) -> m.JobCancelAnswer:
     return await _answer(session, "job.cancel", m.JobCancelRequest(computer, job), m.JobCancelAnswer)
+async def remove_job(session: VaultSession, computer: str, job: str) -> m.JobRemoveAnswer:
+    return await _answer(session, "job.remove", m.JobRemoveRequest(computer, job), m.JobRemoveAnswer)
 
 
 async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:
@@ -91,6 +115,20 @@ async def list_safesets(session: VaultSession, computer: str, job: str) -> list[
         page = await _answer(session, "safeset.list", request, m.SafesetListAnswer)
         safesets += page.safesets
     return safesets
+
+
+async def grant_safesets(session: VaultSession, computer: str, job: str, to: str, days: int) -> m.GrantSummary:
+    request = m.SafesetGrantRequest(computer, job, to, days)
+    return (await _answer(session, "safeset.grant", request, m.SafesetGrantAnswer)).grant
+
+
+async def list_grants(session: VaultSession) -> list[m.GrantSummary]:
+    return (await _answer(session, "safeset.grants", m.SafesetGrantsRequest(), m.SafesetGrantsAnswer)).grants
+
+
+async def revoke_grant(session: VaultSession, computer: str, job: str, to: str) -> m.SafesetRevokeAnswer:
+    request = m.SafesetRevokeRequest(computer, job, to)
+    return await _answer(session, "safeset.revoke", request, m.SafesetRevokeAnswer)
 
 
 async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:

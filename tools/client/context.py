@@ -20,7 +20,9 @@ _AccountIdHex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`account` and `account_id` are null for an operator; `agent_keys`: computer's name to pinned fingerprint."""
+    """`account` and `account_id` are null for an operator; `agent_keys`: computer's name to pinned fingerprint;
+    `replaced_keys`: those of them whose computer's agent was to be replaced, until the new one's key is confirmed.
+    """
 
     version: int = CONTEXT_VERSION
     url: str
@@ -30,6 +32,7 @@ class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     account_id: _AccountIdHex | None = None
     token: _TokenHex
     agent_keys: dict[str, str] = {}
+    replaced_keys: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Context(url={self.url!r}, role={self.role!r}, account={self.account!r})"
@@ -71,8 +74,21 @@ def check_new_context(path: Path) -> None:
 def pin_agent_key(path: Path, computer: str, fingerprint: str) -> None:
     """Remembers the key of a computer's agent; the file is read anew, another command may have changed it."""
     context = load_context(path)
-    if context.agent_keys.get(computer) != fingerprint:
-        save_context(path, msgspec.structs.replace(context, agent_keys={**context.agent_keys, computer: fingerprint}))
+    if context.agent_keys.get(computer) == fingerprint:
+        return
+    replaced = {name: key for name, key in context.replaced_keys.items() if name != computer}
+    pinned = {**context.agent_keys, computer: fingerprint}
+    save_context(path, msgspec.structs.replace(context, agent_keys=pinned, replaced_keys=replaced))
+
+
+def expect_another_key(path: Path, computer: str) -> None:
+    """The pinned key of a computer that is to be replaced stays pinned; a person may now confirm another one. Names are
+    unique regardless of case.
+    """
+    context = load_context(path)
+    pinned = {name: key for name, key in context.agent_keys.items() if name.casefold() == computer.casefold()}
+    if not pinned.items() <= context.replaced_keys.items():
+        save_context(path, msgspec.structs.replace(context, replaced_keys={**context.replaced_keys, **pinned}))
 
 
 def _decode(path: Path, data: bytes) -> Context:

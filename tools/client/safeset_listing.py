@@ -35,6 +35,7 @@ def safeset_document(safeset: SafesetSummary) -> dict[str, Any]:
         "verified_at": time_json(safeset.verified_at_ns),
         "restore_tested_at": time_json(safeset.restore_tested_at_ns),
         "damaged": safeset.damaged,
+        "distrusted": safeset.distrusted,
     }
 
 
@@ -62,4 +63,6 @@ def _state(safeset: SafesetSummary) -> str:
     words = [] if safeset.complete else ["provisional"]
     if safeset.damaged:
         words.append("damaged")
+    if safeset.distrusted:
+        words.append("distrusted")
     return ", ".join(words) or "stored"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.client.agent_key import fingerprint_bytes, fingerprint_text, parse_fingerprint
+from tools.client.context import Context
 from tools.client.failure import Failure
 from tools.client.record_format import IntegrityError
 
@@ -39,10 +40,22 @@ def check_trust(trust: Trust) -> None:
         _expected_bytes(trust.expected)
 
 
-def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, pinned: str | None) -> bytes:
-    """The fingerprint to seal to; `pinned` is what the context has for this computer."""
+def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, pins: Context) -> bytes:
+    """The fingerprint to seal to. Another key than the pinned one is an error, also where a person confirms it, unless
+    the same person has made a code before that replaces this computer's agent.
+    """
     found = keys.fingerprint()
-    if pinned is not None and _pinned_bytes(pinned, context_file) != found:
+    pinned = pins.agent_keys.get(keys.computer)
+    has_changed = pinned is not None and _pinned_bytes(pinned, context_file) != found
+    is_confirmed = trust.expected is not None or trust.first_use
+    is_expected = pins.replaced_keys.get(keys.computer) == pinned
+    if has_changed and is_expected and not is_confirmed:
+        raise Failure(
+            "conflict",
+            f"a new agent took the place of {keys.computer}, the vault says that its key is {fingerprint_text(found)}",
+            "compare with `vault-agent status` on the computer and give --agent-key FINGERPRINT, or --trust-agent-key",
+        )
+    if has_changed and not is_expected:
         raise Failure(
             "conflict",
             f"the agent key of {keys.computer} changed: pinned is {pinned}, the vault says {fingerprint_text(found)}",
@@ -56,7 +69,7 @@ def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, pinne
             "type what `vault-agent status` shows on the computer itself; if that is what you gave, somebody stands"
             " between you and the computer",
         )
-    if pinned is None and trust.expected is None and not trust.first_use:
+    if pinned is None and not is_confirmed:
         raise Failure(
             "usage",
             f"the agent key of {keys.computer} is not confirmed yet; the vault says {fingerprint_text(found)}",

@@ -54,9 +54,12 @@ TABLES = (
     "safeset_hashes",
     "audit",
     "disks",
+    "grants",
+    "distrusted_keys",
 )
 # What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
-_FIRST_TABLES = tuple(table for table in TABLES if table != "disks")
+_LATER_TABLES = ("disks", "grants", "distrusted_keys")
+_FIRST_TABLES = tuple(table for table in TABLES if table not in _LATER_TABLES)
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.
 CATCH_UP_CHANGES = 10_000

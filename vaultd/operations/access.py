@@ -1,14 +1,18 @@
 """Finding what a caller names, within what the caller owns. A refusal repeats what was asked for and nothing else."""
 
-from vaultd.catalog.computers import find_computer, read_computer
+from vaultd.catalog.computers import find_computer, read_computer, tls_key_hash
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import find_job, read_job
 from vaultd.catalog.runs import read_run
 from vaultd.errors import Conflict, NotFound, NotSignedIn
-from vaultd.records import NO_ID, Computer, Identity, Job, Outcome, Run
+from vaultd.records import NO_ID, AgentIdentity, Computer, Identity, Job, Outcome, Role, Run
+
+KEPT_HINT = "its safesets are kept and can be restored with its password"
 
 
 def named_computer(view: View, identity: Identity, name: str) -> Computer:
+    if identity.role is Role.AGENT:
+        own_computer(view, identity)
     computer = find_computer(view, identity.account_id, name)
     if computer is None:
         raise NotFound(f"computer {name!r} does not exist", "`vaultctl computer list` shows the account's computers")
@@ -16,11 +20,33 @@ def named_computer(view: View, identity: Identity, name: str) -> Computer:
 
 
 def own_computer(view: View, identity: Identity) -> Computer:
-    """The computer that an agent runs on."""
+    """The computer that an agent runs on. One whose place another agent took is nobody any more, on connections that it
+    has open too.
+    """
     computer = read_computer(view, identity.account_id, identity.computer_id)
     if computer is None:
         raise NotSignedIn("this agent is not registered any more", "register it again with a new code")
+    if computer.removed_ns:
+        raise removed_computer()
+    if not isinstance(identity, AgentIdentity) or identity.agent_key != tls_key_hash(computer.tls_key):
+        raise replaced_agent()
     return computer
+
+
+def removed_computer() -> NotSignedIn:
+    """Told to its own agent, by its key."""
+    return NotSignedIn(
+        "this computer was removed",
+        "its safesets are kept: restore them on another computer of the account with --computer, or register this one"
+        " anew with an empty state directory",
+    )
+
+
+def replaced_agent() -> NotSignedIn:
+    return NotSignedIn(
+        "another agent took the place of this one: its key is refused from then on",
+        "if that was a mistake, ask the account's administrator; this computer needs a new code and state directory",
+    )
 
 
 def named_job(view: View, computer: Computer, name: str) -> Job:
@@ -32,10 +58,21 @@ def named_job(view: View, computer: Computer, name: str) -> Job:
 
 def own_job(view: View, identity: Identity, job_id: bytes) -> Job:
     """A job of the agent's own computer."""
+    own_computer(view, identity)
     job = read_job(view, identity.account_id, job_id)
     if job is None or job.computer_id != identity.computer_id:
         raise NotFound(f"job {job_id.hex()} does not exist")
-    return job
+    return working_job(view, job)
+
+
+def working_job(view: View, job: Job) -> Job:
+    """One that was removed takes no run; it is restored all the same."""
+    if not job.removed_ns:
+        return job
+    computer = read_computer(view, job.account_id, job.computer_id)
+    if computer is not None and computer.removed_ns:
+        raise NotFound(f"job {job.name!r} was removed with its computer", KEPT_HINT)
+    raise NotFound(f"job {job.name!r} was removed", KEPT_HINT)
 
 
 def job_with_keyring(job: Job) -> Job:
@@ -46,11 +83,12 @@ def job_with_keyring(job: Job) -> Job:
 
 def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
     """A run of the agent's own computer, and its job."""
+    own_computer(view, identity)
     run = read_run(view, identity.account_id, run_id)
     job = None if run is None else read_job(view, identity.account_id, run.job_id)
     if run is None or job is None or job.computer_id != identity.computer_id:
         raise NotFound(f"run {run_id.hex()} does not exist")
-    return run, job
+    return run, working_job(view, job)
 
 
 def active_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from vaultd.catalog.computers import find_by_tls_key, find_computer, list_computers, read_computer, save_computer
+from vaultd.catalog.computers import (
+    find_computer,
+    has_its_name,
+    is_known_tls_key,
+    list_computers,
+    read_computer,
+    save_computer,
+)
 from vaultd.catalog.database import View
 from vaultd.catalog.invites import find_invite, save_invite
 from vaultd.catalog.jobs import list_computer_jobs
@@ -15,11 +22,12 @@ from vaultd.operations.access import named_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.authority import issue_agent, spki_of_request
 from vaultd.operations.names import check_name
+from vaultd.operations.replacement import NewKeys, replace_agent
 from vaultd.operations.sealed_headers import PUBLIC_KEY_BYTES
 from vaultd.operations.summaries import ComputerSummary, JobSummary, summarise_computer, summarise_job
 from vaultd.operations.vault import Vault
 from vaultd.policy.clock_jump import is_alive
-from vaultd.records import NO_ID, Computer, Identity, Invite, Role
+from vaultd.records import NO_ID, Change, Computer, Identity, Invite, Role
 
 KINDS = ("pc", "server")
 SECRET_BYTES = 16
@@ -74,17 +82,31 @@ class ComputerDetails:
     jobs: list[JobSummary]
 
 
-def invite(vault: Vault, identity: Identity, kind: str) -> CreatedInvite:
-    """W. A secret for one registration."""
-    if kind not in KINDS:
+def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | None = None) -> CreatedInvite:
+    """W. A secret for one registration: of a new computer, or of the agent that takes the place of another one."""
+    if kind is not None and kind not in KINDS:
         raise BadRequest(f"kind must be {' or '.join(KINDS)}, not {kind!r}")
     secret = os.urandom(SECRET_BYTES)
     now_ns = vault.clock.now_ns()
-    row = Invite(identity.account_id, kind, now_ns, now_ns + INVITE_LIFE_NS)
     with vault.catalog.read() as view:
-        audit = audited(vault, view, identity, "computer.invite", kind)
+        old = None if replace is None else _replaceable(view, identity, replace)
+        kind = kind or (KINDS[0] if old is None else old.kind)
+        row = Invite(identity.account_id, kind, now_ns, now_ns + INVITE_LIFE_NS)
+        action, subject = "computer.invite", kind
+        if old is not None:
+            row = msgspec.structs.replace(row, replaces=old.computer_id)
+            action, subject = "computer.replace", old.name
+        audit = audited(vault, view, identity, action, subject)
     ledger.record(vault, [*save_invite(row, secret), *audit])
     return CreatedInvite(secret, row.expires_ns)
+
+
+def _replaceable(view: View, identity: Identity, name: str) -> Computer:
+    old = named_computer(view, identity, name)
+    if old.removed_ns:
+        hint = "register another computer, and restore the safesets there: `vaultctl safeset grant` lets it"
+        raise Conflict(f"computer {name!r} was removed: nothing takes its place any more", hint)
+    return old
 
 
 def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:
@@ -93,15 +115,17 @@ def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:
     if len(request.sealing_key) != PUBLIC_KEY_BYTES[1]:
         raise BadRequest(f"sealing_key must have {PUBLIC_KEY_BYTES[1]} bytes, not {len(request.sealing_key)}")
     with vault.catalog.read() as view:
-        _known_invite(view, request.secret)
+        row = _known_invite(view, request.secret)
     tls_key = spki_of_request(request.certificate_request)
-    computer_id = os.urandom(16)
+    computer_id = os.urandom(16) if row.replaces == NO_ID else row.replaces
     certificate = issue_agent(vault.authority, request.certificate_request, computer_id, vault.clock.now_ns())
     return CheckedRequest(request, tls_key, computer_id, certificate)
 
 
 def register(vault: Vault, checked: CheckedRequest) -> Registered:
-    """W. Uses the code up and creates the computer; the same request again is answered the same way."""
+    """W. Uses the code up and creates the computer, or puts its agent in the place of another one; the same request
+    again is answered the same way.
+    """
     request = checked.request
     with vault.catalog.read() as view:
         invite_row = _usable_invite(vault, view, checked)
@@ -109,18 +133,25 @@ def register(vault: Vault, checked: CheckedRequest) -> Registered:
             known = read_computer(view, invite_row.account_id, invite_row.computer_id)
             assert known is not None
             return _registered(vault, known)
-        _refuse_taken(view, invite_row.account_id, request.name, checked.tls_key)
-        computer = _new_computer(vault, invite_row, checked)
+        _refuse_known_key(view, checked.tls_key)
+        if invite_row.replaces == NO_ID:
+            computer, saved = _new_computer(vault, view, invite_row, checked)
+        else:
+            computer, saved = _replaced(vault, view, invite_row, checked)
         agent = Identity(computer.computer_id, computer.account_id, Role.AGENT, computer.name)
-        audit = audited(vault, view, agent, "register", computer.name)
+        action = "register" if invite_row.replaces == NO_ID else "replace"
+        audit = audited(vault, view, agent, action, computer.name)
     used = msgspec.structs.replace(invite_row, computer_id=computer.computer_id)
-    ledger.record(vault, [*save_invite(used, request.secret), *save_computer(computer), *audit])
+    ledger.record(vault, [*save_invite(used, request.secret), *saved, *audit])
+    vault.tickets.take_back(computer.computer_id)
     return _registered(vault, computer)
 
 
 def list_all(vault: Vault, identity: Identity) -> list[ComputerSummary]:
+    """Those with a name: that of a removed one may be another's by now."""
     with vault.catalog.read() as view:
-        found = [summarise_computer(view, computer) for computer in list_computers(view, identity.account_id)]
+        computers = [one for one in list_computers(view, identity.account_id) if has_its_name(view, one)]
+        found = [summarise_computer(view, computer) for computer in computers]
     return sorted(found, key=lambda one: one.name)
 
 
@@ -144,8 +175,11 @@ def _usable_invite(vault: Vault, view: View, checked: CheckedRequest) -> Invite:
     row = _known_invite(view, request.secret)
     if row.computer_id != NO_ID:
         known = read_computer(view, row.account_id, row.computer_id)
-        asked = (request.name, checked.tls_key, request.sealing_key)
-        if known is None or (known.name, known.tls_key, known.sealing_key) != asked:
+        if known is None or known.removed_ns:
+            raise _bad_code()
+        if (known.tls_key, known.sealing_key) != (checked.tls_key, request.sealing_key):
+            raise _bad_code()
+        if row.replaces == NO_ID and known.name != request.name:
             raise _bad_code()
     elif not is_alive(row.created_ns, row.expires_ns, vault.clock.now_ns()):
         raise _bad_code()
@@ -159,19 +193,27 @@ def _bad_code() -> NotAllowed:
     )
 
 
-def _refuse_taken(view: View, account_id: bytes, name: str, tls_key: bytes) -> None:
-    if find_computer(view, account_id, name) is not None:
-        raise Conflict(f"a computer named {name!r} is registered already", "register with another --name")
-    if find_by_tls_key(view, tls_key) is not None:
+def _refuse_known_key(view: View, tls_key: bytes) -> None:
+    if is_known_tls_key(view, tls_key):
         raise Conflict("this agent key is registered already", "register with an empty state directory")
 
 
-def _new_computer(vault: Vault, row: Invite, checked: CheckedRequest) -> Computer:
-    now_ns = vault.clock.now_ns()
-    return Computer(
+def _refuse_taken_name(view: View, account_id: bytes, name: str) -> None:
+    known = find_computer(view, account_id, name)
+    if known is not None and not known.removed_ns:
+        raise Conflict(f"a computer named {name!r} is registered already", "register with another --name")
+    if known is not None and any(job.safesets for job in list_computer_jobs(view, account_id, known.computer_id)):
+        sentence = f"a computer named {name!r} was removed, and its safesets keep the name"
+        raise Conflict(sentence, "register with another --name")
+
+
+def _new_computer(vault: Vault, view: View, row: Invite, checked: CheckedRequest) -> tuple[Computer, list[Change]]:
+    name, now_ns = checked.request.name, vault.clock.now_ns()
+    _refuse_taken_name(view, row.account_id, name)
+    computer = Computer(
         computer_id=checked.computer_id,
         account_id=row.account_id,
-        name=checked.request.name,
+        name=name,
         kind=row.kind,
         registered_ns=now_ns,
         last_seen_ns=now_ns,
@@ -179,6 +221,16 @@ def _new_computer(vault: Vault, row: Invite, checked: CheckedRequest) -> Compute
         sealing_key=checked.request.sealing_key,
         certificate_pem=checked.certificate_pem,
     )
+    return computer, save_computer(computer)
+
+
+def _replaced(vault: Vault, view: View, row: Invite, checked: CheckedRequest) -> tuple[Computer, list[Change]]:
+    """Name, id, jobs and history stay whatever name was asked for."""
+    old = read_computer(view, row.account_id, row.replaces)
+    if old is None or old.removed_ns:
+        raise _bad_code()
+    keys = NewKeys(row.kind, checked.tls_key, checked.request.sealing_key, checked.certificate_pem)
+    return replace_agent(view, old, keys, vault.clock.now_ns())
 
 
 def _registered(vault: Vault, computer: Computer) -> Registered:

@@ -49,6 +49,7 @@ class FetchStream:
         """
         if len(ids) > FETCH_IDS_MAX:
             raise BadRequest(f"ids: {len(ids)} are more than {FETCH_IDS_MAX}")
+        self._vault.tickets.require(self._ticket)
         ids = ids[:IDS_AT_ONCE]
         records: list[bytes | Loss] = []
         size = 0

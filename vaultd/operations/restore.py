@@ -1,6 +1,7 @@
 """Giving back: the slots' parameters, a safeset against the proof of its password, and the records it needs.
 
-An agent may restore any job of its own account whose password it proves; jobs of other accounts do not exist for it.
+An agent may restore its own jobs whose password it proves, and those of other computers of its account under a grant;
+jobs of other accounts do not exist for it.
 Records and sealed keys leave the vault under a ticket only.
 """
 
@@ -13,7 +14,7 @@ from blake3 import blake3
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots
 from vaultd.errors import BadRequest, Conflict, Damaged, NotFound, Unavailable, VaultError, WrongPassword
-from vaultd.operations import access
+from vaultd.operations import access, grants
 from vaultd.operations.fetch import FetchStream, Loss
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import choose
@@ -21,6 +22,7 @@ from vaultd.operations.sealed_headers import SlotHeader, parse_slot
 from vaultd.operations.store_errors import OFFLINE_HINT
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import SLOT, slot_owner, unwrap
+from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_ID, Identity, Job, Safeset, Slot
 
 
@@ -50,6 +52,8 @@ class OpenRequest:
 class Opened:
     """`slots` are the readable copies of the slot; `run_keys` are (key id, sealed) of payload and top block."""
 
+    job_id: bytes
+    needs_grant: bool
     ticket: bytes
     slots: list[bytes]
     root: bytes
@@ -64,7 +68,7 @@ class Opened:
 def parameters(vault: Vault, identity: Identity, computer: str | None, job: str) -> Parameters:
     """What a password needs to be turned into a proof."""
     with vault.catalog.read() as view:
-        row = access.job_with_keyring(_job(view, identity, computer, job))
+        row = access.job_with_keyring(_job(vault, view, identity, computer, job))
         slots = list(list_slots(view, row.account_id, row.keyring_id))
     headers = _headers(vault, slots)
     if not headers:
@@ -74,14 +78,16 @@ def parameters(vault: Vault, identity: Identity, computer: str | None, job: str)
         computer_id=row.computer_id,
         keyring_id=row.keyring_id,
         slots=headers,
-        safesets_newest=row.complete_sequence or row.head_sequence,
+        safesets_newest=newest_sequence(row),
     )
 
 
 def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Opened:
-    """Counts the attempt, compares the proof, and gives a ticket with the top of the safeset."""
+    """Counts the attempt, compares the proof, and gives a ticket with the top of the safeset. Before that is answered
+    the caller has a grant noted as used (`grants.use`).
+    """
     with vault.catalog.read() as view:
-        job = access.job_with_keyring(_job(view, identity, request.computer, request.job))
+        job = access.job_with_keyring(_job(vault, view, identity, request.computer, request.job))
         slots = list(list_slots(view, job.account_id, job.keyring_id, request.slot_id))
         if not slots or len(request.slot_id) != len(NO_ID):
             raise NotFound(f"job {request.job!r} has no slot {request.slot_id.hex()}")
@@ -97,6 +103,8 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     if isinstance(top_block, str):
         raise _lost_top(job, top_block)
     return Opened(
+        job_id=job.job_id,
+        needs_grant=job.computer_id != identity.computer_id,
         ticket=ticket,
         slots=_readable(vault, slots),
         root=safeset.root,
@@ -121,9 +129,11 @@ def _lost_top(job: Job, loss: Loss) -> VaultError:
     return Damaged(f"{sentence} is {loss}", "restore another safeset: --safeset N")
 
 
-def _job(view: View, identity: Identity, computer: str | None, job: str) -> Job:
+def _job(vault: Vault, view: View, identity: Identity, computer: str | None, name: str) -> Job:
     own = access.own_computer(view, identity)
-    return access.named_job(view, own if computer is None else access.named_computer(view, identity, computer), job)
+    job = access.named_job(view, own if computer is None else access.named_computer(view, identity, computer), name)
+    grants.require(vault, view, identity, job)
+    return job
 
 
 def _check_proof(copies: Sequence[Slot], proof: bytes) -> None:

@@ -20,6 +20,7 @@ PER_IDENTITY_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
+    number: bytes
     identity_id: bytes
     account_id: bytes
     job_id: bytes
@@ -42,7 +43,9 @@ class TicketBook:
             mine = [key for key, ticket in self._tickets.items() if ticket.identity_id == identity.identity_id]
             for key in mine[: max(len(mine) - PER_IDENTITY_MAX + 1, 0)]:
                 del self._tickets[key]
-            self._tickets[number] = Ticket(identity.identity_id, identity.account_id, job_id, keyring_id, expires)
+            self._tickets[number] = Ticket(
+                number, identity.identity_id, identity.account_id, job_id, keyring_id, expires
+            )
         return number
 
     def find(self, identity: Identity, number: bytes) -> Ticket:
@@ -54,6 +57,19 @@ class TicketBook:
                 raise NotAllowed("this ticket is unknown or expired", "open the restore again with the password")
             self._tickets[number] = replace(ticket, expires_seconds=now + LIFE_SECONDS)
         return ticket
+
+    def require(self, ticket: Ticket) -> None:
+        """While a stream goes on under it: it may have been taken back meanwhile."""
+        with self._lock:
+            if ticket.number not in self._tickets:
+                raise NotAllowed("this ticket was taken back", "open the restore again with the password")
+
+    def take_back(self, identity_id: bytes, job_id: bytes | None = None) -> None:
+        """All of this identity, or those for one job: what goes on under them ends with its next batch."""
+        with self._lock:
+            for key, ticket in list(self._tickets.items()):
+                if ticket.identity_id == identity_id and job_id in (None, ticket.job_id):
+                    del self._tickets[key]
 
     def _forget_expired(self) -> None:
         now = self._clock.monotonic_seconds()

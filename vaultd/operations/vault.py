@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from vaultd.catalog.database import Catalog, Position
+from vaultd.catalog.distrusted_keys import list_distrusted
 from vaultd.catalog.keyrings import is_known_key
 from vaultd.clock import Clock
 from vaultd.config import Config
@@ -96,6 +97,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
+            store.distrust_keys(list(list_distrusted(view)))
         kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
         findings = [*set_aside.findings, *recovery.findings, *filter(None, [kept]), *erase_keys.mend()]

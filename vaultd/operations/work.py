@@ -9,7 +9,7 @@ from vaultd.catalog.jobs import list_computer_jobs, update_job
 from vaultd.catalog.runs import active_run, save_run
 from vaultd.errors import Conflict
 from vaultd.operations import ledger
-from vaultd.operations.access import named_computer, named_job, own_computer
+from vaultd.operations.access import named_computer, named_job, own_computer, working_job
 from vaultd.operations.auditing import audited
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, Identity, Job, Outcome, Run
@@ -31,7 +31,7 @@ def asked_jobs(vault: Vault, identity: Identity) -> list[bytes]:
     with vault.catalog.read() as view:
         computer = own_computer(view, identity)
         jobs = list_computer_jobs(view, computer.account_id, computer.computer_id)
-        return [job.job_id for job in jobs if _is_asked(job)]
+        return [job.job_id for job in jobs if _is_asked(job) and not job.removed_ns]
 
 
 def cancel(vault: Vault, identity: Identity, computer: str, name: str) -> Cancelled:
@@ -39,7 +39,7 @@ def cancel(vault: Vault, identity: Identity, computer: str, name: str) -> Cancel
     nothing more of it, whether or not its agent hears of it.
     """
     with vault.catalog.read() as view:
-        job = named_job(view, named_computer(view, identity, computer), name)
+        job = working_job(view, named_job(view, named_computer(view, identity, computer), name))
         run = _unfinished(view, job)
         is_asked = _is_asked(job)
         if run is None and not is_asked:

@@ -21,13 +21,20 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "computer.invite",
         "computer.list",
         "computer.show",
+        "computer.remove",
+        "computer.distrust",
+        "computer.leaning",
         "job.create",
         "job.list",
         "job.show",
         "job.run",
         "job.request",
         "job.cancel",
+        "job.remove",
         "safeset.list",
+        "safeset.grant",
+        "safeset.grants",
+        "safeset.revoke",
     }
 )
 AGENT_ACTIONS = frozenset(

@@ -42,6 +42,8 @@ from vaultd.server.handlers import (
     chunk_upload,
     computer,
     disk,
+    distrust,
+    grant,
     job,
     keyring,
     restore,
@@ -70,13 +72,20 @@ ASKED: dict[str, Asked] = {
     "computer.invite": computer.invite,
     "computer.list": computer.list_all,
     "computer.show": computer.show,
+    "computer.remove": computer.remove,
+    "computer.distrust": distrust.distrust_runs,
+    "computer.leaning": distrust.leaning,
     "job.create": job.create,
     "job.list": job.list_all,
     "job.show": job.show,
     "job.run": job.run,
     "job.request": job.request_state,
     "job.cancel": job.cancel,
+    "job.remove": job.remove,
     "safeset.list": safeset.list_all,
+    "safeset.grant": grant.give,
+    "safeset.grants": grant.list_all,
+    "safeset.revoke": grant.revoke,
     "agent.jobs": job.list_for_agent,
     "agent.work": job.wait_for_work,
     "keyring.create": keyring.create,
@@ -100,6 +109,7 @@ LARGE_ANSWERS = {
     "restore.open": PAYLOAD_BYTES_MAX + 2 * RECORD_BYTES_MAX,
     "safeset.roots": ROOT_BYTES * ROOTS_MAX,
     "safeset.list": 512 * SAFESETS_PAGE,
+    "safeset.grants": ANSWER_HEADER_BYTES_MAX,
     **dict.fromkeys(
         ("account.list", "account.show", "computer.list", "computer.show", "job.list", "job.show", "agent.jobs"),
         ANSWER_HEADER_BYTES_MAX,
@@ -170,6 +180,7 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))
         return
     _authorise(session_of_connection, method)
+    service.require_present(session_of_connection)
     if session_of_connection.role is not None:
         offload.work_for(session_of_connection.identity.account_id)
     if method.direction is Direction.ask:

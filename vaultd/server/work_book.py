@@ -65,6 +65,11 @@ class WorkBook:
             box.cancel[job_id] = None
             box.changed.set()
 
+    def wake(self, computer_id: bytes) -> None:
+        """Something else changed: who waits looks again."""
+        for box in self._by_computer.get(computer_id, {}).values():
+            box.changed.set()
+
     def forget_connection(self, session: Session) -> None:
         for computer_id, boxes in list(self._by_computer.items()):
             if boxes.pop(session, None) is not None and not boxes:

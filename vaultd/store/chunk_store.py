@@ -16,6 +16,7 @@ from vaultd.store.containers.open_containers import ContainerSettings, OpenConta
 from vaultd.store.damage_notes import DamageNotes, Name
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
+from vaultd.store.disks.identity import Disk
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.opening import create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.disks.room import Room, room_findings
@@ -54,6 +55,7 @@ class ChunkStore:
     def __init__(self, settings: StoreSettings, door: Door, now_ns: Callable[[], int], parts: "_Opened") -> None:
         """Use `create` or `open`."""
         self.disks = parts.disks
+        self.disks_taken: Sequence[Disk] = ()  # by this opening, in the place of lost ones
         self._settings = settings
         self._door = door
         self._now_ns = now_ns
@@ -106,13 +108,17 @@ class ChunkStore:
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
             applied = Applied(index.position(), catalog, who, checkpoint)
+            taken: Sequence[Disk] = ()
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
             if _takes_new_disk(settings, door, now_ns(), journal, known, applied):
+                before = {disk.disk_id for disk in disks.online}
                 disks, findings = _disks_here(settings, door, known), journal.findings
+                taken = [disk for disk in disks.online if disk.disk_id not in before]
                 journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
                 journal.findings[:0] = findings
             store = cls(settings, door, now_ns, _Opened(disks, journal, index, bool(known)))
             store._containers = index.containers()
+            store.disks_taken = taken
         except BaseException:
             index.close()
             raise
@@ -275,6 +281,14 @@ class ChunkStore:
 
     def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
         return self._index.is_key_given_up(keyring_id, key_id)
+
+    def key_numbers(self, keys: Sequence[tuple[bytes, bytes]]) -> frozenset[tuple[int, int]]:
+        return self._index.key_numbers(keys)
+
+    def distrust_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
+        """W. What lies under these, and no others, counts as damaged until it is sent again, however well they open."""
+        self._index.distrust_keys(self._index.key_numbers(keys))
+        self._notes.met += 1  # what was seen whole may not be so
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""

@@ -40,6 +40,7 @@ class FakeVault:
         self.base_known = True
         self.lost: dict[bytes, str] = {}
         self.fetched: list[bytes] = []
+        self.fetches: list[list[bytes]] = []
 
     # What tests look at and do
 
@@ -219,6 +220,7 @@ class FakeFetch(FakeCall):
         await trio.lowlevel.checkpoint()
         self.ids = [raw[i : i + 32] for i in range(0, len(raw), 32)]
         self.vault.fetched += self.ids
+        self.vault.fetches.append(self.ids)
 
     async def end(self) -> None:
         return

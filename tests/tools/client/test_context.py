@@ -38,6 +38,7 @@ def test_saved_file_is_the_documented_json_and_private(tmp_path: Path) -> None:
         "account_id": "ab" * 16,
         "token": TOKEN,
         "agent_keys": {},
+        "replaced_keys": {},
     }
     assert [entry.name for entry in tmp_path.iterdir()] == ["c"]
 

@@ -58,7 +58,7 @@ def words(password_file: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def computer(vault: FakeVault, agent_key: AgentKey) -> None:
     # The text of the fingerprint is a lie: nobody may believe it.
-    summary = m.ComputerSummary(COMPUTER_ID, "office-1", "pc", 1, 1, "0000-0000", 0)
+    summary = m.ComputerSummary(COMPUTER_ID, "office-1", "pc", 1, 1, "0000-0000", 0, None)
     answer = m.ComputerShowAnswer(summary, agent_key.spki, agent_key.sealing_public, [])
     vault.on("computer.show", lambda _: answer)
     vault.on("job.create", lambda request: m.JobCreateAnswer(request.job_id))
@@ -196,20 +196,40 @@ def test_a_key_is_pinned_once_and_then_needs_no_option(
     assert len(vault.requests("job.create")) == 2
 
 
-@pytest.mark.parametrize("expectation", ["nothing", "first use", "the new one"])
+@pytest.mark.parametrize("expectation", ["nothing", "first-use", "the-new-one"])
 def test_a_pinned_key_that_changed_is_refused(
     vault: FakeVault, administrator: Path, run: Run, words: list[str], agent_key: AgentKey, expectation: str
 ) -> None:
     document = json.loads(administrator.read_text())
     pinned = fingerprint_text(create_agent_key())
     administrator.write_text(json.dumps({**document, "agent_keys": {"office-1": pinned}}))
-    options = {"nothing": [], "first use": ["--trust-agent-key"], "the new one": ["--agent-key"]}[expectation]
-    options += [fingerprint_text(agent_key)] if expectation == "the new one" else []
+    options = {"nothing": [], "first-use": ["--trust-agent-key"], "the-new-one": ["--agent-key"]}[expectation]
+    options += [fingerprint_text(agent_key)] if expectation == "the-new-one" else []
     ended = run(administrator, *words, *options)
     assert ended.exit_code == 6
     assert "changed" in ended.err
     assert vault.requests("job.create") == []
     assert json.loads(administrator.read_text())["agent_keys"] == {"office-1": pinned}
+
+
+@pytest.mark.parametrize("is_told", [False, True], ids=["no-code", "code"])
+@pytest.mark.parametrize("options", [[], ["--trust-agent-key"]], ids=["silent", "confirmed"])
+def test_a_new_key_is_taken_after_a_code_that_replaces_and_a_confirmation(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str], agent_key: AgentKey, is_told: bool,
+    options: list[str],
+) -> None:  # fmt: skip
+    document = json.loads(administrator.read_text())
+    pinned = fingerprint_text(create_agent_key())
+    administrator.write_text(json.dumps({**document, "agent_keys": {"office-1": pinned, "other": pinned}}))
+    vault.on("computer.invite", lambda _: m.ComputerInviteAnswer(bytes(16), 10**18))
+    assert run(administrator, "computer", "invite", *(["--replace", "OFFICE-1"] if is_told else [])).exit_code == 0
+    ended = run(administrator, *words, *options)
+    is_taken = is_told and bool(options)
+    assert ended.exit_code == (0 if is_taken else 6)
+    assert len(vault.requests("job.create")) == is_taken
+    kept = json.loads(administrator.read_text())
+    assert kept["agent_keys"] == {"office-1": fingerprint_text(agent_key) if is_taken else pinned, "other": pinned}
+    assert kept.get("replaced_keys", {}) == ({"office-1": pinned} if is_told and not is_taken else {})
 
 
 def test_without_a_recovery_code(

@@ -26,6 +26,7 @@ def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -
         "verified_at": None,
         "restore_tested_at": None,
         "damaged": False,
+        "distrusted": False,
     }
     assert (second["complete"], second["damaged"]) == (False, True)
 

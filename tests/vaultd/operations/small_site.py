@@ -23,7 +23,7 @@ from vaultd.operations.safesets import Committed, Prepared
 from vaultd.operations.sign_in import sign_in_token
 from vaultd.operations.upload import UploadBatch
 from vaultd.operations.vault import Vault, close_vault, open_vault
-from vaultd.records import Figures, Identity, Job, JobDefinition, Role
+from vaultd.records import AgentIdentity, Figures, Identity, Job, JobDefinition, Role
 from vaultd.store.disk_door import SystemDoor
 
 DEFINITION = JobDefinition((b"/data",), ("*.tmp",), False, "0 2 * * *", "default", 1, 3, False, b"\x80")
@@ -89,7 +89,7 @@ class Site:
         sealing_key = os.urandom(1216)
         wanted = RegistrationRequest(secret, name, request, sealing_key)
         made = computers.register(self.vault, computers.check_request(self.vault, wanted))
-        identity = Identity(made.computer_id, made.account_id, Role.AGENT, name)
+        identity = AgentIdentity(made.computer_id, made.account_id, Role.AGENT, name, blake3(spki).digest())
         return Agent(identity, spki, sealing_key, request)
 
     def job(self, administrator: Identity, agent: Agent, name: str = "home") -> Job:

@@ -10,7 +10,8 @@ import pytest
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site
 from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
-from vaultd.operations import fetch, proofs, restore
+from vaultd.operations import fetch, grants, proofs, restore
+from vaultd.operations.grants import Granting
 from vaultd.operations.restore import OpenRequest
 from vaultd.policy.throttle import Limit
 from vaultd.store.errors import DiskMissing, RecordDamaged
@@ -204,6 +205,7 @@ def test_another_computer_of_the_account_restores_with_the_proof(site: Site) -> 
     backed_up = site.ready(administrator, "dead")
     chunks, _, _, root = saved(site, backed_up)
     replacement = site.agent(administrator, "replacement").identity
+    grants.give(site.vault, administrator, Granting("dead", "home", "replacement"), 7)
     opened = restore.open_restore(site.vault, replacement, request(backed_up, computer="dead"))
     assert opened.root == root
     stream = fetch.open_fetch(site.vault, replacement, opened.ticket)
@@ -288,6 +290,7 @@ def test_a_computer_that_guesses_does_not_lock_the_others_out(site: Site) -> Non
     backed_up = site.ready(administrator)
     saved(site, backed_up)
     guesser = site.agent(administrator, "guesser").identity
+    grants.give(site.vault, administrator, Granting("laptop", "home", "guesser"), 7)
     for _ in range(10):
         with pytest.raises(WrongPassword):
             restore.open_restore(site.vault, guesser, request(backed_up, computer="laptop", proof=WRONG))

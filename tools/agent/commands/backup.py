@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable
 
 import click
+import trio
 
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
-from tools.agent.backup import Agent, Done, back_up
+from tools.agent.backup import Agent, Attempts, Done, back_up
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.local_settings import load_local_settings
+from tools.agent.lost_connection import Patience, is_lost
 from tools.agent.missed import tell_missed
+from tools.agent.pipeline import Pace
 from tools.agent.scan_figures import ScanFigures
 from tools.agent.service.hand_over import hand_over
 from tools.agent.service.orders import BackupOrder
@@ -45,7 +48,7 @@ def back_up_named(output: Output, state: StateDirectory, name: str) -> int:
 
     exit_code = _back_up(output, state, is_it)
     if exit_code is None:
-        raise Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
+        raise _no_job(name)
     return exit_code
 
 
@@ -60,28 +63,40 @@ def back_up_asked(output: Output, state: StateDirectory, job_id: bytes) -> int:
 
 
 def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], bool]) -> int | None:
-    """None where the vault has no such job of this computer."""
+    """None where the vault has no such job of this computer; the one that was found once is gone on with."""
     start = time.monotonic()
     collect_garbage_rarely()
     identity = state.load_identity()
-    memory_budget_bytes = load_local_settings(state.path).contents_bytes
+    pace = Pace(load_local_settings(state.path).contents_bytes)
 
+    chosen: list[bytes] = []
     finished: list[Done] = []
+    attempts, patience = Attempts(), Patience()
 
     async def talk(session: VaultSession) -> None:
-        job = await _find(session, is_it)
+        job = await _find(session, lambda job: job.job_id in chosen if chosen else is_it(job))
+        if job is None and chosen:
+            raise Failure("not_found", "the job was removed while its run went on", "its safesets stay")
         if job is None:
             return
+        chosen.append(job.job_id)
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
                 progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
-            agent = Agent(state, identity, session, memory_budget_bytes, is_watched=progress.is_shown)
+            agent = Agent(state, identity, session, pace, is_watched=progress.is_shown, attempts=attempts)
             finished.append(await back_up(agent, job, tell))
 
+    def pause_after(error: Exception) -> float:
+        if finished or not attempts.has_begun or not is_lost(error):
+            raise error
+        seconds = patience.pause_seconds(error, attempts.counts.records, trio.current_time())
+        output.note(f"the vault is out of reach: {describe(error).message}; trying again in {seconds:.0f} s")
+        return seconds
+
     try:
-        ask_vault(state, identity, talk)
+        ask_vault(state, identity, talk, pause_after)
     except (Exception, KeyboardInterrupt) as error:
         # How the connection ends does not matter to a safeset that was countersigned.
         if not finished:
@@ -90,6 +105,8 @@ def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], 
     if not finished:
         return None
     (done,) = finished
+    if patience.losses:
+        done.notes.append(f"the vault was out of reach {patience.losses} times; the run went on each time")
     _tell_done(output, done, time.monotonic() - start)
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 
@@ -97,6 +114,17 @@ def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], 
 async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:
     answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
     return next(filter(is_it, answer.jobs), None)
+
+
+async def named_job(session: VaultSession, name: str) -> AgentJob:
+    job = await _find(session, lambda job: job.name == name)
+    if job is None:
+        raise _no_job(name)
+    return job
+
+
+def _no_job(name: str) -> Failure:
+    return Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
 
 
 def _tell_done(output: Output, done: Done, seconds: float) -> None:
@@ -113,7 +141,7 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
         "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
-        "kernel_mounts": scanned.kernel_mounts,
+        "kernel_mounts": scanned.kernel_mounts, "remade_bytes": scanned.remade_bytes,
     })  # fmt: skip
     if not output.json:
         click.echo(

@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tools.client.failure import Failure
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_password
 from tools.client.recovery_code import RecoveryCodeError, parse_recovery_code
+from tools.client.terminal_text import unescape_path
 
 _CODE_FILE_BYTES_MAX = 4096
 
@@ -48,17 +49,37 @@ def sequence_of(text: str) -> int:
 
 def safeset_options(command: Callback) -> Callback:
     """Which safeset, and the secret that opens it: the same for every command that looks into one."""
+    computer = click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's.")
+    safeset = click.option("--safeset", default="latest", show_default=True, metavar="N", help="A number, or latest.")
+    return safeset(secret_options(computer(command)))
+
+
+def secret_options(command: Callback) -> Callback:
+    """What opens a job: its password or its recovery code."""
     for option in reversed((
-        click.option("--safeset", default="latest", show_default=True, metavar="N", help="A number, or latest."),
         click.option("--password-file", metavar="FILE", help="File with the job password; - is standard input."),
         click.option("--password-command", metavar="COMMAND", help="A program that prints the job password."),
         click.option(
             "--recovery-code-file", metavar="FILE", help="File with the recovery code instead; - is standard input."
         ),
-        click.option("--computer", metavar="NAME", help="Whose job it is, where it is not this computer's."),
     )):  # fmt: skip
         command = option(command)
     return command
+
+
+def escaped_option(command: Callback) -> Callback:
+    return click.option(
+        "--escaped", "is_escaped", is_flag=True,
+        help=r"PATH is written as ls shows it: \xNN for a byte, \uNNNN for a character, \\ for a backslash.",
+    )(command)  # fmt: skip
+
+
+def given_paths(paths: Sequence[str], *, is_escaped: bool) -> list[bytes]:
+    """PATHs of the command line in bytes."""
+    try:
+        return [unescape_path(path) if is_escaped else os.fsencode(path) for path in paths]
+    except ValueError as error:
+        raise Failure("usage", f"a PATH is not as `ls` shows it: {error}", "copy it from `vault-agent ls`") from None
 
 
 def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str) -> Secret:

@@ -24,7 +24,7 @@ from tools.client.tables import fields_text
 @click.option("--code", help="What `vaultctl computer invite` printed; others on this computer can read it.")
 @click.option("--code-file", metavar="FILE", help="File with that code instead; - is standard input.")
 @click.option("--ca", type=NamedPath(), metavar="FILE", help="The site's authority certificate.")
-@click.option("--name", help="This computer's name in the account; its host name without it.")
+@click.option("--name", help="This computer's name in the account; its host name without it. A code may fix it.")
 @click.pass_context
 def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **options: Any) -> None:
     """Makes this computer known to the vault at URL and keeps its identity in the state directory.
@@ -46,10 +46,14 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
         agent_key = fingerprint_text(key.fingerprint)
         creator = fingerprint_text(invite.creator_fingerprint)
         state.save_identity(_identity(url, answer, authority_pem, agent_key, creator))
+    if name is not None and answer.name != name:
+        output_of(ctx).note(f"note: the code replaces the computer {answer.name}: that is its name, not {name}")
     document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
     output_of(ctx).show(
         document,
-        lambda: fields_text([("registered as", answer.name), ("agent key", agent_key), ("takes jobs of", creator)]),
+        lambda: fields_text(
+            [("registered as", answer.name), ("key of this agent", agent_key), ("takes jobs signed with", creator)]
+        ),
     )
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
+from tools.agent.commands.context import (
+    escaped_option,
+    given_paths,
+    output_of,
+    read_secret,
+    safeset_options,
+    sequence_of,
+    state_of,
+)
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
 from tools.agent.local_settings import load_local_settings
@@ -19,8 +27,8 @@ from tools.agent.service.hand_over import hand_over
 from tools.agent.service.orders import RestoreOrder
 from tools.agent.state import StateDirectory
 from tools.agent.survey import Overwrite
-from tools.agent.unlock import Wanted, unlock
-from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.agent.unlock import Unlocked, Wanted, unlock
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource
@@ -34,6 +42,7 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 @click.argument("job")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @safeset_options
+@escaped_option
 @click.option(
     "--target",
     required=True,
@@ -63,7 +72,7 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     """
     output, state = output_of(ctx), state_of(ctx)
     sequence = sequence_of(options["safeset"])
-    selected = wanted_paths([os.fsencode(path) for path in paths])
+    selected = wanted_paths(given_paths(paths, is_escaped=options["is_escaped"]))
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
     if options["privileged"] and os.geteuid() != 0:
@@ -89,10 +98,13 @@ def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder
     destination = Destination(target, Overwrite(order.overwrite), rights, budget_bytes)
     is_all = order.paths == [b""]
 
+    adoptable: list[bytes] = []
+
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
             wanted = Wanted(order.job, order.computer, order.sequence)
             unlocked = await unlock(session, state, wanted, order.secret)
+            adoptable.extend(_without_keys(state, wanted, unlocked))
             prepare_root(target)
             if order.is_room_checked:
                 await check_room(unlocked, order.paths, target)
@@ -107,8 +119,21 @@ def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder
 
             return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
 
-    restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    try:
+        restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    except KeyboardInterrupt:
+        hint = "run the same restore again: what is whole stays, and the rest comes"
+        raise Failure(INTERRUPTED, "interrupted", hint) from None
+    if adoptable:
+        command = f"vault-agent adopt {order.job}"
+        output.note(f"note: this agent has no keys of this job: `{command}` takes them up for `backup`")
     return _conclude(output, restored, is_complete, time.monotonic() - start)
+
+
+def _without_keys(state: StateDirectory, wanted: Wanted, unlocked: Unlocked) -> list[bytes]:
+    """A job of this computer whose keys another agent made: it was replaced."""
+    job_id = unlocked.root.job_id
+    return [job_id] if wanted.computer is None and state.job(job_id).load_unattended() is None else []
 
 
 def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: float) -> int:  # noqa: FBT001

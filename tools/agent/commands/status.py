@@ -80,8 +80,9 @@ def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
 
 def _text(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> str:
     fields = fields_text([
-        ("computer", identity.computer), ("agent key", identity.agent_key), ("takes jobs of", identity.creator),
-        ("vault", identity.url), ("service", "up" if local.has_service else "not up"),
+        ("computer", identity.computer), ("key of this agent", identity.agent_key),
+        ("takes jobs signed with", identity.creator), ("vault", identity.url),
+        ("service", "up" if local.has_service else "not up"),
         ("memory limit", _size_text(local.settings.memory_limit_bytes)),
     ])  # fmt: skip
     if jobs is None:

@@ -8,17 +8,19 @@ import click
 from protocol.messages.fields import ComputerKind
 from tools.client import calls
 from tools.client.agent_key import fingerprint_text
-from tools.client.context import Context
+from tools.client.context import Context, expect_another_key
 from tools.client.documents import document_of
 from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, authority_fingerprint, format_invite_code
 from tools.client.program import Group
 from tools.client.signing_file import ensure_creator_key, load_creator_key, signing_file
 from tools.client.tables import fields_text
+from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
+from tools.vaultctl.commands.distrust import distrust
 from tools.vaultctl.definition import job_document
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
-from tools.vaultctl.listing import computers_text, jobs_text
+from tools.vaultctl.listing import computer_state, computers_text, jobs_text
 
 
 @click.group("computer", cls=Group)
@@ -27,28 +29,41 @@ def command() -> None:
 
 
 @command.command("invite")
-@click.option("--kind", type=click.Choice(["pc", "server"]), default="pc", show_default=True, help="What it is.")
+@click.option("--kind", type=click.Choice(["pc", "server"]), help="What it is: pc, or as the one that it replaces.")
+@click.option("--replace", metavar="COMPUTER", help="Whoever uses the code takes the place of this computer.")
 @click.pass_context
-def invite(ctx: click.Context, kind: ComputerKind) -> None:
+def invite(ctx: click.Context, kind: ComputerKind | None, replace: str | None) -> None:
     """Makes the code with which one computer registers.
+
+    With --replace it goes on with the name, jobs and safesets of COMPUTER, whose agent is refused from then on: for a
+    computer that is gone. Its agent takes the keys of each job up with `vault-agent adopt JOB`.
 
     The computer will take only jobs that this context's signing key signed. The first code makes that key, in a file of
     its own beside the context: keep a copy of it, and take none from anybody else.
     """
     path, context = context_file(ctx), context_of(ctx)
     _refuse_planted_pins(path, context)
-    answer = ask_vault(ctx, partial(calls.invite_computer, kind=kind))
+    kind = kind or ("pc" if replace is None else None)
+    answer = ask_vault(ctx, partial(calls.invite_computer, kind=kind, replace=replace))
+    if replace is not None:
+        expect_another_key(path, replace)
     creator = ensure_creator_key(path)
     authority = authority_fingerprint(context.ca)
     code = format_invite_code(InviteCode(answer.secret, authority, creator.fingerprint))
     creator_text = fingerprint_text(creator.fingerprint)
     output = output_of(ctx)
     output.show({"code": code, "expires": time_json(answer.expires_ns), "creator": creator_text}, lambda: code)
+    what = "registers one computer" if replace is None else f"puts one computer in the place of {escape_text(replace)}"
     output.note(
-        f"It registers one computer until {time_text(answer.expires_ns)} UTC:",
+        f"It {what} until {time_text(answer.expires_ns)} UTC:",
         f"  vault-agent --state DIR register {context.url} --code-file -",
         f"The computer will take jobs of this context only, by its key {creator_text}",
     )
+    if replace is not None:
+        output.note(
+            f"From then on the agent that {escape_text(replace)} has now is refused. On the new one, for each job:",
+            "  vault-agent --state DIR adopt JOB",
+        )
 
 
 def _refuse_planted_pins(path: Path, context: Context) -> None:
@@ -60,6 +75,9 @@ def _refuse_planted_pins(path: Path, context: Context) -> None:
             "if you have a copy of that file, bring it back; else remove `agent_keys` from the context, for the agents"
             " must be registered anew",
         )
+
+
+command.add_command(distrust)
 
 
 @command.command("list")
@@ -83,8 +101,29 @@ def show(ctx: click.Context, computer: str) -> None:
         ("registered (UTC)", time_text(found.registered_ns)),
         ("last seen (UTC)", time_text(found.last_seen_ns)),
         ("agent key", found.agent_key),
+        ("state", computer_state(found)),
     ]
     output_of(ctx).show(
         {**document_of(found), "jobs": [job_document(job) for job in answer.jobs]},
         lambda: f"{fields_text(fields)}\n\n{jobs_text(answer.jobs)}",
+    )
+
+
+@command.command("remove")
+@click.argument("computer")
+@click.pass_context
+def remove(ctx: click.Context, computer: str) -> None:
+    """Removes a computer: its agent signs in no more, and its jobs are removed with it.
+
+    Their safesets stay: `vault-agent restore --computer COMPUTER` on another computer of the account restores them with
+    their passwords.
+    """
+    removed = ask_vault(ctx, partial(calls.remove_computer, computer=computer))
+    output_of(ctx).show(
+        {"computer": computer, "removed": time_json(removed.removed_ns)},
+        lambda: (
+            f"Computer {computer} is removed, and its jobs with it. Their safesets stay;"
+            f" on another computer of the account:\n"
+            f"  vault-agent --state DIR restore JOB --computer {computer} --target DIR"
+        ),
     )

@@ -82,7 +82,7 @@ class _Sending:
 @click.option("--cipher", type=click.Choice(list(SUITES)), default=next(iter(SUITES)), show_default=True)
 @click.option("--compression", type=click.IntRange(0, 9), default=COMPRESSION_DEFAULT, show_default=True)
 @click.option("--both-sites", is_flag=True, help="Wait for the second site; stored, there is none yet.")
-@click.option("--password-file", metavar="FILE", help="The job password; - is standard input.")
+@click.option("--password-file", metavar="FILE", help="The job password, at least 8 characters; - is standard input.")
 @click.option("--password-command", metavar="COMMAND", help="A program that prints the job password.")
 @click.option("--agent-key", metavar="FINGERPRINT", help="What `vault-agent status` shows on the computer.")
 @click.option("--trust-agent-key", is_flag=True, help="Take the key that the vault says, this first time.")
@@ -137,7 +137,7 @@ def _confirmed_agent(ctx: click.Context, computer: str, trust: Trust) -> _Agent:
     account_id, creator = _account_id(path, context), _creator_key(path)
     answer = ask_vault(ctx, partial(calls.show_computer, computer=computer))
     keys = AgentKeys(computer=computer, tls_key=answer.tls_key, sealing_key=answer.sealing_key)
-    fingerprint = trusted_fingerprint(keys, trust, path, context.agent_keys.get(computer))
+    fingerprint = trusted_fingerprint(keys, trust, path, context)
     recipient = Recipient(answer.sealing_key, fingerprint)
     return _Agent(computer, account_id, answer.computer.computer_id, recipient, creator)
 

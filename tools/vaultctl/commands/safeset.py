@@ -7,12 +7,18 @@ import click
 from tools.client import calls
 from tools.client.program import Group
 from tools.client.safeset_listing import safeset_document, safesets_text
+from tools.vaultctl.commands.grant import grant, grants, revoke
 from tools.vaultctl.identity import ask_vault, output_of
 
 
 @click.group("safeset", cls=Group)
 def command() -> None:
     """Safesets of a job: what can be restored (administrator)."""
+
+
+command.add_command(grant)
+command.add_command(grants)
+command.add_command(revoke)
 
 
 @command.command("list")

@@ -2,7 +2,7 @@
 
 from protocol import messages as m
 from vaultd import offload
-from vaultd.operations import restore
+from vaultd.operations import grants, restore
 from vaultd.server import answers
 from vaultd.server.request import Reply, Request
 
@@ -24,5 +24,7 @@ async def open_restore(request: Request) -> Reply:
         sequence=message.sequence,
     )
     opened = await offload.read(restore.open_restore, request.vault, request.identity, asked)
+    if opened.needs_grant:
+        await offload.write(grants.use, request.vault, request.identity, opened.job_id)
     top = [opened.top_block, opened.top_companion]
     return Reply(answers.answer(opened, m.RestoreOpenAnswer, lengths=list(map(len, top))), top)

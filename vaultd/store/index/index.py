@@ -48,6 +48,7 @@ class Index:
         self._given_up: frozenset[int] = frozenset()
         self._records, self._keyrings, self._keys, self._containers, self._meta = map(image.databases.get, TABLES)
         self._given_up_keys: frozenset[tuple[int, int]] = frozenset()  # numbers of keyring and key
+        self._distrusted_keys: frozenset[tuple[int, int]] = frozenset()
 
     @classmethod
     def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
@@ -107,6 +108,15 @@ class Index:
 
         self._write_durably(remove)
         self._load_given_up_keys()
+
+    def distrust_keys(self, numbers: frozenset[tuple[int, int]]) -> None:
+        """Records under these count as damaged as long as this stays open; they were not given up and open."""
+        self._distrusted_keys = numbers
+
+    def key_numbers(self, keys: Iterable[tuple[bytes, bytes]]) -> frozenset[tuple[int, int]]:
+        """Of keyring and key, by their ids; one under which nothing lies has none."""
+        found = ((self._number_of(self._keyrings, ring), self._number_of(self._keys, key)) for ring, key in keys)
+        return frozenset((ring, key) for ring, key in found if ring is not None and key is not None)
 
     def given_up_keys(self) -> list[tuple[bytes, bytes]]:
         """Ids of keyring and key, of all keyrings."""
@@ -277,7 +287,8 @@ class Index:
 
     def _decode_by_key(self, key: bytes, value: bytes) -> Location | None:
         location = _decode(key, value)
-        if location is not None and (location.keyring_number, location.key_number) in self._given_up_keys:
+        key_name = None if location is None else (location.keyring_number, location.key_number)
+        if location is not None and (key_name in self._given_up_keys or key_name in self._distrusted_keys):
             return location._replace(is_damaged=True)
         return location
 

@@ -1,0 +1,45 @@
+"""`vault-agent adopt`: takes the keys of a job up where this computer replaces the one that made them."""
+
+import click
+
+from tools.agent.adopt import Adopting, adopt
+from tools.agent.commands.backup import named_job
+from tools.agent.commands.context import output_of, read_secret, secret_options, sequence_of, state_of
+from tools.agent.connection import ask_vault
+from tools.agent.state import KnownHead, lock_state
+from tools.client.passwords import PasswordSource
+from tools.client.program import Command
+from tools.client.session import VaultSession
+from tools.client.terminal_text import escape_text
+
+
+@click.command("adopt", cls=Command)
+@click.argument("job")
+@click.option("--safeset", default="latest", metavar="N", help="By which one the keys come, if the latest is damaged.")
+@secret_options
+@click.pass_context
+def command(
+    ctx: click.Context, job: str, safeset: str, password_file: str | None, password_command: str | None,
+    recovery_code_file: str | None,
+) -> None:  # fmt: skip
+    """Takes the keys of JOB up, with its password: for a computer that replaces the one that backed it up.
+
+    Then `backup` goes on with the job's next safeset and sends only what the vault does not have.
+    """
+    output, state = output_of(ctx), state_of(ctx)
+    sequence = sequence_of(safeset)
+    identity = state.load_identity()
+    secret = read_secret(PasswordSource(password_file, password_command), recovery_code_file, job)
+
+    async def talk(session: VaultSession) -> KnownHead:
+        return await adopt(Adopting(session, state, identity, await named_job(session, job)), secret, sequence)
+
+    with lock_state(state):
+        head = ask_vault(state, identity, talk)
+    output.show(
+        {"job": job, "safeset": head.sequence},
+        lambda: (
+            f"The keys of job {escape_text(job)} are here; its newest safeset is {head.sequence}."
+            f" Next: vault-agent backup {escape_text(job)}"
+        ),
+    )

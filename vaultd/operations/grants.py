@@ -1,0 +1,154 @@
+"""Leave for one computer to restore one job of another computer of the account, once: given, shown, taken back, used.
+
+The first restore that is opened under a grant uses it; from then on it is good for a day, so that a restore which was
+cut can be finished. That use is durable before the restore gets anything.
+"""
+
+import shlex
+from dataclasses import dataclass
+
+import msgspec
+
+from vaultd.catalog.computers import read_computer
+from vaultd.catalog.database import View
+from vaultd.catalog.grants import list_grants, read_grant, remove_grant, save_grant
+from vaultd.catalog.jobs import read_job
+from vaultd.errors import BadRequest, Conflict, NotAllowed, NotFound
+from vaultd.operations import ledger
+from vaultd.operations.access import named_computer, named_job, own_computer
+from vaultd.operations.auditing import audited
+from vaultd.operations.vault import Vault
+from vaultd.policy.grant_life import end_of_grant, is_grant_good
+from vaultd.records import Computer, Grant, Identity, Job, Role
+
+DAYS_MAX = 365
+DAY_NS = 24 * 3600 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Granting:
+    """`to` may restore the job of `computer`."""
+
+    computer: str
+    job: str
+    to: str
+
+
+class GrantSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """`first_used_ns` is 0 before its first use; `end_ns` follows from it."""
+
+    computer: str
+    job: str
+    to: str
+    created_ns: int
+    end_ns: int
+    first_used_ns: int
+    is_good: bool
+
+
+def give(vault: Vault, identity: Identity, granting: Granting, days: int) -> GrantSummary:
+    """W. One that is there for the same job and computer is replaced, used or not."""
+    if not 1 <= days <= DAYS_MAX:
+        raise BadRequest(f"days must be 1 to {DAYS_MAX}, not {days}")
+    now_ns = vault.clock.now_ns()
+    with vault.catalog.read() as view:
+        job, to = _parties(view, identity, granting)
+        if job.computer_id == to.computer_id:
+            raise Conflict(
+                f"job {job.name!r} is one of {to.name!r} itself: it needs no grant", "name another computer with --to"
+            )
+        grant = Grant(job.job_id, to.computer_id, now_ns, now_ns + days * DAY_NS)
+        audit = audited(vault, view, identity, "safeset.grant", _subject(granting))
+        summary = _summarise(view, identity.account_id, grant, now_ns)
+    ledger.record(vault, [*save_grant(identity.account_id, grant), *audit])
+    return summary
+
+
+def list_all(vault: Vault, identity: Identity) -> list[GrantSummary]:
+    """Those that are over too, until they are taken back or given anew."""
+    now_ns = vault.clock.now_ns()
+    with vault.catalog.read() as view:
+        return [
+            _summarise(view, identity.account_id, grant, now_ns) for grant in list_grants(view, identity.account_id)
+        ]
+
+
+def revoke(vault: Vault, identity: Identity, granting: Granting) -> None:
+    """W. What goes on under it ends with its next batch."""
+    with vault.catalog.read() as view:
+        job, to = _parties(view, identity, granting)
+        grant = read_grant(view, identity.account_id, job.job_id, to.computer_id)
+        if grant is None:
+            raise NotFound(
+                f"computer {to.name!r} has no grant for job {job.name!r}", "`vaultctl safeset grants` shows them"
+            )
+        audit = audited(vault, view, identity, "safeset.revoke", _subject(granting))
+    ledger.record(vault, [*remove_grant(identity.account_id, grant), *audit])
+    vault.tickets.take_back(to.computer_id, job.job_id)
+
+
+def require(vault: Vault, view: View, identity: Identity, job: Job) -> None:
+    """Leave for what an agent asks of a job of its account: its own needs none."""
+    if identity.role is not Role.AGENT or job.computer_id == identity.computer_id:
+        return
+    grant = read_grant(view, identity.account_id, job.job_id, identity.computer_id)
+    if grant is None or not _is_good(grant, vault.clock.now_ns()):
+        raise _not_granted(view, identity, job)
+
+
+def use(vault: Vault, identity: Identity, job_id: bytes) -> None:
+    """W. The first use of an agent's grant is noted; a grant that is gone or over by now is refused."""
+    now_ns = vault.clock.now_ns()
+    with vault.catalog.read() as view:
+        job = read_job(view, identity.account_id, job_id)
+        if job is None or job.computer_id == identity.computer_id:
+            return
+        own = own_computer(view, identity)
+        grant = read_grant(view, identity.account_id, job_id, identity.computer_id)
+        if grant is None or not _is_good(grant, now_ns):
+            raise _not_granted(view, identity, job)
+        if grant.first_used_ns:
+            return
+        audit = audited(vault, view, identity, "safeset.use_grant", f"{job.name} by {own.name}")
+    used = msgspec.structs.replace(grant, first_used_ns=now_ns)
+    ledger.record(vault, [*save_grant(identity.account_id, used), *audit])
+
+
+def _parties(view: View, identity: Identity, granting: Granting) -> tuple[Job, Computer]:
+    job = named_job(view, named_computer(view, identity, granting.computer), granting.job)
+    return job, named_computer(view, identity, granting.to)
+
+
+def _subject(granting: Granting) -> str:
+    return f"{granting.computer}/{granting.job} to {granting.to}"
+
+
+def _is_good(grant: Grant, now_ns: int) -> bool:
+    return is_grant_good(grant.created_ns, grant.expires_ns, grant.first_used_ns, now_ns)
+
+
+def _not_granted(view: View, identity: Identity, job: Job) -> NotAllowed:
+    owner, own = _name(view, identity.account_id, job.computer_id), own_computer(view, identity).name
+    words = shlex.join(["vaultctl", "safeset", "grant", owner, job.name, "--to", own])
+    return NotAllowed(
+        f"this computer has no grant for job {job.name!r} of computer {owner!r}, or it is used up or over",
+        f"an administrator of the account gives one: {words}",
+    )
+
+
+def _name(view: View, account_id: bytes, computer_id: bytes) -> str:
+    computer = read_computer(view, account_id, computer_id)
+    return computer_id.hex() if computer is None else computer.name
+
+
+def _summarise(view: View, account_id: bytes, grant: Grant, now_ns: int) -> GrantSummary:
+    job = read_job(view, account_id, grant.job_id)
+    return GrantSummary(
+        computer=_name(view, account_id, grant.job_id if job is None else job.computer_id),
+        job=grant.job_id.hex() if job is None else job.name,
+        to=_name(view, account_id, grant.computer_id),
+        created_ns=grant.created_ns,
+        end_ns=end_of_grant(grant.expires_ns, grant.first_used_ns),
+        first_used_ns=grant.first_used_ns,
+        is_good=_is_good(grant, now_ns),
+    )

@@ -99,7 +99,7 @@ class AgentKey(Row, frozen=True):
 
 
 class Computer(Row, frozen=True):
-    """`last_seen_ns`: its registration, or the begin or end of a run."""
+    """`last_seen_ns`: its registration, or the begin or end of a run. `removed_ns` is 0 while it may sign in."""
 
     computer_id: bytes
     account_id: bytes
@@ -110,6 +110,7 @@ class Computer(Row, frozen=True):
     tls_key: bytes
     sealing_key: bytes
     certificate_pem: bytes
+    removed_ns: int = 0
 
 
 class JobDefinition(Row, frozen=True):
@@ -129,7 +130,8 @@ class JobDefinition(Row, frozen=True):
 class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
     comes with its keyring. The head is the newest safeset; `request` is the number of the newest asked-for run,
-    `requests_taken` that of the newest begun.
+    `requests_taken` that of the newest begun. `safesets` counts those that were not replaced. `removed_ns` is 0 while
+    the job takes runs.
     """
 
     job_id: bytes
@@ -152,6 +154,7 @@ class Job(Row, frozen=True):
     request: int = 0
     requests_taken: int = 0
     runs: int = 0
+    removed_ns: int = 0
 
 
 class Keyring(Row, frozen=True):

@@ -18,6 +18,7 @@ class ComputerSummary(Message, frozen=True):
     last_seen_ns: fields.Nanoseconds | None
     agent_key: fields.Text
     jobs: fields.Count
+    removed_ns: fields.Nanoseconds | None
 
 
 class ComputerInviteRequest(Message, frozen=True):
@@ -49,3 +50,11 @@ class ComputerShowAnswer(Message, frozen=True):
     tls_key: fields.Certificate
     sealing_key: fields.SealingKey
     jobs: Annotated[list[JobSummary], Meta(max_length=LIST_ITEMS_MAX)]
+
+
+class ComputerRemoveRequest(Message, frozen=True):
+    computer: fields.Name
+
+
+class ComputerRemoveAnswer(Message, frozen=True):
+    removed_ns: fields.Nanoseconds

@@ -33,6 +33,7 @@ class JobSummary(Message, frozen=True):
     last_run_ns: fields.Nanoseconds | None
     last_outcome: fields.Text
     run_requested: bool
+    removed_ns: fields.Nanoseconds | None
 
 
 class JobCreateRequest(Message, frozen=True):
@@ -87,6 +88,15 @@ class JobRequestAnswer(Message, frozen=True):
     state: Literal["waiting", "running", "done", "failed"]
     run: RunSummary | None
     progress: RunProgress | None
+
+
+class JobRemoveRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+
+
+class JobRemoveAnswer(Message, frozen=True):
+    removed_ns: fields.Nanoseconds
 
 
 class AgentJob(Message, frozen=True):

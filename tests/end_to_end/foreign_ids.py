@@ -121,6 +121,7 @@ ROWS: dict[str, Row] = {
         {"computer": make(m.ComputerDistrustRequest, since_ns=2**62, undo=False, dry_run=False)("computer")},
     ),
     "computer.leaning": Row("administrator", {"computer": make(m.ComputerLeaningRequest, since_ns=1)("computer")}),
+    "computer.remove": Row("administrator", {"computer": make(m.ComputerRemoveRequest)("computer")}),
     "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
@@ -136,6 +137,13 @@ ROWS: dict[str, Row] = {
         {
             "computer": make(m.JobRequestRequest, job=of("job"), request=1)("computer"),
             "job": make(m.JobRequestRequest, computer=of("computer"), request=1)("job"),
+        },
+    ),
+    "job.remove": Row(
+        "administrator",
+        {
+            "computer": make(m.JobRemoveRequest, job=of("job"))("computer"),
+            "job": make(m.JobRemoveRequest, computer=of("computer"))("job"),
         },
     ),
     "safeset.list": Row(

@@ -49,9 +49,12 @@ Event = Sent | Acknowledged | Committed
 
 @dataclass(slots=True)
 class Told:
-    """The lines of one run's tap; `read` takes what was added."""
+    """The lines of one run's tap; `read` takes what was added. `sent` and `durable` are of its newest upload: a run
+    that lost its vault begins another.
+    """
 
     path: Path
+    uploads: int = 0
     sent: dict[int, list[Record]] = field(default_factory=dict)
     durable: int = -1
     events: list[Event] = field(default_factory=list)
@@ -73,7 +76,10 @@ class Told:
             self._take(json.loads(line))
 
     def _take(self, line: dict) -> None:
-        if "sent" in line:
+        if "begun" in line:
+            self.uploads += 1
+            self.sent, self.durable = {}, -1
+        elif "sent" in line:
             rows = [
                 Record(bytes.fromhex(keyring), bytes.fromhex(id), bytes.fromhex(cid), length)
                 for keyring, id, cid, length in line["records"]
@@ -90,7 +96,15 @@ class Told:
     def is_acknowledged(self) -> bool:
         """Whether it was told of anything."""
         self.read(self.size())
-        return self.durable >= 0
+        return any(isinstance(event, Acknowledged) for event in self.events)
+
+    def is_sending(self) -> bool:
+        self.read(self.size())
+        return self.waiting_bytes() > 0
+
+    def count_uploads(self) -> int:
+        self.read(self.size())
+        return self.uploads
 
     def waiting_bytes(self) -> int:
         """Sent and not acknowledged."""

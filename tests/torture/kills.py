@@ -70,6 +70,8 @@ class Killer:
         self._trees = trees
         self._chance = chance
         self._source = chance.source
+        # How many uploads its run had begun when a kill hit it: with another one it goes on as if nothing had been.
+        self._hit: dict[Agent, int] = {}
         self._may_fail: set[Agent] = set()
         self._done: set[Agent] = set()
 
@@ -102,11 +104,12 @@ class Killer:
         target = next(self._chance.targets) if victims else "vault"
         some = self._source.sample(victims, self._source.randint(1, len(victims))) if victims else []
         hit = set(some if target == "agents" else victims)
-        sizes = {agent: agent.told.size() for agent in hit - self._may_fail}
+        sizes = {agent: agent.told.size() for agent in hit if self._is_untouched(agent)}
         killed = [] if target == "vault" else some
         for agent in killed:
             agent.kill()
         self._may_fail |= hit
+        self._hit |= {agent: agent.told.count_uploads() for agent in hit}
         seconds = None
         try:
             if target != "agents":
@@ -117,8 +120,11 @@ class Killer:
             self._kills.append(Kill(target, processes, delay_ms, waiting, seconds))
 
     def _untouched(self) -> list[Agent]:
-        """Whose run no kill has hit: one that a kill did hit may be about to end."""
-        return [agent for agent in self._agents if agent.is_running and agent not in self._may_fail]
+        """Whose run no kill has hit, or goes on since: one that a kill did hit may be about to end."""
+        return [agent for agent in self._agents if agent.is_running and self._is_untouched(agent)]
+
+    def _is_untouched(self, agent: Agent) -> bool:
+        return agent not in self._may_fail or agent.told.count_uploads() > self._hit.get(agent, 0)
 
     def _restart(self, name: str) -> float:
         """The vault is killed and started; from the start of its process to the word that it listens."""
@@ -133,7 +139,7 @@ class Killer:
         """Some milliseconds after somebody began to send, or was told that something is durable, or after nothing."""
         (begin,) = self._source.choices(list(BEGINS), list(BEGINS.values()))
         if begin == "sent":
-            self._pump_until(lambda: any(agent.told.size() for agent in self._untouched()))
+            self._pump_until(lambda: any(agent.told.is_sending() for agent in self._untouched()))
         elif begin == "acknowledged":
             self._pump_until(lambda: any(agent.told.is_acknowledged() for agent in self._untouched()))
         delay_ms = self._source.uniform(_DELAY_MS_MIN, self._chance.delay_ms_max)

@@ -28,7 +28,10 @@ def install(path: Path) -> None:
 
     def tapped_call(self: session.VaultSession, method: str) -> Any:
         opened = call(self, method)
-        return _TappedCall(opened, tap) if method == "chunk.upload" else opened
+        if method != "chunk.upload":
+            return opened
+        tap.write({"begun": method})  # its frames are numbered from 0 again
+        return _TappedCall(opened, tap)
 
     async def tapped_ask(self: session.VaultSession, method: str, *rest: Any) -> Any:
         answer = await ask(self, method, *rest)

@@ -1,16 +1,16 @@
 """One run of a job: keys, begin, the pipeline, commit, and what the agent remembers afterwards."""
 
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import trio
 
+from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import (
     AgentJob,
     JobDefinition,
@@ -22,33 +22,39 @@ from protocol.messages import (
     RunKeyRequest,
 )
 from protocol.messages.fields import Outcome
-from tools.agent.cache import Base, Cache, belonging_of
+from tools.agent.belonging import Base, belonging_of
+from tools.agent.cache import Cache
 from tools.agent.chain import Chain
 from tools.agent.commit import Committer, RootRefused
 from tools.agent.count_ahead import CountAhead
-from tools.agent.feed import Feed
+from tools.agent.feed import Feed, SoFar
 from tools.agent.included import Included
 from tools.agent.job_keys import load_job_keys
 from tools.agent.job_trust import check_job
+from tools.agent.lost_connection import is_lost
 from tools.agent.missed import Missed
 from tools.agent.outgoing import RecordMaker, make_record_maker
-from tools.agent.pipeline import MEMORY_BUDGET_BYTES, Pipeline, Sent, Stages
+from tools.agent.pipeline import Listener, Pace, Pipeline, Sent, Stages
+from tools.agent.resume import take_up
+from tools.agent.run import Contents, Head, Run, payload_of, root_of
+from tools.agent.run_journal import ResumableRun, RunJournal
 from tools.agent.scan import ScanKeys, Scanner
 from tools.agent.scan_figures import ScanFigures
 from tools.agent.selection import Selection, make_selection
+from tools.agent.sent_counts import SentCounts
 from tools.agent.state import Identity, StateDirectory
 from tools.agent.upload import KeyRefused
 from tools.agent.walk import TreeWalk
 from tools.client.failure import Failure, describe, first_cause
 from tools.client.job_options import EXCLUDE_CACHES, decode_options
 from tools.client.keyring import Unattended, file_hash_key, link_set_key, manifest_cut_key
+from tools.client.manifest import Kind
 from tools.client.offload import compute
 from tools.client.record_format import RecordType, chunk_id
-from tools.client.root import SYSTEM_POSIX, Figures, Payload, Root, encode_payload, sign_root
-from tools.client.run_key import create_run_key
+from tools.client.root import Figures, encode_payload, sign_root
+from tools.client.run_key import NewRunKey, create_run_key
 from tools.client.session import VaultSession
 from tools.client.terminal_text import escape_path
-from tools.client.version import PROGRAM_VERSION
 
 _END_SECONDS = 5.0
 _CACHE_HINT = "check the disk of the state directory and its room"
@@ -57,17 +63,30 @@ _Kind = TypeVar("_Kind", bound=BaseException)
 Tell = Callable[[str, ScanFigures], None]
 
 
+@dataclass(slots=True)
+class Attempts:
+    """What is kept of a run between its connections, in memory alone: its key, and what of it arrived."""
+
+    run_id: bytes = b""
+    run_key: NewRunKey | None = None
+    counts: SentCounts = field(default_factory=SentCounts)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a run was begun at the vault, so that there is something to go on with."""
+        return self.run_key is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Who backs up: its state, its identity, its session, how much memory contents may take, and whether somebody looks
-    at the progress here.
-    """
+    """Who backs up: its state, its identity, its session, and whether somebody looks at the progress here."""
 
     state: StateDirectory
     identity: Identity
     session: VaultSession
-    memory_budget_bytes: int = MEMORY_BUDGET_BYTES
+    pace: Pace = Pace()
     is_watched: bool = False
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +99,6 @@ class Done:
     reused_bytes: int
     missed: Missed
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    run_id: bytes
-    job: AgentJob
-    keys: Unattended
-    begin: RunBeginAnswer
-    begin_ns: int
 
 
 async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
@@ -117,62 +127,98 @@ async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -
     chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
     head = await chain.follow(job_state.load_head(), job)
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cache = Cache(job_state.cache_path, belonging_of(keys, job.job_id, job.timeline))
-    try:
-        run = await _begin(agent, job, keys, cache)
+    belonging = belonging_of(keys, job.job_id, job.timeline)
+    cache = Cache(job_state.cache_path, belonging)
+    with closing(cache), closing(RunJournal(job_state.journal_path, belonging)) as journal:
+        run, begin = await _begin(agent, job, keys, cache, journal)
         try:
-            await chain.follow(head, run.begin)
-            return await _run(agent, run, cache, tell)
+            await chain.follow(head, begin)
+            return await _run(agent, run, cache, journal, tell)
         except BaseException as error:
-            await _end_failed(agent, run, error)
-            if isinstance(error, RootRefused):
+            if not is_lost(error):
+                journal.end_run()
+                await _end_failed(agent, run, error)
+            if isinstance(error, Exception) and _found(error, RootRefused) is not None:
                 cache.drop()
-            if isinstance(error, Exception) and (key_refused := _found(error, KeyRefused)) is not None:
-                raise key_refused from error
-            if (failed := _found(error, sqlite3.Error)) is not None:
-                raise _cache_failed(cache, failed) from error
+                journal.remove()
+            _raise_for(error, cache)
             raise
-    finally:
-        cache.close()
 
 
-async def _begin(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache) -> _Run:
-    run_id = os.urandom(16)
-    request = RunBeginRequest(job.job_id, run_id, cache.base.root_hash if cache.base else None)
-    begin, _ = await agent.session.ask("run.begin", request, RunBeginAnswer)
+def _raise_for(error: BaseException, cache: Cache) -> None:
+    """What a person should read of it, or what begins the run anew."""
+    for kind in (RootRefused, KeyRefused):
+        if isinstance(error, Exception) and (refused := _found(error, kind)) is not None:
+            raise refused from error
+    if (failed := _found(error, sqlite3.Error)) is not None:
+        raise _cache_failed(cache, failed) from error
+
+
+async def _begin(
+    agent: Agent, job: AgentJob, keys: Unattended, cache: Cache, journal: RunJournal
+) -> tuple[Run, RunBeginAnswer]:
+    """Goes on with the run that was broken off, where the vault still takes it and the base is the same."""
+    base = cache.base.root_hash if cache.base else None
+    asked = ResumableRun(os.urandom(16), base)
+    if journal.run is not None and journal.run.base == base:
+        asked = journal.run
+    begin_ns = time.time_ns()
+    try:
+        begin, _ = await agent.session.ask("run.begin", RunBeginRequest(job.job_id, asked.run_id, base), RunBeginAnswer)
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.conflict or asked != journal.run:
+            raise
+        asked = ResumableRun(os.urandom(16), base)
+        begin, _ = await agent.session.ask("run.begin", RunBeginRequest(job.job_id, asked.run_id, base), RunBeginAnswer)
     if not begin.base_known or begin.timeline != job.timeline:
         cache.drop()
-    return _Run(run_id, job, keys, begin, time.time_ns())
+    journal.begin(asked)
+    head = Head(begin.timeline, begin.head_sequence, begin.head_hash)
+    return Run(asked.run_id, job, keys, head, begin_ns), begin
 
 
-async def _run(agent: Agent, run: _Run, cache: Cache, tell: Tell) -> Done:
-    run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
-    await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
-    definition = run.job.definition
-    maker = make_record_maker(run.keys, run_key, definition.suite, definition.compression)
+async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: Tell) -> Done:
+    await take_up(agent.session, run.run_id, journal, cache)
+    maker = await _record_maker(agent, run)
     missed = Missed()
     scanner = _scanner(agent, run, cache, missed)
     cache.begin()
-    feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed)
-    stages = Stages(scanner, maker, feed)
-    pipeline = Pipeline(
-        agent.session, run.run_id, stages, lambda: tell("backing up", scanner.figures), agent.memory_budget_bytes
-    )
+    feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed, journal)
+
+    async def commit_so_far(so_far: SoFar, sent: Sent) -> None:
+        contents = Contents(so_far.manifest, _figures_so_far(so_far, sent, missed), tuple(missed.kept), False)
+        await _commit(agent, run, maker, contents)
+
+    listener = Listener(lambda: tell("backing up", scanner.figures), commit_so_far)
+    stages = Stages(scanner, maker, feed, journal)
+    pipeline = Pipeline(agent.session, run.run_id, stages, listener, agent.attempts.counts, agent.pace)
     async with _counting_ahead(agent, run.job, scanner.figures):
         sent = await pipeline.run()
-    scanned = scanner.figures
     if not scanner.has_found_a_root:
         raise Failure(
             "not_found",
-            f"none of the job's included paths is there; the first is {escape_path(definition.include[0])}",
+            f"none of the job's included paths is there; the first is {escape_path(run.job.definition.include[0])}",
             "are all disks mounted? else create another job",
         )
-    reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
-    done = Done(run.begin.head_sequence + 1, scanned, sent, reused_bytes, missed)
     # Before the root, so that no safeset is without it: an answer may be lost.
     agent.state.job(run.job.job_id).save_expected(scanner.seen)
-    await _commit(agent, run, maker, cache, done)
-    return done
+    return await _finish(agent, run, maker, cache, journal, _done(run, scanner.figures, sent, missed))
+
+
+async def _record_maker(agent: Agent, run: Run) -> RecordMaker:
+    """Under a key of this process: the same one on every connection of the run."""
+    attempts = agent.attempts
+    if attempts.run_key is None or attempts.run_id != run.run_id:
+        attempts.run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
+        attempts.run_id, attempts.counts = run.run_id, SentCounts()
+    run_key, definition = attempts.run_key, run.job.definition
+    await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
+    return make_record_maker(run.keys, run_key, definition.suite, definition.compression)
+
+
+def _done(run: Run, scanned: ScanFigures, sent: Sent, missed: Missed) -> Done:
+    reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
+    return Done(run.head.sequence + 1, scanned, sent, reused_bytes, missed)
 
 
 def _counting_ahead(agent: Agent, job: AgentJob, figures: ScanFigures) -> AbstractAsyncContextManager[None]:
@@ -194,10 +240,10 @@ def _selection(agent: Agent, definition: JobDefinition) -> Selection:
     )
 
 
-def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
+def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
     selection = _selection(agent, run.job.definition)
     expected = agent.state.job(run.job.job_id).load_expected()
-    is_unsure = expected is None and cache.base is None and run.begin.head_sequence > 0
+    is_unsure = expected is None and cache.base is None and run.head.sequence > 0
     included = Included(selection, expected, cache.holds, cache.children, is_unsure=is_unsure)
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
     id_key = run.keys.id_key
@@ -205,78 +251,68 @@ def _scanner(agent: Agent, run: _Run, cache: Cache, missed: Missed) -> Scanner:
     return Scanner(walk, cache, keys, missed, agent.state.path)
 
 
-async def _commit(agent: Agent, run: _Run, maker: RecordMaker, cache: Cache, done: Done) -> None:
-    payload = encode_payload(_payload(agent, run, done))
-    id = chunk_id(run.keys.id_key, RecordType.ROOT, payload)
-    sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
-    root = _root(agent, run, done, sealed.cid)
-    committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
-    signed = sign_root(root, run.keys.signing_seed, run.keys.minimum_suite)
-    hash = await committer.commit(root, signed, sealed.record)
-    done.notes.extend(committer.notes)
+async def _finish(
+    agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done
+) -> Done:
+    manifest = done.sent.manifest
+    contents = Contents(manifest, _figures(done), tuple(done.missed.kept), True)
+    hash = await _commit(agent, run, maker, contents, done.notes)
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.
-    await _commit_cache(cache, hash, done)
-    await _end_done(agent, run, done)
-
-
-async def _commit_cache(cache: Cache, hash: bytes, done: Done) -> None:
-    manifest = done.sent.manifest
     await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
-    if cache.failure is not None:
+    if cache.failure is None:
+        journal.remove()
+    else:
         done.notes.append(f"the cache could not be written, the next run reads more: {cache.failure}; {_CACHE_HINT}")
         if cache.is_damaged:
             await compute(cache.drop)
+    await _end_done(agent, run, done)
+    return done
 
 
-async def _end_done(agent: Agent, run: _Run, done: Done) -> None:
+async def _commit(
+    agent: Agent, run: Run, maker: RecordMaker, contents: Contents, notes: list[str] | None = None
+) -> bytes:
+    """Makes the next safeset of the job; its root hash."""
+    payload = encode_payload(payload_of(run, agent.identity, contents))
+    id = chunk_id(run.keys.id_key, RecordType.ROOT, payload)
+    sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
+    root = root_of(run, agent.identity, contents, sealed.cid)
+    committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
+    hash = await committer.commit(root, sign_root(root, run.keys.signing_seed, run.keys.minimum_suite), sealed.record)
+    run.head.sequence, run.head.hash = root.sequence, hash
+    if notes is not None:
+        notes.extend(committer.notes)
+    return hash
+
+
+def _figures(done: Done) -> Figures:
+    scanned, sent = done.scanned, done.sent
+    return Figures(
+        scanned.files, scanned.directories, scanned.others, scanned.protected_bytes, sent.records, sent.record_bytes,
+        done.reused_bytes, done.missed.count,
+    )  # fmt: skip
+
+
+def _figures_so_far(so_far: SoFar, sent: Sent, missed: Missed) -> Figures:
+    """Of what is in it; the names of a file with several count each."""
+    kinds, manifest = so_far.kinds, so_far.manifest
+    files, directories = kinds[Kind.FILE], kinds[Kind.DIRECTORY]
+    reused_bytes = max(0, manifest.content_bytes - sent.content_bytes)
+    return Figures(
+        files, directories, kinds.total() - files - directories, manifest.content_bytes, sent.records,
+        sent.record_bytes, reused_bytes, missed.count,
+    )  # fmt: skip
+
+
+async def _end_done(agent: Agent, run: Run, done: Done) -> None:
     try:
         await agent.session.ask("run.end", _end_request(run, done), RunEndAnswer)
     except Exception as error:
         done.notes.append(f"the vault did not hear that the run is over: {describe(error).message}")
 
 
-def _payload(agent: Agent, run: _Run, done: Done) -> Payload:
-    manifest, definition = done.sent.manifest, run.job.definition
-    return Payload(
-        manifest.top_block, manifest.top_companion, manifest.level, socket.gethostname(), run.job.name,
-        agent.identity.computer, tuple(definition.include), tuple(definition.exclude), PROGRAM_VERSION, run.begin_ns,
-        time.time_ns(), tuple(done.missed.kept), SYSTEM_POSIX,
-    )  # fmt: skip
-
-
-def _root(agent: Agent, run: _Run, done: Done, payload_hash: bytes) -> Root:
-    manifest, scanned = done.sent.manifest, done.scanned
-    return Root(
-        suite=run.job.definition.suite,
-        complete=True,
-        keyring_id=run.keys.keyring_id,
-        generation=run.keys.generation,
-        job_id=run.job.job_id,
-        computer_id=bytes.fromhex(agent.identity.computer_id),
-        run_id=run.run_id,
-        timeline=run.begin.timeline,
-        sequence=done.safeset,
-        previous=run.begin.head_hash,
-        agent_time_ns=time.time_ns(),
-        payload_hash=payload_hash,
-        top_block=manifest.top_block,
-        top_companion=manifest.top_companion,
-        level=manifest.level,
-        figures=Figures(
-            scanned.files,
-            scanned.directories,
-            scanned.others,
-            scanned.protected_bytes,
-            done.sent.records,
-            done.sent.record_bytes,
-            done.reused_bytes,
-            done.missed.count,
-        ),  # fmt: skip
-    )
-
-
-def _end_request(run: _Run, done: Done) -> RunEndRequest:
+def _end_request(run: Run, done: Done) -> RunEndRequest:
     outcome: Outcome = "warnings" if done.missed.count else "done"
     return RunEndRequest(
         run.run_id, outcome, done.scanned.files, done.sent.records, done.sent.record_bytes, done.missed.count,
@@ -300,7 +336,7 @@ def _cache_failed(cache: Cache, error: BaseException) -> Failure:
     )
 
 
-async def _end_failed(agent: Agent, run: _Run, error: BaseException) -> None:
+async def _end_failed(agent: Agent, run: Run, error: BaseException) -> None:
     """Tells the vault that the run is over. Shielded, with a deadline: the connection may be what failed."""
     outcome: Outcome = "failed" if isinstance(error, Exception) else "aborted"
     with trio.move_on_after(_END_SECONDS) as scope:

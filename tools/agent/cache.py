@@ -16,19 +16,17 @@ committed.
 
 import os
 import sqlite3
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from tools.agent.belonging import Base, Belonging
+from tools.agent.cached_row import CachedRow, KnownPath, hash_number, part_checksum
 from tools.agent.extent_list import IdentifiedExtent, unpack_extents
+from tools.agent.resumed_rows import fold, forget_lost, make_tables, show_known
 from tools.client.extras_parts import first_extras
-from tools.client.keyring import Unattended
 from tools.client.manifest import Extra
-from tools.client.record_format import kdf
 
 _SCHEMA_VERSION = 4
 # Its rows know nothing of attributes, links and holes: each path is looked at again, and contents stay known.
@@ -43,10 +41,6 @@ _PAGE_BYTES = 16_384
 _HASH_BYTES = 32
 _PRIMARY_CODE = 0xFF
 _CODES_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
-_HASH_NUMBER = struct.Struct("<q")
-_PART_NUMBER = struct.Struct("<I")
-_MARK_LABEL = b"safeset agent cache v1"
-_MARK_BYTES = 16
 _OF_LINKS = (Extra.LINK_SET, Extra.NAMES)
 
 _SCHEMA = """
@@ -64,67 +58,10 @@ CREATE TABLE further_extents (
 """
 _CONTENTS = "CREATE INDEX IF NOT EXISTS contents ON rows (hash) WHERE hash IS NOT NULL"
 _COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, further, extras, checksum"
-_INSERT = f"INSERT OR REPLACE INTO rows ({_COLUMNS}, hash) VALUES "
+_INSERT = f"INSERT OR REPLACE INTO {{}} ({_COLUMNS}, hash) VALUES "
 _PLACES = "(?,?,?,?,?,?,?,?,?,?,?)"
 # Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
 _WRITTEN_ROWS = 64
-
-
-class CachedRow(NamedTuple):
-    """`prefix` and `extras` are the entry's msgpack; `extents` are id, offset and length of each, packed. Of a large
-    file they are the first part, and `further` parts are in rows of their own, numbered from 1."""
-
-    key: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    prefix: bytes
-    extents: bytes
-    further: int
-    extras: bytes | None
-    checksum: int
-
-    def is_whole(self) -> bool:
-        try:
-            return self.checksum == row_checksum(self.key, self.prefix, self.extents, self.extras, self.further)
-        except (TypeError, struct.error):
-            return False
-
-
-KnownPath = tuple[bytes, int, int, int, int]
-"""Key, size, mtime_ns, ctime_ns and inode of a row, without what costs time to read."""
-
-
-class Base(NamedTuple):
-    """The safeset that a cache is of: its root hash and the top of its manifest."""
-
-    root_hash: bytes
-    top_block: bytes
-    top_companion: bytes
-    level: int
-
-    def checksum(self) -> int:
-        return zlib.crc32(b"".join((self.root_hash, self.top_block, self.top_companion, bytes((self.level,)))))
-
-
-@dataclass(frozen=True, slots=True)
-class Belonging:
-    """Which safesets a cache can be of. Extents name chunks by ids under one id key: a new key begins a new cache."""
-
-    keyring_id: bytes
-    generation: int
-    id_key_mark: bytes
-    job_id: bytes
-    timeline: int
-
-    def columns(self) -> tuple[object, ...]:
-        return _SCHEMA_VERSION, self.keyring_id, self.generation, self.id_key_mark, self.job_id, self.timeline
-
-
-def belonging_of(keys: Unattended, job_id: bytes, timeline: int) -> Belonging:
-    """The mark is derived from the id key and does not give it away."""
-    return Belonging(keys.keyring_id, keys.generation, kdf(keys.id_key, _MARK_LABEL, _MARK_BYTES), job_id, timeline)
 
 
 @contextmanager
@@ -143,6 +80,8 @@ class Cache:
         self._belonging = belonging
         self.base: Base | None = None
         self.failure: Exception | None = None
+        self.is_resumed = False
+        self._known = "rows"
         # Without any, a changed path costs no look for those that it leaves behind.
         self._has_further = False
         self._open()
@@ -176,7 +115,7 @@ class Cache:
         if len(found) == 1 and found[0][0] == _VERSION_WITHOUT_EXTRAS:
             self._forget_fingerprints()
             found = self._writer.execute("SELECT * FROM belongs").fetchall()
-        if len(found) == 1 and found[0][:6] == self._belonging.columns():
+        if len(found) == 1 and found[0][:6] == (_SCHEMA_VERSION, *self._belonging.columns()):
             base = Base(*found[0][6:10])
             if base.checksum() == found[0][10]:
                 return base
@@ -194,6 +133,7 @@ class Cache:
         """Begins with an empty one, or goes on without."""
         self.close()
         self.base = self.failure = None
+        self.is_resumed, self._known = False, "rows"
         try:
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -208,14 +148,50 @@ class Cache:
             if connection is not None:
                 connection.close()
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether anything is known of any path."""
+        return self.base is not None or self.is_resumed
+
+    # What a run that was broken off had acknowledged, before the run begins that goes on with it. One thread at a time.
+
+    def begin_resumed(self) -> None:
+        if self.failure is None:
+            with self._until_it_fails():
+                self._writer.execute("BEGIN IMMEDIATE")
+                make_tables(self._writer)
+
+    def add_resumed(self, rows: Sequence[CachedRow], lost: Sequence[bytes]) -> None:
+        """Later rows of a path take the place of earlier ones; the paths of `lost` are known no more."""
+        if self.failure is None:
+            with self._until_it_fails():
+                self._insert("resumed", rows)
+                for key in lost:
+                    forget_lost(self._writer, key)
+
+    def add_resumed_extents(self, key: bytes, number: int, extents: bytes) -> None:
+        if self.failure is None:
+            values = key, number, extents, part_checksum(key, number, extents)
+            with self._until_it_fails():
+                self._writer.execute("INSERT OR REPLACE INTO resumed_extents VALUES (?,?,?,?)", values)
+
+    def end_resumed(self) -> None:
+        if self.failure is None:
+            with self._until_it_fails():
+                self._writer.execute("COMMIT")
+                for reader in (self._reader, self._finder, self._replayer):
+                    show_known(reader)
+                self.is_resumed, self._known = True, "known"
+
     # Reading: scanning thread.
 
     def known_paths(self) -> Iterator[KnownPath]:
         """All paths in scan order, read one batch at a time."""
-        if self.base is None:
+        if not self.has_rows:
             return
         with _as_damage():
-            cursor = self._reader.execute("SELECT key, size, mtime_ns, ctime_ns, inode FROM rows ORDER BY key")
+            query = f"SELECT key, size, mtime_ns, ctime_ns, inode FROM {self._known} ORDER BY key"
+            cursor = self._reader.execute(query)
             while batch := cursor.fetchmany(_READ_ROWS):
                 if not all(type(known[0]) is bytes for known in batch):
                     raise sqlite3.DatabaseError("a path is of another type")
@@ -224,9 +200,10 @@ class Cache:
     @_as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         """The extents of a file of the base with this content; none when there is no such file."""
-        if self.base is None:
+        if not self.has_rows:
             return []
-        for found in self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE hash = ?", (_hash_number(hash, 0),)):
+        query = f"SELECT {_COLUMNS} FROM {self._known} WHERE hash = ?"
+        for found in self._finder.execute(query, (hash_number(hash),)):
             row = CachedRow._make(found)
             if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
                 return unpack_extents(row.extents)
@@ -247,7 +224,7 @@ class Cache:
     @_as_damage()
     def has_extras(self, key: bytes, expected: dict[int, Any]) -> bool:
         """Whether the base says just this of a path's link set and names."""
-        found = self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE key = ?", (key,)).fetchone()
+        found = self._finder.execute(f"SELECT {_COLUMNS} FROM {self._known} WHERE key = ?", (key,)).fetchone()
         if found is None or not (row := CachedRow._make(found)).is_whole():
             return False
         first = first_extras(row.extras)
@@ -275,10 +252,10 @@ class Cache:
 
     def rows(self) -> Iterator[CachedRow]:
         """All rows in scan order, read one batch at a time."""
-        if self.base is None:
+        if not self.has_rows:
             return
         with _as_damage():
-            cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM rows ORDER BY key")
+            cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM {self._known} ORDER BY key")
             while batch := cursor.fetchmany(_REPLAYED_ROWS):
                 yield from map(CachedRow._make, batch)
 
@@ -286,18 +263,24 @@ class Cache:
         """What follows the first part of a row's extents; sqlite3.DatabaseError when it is not as it was written."""
         with _as_damage():
             for number in range(1, row.further + 1):
-                found = self._replayer.execute(
-                    "SELECT extents, checksum FROM further_extents WHERE key = ? AND number = ?", (row.key, number)
-                ).fetchone()
-                if found is None or found[1] != _part_checksum(row.key, number, found[0]):
+                found = self._further_part("resumed_extents", row, number) if self.is_resumed else None
+                found = found or self._further_part("further_extents", row, number)
+                if found is None or found[1] != part_checksum(row.key, number, found[0]):
                     raise sqlite3.DatabaseError("the extents of a large file are damaged")
                 yield found[0]
+
+    def _further_part(self, table: str, row: CachedRow, number: int) -> tuple[bytes, int] | None:
+        query = f"SELECT extents, checksum FROM {table} WHERE key = ? AND number = ?"
+        found: tuple[bytes, int] | None = self._replayer.execute(query, (row.key, number)).fetchone()
+        return found
 
     def begin(self) -> None:
         if self.failure is not None:
             return
         with self._until_it_fails():
             self._writer.execute("BEGIN IMMEDIATE")
+            if self.is_resumed:
+                fold(self._writer)
             self._has_further = bool(self._writer.execute("SELECT 1 FROM further_extents LIMIT 1").fetchone())
             if self.base is None:
                 # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
@@ -312,7 +295,7 @@ class Cache:
     def add_extents(self, key: bytes, number: int, extents: bytes) -> None:
         """Keeps a part of the extents of a row that follows, inside the run's transaction."""
         if self.failure is None:
-            values = key, number, extents, _part_checksum(key, number, extents)
+            values = key, number, extents, part_checksum(key, number, extents)
             with self._until_it_fails():
                 self._writer.execute("INSERT OR REPLACE INTO further_extents VALUES (?,?,?,?)", values)
 
@@ -321,19 +304,22 @@ class Cache:
         if self._has_further:
             left = [(row.key, row.further) for row in rows] + [(key, 0) for key in gone]
             self._writer.executemany("DELETE FROM further_extents WHERE key = ? AND number > ?", left)
+        self._insert("rows", rows)
+
+    def _insert(self, table: str, rows: Sequence[CachedRow]) -> None:
         for start in range(0, len(rows), _WRITTEN_ROWS):
             part = rows[start : start + _WRITTEN_ROWS]
             values: list[object] = []
             for row in part:
                 values += row
-                values.append(_hash_number(row.prefix, len(row.prefix) - _HASH_BYTES) if row.extents else None)
-            self._writer.execute(_INSERT + ",".join([_PLACES] * len(part)), values)
+                values.append(hash_number(row.prefix) if row.extents else None)
+            self._writer.execute(_INSERT.format(table) + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
         """The cache belongs to this safeset from now on, unless `failure` says something else."""
         if self.failure is not None:
             return
-        belongs = (*self._belonging.columns(), *base, base.checksum())
+        belongs = (_SCHEMA_VERSION, *self._belonging.columns(), *base, base.checksum())
         with self._until_it_fails():
             self._writer.execute("DELETE FROM belongs")
             self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
@@ -358,20 +344,3 @@ class Cache:
         if self.failure is None or isinstance(self.failure, OSError):
             return False
         return getattr(self.failure, "sqlite_errorcode", 0) & _PRIMARY_CODE not in _CODES_OF_THE_DISK
-
-
-def row_checksum(key: bytes, prefix: bytes, extents: bytes, extras: bytes | None, further: int) -> int:
-    crc32 = zlib.crc32
-    checksum = crc32(extents, crc32(prefix, crc32(key)))
-    if further:
-        checksum = crc32(_PART_NUMBER.pack(further), checksum)
-    return checksum if extras is None else crc32(extras, checksum)
-
-
-def _part_checksum(key: bytes, number: int, extents: bytes) -> int:
-    return zlib.crc32(extents, zlib.crc32(_PART_NUMBER.pack(number), zlib.crc32(key)))
-
-
-def _hash_number(packed: bytes, offset: int) -> int:
-    number: int = _HASH_NUMBER.unpack_from(packed, offset)[0]
-    return number

@@ -17,8 +17,17 @@ Answer = TypeVar("Answer")
 PROGRAM = "vault-agent"
 
 
-def ask_vault(state: StateDirectory, identity: Identity, talk: Callable[[VaultSession], Awaitable[Answer]]) -> Answer:
-    """Connects as this agent, talks, and closes the connection. SIGINT and SIGTERM end in KeyboardInterrupt."""
+Talk = Callable[[VaultSession], Awaitable[Answer]]
+Pause = Callable[[Exception], float]
+"""How many seconds to wait before the next try after an error, or another error that ends it."""
+
+
+def ask_vault(
+    state: StateDirectory, identity: Identity, talk: Talk[Answer], pause_after: Pause | None = None
+) -> Answer:
+    """Connects as this agent, talks, and closes the connection; with `pause_after` again and again until it is done.
+    SIGINT and SIGTERM end in KeyboardInterrupt.
+    """
     endpoint = Endpoint(
         identity.url, identity.authority_pem, None, str(state.certificate_path), str(state.key_path)
     )  # fmt: skip
@@ -28,9 +37,15 @@ def ask_vault(state: StateDirectory, identity: Identity, talk: Callable[[VaultSe
         async with trio.open_nursery() as nursery:
             interrupt = Interrupt(nursery.cancel_scope)
             await nursery.start(interrupt.watch)
-            async with connect(endpoint, PROGRAM) as session:
-                with interrupt.work():
-                    answers.append(await talk(session))
+            while not answers and not interrupt.came:
+                try:
+                    async with connect(endpoint, PROGRAM) as session:
+                        with interrupt.work():
+                            answers.append(await talk(session))
+                except Exception as error:
+                    if answers or interrupt.came or pause_after is None:
+                        raise
+                    await trio.sleep(pause_after(error))
             nursery.cancel_scope.cancel()
         if interrupt.came:
             raise KeyboardInterrupt

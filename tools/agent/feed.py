@@ -5,14 +5,19 @@ With the first difference the rows that were passed over are taken from the cach
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Cache, CachedRow, row_checksum
+from tools.agent.cache import Cache
+from tools.agent.cached_row import CachedRow, row_checksum
 from tools.agent.extent_list import unpack_extents
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing, RecordMaker
+from tools.agent.run_journal import RunJournal
+from tools.client.entry_packer import kind_of
 from tools.client.extras_parts import extras_parts, hole_bytes
 from tools.client.manifest_writer import EntryTooLarge, ManifestWriter, WrittenManifest
 
@@ -23,10 +28,22 @@ _Result = TypeVar("_Result")
 _Steps = Generator[list[Outgoing], None, _Result]
 
 
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """A whole manifest of what has come until now: its last blocks and companions, and how many paths of each kind."""
+
+    manifest: WrittenManifest
+    blocks: list[Outgoing]
+    kinds: Counter[int]
+
+
 class Feed:
-    def __init__(self, cut_key: bytes, maker: RecordMaker, cache: Cache, missed: Missed) -> None:
+    def __init__(
+        self, cut_key: bytes, maker: RecordMaker, cache: Cache, missed: Missed, journal: RunJournal
+    ) -> None:
         self._maker = maker
         self._cache = cache
+        self._journal = journal
         self._missed = missed
         self._emitted: list[Outgoing] = []
         self._emitted_bytes = 0
@@ -34,7 +51,8 @@ class Feed:
         self._base_rows = cache.rows()
         self._passed_key = b""
         self._passed = 0
-        self._is_writing = cache.base is None
+        self._kinds: Counter[int] = Counter()
+        self._is_writing = cache.base is None or cache.is_resumed
 
     def add(self, batch: Batch) -> Iterator[list[Outgoing]]:
         """The manifest blocks and companions that were completed, some at a time: a file of terabytes, or a first
@@ -62,6 +80,7 @@ class Feed:
                 changed.append(_cached(row, key, first, further))
         if changed or gone:
             self._cache.change(changed, gone)
+            self._journal.add_rows(changed)
         if self._emitted:
             yield self._taken()
 
@@ -71,6 +90,19 @@ class Feed:
             return WrittenManifest(base.top_block, base.top_companion, base.level, self._passed, 0), []
         written = self._writer.finish()
         return written, self._taken()
+
+    def so_far(self) -> SoFar | None:
+        """None while nothing differs from the base. Between two batches, so that no path is in it by half."""
+        if not self._kinds:
+            return None
+        blocks: list[Outgoing] = []
+
+        def emit(plaintext: bytes, companion_body: bytes) -> bytes:
+            block, companion = self._maker.block(plaintext, companion_body)
+            blocks.extend((block, companion))
+            return block.id
+
+        return SoFar(self._writer.fork(emit).finish(), blocks, self._kinds.copy())
 
     def _pass_over(self, batch: Batch) -> None:
         for row in batch.rows[-1:]:
@@ -105,6 +137,7 @@ class Feed:
         """Passes the extents on that follow the first part of a path, each part when the cache has it."""
         for number, part in enumerate(parts, 1):
             self._cache.add_extents(key, number, part)
+            self._journal.add_extents(key, number, part)
             yield part
 
     def _write(
@@ -123,6 +156,7 @@ class Feed:
         except EntryTooLarge:
             self._missed.add(path, "metadata too large")
             return None
+        self._kinds[kind_of(path, prefix)] += 1
         count = 0
         for part in further:
             count += 1

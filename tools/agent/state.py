@@ -104,6 +104,10 @@ class JobState:
     def cache_path(self) -> Path:
         return self.directory / "cache.sqlite"
 
+    @property
+    def journal_path(self) -> Path:
+        return self.directory / "run.journal"
+
     def load_unattended(self) -> bytes | None:
         return _read(self.directory / "unattended")
 

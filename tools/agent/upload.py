@@ -7,6 +7,7 @@ covers all batches up to n. Trio thread.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import trio
 
@@ -14,6 +15,7 @@ from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import BATCH_RECORDS_MAX
 from protocol.messages import UploadBatch, UploadDurable
 from tools.agent.budget import ByteBudget
+from tools.agent.sent_counts import SentCounts
 from tools.client.envelope import SealedRecord
 from tools.client.failure import Failure
 from tools.client.session import VaultSession
@@ -26,26 +28,42 @@ class KeyRefused(Failure):
     """The vault gave up this run's key, as damaged: nothing that comes under it could be restored."""
 
 
+class _Waiting(NamedTuple):
+    """A frame that the vault has not acknowledged; `held_bytes` go back to the budget then."""
+
+    number: int
+    records: int
+    record_bytes: int
+    held_bytes: int
+
+
 class Upload:
-    def __init__(self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery) -> None:
-        self.records = 0
-        self.record_bytes = 0
+    def __init__(
+        self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery,
+        counts: SentCounts,
+    ) -> None:  # fmt: skip
         self._run_id = run_id
         self._budget = budget
         self._nursery = nursery
+        self._counts = counts
         self._call = session.call("chunk.upload")
         self._sending = trio.Lock()
         self._number = 0
-        self._is_open = False
-        self._waiting: deque[tuple[int, int]] = deque()
+        self._is_open = self._is_over = False
+        self._waiting: deque[_Waiting] = deque()
+        self._durable = trio.Condition()
         self._finished = trio.Event()
 
     async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
-        """`held_bytes` go back to the budget when the last of these records is durable."""
+        """Returns when all of them are durable; `held_bytes` go back to the budget then."""
         frames = list(_frames(records))
+        number = -1
         for position, frame in enumerate(frames):
             async with self._sending:
-                await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+                number = await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+        async with self._durable:
+            while self._waiting and self._waiting[0].number <= number:
+                await self._durable.wait()
 
     async def finish(self) -> None:
         """Everything that was sent is durable when this returns."""
@@ -55,26 +73,37 @@ class Upload:
             await self._call.end()
         await self._finished.wait()
 
-    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
+    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
+        if self._is_over:  # this task was not cancelled yet
+            raise ConnectionLost("the upload was ended before everything was sent", "run the backup again")
         number = self._number
         self._number += 1
-        self._waiting.append((number, held_bytes))
         lengths = [len(sealed.record) for sealed in records]
+        self._waiting.append(_Waiting(number, len(records), sum(lengths), held_bytes))
         batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
         with _told_of_key():
             await self._call.send(batch, [sealed.record for sealed in records])
-        self.records += len(records)
-        self.record_bytes += sum(lengths)
         if not self._is_open:
             self._is_open = True
             self._nursery.start_soon(self._receive)
+        return number
 
     async def _receive(self) -> None:
+        try:
+            await self._receive_all()
+        finally:
+            self._is_over = True
+
+    async def _receive_all(self) -> None:
         async with self._call:
             while (durable := await self._receive_durable()) is not None:
-                while self._waiting and self._waiting[0][0] <= durable.number:
-                    _, held_bytes = self._waiting.popleft()
-                    await self._budget.give_back(held_bytes)
+                while self._waiting and self._waiting[0].number <= durable.number:
+                    frame = self._waiting.popleft()
+                    self._counts.records += frame.records
+                    self._counts.record_bytes += frame.record_bytes
+                    await self._budget.give_back(frame.held_bytes)
+                async with self._durable:
+                    self._durable.notify_all()
         if self._waiting:
             raise ConnectionLost("the vault ended the upload before everything was durable", "run the backup again")
         self._finished.set()

@@ -76,6 +76,10 @@ async def leaning_safesets(session: VaultSession, about: m.ComputerDistrustReque
     return safesets
 
 
+async def remove_computer(session: VaultSession, computer: str) -> m.ComputerRemoveAnswer:
+    return await _answer(session, "computer.remove", m.ComputerRemoveRequest(computer), m.ComputerRemoveAnswer)
+
+
 async def create_job(session: VaultSession, request: m.JobCreateRequest) -> m.JobCreateAnswer:
     return await _answer(session, "job.create", request, m.JobCreateAnswer)
 
@@ -94,6 +98,10 @@ async def run_job(session: VaultSession, computer: str, job: str) -> m.JobRunAns
 
 async def job_request(session: VaultSession, computer: str, job: str, request: int) -> m.JobRequestAnswer:
     return await _answer(session, "job.request", m.JobRequestRequest(computer, job, request), m.JobRequestAnswer)
+
+
+async def remove_job(session: VaultSession, computer: str, job: str) -> m.JobRemoveAnswer:
+    return await _answer(session, "job.remove", m.JobRemoveRequest(computer, job), m.JobRemoveAnswer)
 
 
 async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:

@@ -11,6 +11,12 @@ _HASH_HEAD = b"\xc4\x20"  # a byte string of 32 bytes
 _NIL = b"\xc0"
 
 
+def kind_of(path: bytes, prefix: bytes) -> int:
+    """The kind in a prefix: it stands behind the path, whose header grows with its length."""
+    size = len(path)
+    return prefix[size + (2 if size < 1 << 8 else 3 if size < 1 << 16 else 5)]
+
+
 class EntryPacker:
     """For one thread, because its packer keeps its buffer: making one for each path costs more than packing it."""
 

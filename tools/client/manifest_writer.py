@@ -7,6 +7,7 @@ then with everything packed but those numbers.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import msgpack
@@ -166,6 +167,13 @@ class ManifestWriter:
         with the first.
         """
         self._append(path, prefix, extents, extras, 0)
+
+    def fork(self, emit: Emit) -> "ManifestWriter":
+        """Another writer that has what this one has so far, and goes its own way from here."""
+        other = ManifestWriter(self._cut_key, emit)
+        other._leaf, other._inners = deepcopy((self._leaf, self._inners))
+        other._last_key = self._last_key
+        return other
 
     def finish(self) -> WrittenManifest:
         """Ends every level; the last block is the top. A manifest without entries is one empty leaf."""

@@ -13,6 +13,7 @@ _COMPUTER_COLUMNS = (
     Column("KIND"),
     Column("JOBS", right=True),
     Column("LAST SEEN (UTC)"),
+    Column("STATE"),
     Column("AGENT KEY"),
 )
 _JOB_COLUMNS = (
@@ -37,10 +38,21 @@ _RUN_COLUMNS = (
 
 def computers_text(computers: Sequence[ComputerSummary]) -> str:
     rows = (
-        (found.name, found.kind, count_text(found.jobs), time_text(found.last_seen_ns), found.agent_key)
+        (
+            found.name,
+            found.kind,
+            count_text(found.jobs),
+            time_text(found.last_seen_ns),
+            computer_state(found),
+            found.agent_key,
+        )
         for found in computers
     )
     return table_text(_COMPUTER_COLUMNS, rows, "There is no computer: `vaultctl computer invite` makes a code for one.")
+
+
+def computer_state(computer: ComputerSummary) -> str:
+    return "registered" if computer.removed_ns is None else f"removed {time_text(computer.removed_ns)}"
 
 
 def jobs_text(jobs: Sequence[JobSummary]) -> str:
@@ -59,6 +71,8 @@ def jobs_text(jobs: Sequence[JobSummary]) -> str:
 
 
 def job_state(job: JobSummary) -> str:
+    if job.removed_ns is not None:
+        return f"removed {time_text(job.removed_ns)}"
     if not job.keyring_ready:
         return "waits for its first run"
     return "run asked for" if job.run_requested else "ready"

@@ -39,6 +39,11 @@ def find_computer(view: View, account_id: bytes, name: str) -> Computer | None:
     return None if computer_id is None else read_computer(view, account_id, computer_id)
 
 
+def has_its_name(view: View, computer: Computer) -> bool:
+    """Not where another computer took the name of a removed one."""
+    return view.get("computer_names", computer.account_id + name_key(computer.name)) == computer.computer_id
+
+
 def list_computers(view: View, account_id: bytes) -> Iterator[Computer]:
     for key, value in view.scan("computers", account_id):
         yield decode("computers", key, value, Computer)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from vaultd.catalog.accounts import find_account, list_accounts, save_account
-from vaultd.catalog.computers import list_computers
+from vaultd.catalog.computers import has_its_name, list_computers
 from vaultd.catalog.credentials import save_identity
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_jobs
@@ -59,12 +59,14 @@ def show(vault: Vault, name: str) -> AccountDetails:
         account = find_account(view, name)
         if account is None:
             raise NotFound(f"account {name!r} does not exist", "`vaultctl account list` shows all")
-        computers = [summarise_computer(view, computer) for computer in list_computers(view, account.account_id)]
+        named = [one for one in list_computers(view, account.account_id) if has_its_name(view, one)]
+        computers = [summarise_computer(view, computer) for computer in named]
         return AccountDetails(_summarise(view, account), sorted(computers, key=lambda one: one.name))
 
 
 def _summarise(view: View, account: Account) -> AccountSummary:
-    computers = sum(1 for _ in view.scan("computers", account.account_id))
+    """Removed computers and jobs are not counted; what they stored is."""
+    computers = sum(not computer.removed_ns for computer in list_computers(view, account.account_id))
     jobs = list(list_jobs(view, account.account_id))
     return AccountSummary(
         account_id=account.account_id,
@@ -72,7 +74,7 @@ def _summarise(view: View, account: Account) -> AccountSummary:
         created_ns=account.created_ns,
         packages=account.packages,
         computers=computers,
-        jobs=len(jobs),
+        jobs=sum(not job.removed_ns for job in jobs),
         safesets=sum(job.safesets for job in jobs),
         protected_bytes=sum(job.protected_bytes for job in jobs),
     )

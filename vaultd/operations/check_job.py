@@ -16,6 +16,7 @@ from vaultd.catalog.safesets import list_safesets
 from vaultd.errors import VaultError
 from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.damage_hits import DamageHits
+from vaultd.operations.replaced import is_replaced
 from vaultd.operations.root_format import (
     Root,
     countersigned_bytes,
@@ -110,35 +111,45 @@ def _check_run_keys(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
 
 
 def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding]:
-    previous, sequence = NO_HASH, 0
+    previous, sequence, count = NO_HASH, 0, 0
     whole: set[bytes] = set()
     for safeset in list_safesets(parts.view, job.account_id, job.job_id):
-        found = list(_safeset_faults(parts, job, safeset, (previous, sequence), whole))
-        if found or parts.records is None:
+        is_kept = not is_replaced(parts.view, job, safeset)
+        found = list(_root_faults(parts, job, safeset, (previous, sequence)))
+        if is_kept:
+            found += _use_faults(parts, job, safeset, whole)
+        if is_kept and (found or parts.records is None):
             parts.damage.run(place, job, safeset)
         if found:  # one finding for each safeset
             severity = Severity.damage if any(one is Severity.damage for one, _ in found) else Severity.warning
             sentences = dict.fromkeys(sentence for _, sentence in found)
             yield Finding(severity, f"{place}, safeset {safeset.sequence}", "; ".join(sentences))
-        previous, sequence = safeset.root_hash, safeset.sequence
-    if (job.head_sequence, job.head_hash, job.safesets) != (sequence, previous, sequence):
+        previous, sequence, count = safeset.root_hash, safeset.sequence, count + is_kept
+    if (job.head_sequence, job.head_hash) != (sequence, previous):
         yield _damage(place, f"its head is safeset {job.head_sequence}, but the newest one here is {sequence}")
+    elif job.safesets != count:
+        yield _damage(place, f"it has {job.safesets} safesets by its own count, but {count} are here")
 
 
-def _safeset_faults(
-    parts: CheckParts, job: Job, safeset: Safeset, before: tuple[bytes, int], whole: set[bytes]
+def _root_faults(
+    parts: CheckParts, job: Job, safeset: Safeset, before: tuple[bytes, int]
 ) -> Iterator[tuple[Severity, str]]:
+    """Also of one that was replaced: the chain goes through it."""
     root = parse_root(safeset.root)
-    if parts.hits is not None:
-        yield from parts.hits.run(job, safeset)
     for fault in _chain_faults(parts, (safeset, root), job.signing_key, before):
         yield Severity.damage, fault
     if read_run(parts.view, job.account_id, safeset.run_id) is None:
         yield Severity.damage, f"its run {safeset.run_id.hex()} is not in the catalog"
+
+
+def _use_faults(parts: CheckParts, job: Job, safeset: Safeset, whole: set[bytes]) -> Iterator[tuple[Severity, str]]:
+    """What hits those who restore it."""
+    if parts.hits is not None:
+        yield from parts.hits.run(job, safeset)
     if parts.records is None:
         return
     try:
-        fault = _content_fault(parts, parts.records, safeset, root, whole)
+        fault = _content_fault(parts, parts.records, safeset, parse_root(safeset.root), whole)
     except DiskMissing as error:
         yield Severity.warning, f"it cannot be walked to its end: {error}"
     else:

@@ -7,6 +7,7 @@ import msgspec
 
 from vaultd.catalog.computers import (
     find_computer,
+    has_its_name,
     is_known_tls_key,
     list_computers,
     read_computer,
@@ -17,7 +18,7 @@ from vaultd.catalog.invites import find_invite, save_invite
 from vaultd.catalog.jobs import list_computer_jobs
 from vaultd.errors import BadRequest, Conflict, NotAllowed
 from vaultd.operations import ledger
-from vaultd.operations.access import named_computer
+from vaultd.operations.access import named_computer, working_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.authority import issue_agent, spki_of_request
 from vaultd.operations.names import check_name
@@ -88,7 +89,7 @@ def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | No
     secret = os.urandom(SECRET_BYTES)
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
-        old = None if replace is None else named_computer(view, identity, replace)
+        old = None if replace is None else working_computer(view, identity, replace)
         kind = kind or (KINDS[0] if old is None else old.kind)
         row = Invite(identity.account_id, kind, now_ns, now_ns + INVITE_LIFE_NS)
         action, subject = "computer.invite", kind
@@ -139,8 +140,10 @@ def register(vault: Vault, checked: CheckedRequest) -> Registered:
 
 
 def list_all(vault: Vault, identity: Identity) -> list[ComputerSummary]:
+    """Those with a name: that of a removed one may be another's by now."""
     with vault.catalog.read() as view:
-        found = [summarise_computer(view, computer) for computer in list_computers(view, identity.account_id)]
+        computers = [one for one in list_computers(view, identity.account_id) if has_its_name(view, one)]
+        found = [summarise_computer(view, computer) for computer in computers]
     return sorted(found, key=lambda one: one.name)
 
 
@@ -164,7 +167,9 @@ def _usable_invite(vault: Vault, view: View, checked: CheckedRequest) -> Invite:
     row = _known_invite(view, request.secret)
     if row.computer_id != NO_ID:
         known = read_computer(view, row.account_id, row.computer_id)
-        if known is None or (known.tls_key, known.sealing_key) != (checked.tls_key, request.sealing_key):
+        if known is None or known.removed_ns:
+            raise _bad_code()
+        if (known.tls_key, known.sealing_key) != (checked.tls_key, request.sealing_key):
             raise _bad_code()
         if row.replaces == NO_ID and known.name != request.name:
             raise _bad_code()
@@ -180,6 +185,15 @@ def _bad_code() -> NotAllowed:
     )
 
 
+def _refuse_taken_name(view: View, account_id: bytes, name: str) -> None:
+    known = find_computer(view, account_id, name)
+    if known is not None and not known.removed_ns:
+        raise Conflict(f"a computer named {name!r} is registered already", "register with another --name")
+    if known is not None and any(job.safesets for job in list_computer_jobs(view, account_id, known.computer_id)):
+        sentence = f"a computer named {name!r} was removed, and its safesets keep the name"
+        raise Conflict(sentence, "register with another --name")
+
+
 def _refuse_known_key(view: View, tls_key: bytes) -> None:
     if is_known_tls_key(view, tls_key):
         raise Conflict("this agent key is registered already", "register with an empty state directory")
@@ -187,8 +201,7 @@ def _refuse_known_key(view: View, tls_key: bytes) -> None:
 
 def _new_computer(vault: Vault, view: View, row: Invite, checked: CheckedRequest) -> tuple[Computer, list[Change]]:
     name, now_ns = checked.request.name, vault.clock.now_ns()
-    if find_computer(view, row.account_id, name) is not None:
-        raise Conflict(f"a computer named {name!r} is registered already", "register with another --name")
+    _refuse_taken_name(view, row.account_id, name)
     computer = Computer(
         computer_id=checked.computer_id,
         account_id=row.account_id,
@@ -206,7 +219,7 @@ def _new_computer(vault: Vault, view: View, row: Invite, checked: CheckedRequest
 def _replaced(vault: Vault, view: View, row: Invite, checked: CheckedRequest) -> tuple[Computer, list[Change]]:
     """Name, id, jobs and history stay whatever name was asked for."""
     old = read_computer(view, row.account_id, row.replaces)
-    if old is None:
+    if old is None or old.removed_ns:
         raise _bad_code()
     keys = NewKeys(row.kind, checked.tls_key, checked.request.sealing_key, checked.certificate_pem)
     return replace_agent(view, old, keys, vault.clock.now_ns())

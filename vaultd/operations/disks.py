@@ -15,7 +15,7 @@ from vaultd.catalog.database import View
 from vaultd.catalog.jobs import read_job
 from vaultd.catalog.rows import decode
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import ledger
+from vaultd.operations import ledger, replaced
 from vaultd.operations.auditing import audited
 from vaultd.operations.disk_hits import DiskPlaces, Hit, HitWalk
 from vaultd.operations.known_disks import changed_disks
@@ -115,10 +115,19 @@ def hit_by(vault: Vault, name: str, after: bytes) -> HitPage:
         if key[:JOB_KEY_BYTES] != job_key:
             walk, job_key = HitWalk(vault.store, places), key[:JOB_KEY_BYTES]
         safeset = decode("safesets", key, value, Safeset)
+        if _is_out_of_use(vault, key, safeset):
+            continue
         if hit := walk.run(safeset).get(disk.disk_id):
             with vault.catalog.read() as view:
                 hits.append(name_hit(view, key, safeset, hit))
     return HitPage(hits, rows[-1][0] if len(rows) == SAFESETS_AT_ONCE else b"")
+
+
+def _is_out_of_use(vault: Vault, key: bytes, safeset: Safeset) -> bool:
+    """`key` is that of the safeset's row. Nobody can restore it, so nothing of it is hit."""
+    with vault.catalog.read() as view:
+        job = read_job(view, key[:16], key[16:JOB_KEY_BYTES])
+        return job is not None and replaced.is_replaced(view, job, safeset)
 
 
 def name_hit(view: View, key: bytes, safeset: Safeset, hit: Hit) -> SafesetHit:

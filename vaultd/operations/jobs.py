@@ -18,7 +18,7 @@ from vaultd.catalog.jobs import (
 from vaultd.catalog.runs import list_runs_back, requested_run
 from vaultd.errors import BadRequest, Conflict, NotFound
 from vaultd.operations import ledger
-from vaultd.operations.access import named_computer, named_job, own_computer
+from vaultd.operations.access import named_computer, named_job, own_computer, working_job
 from vaultd.operations.auditing import audited
 from vaultd.operations.job_definition import check_definition, check_signature
 from vaultd.operations.names import check_name
@@ -84,13 +84,15 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     check_definition(new.definition)
     with vault.catalog.read() as view:
         computer = named_computer(view, identity, new.computer)
+        if computer.removed_ns:
+            hint = "register it anew under another name, and create the job there"
+            raise Conflict(f"computer {computer.name!r} was removed", hint)
         job = _row(new, computer, vault.clock.now_ns())
         check_signature(job)
         _check_secret(new, computer)
         if known := _same_job(vault, view, job, new.secret):
             return known
-        if find_job(view, identity.account_id, computer.computer_id, new.name) is not None:
-            raise Conflict(f"job {new.name!r} exists already on computer {computer.name!r}", "choose another name")
+        _refuse_taken(view, computer, new.name)
         if new.job_id == NO_ID or is_owned(view, new.job_id):
             raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
         audit = audited(vault, view, identity, "job.create", f"{computer.name}/{new.name}")
@@ -99,6 +101,18 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     secret = wrap(vault, owner, JOB_SECRET, job.job_id, new.secret)
     ledger.record(vault, [*save_job(job), *save_secret(job, secret), *audit])
     return job
+
+
+def _refuse_taken(view: View, computer: Computer, name: str) -> None:
+    """A removed job keeps its name as long as somebody may restore by it."""
+    known = find_job(view, computer.account_id, computer.computer_id, name)
+    if known is None or (known.removed_ns and not known.safesets):
+        return
+    if known.removed_ns:
+        sentence = f"job {name!r} was removed from computer {computer.name!r}, and its safesets keep the name"
+    else:
+        sentence = f"job {name!r} exists already on computer {computer.name!r}"
+    raise Conflict(sentence, "choose another name")
 
 
 def _row(new: NewJob, computer: Computer, now_ns: int) -> Job:
@@ -132,7 +146,7 @@ def show(vault: Vault, identity: Identity, computer: str, name: str) -> JobDetai
 def request_run(vault: Vault, identity: Identity, computer: str, name: str) -> int:
     """W. The number of the request; one that still waits is answered again and not doubled."""
     with vault.catalog.read() as view:
-        job = named_job(view, named_computer(view, identity, computer), name)
+        job = working_job(view, named_job(view, named_computer(view, identity, computer), name))
         audit = audited(vault, view, identity, "job.run", f"{computer}/{name}")
     if job.request > job.requests_taken:
         return job.request
@@ -147,6 +161,8 @@ def request_state(vault: Vault, identity: Identity, computer: str, name: str, re
         if not 1 <= request <= job.request:
             raise NotFound(f"request {request} of job {name!r} does not exist")
         run = requested_run(view, job.account_id, job.job_id, request)
+        if run is None:
+            working_job(view, job)  # else somebody would wait for ever
     if run is None:
         return RequestState("waiting", job.job_id, None)
     if run.outcome is Outcome.RUNNING:
@@ -159,7 +175,7 @@ def list_for_agent(vault: Vault, identity: Identity) -> list[AgentJob]:
     with vault.catalog.read() as view:
         computer = own_computer(view, identity)
         jobs = list_computer_jobs(view, computer.account_id, computer.computer_id)
-        return [_for_agent(vault, view, job) for job in jobs]
+        return [_for_agent(vault, view, job) for job in jobs if not job.removed_ns]
 
 
 def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:

@@ -22,6 +22,7 @@ from vaultd.operations.sealed_headers import SlotHeader, parse_slot
 from vaultd.operations.store_errors import OFFLINE_HINT
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import SLOT, slot_owner, unwrap
+from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_ID, Identity, Job, Safeset, Slot
 
 
@@ -77,7 +78,7 @@ def parameters(vault: Vault, identity: Identity, computer: str | None, job: str)
         computer_id=row.computer_id,
         keyring_id=row.keyring_id,
         slots=headers,
-        safesets_newest=row.complete_sequence or row.head_sequence,
+        safesets_newest=newest_sequence(row),
     )
 
 

@@ -59,7 +59,7 @@ def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: 
             return Begun(known.base != NO_HASH, job.timeline, job.head_sequence, job.head_hash, now_ns)
         if known is not None or run_id == NO_ID:
             raise Conflict(f"run_id {run_id.hex()} cannot be used", "draw a new random id")
-        changes = _abort_active(view, job, now_ns)
+        changes = abort_active(view, job, now_ns)
         request = job.request if job.request > job.requests_taken else 0
         run = Run(
             run_id=run_id,
@@ -134,7 +134,8 @@ def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: 
     return job.job_id
 
 
-def _abort_active(view: View, job: Job, now_ns: int) -> list[Change]:
+def abort_active(view: View, job: Job, now_ns: int) -> list[Change]:
+    """The run that goes on is over, if there is one."""
     old = active_run(view, job.account_id, job.job_id)
     if old is None:
         return []

@@ -7,8 +7,8 @@ lost, or its run key given up. The store counts all of these, and where it count
 again before the root becomes a safeset. In the writer thread no disk and no key is given up beside a commit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import msgspec
 
@@ -21,12 +21,14 @@ from vaultd.catalog.runs import update_run
 from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
 from vaultd.operations import access, grants, ledger
+from vaultd.operations.replaced import count_replaced, is_replaced, replaced_by
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
 from vaultd.operations.store_errors import translated
 from vaultd.operations.summaries import SafesetSummary, summarise_safeset
 from vaultd.operations.tree_walk import Gap, Tree, TreeWalk, companions_of
 from vaultd.operations.upload import ROOT_PAYLOAD_TYPE, home_disk_number
 from vaultd.operations.vault import Vault
+from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_HASH, Identity, Job, Keyring, Run, Safeset
 from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.errors import RecordError
@@ -35,17 +37,24 @@ from vaultd.store.record_format import RecordHeader, cid, parse_record
 
 CID_PREFIX_BYTES = 16
 PAYLOAD_BYTES_MAX = 300 * 1024
+ROWS_AT_ONCE = 20_000  # of a list, those that are left out among them
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A root that may become a safeset, unless the head moves before."""
+    """A root that may become a safeset, unless the head moves before.
+
+    `base` is the run's, `last` the newest provisional safeset that the run itself made. `replaced`: how many safesets
+    this one takes the place of, as long as the head stays.
+    """
 
     run_id: bytes
     root_bytes: bytes
     root: Root
     payload: StoredRecord
     base: Safeset | None
+    last: Safeset | None
+    replaced: int
     damage_met: int  # of the store, before anything was looked up
 
 
@@ -58,7 +67,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class SafesetPage:
-    """`next` is where the page after this one begins; None when this is the last."""
+    """`next` is where the page after this one begins; None when this is the last. A page may be empty."""
 
     safesets: list[SafesetSummary]
     next: bytes | None
@@ -79,12 +88,14 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
             raise Internal(f"keyring {run.keyring_id.hex()} is not in the catalog")
         _check_payload_key(record, run)
         base = find_safeset(view, job.account_id, job.job_id, run.base) if run.base != NO_HASH else None
+        last = read_safeset(view, job, run.sequence) if run.sequence else None
+        replaced = count_replaced(view, job, run, complete=parsed.complete)
     if not is_signed_by(root, job.signing_key):
         raise BadRequest("root: signature is not that of the job's signing key")
     _check_root(parsed, run, keyring)
-    _check_head(parsed, job)
-    damage_met = _require_whole(vault, job, parsed, base)
-    return Prepared(run_id, bytes(root), parsed, record, base, damage_met)
+    _check_head(parsed, job, run)
+    damage_met = _require_whole(vault, job, parsed, (base, last))
+    return Prepared(run_id, bytes(root), parsed, record, base, last, replaced, damage_met)
 
 
 def commit_unless_stale(vault: Vault, identity: Identity, prepared: Prepared) -> Committed | None:
@@ -107,10 +118,10 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         home_disk = _home_disk(vault, view, job)
     _check_payload_key(prepared.payload, run)
     _check_key_opens(vault, prepared.payload)
-    _check_head(root, job)
+    _check_head(root, job, run)
     damage_met = prepared.damage_met
     if vault.store.damage_met != damage_met:
-        damage_met = _require_whole(vault, job, root, prepared.base)
+        damage_met = _require_whole(vault, job, root, (prepared.base, prepared.last))
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
     safeset = Safeset(
@@ -128,11 +139,13 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
     )
     changes = [
         *save_safeset(job.account_id, safeset),
-        *update_job(_with_head(job, safeset, root)),
+        *update_job(_with_head(job, safeset, prepared)),
         *update_run(msgspec.structs.replace(run, sequence=root.sequence)),
     ]
     ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
-    vault.trees.seen_whole(job.job_id, hash_, damage_met)
+    # The run goes on from a provisional one, and what it has not come to yet is in its base.
+    beside = run.base if not root.complete else NO_HASH
+    vault.trees.seen_whole(job.job_id, hash_, damage_met, beside)
     return _committed(safeset)
 
 
@@ -149,25 +162,42 @@ def find(vault: Vault, identity: Identity, job_id: bytes, hash_: bytes) -> Commi
 def list_page(
     vault: Vault, identity: Identity, computer: str, job: str, after: bytes | None, count: int
 ) -> SafesetPage:
-    """The first ones, or those behind the place that the page before named; `count` at most."""
+    """The first ones, or those behind the place that the page before named; `count` at most, without those that were
+    replaced.
+    """
     with vault.catalog.read() as view:
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
         grants.require(vault, view, identity, row)
-        found = list(islice(list_safesets(view, row.account_id, row.job_id, after or b""), count + 1))
-        distrusted = {key_id for _, key_id in list_distrusted(view, row.account_id, row.keyring_id)}
-        shown = [summarise_safeset(view, row.account_id, safeset, distrusted) for safeset in found[:count]]
-    next_place = place_of(found[count - 1].timeline, found[count - 1].sequence) if len(found) > count else None
-    return SafesetPage(shown, next_place)
+        return _page(view, row, after or b"", count)
 
 
 def choose(view: View, job: Job, sequence: int) -> Safeset:
     """The safeset with this number; 0 is the newest complete one, or the newest at all while there is none."""
-    number = sequence or job.complete_sequence or job.head_sequence
+    number = sequence or newest_sequence(job)
     safeset = read_safeset(view, job, number) if number else None
     if safeset is None:
         what = f"safeset {sequence}" if sequence else "a safeset"
         raise NotFound(f"job {job.name!r} does not have {what}")
+    if is_replaced(view, job, safeset):
+        newer = replaced_by(view, job, safeset)
+        raise NotFound(
+            f"safeset {number} was provisional and was replaced by safeset {newer}",
+            f"restore safeset {newer}, or another that the list of safesets shows",
+        )
     return safeset
+
+
+def _page(view: View, job: Job, after: bytes, count: int) -> SafesetPage:
+    distrusted = {key_id for _, key_id in list_distrusted(view, job.account_id, job.keyring_id)}
+    found: list[SafesetSummary] = []
+    place = after
+    for looked_at, safeset in enumerate(list_safesets(view, job.account_id, job.job_id, after)):
+        if len(found) == count or looked_at == ROWS_AT_ONCE:
+            return SafesetPage(found, place)
+        place = place_of(safeset.timeline, safeset.sequence)
+        if not is_replaced(view, job, safeset):
+            found.append(summarise_safeset(view, job.account_id, safeset, distrusted))
+    return SafesetPage(found, None)
 
 
 def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) -> bool:
@@ -242,8 +272,8 @@ def _check_root(root: Root, run: Run, keyring: Keyring) -> None:
     check_figures(root)
 
 
-def _check_head(root: Root, job: Job) -> None:
-    """A safeset follows the head, whole: no gap, no fork, no going back."""
+def _check_head(root: Root, job: Job, run: Run) -> None:
+    """A safeset follows the head, whole: no gap, no fork, no going back. A complete one is the last of its run."""
     hint = "begin a new run: it is told the head"
     if root.computer_id != job.computer_id:
         raise BadRequest("root: computer is not that of the job")
@@ -253,17 +283,20 @@ def _check_head(root: Root, job: Job) -> None:
         raise Conflict(f"root: sequence {root.sequence} does not follow the head {job.head_sequence}", hint)
     if root.previous != job.head_hash:
         raise Conflict(f"root: previous is not the root hash of safeset {job.head_sequence}", hint)
+    if run.sequence and run.sequence == job.complete_sequence:
+        raise Conflict(f"root: the run has made its complete safeset {run.sequence} already", "begin a new run")
 
 
-def _require_whole(vault: Vault, job: Job, root: Root, base: Safeset | None) -> int:
+def _require_whole(vault: Vault, job: Job, root: Root, earlier: Sequence[Safeset | None]) -> int:
     """Everything that the safeset uses is durable here, by all damage that was met up to the count that is returned.
-    What its base holds is not looked up again, once that was seen whole.
+    What `earlier` ones hold is not looked up again, once they were seen whole.
     """
     damage_met = vault.store.damage_met  # first, so that what is met beside the look-up makes it stale
     with translated():
         held: set[bytes] = set()
-        if base is not None and vault.trees.is_whole(job.job_id, base.root_hash, damage_met):
-            held = companions_of(vault.store, tree_of(parse_root(base.root)))
+        for safeset in earlier:
+            if safeset is not None and vault.trees.is_whole(job.job_id, safeset.root_hash, damage_met):
+                held |= companions_of(vault.store, tree_of(parse_root(safeset.root)))
         gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
     if gap.missing:
         raise Conflict(
@@ -296,10 +329,10 @@ def _home_disk(vault: Vault, view: View, job: Job) -> int:
     return home_disk_number(vault, account.home_disk)
 
 
-def _with_head(job: Job, safeset: Safeset, root: Root) -> Job:
-    moved = msgspec.structs.replace(
-        job, head_sequence=safeset.sequence, head_hash=safeset.root_hash, safesets=job.safesets + 1
-    )
+def _with_head(job: Job, safeset: Safeset, prepared: Prepared) -> Job:
+    root = prepared.root
+    safesets = job.safesets + 1 - prepared.replaced
+    moved = msgspec.structs.replace(job, head_sequence=safeset.sequence, head_hash=safeset.root_hash, safesets=safesets)
     if not root.complete:
         return moved
     return msgspec.structs.replace(moved, complete_sequence=safeset.sequence, protected_bytes=root.protected_bytes)

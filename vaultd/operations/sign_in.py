@@ -4,7 +4,7 @@ everybody else.
 
 from vaultd.catalog.computers import find_by_tls_key, is_known_tls_key, tls_key_hash
 from vaultd.catalog.credentials import find_identity
-from vaultd.operations.access import replaced_agent
+from vaultd.operations.access import removed_computer, replaced_agent
 from vaultd.operations.authority import spki_of_certificate
 from vaultd.operations.vault import Vault
 from vaultd.records import AgentIdentity, Identity, Role
@@ -16,8 +16,8 @@ def sign_in_token(vault: Vault, token: bytes) -> Identity | None:
 
 
 def sign_in_certificate(vault: Vault, certificate_der: bytes) -> AgentIdentity | None:
-    """The dates of the certificate do not matter, its key does: a computer that was removed is nobody; NotSignedIn for
-    an agent whose place another one took.
+    """The dates of the certificate do not matter, its key does. NotSignedIn for a computer that was removed, and for an
+    agent whose place another one took.
     """
     try:
         tls_key = spki_of_certificate(certificate_der)
@@ -29,6 +29,8 @@ def sign_in_certificate(vault: Vault, certificate_der: bytes) -> AgentIdentity |
             raise replaced_agent()
     if computer is None:
         return None
+    if computer.removed_ns:
+        raise removed_computer()
     return AgentIdentity(
         computer.computer_id, computer.account_id, Role.AGENT, computer.name, tls_key_hash(computer.tls_key)
     )

@@ -1,7 +1,13 @@
 """What the operator sees of the whole vault."""
 
+from collections import Counter
+
 import msgspec
 
+from vaultd.catalog.accounts import list_accounts
+from vaultd.catalog.computers import list_computers
+from vaultd.catalog.database import View
+from vaultd.catalog.jobs import list_jobs
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 
@@ -15,7 +21,9 @@ class DiskStatus(msgspec.Struct, frozen=True):
 
 
 class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The field names are those of the wire's message."""
+    """The field names are those of the wire's message. Removed computers and jobs are not counted, their safesets
+    are.
+    """
 
     vault_id: bytes
     name: str
@@ -41,7 +49,8 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
     with translated():
         store = vault.store.statistics()
     with vault.catalog.read() as view:
-        counts = {table: view.count(table) for table in ("accounts", "computers", "jobs", "safesets", "active_runs")}
+        counts = _count(view)
+        runs_active = view.count("active_runs")
     return VaultStatus(
         vault_id=vault.vault_id,
         name=vault.config.name,
@@ -53,7 +62,7 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         computers=counts["computers"],
         jobs=counts["jobs"],
         safesets=counts["safesets"],
-        runs_active=counts["active_runs"],
+        runs_active=runs_active,
         records=store.records,
         record_bytes=store.record_bytes,
         containers=store.containers,
@@ -62,3 +71,15 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         journal_number=store.journal_number,
         connections=connections,
     )
+
+
+def _count(view: View) -> Counter[str]:
+    """Row by row: there may be very many."""
+    counts: Counter[str] = Counter()
+    for account in list_accounts(view):
+        counts["accounts"] += 1
+        counts["computers"] += sum(not computer.removed_ns for computer in list_computers(view, account.account_id))
+        for job in list_jobs(view, account.account_id):
+            counts["jobs"] += not job.removed_ns
+            counts["safesets"] += job.safesets
+    return counts

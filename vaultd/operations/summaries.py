@@ -10,6 +10,7 @@ from vaultd.catalog.jobs import list_computer_jobs
 from vaultd.catalog.runs import list_runs_back, read_run
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import agent_key_fingerprint, fingerprint_text
+from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_ID, Computer, Job, JobDefinition, Run, Safeset
 
 
@@ -25,6 +26,8 @@ class AccountSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """`jobs` counts removed ones too; `removed_ns` is 0 while it is not removed."""
+
     computer_id: bytes
     name: str
     kind: str
@@ -32,10 +35,13 @@ class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_ns: int
     agent_key: str
     jobs: int
+    removed_ns: int
 
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """`last_run_ns` is the begin of the newest run, 0 before the first; `last_outcome` is then empty."""
+    """`head_sequence` is the newest complete safeset, a provisional one only while there is none. `last_run_ns` is the
+    begin of the newest run, 0 before the first; `last_outcome` is then empty. `removed_ns` is 0 while it takes runs.
+    """
 
     job_id: bytes
     computer: str
@@ -47,6 +53,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_run_ns: int
     last_outcome: str
     run_requested: bool
+    removed_ns: int
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +96,7 @@ def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
         last_seen_ns=computer.last_seen_ns,
         agent_key=fingerprint_text(agent_key_fingerprint(computer.tls_key, computer.sealing_key)),
         jobs=sum(1 for _ in list_computer_jobs(view, computer.account_id, computer.computer_id)),
+        removed_ns=computer.removed_ns,
     )
 
 
@@ -102,10 +110,11 @@ def summarise_job(view: View, job: Job) -> JobSummary:
         definition=job.definition,
         created_ns=job.created_ns,
         keyring_ready=job.keyring_id != NO_ID,
-        head_sequence=job.head_sequence,
+        head_sequence=newest_sequence(job),
         last_run_ns=0 if newest is None else newest.begin_ns,
         last_outcome="" if newest is None else newest.outcome.value,
-        run_requested=job.request > job.requests_taken,
+        run_requested=job.request > job.requests_taken and not job.removed_ns,
+        removed_ns=job.removed_ns,
     )
 
 

@@ -1,4 +1,5 @@
-"""Which safeset's tree was seen whole since this process started, per job: what shares it need not be looked up again.
+"""Which safesets' trees were seen whole since this process started, per job: what shares them need not be looked up
+again. Two at most: the newest, and the base of a run that goes on.
 
 A record can become unknown only while the vault is down (an index made anew beside damage), and missing when a read
 finds it damaged, its disk is declared lost or its run key given up. The store counts these three. So the first run of a
@@ -10,11 +11,15 @@ Threads: any; each step is one dictionary operation.
 
 class TreeTrust:
     def __init__(self) -> None:
-        self._whole: dict[bytes, tuple[bytes, int]] = {}
+        self._whole: dict[bytes, tuple[frozenset[bytes], int]] = {}
 
     def is_whole(self, job_id: bytes, root_hash: bytes, damage_met: int) -> bool:
-        return self._whole.get(job_id) == (root_hash, damage_met)
+        hashes, counted = self._whole.get(job_id, (frozenset(), damage_met))
+        return counted == damage_met and root_hash in hashes
 
-    def seen_whole(self, job_id: bytes, root_hash: bytes, damage_met: int) -> None:
-        """`damage_met`: the store's count before the tree was looked at."""
-        self._whole[job_id] = (root_hash, damage_met)
+    def seen_whole(self, job_id: bytes, root_hash: bytes, damage_met: int, beside: bytes = b"") -> None:
+        """`damage_met`: the store's count before the tree was looked at. `beside` is the hash of another that stays, if
+        it was seen whole by the same count.
+        """
+        kept = {beside} if self.is_whole(job_id, beside, damage_met) else set()
+        self._whole[job_id] = (frozenset({root_hash, *kept}), damage_met)

@@ -20,11 +20,13 @@ def answer(result: object, message: type[T], **others: Any) -> T:
 
 
 def computer(summary: ComputerSummary) -> m.ComputerSummary:
-    return answer(summary, m.ComputerSummary, last_seen_ns=summary.last_seen_ns or None)
+    return answer(
+        summary, m.ComputerSummary, last_seen_ns=summary.last_seen_ns or None, removed_ns=summary.removed_ns or None
+    )
 
 
 def job(summary: JobSummary) -> m.JobSummary:
-    return answer(summary, m.JobSummary, last_run_ns=summary.last_run_ns or None)
+    return answer(summary, m.JobSummary, last_run_ns=summary.last_run_ns or None, removed_ns=summary.removed_ns or None)
 
 
 def run(summary: RunSummary) -> m.RunSummary:

@@ -74,11 +74,13 @@ ASKED: dict[str, Asked] = {
     "computer.show": computer.show,
     "computer.distrust": distrust.distrust_runs,
     "computer.leaning": distrust.leaning,
+    "computer.remove": computer.remove,
     "job.create": job.create,
     "job.list": job.list_all,
     "job.show": job.show,
     "job.run": job.run,
     "job.request": job.request_state,
+    "job.remove": job.remove,
     "safeset.list": safeset.list_all,
     "safeset.grant": grant.give,
     "safeset.grants": grant.list_all,
@@ -176,6 +178,7 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))
         return
     _authorise(session_of_connection, method)
+    service.require_present(session_of_connection)
     if session_of_connection.role is not None:
         offload.work_for(session_of_connection.identity.account_id)
     if method.direction is Direction.ask:

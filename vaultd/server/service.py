@@ -17,6 +17,7 @@ from vaultd.errors import (
     WrongPassword,
 )
 from vaultd.logs import log
+from vaultd.operations.access import removed_computer
 from vaultd.operations.vault import Vault
 from vaultd.server.fetch_budget import FetchBudget
 from vaultd.server.group_commit import GroupCommit
@@ -48,6 +49,8 @@ class Service:
     fetches: FetchBudget = field(default_factory=FetchBudget)
     sessions: set[Session] = field(default_factory=set)
     progress: RunProgressBook = field(default_factory=RunProgressBook)
+    # By id, since the start: connections that were open then. Whoever comes later is refused by the catalog.
+    removed_computers: set[bytes] = field(default_factory=set)
     # Set once: the daemon then stops in order.
     stop: trio.Event = field(default_factory=trio.Event)
     # Set with it when a disk error stopped the store: the daemon ends with exit 1, and the next start recovers.
@@ -70,6 +73,11 @@ class Service:
         return sum(
             session.role is not None and account_id in (None, session.identity.account_id) for session in self.sessions
         )
+
+    def require_present(self, session: Session) -> None:
+        """Refuses what a computer asks that was removed after it signed in."""
+        if session.role is not None and session.identity.computer_id in self.removed_computers:
+            raise removed_computer()
 
     async def stop_if_broken(self, error: Exception) -> None:
         """After an error that may have stopped store or catalog, ask them: also where whoever waited is gone, because

@@ -11,7 +11,9 @@ from blake3 import blake3
 
 from tests.support.trees import make_old
 from tests.tools.agent.conftest import Site, differences
-from tools.agent.cache import Base, Belonging, Cache, CachedRow, belonging_of, row_checksum
+from tools.agent.belonging import Base, Belonging, belonging_of
+from tools.agent.cache import Cache
+from tools.agent.cached_row import CachedRow, row_checksum
 from tools.agent.extent_list import pack_extents
 from tools.client.failure import Failure
 from tools.client.keyring import Unattended, create_keyring

@@ -9,13 +9,16 @@ import msgpack
 import pytest
 
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Base, Belonging, Cache, CachedRow, row_checksum
+from tools.agent.belonging import Base, Belonging
+from tools.agent.cache import Cache
+from tools.agent.cached_row import CachedRow, row_checksum
 from tools.agent.chunk import PendingChunk
 from tools.agent.extent_list import ChunkList
 from tools.agent.feed import Feed
 from tools.agent.fingerprint import NEVER_THE_SAME
 from tools.agent.missed import Missed
 from tools.agent.outgoing import Outgoing
+from tools.agent.run_journal import RunJournal
 from tools.client.failure import Failure
 
 BELONGING = Belonging(b"k" * 16, 1, b"m" * 16, b"j" * 16, 1)
@@ -101,7 +104,7 @@ def test_the_blocks_of_a_large_file_are_handed_over_some_at_a_time(tmp_path: Pat
     cache = Cache(tmp_path / "cache", BELONGING)
     cache.begin()
     maker = Blocks()
-    feed = Feed(b"c" * 32, maker, cache, Missed())  # type: ignore[arg-type]
+    feed = Feed(b"c" * 32, maker, cache, Missed(), RunJournal(tmp_path / "journal", BELONGING))  # type: ignore[arg-type]
     rows: list[ScanRow | bytes] = [
         ScanRow(b"file", PREFIX, filled(tmp_path, count), None, 7, NEVER_THE_SAME),
         ScanRow(b"last", PREFIX.replace(b"file", b"last"), (), None, 7, NEVER_THE_SAME),
@@ -112,7 +115,7 @@ def test_the_blocks_of_a_large_file_are_handed_over_some_at_a_time(tmp_path: Pat
         cache.commit(Base(b"r" * 32, written.top_block, written.top_companion, written.level))
         cache.begin()
         maker.leaves.clear()
-        feed = Feed(b"c" * 32, maker, cache, Missed())  # type: ignore[arg-type]
+        feed = Feed(b"c" * 32, maker, cache, Missed(), RunJournal(tmp_path / "journal", BELONGING))  # type: ignore[arg-type]
         assert list(feed.add(Batch(rows=[b"file"]))) == []
         steps = [sum(len(item.content) for item in step) for step in feed.add(Batch(gone=[b"last"]))]
     assert len(steps) > 1

@@ -18,7 +18,8 @@ from tools.agent import fingerprint as fingerprint_module
 from tools.agent import outbox, read_file
 from tools.agent import scan as scan_module
 from tools.agent.batch import Batch, ScanRow
-from tools.agent.cache import Belonging, Cache
+from tools.agent.belonging import Belonging
+from tools.agent.cache import Cache
 from tools.agent.missed import Missed
 from tools.agent.scan import ScanKeys, Scanner
 from tools.agent.selection import make_selection

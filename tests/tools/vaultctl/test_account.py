@@ -11,7 +11,7 @@ from tests.tools.vaultctl.fake_vault import FakeVault
 
 NEW_TOKEN = bytes.fromhex("7e" * 32)
 ACCOUNT = m.AccountSummary(ACCOUNT_ID, "Example GmbH", 10**18, 2, 3, 4, 5, 250_000_000_000)
-COMPUTER = m.ComputerSummary(bytes(16), "office-1", "pc", 10**18, None, "AAAA-BBBB", 1)
+COMPUTER = m.ComputerSummary(bytes(16), "office-1", "pc", 10**18, None, "AAAA-BBBB", 1, None)
 
 
 def created(request: m.AccountCreateRequest) -> m.AccountCreateAnswer:

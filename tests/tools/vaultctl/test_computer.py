@@ -6,6 +6,7 @@ import json
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -15,7 +16,7 @@ from tests.tools.vaultctl.conftest import CREATOR, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 
 SECRET = bytes(range(16))
-COMPUTER = m.ComputerSummary(bytes.fromhex("c1" * 16), "office-1", "server", 10**18, 10**18, "AAAA-BBBB", 0)
+COMPUTER = m.ComputerSummary(bytes.fromhex("c1" * 16), "office-1", "server", 10**18, 10**18, "AAAA-BBBB", 0, None)
 
 
 @pytest.mark.parametrize(("words", "kind"), [((), "pc"), (("--kind", "server"), "server")])
@@ -84,6 +85,7 @@ def test_list(vault: FakeVault, administrator: Path, run: Run) -> None:
             "last_seen": "2001-09-09T01:46:40.000000Z",
             "agent_key": "AAAA-BBBB",
             "jobs": 0,
+            "removed": None,
         }
     ]
 
@@ -102,9 +104,28 @@ def test_show(vault: FakeVault, administrator: Path, run: Run) -> None:
 
 def test_show_has_its_jobs_as_job_show_has_them(vault: FakeVault, administrator: Path, run: Run) -> None:
     definition = m.JobDefinition([b"/srv/data", b"/srv/\xff"], ["*.tmp"], False, "", "", 1, 3, False, b"\x80")
-    job = m.JobSummary(b"j" * 16, "office-1", "documents", definition, 10**18, True, 7, None, "", False)
+    job = m.JobSummary(b"j" * 16, "office-1", "documents", definition, 10**18, True, 7, None, "", False, None)
     vault.on("computer.show", lambda _: m.ComputerShowAnswer(COMPUTER, b"key", bytes(1216), [job]))
     vault.on("job.show", lambda _: m.JobShowAnswer(job, []))
     (shown,) = run(administrator, "computer", "show", "office-1", "--json").json["jobs"]
     assert shown["definition"]["include"] == ["/srv/data", "/srv/\\xff"]
     assert {**shown, "runs": []} == run(administrator, "job", "show", "office-1", "documents", "--json").json
+
+
+def test_remove(vault: FakeVault, administrator: Path, run: Run) -> None:
+    vault.on("computer.remove", lambda _: m.ComputerRemoveAnswer(10**18))
+    ended = run(administrator, "computer", "remove", "office-1", "--json")
+    assert (ended.exit_code, ended.json) == (0, {"computer": "office-1", "removed": "2001-09-09T01:46:40.000000Z"})
+    assert "restore JOB --computer office-1" in run(administrator, "computer", "remove", "office-1").out
+    assert [request.computer for request in vault.requests("computer.remove")] == ["office-1"] * 2
+
+
+def test_a_removed_one_is_shown_as_that(vault: FakeVault, administrator: Path, run: Run) -> None:
+    removed = msgspec.structs.replace(COMPUTER, removed_ns=10**18)
+    vault.on("computer.list", lambda _: m.ComputerListAnswer([COMPUTER, removed]))
+    vault.on("computer.show", lambda _: m.ComputerShowAnswer(removed, b"key", bytes(1216), []))
+    lines = run(administrator, "computer", "list").out.splitlines()
+    assert ["registered" in line for line in lines] == [False, True, False]
+    assert "removed 2001-09-09 01:46" in lines[2]
+    assert "removed 2001-09-09 01:46" in run(administrator, "computer", "show", "office-1").out
+    assert run(administrator, "computer", "show", "office-1", "--json").json["removed"] == "2001-09-09T01:46:40.000000Z"

@@ -18,7 +18,7 @@ from tools.vaultctl.commands import job_run
 
 DEFINITION = m.JobDefinition([b"/home/\xff"], ["*.tmp"], True, "30 21 * * *", "daily", 1, 3, False, b"\x80")
 JOB = m.JobSummary(
-    bytes.fromhex("0b" * 16), "office-1", "documents", DEFINITION, 10**18, True, 7, 10**18, "done", False
+    bytes.fromhex("0b" * 16), "office-1", "documents", DEFINITION, 10**18, True, 7, 10**18, "done", False, None
 )
 SECOND_NS = 1_000_000_000
 
@@ -180,3 +180,21 @@ def test_options_of_a_later_version_are_shown(vault: FakeVault, administrator: P
     assert shown["definition"]["options"] == {"padding": 4096, "key": "01"}
     lines = run(administrator, "job", "show", "office-1", "documents").out.splitlines()
     assert [line.split() for line in lines if "option" in line][0] == ["option", "padding", "4096"]
+
+
+def test_remove(vault: FakeVault, administrator: Path, run: Run) -> None:
+    vault.on("job.remove", lambda _: m.JobRemoveAnswer(10**18))
+    ended = run(administrator, "job", "remove", "office-1", "documents", "--json")
+    document = {"computer": "office-1", "job": "documents", "removed": "2001-09-09T01:46:40.000000Z"}
+    assert (ended.exit_code, ended.json) == (0, document)
+    assert "Its safesets stay" in run(administrator, "job", "remove", "office-1", "documents").out
+    assert {(request.computer, request.job) for request in vault.requests("job.remove")} == {("office-1", "documents")}
+
+
+def test_a_removed_one_is_shown_as_that(vault: FakeVault, administrator: Path, run: Run) -> None:
+    removed = msgspec.structs.replace(JOB, removed_ns=10**18, keyring_ready=False)
+    vault.on("job.list", lambda _: m.JobListAnswer([removed]))
+    vault.on("job.show", lambda _: m.JobShowAnswer(removed, []))
+    assert "removed 2001-09-09 01:46" in run(administrator, "job", "list", "office-1").out
+    assert "removed 2001-09-09 01:46" in run(administrator, "job", "show", "office-1", "documents").out
+    assert run(administrator, "job", "show", "office-1", "documents", "--json").json["removed"] is not None

@@ -58,7 +58,7 @@ def words(password_file: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def computer(vault: FakeVault, agent_key: AgentKey) -> None:
     # The text of the fingerprint is a lie: nobody may believe it.
-    summary = m.ComputerSummary(COMPUTER_ID, "office-1", "pc", 1, 1, "0000-0000", 0)
+    summary = m.ComputerSummary(COMPUTER_ID, "office-1", "pc", 1, 1, "0000-0000", 0, None)
     answer = m.ComputerShowAnswer(summary, agent_key.spki, agent_key.sealing_public, [])
     vault.on("computer.show", lambda _: answer)
     vault.on("job.create", lambda request: m.JobCreateAnswer(request.job_id))

@@ -24,6 +24,8 @@ def filled(site: Site) -> tuple[BackedUp, bytes]:
     site.upload(backed_up, *chunks, *leaf)
     previous = bytes(32)
     for sequence in (1, 2):
+        if sequence > 1:
+            site.begin(backed_up)
         payload = sealer.payload(leaf)
         root = sealer.root(leaf, payload, sequence=sequence, previous=previous)
         site.commit(backed_up, root, payload)

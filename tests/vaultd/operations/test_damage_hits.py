@@ -81,6 +81,8 @@ def commit_leaf(
     site: Site, job: BackedUp, leaf: tuple[bytes, bytes], sequence: int, previous: bytes
 ) -> tuple[bytes, bytes]:
     """The payload, and the root's hash."""
+    if sequence > 1:
+        site.begin(job)
     payload = job.sealer.payload(leaf)
     root = job.sealer.root(leaf, payload, sequence=sequence, previous=previous)
     site.commit(job, root, payload)

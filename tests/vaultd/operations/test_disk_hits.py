@@ -36,6 +36,8 @@ class Spread:
 
     def commit(self, job: BackedUp, top: Pair, level: int = 0, after: bytes = b"", *, at: int = 0) -> bytes:
         """The root; its payload lies on disk `at`."""
+        if after:
+            self.site.begin(job)
         payload = job.sealer.payload(top, level)
         number = 1 if not after else 2
         previous = {"previous": blake3(after).digest(), "sequence": number} if after else {}

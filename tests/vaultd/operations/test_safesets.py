@@ -309,7 +309,7 @@ def test_a_payload_that_would_hide_behind_another_is_refused(site: Site) -> None
     top = stored_leaf(site, backed_up)
     first, second = sealer.record(4, b"same"), sealer.record(4, b"same")
     assert first != second
-    root = sealer.root(top, first)
+    root = sealer.root(top, first, complete=0)
     site.commit(backed_up, root, first)
     with pytest.raises(Conflict, match=f"another record with id {id_of(second).hex()} is here"):
         site.commit(backed_up, sealer.root(top, second, sequence=2, previous=blake3(root).digest()), second)
@@ -337,6 +337,7 @@ def test_a_payload_that_would_hide_behind_a_waiting_record_is_refused(site: Site
 def test_provisional_safesets_are_not_the_newest(site: Site) -> None:
     backed_up = site.ready()
     first = commit_leaf(site, backed_up, protected_bytes=5)
+    site.begin(backed_up, base=blake3(first).digest())
     commit_leaf(site, backed_up, sequence=2, previous=blake3(first).digest(), complete=0, protected_bytes=9)
     with site.vault.catalog.read() as view:
         job = safesets.access.own_job(view, backed_up.agent.identity, backed_up.sealer.job_id)

@@ -3,11 +3,13 @@
 import time
 
 import click
+import trio
 
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
-from tools.agent.backup import Agent, Done, back_up
+from tools.agent.backup import Agent, Attempts, Done, back_up
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
+from tools.agent.lost_connection import Patience, is_lost
 from tools.agent.missed import tell_missed
 from tools.agent.scan_figures import ScanFigures
 from tools.agent.state import lock_state
@@ -30,6 +32,7 @@ def command(ctx: click.Context, job: str) -> int:
     identity = state.load_identity()
 
     finished: list[Done] = []
+    attempts, patience = Attempts(), Patience()
 
     async def talk(session: VaultSession) -> None:
         with Progress(output) as progress:
@@ -37,18 +40,27 @@ def command(ctx: click.Context, job: str) -> int:
             def tell(phase: str, figures: ScanFigures) -> None:
                 progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
-            agent = Agent(state, identity, session, is_watched=progress.is_shown)
+            agent = Agent(state, identity, session, is_watched=progress.is_shown, attempts=attempts)
             finished.append(await back_up(agent, await find_job(session, job), tell))
+
+    def pause_after(error: Exception) -> float:
+        if finished or not attempts.has_begun or not is_lost(error):
+            raise error
+        seconds = patience.pause_seconds(error, attempts.counts.records, trio.current_time())
+        output.note(f"the vault is out of reach: {describe(error).message}; trying again in {seconds:.0f} s")
+        return seconds
 
     with lock_state(state):
         try:
-            ask_vault(state, identity, talk)
+            ask_vault(state, identity, talk, pause_after)
         except (Exception, KeyboardInterrupt) as error:
             # How the connection ends does not matter to a safeset that was countersigned.
             if not finished:
                 raise
             finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
     (done,) = finished
+    if patience.losses:
+        done.notes.append(f"the vault was out of reach {patience.losses} times; the run went on each time")
     _tell_done(output, done, time.monotonic() - start)
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 

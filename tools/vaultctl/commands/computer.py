@@ -20,7 +20,7 @@ from tools.client.units import time_json, time_text
 from tools.vaultctl.commands.distrust import distrust
 from tools.vaultctl.definition import job_document
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
-from tools.vaultctl.listing import computers_text, jobs_text
+from tools.vaultctl.listing import computer_state, computers_text, jobs_text
 
 
 @click.group("computer", cls=Group)
@@ -101,8 +101,29 @@ def show(ctx: click.Context, computer: str) -> None:
         ("registered (UTC)", time_text(found.registered_ns)),
         ("last seen (UTC)", time_text(found.last_seen_ns)),
         ("agent key", found.agent_key),
+        ("state", computer_state(found)),
     ]
     output_of(ctx).show(
         {**document_of(found), "jobs": [job_document(job) for job in answer.jobs]},
         lambda: f"{fields_text(fields)}\n\n{jobs_text(answer.jobs)}",
+    )
+
+
+@command.command("remove")
+@click.argument("computer")
+@click.pass_context
+def remove(ctx: click.Context, computer: str) -> None:
+    """Removes a computer: its agent signs in no more, and its jobs are removed with it.
+
+    Their safesets stay: `vault-agent restore --computer COMPUTER` on another computer of the account restores them with
+    their passwords.
+    """
+    removed = ask_vault(ctx, partial(calls.remove_computer, computer=computer))
+    output_of(ctx).show(
+        {"computer": computer, "removed": time_json(removed.removed_ns)},
+        lambda: (
+            f"Computer {computer} is removed, and its jobs with it. Their safesets stay;"
+            f" on another computer of the account:\n"
+            f"  vault-agent --state DIR restore JOB --computer {computer} --target DIR"
+        ),
     )

@@ -10,7 +10,7 @@ from tools.client.documents import document_of, path_text
 from tools.client.job_options import decode_options
 from tools.client.program import Group
 from tools.client.tables import fields_text
-from tools.client.units import time_text
+from tools.client.units import time_json, time_text
 from tools.vaultctl.commands.job_create import create
 from tools.vaultctl.commands.job_run import run
 from tools.vaultctl.definition import cipher_name, job_document
@@ -49,6 +49,19 @@ def show(ctx: click.Context, computer: str, job: str) -> None:
 
 
 command.add_command(run)
+
+
+@command.command("remove")
+@click.argument("computer")
+@click.argument("job")
+@click.pass_context
+def remove(ctx: click.Context, computer: str, job: str) -> None:
+    """Ends a job: it is not run any more. Its safesets stay, and can be restored with its password."""
+    removed = ask_vault(ctx, partial(calls.remove_job, computer=computer, job=job))
+    output_of(ctx).show(
+        {"computer": computer, "job": job, "removed": time_json(removed.removed_ns)},
+        lambda: f"Job {job} of {computer} is removed. Its safesets stay, and can be restored with its password.",
+    )
 
 
 def _fields(job: JobSummary) -> list[tuple[str, str]]:

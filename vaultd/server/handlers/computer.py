@@ -2,7 +2,7 @@
 
 from protocol import messages as m
 from vaultd import offload
-from vaultd.operations import computers
+from vaultd.operations import computers, removal
 from vaultd.server import answers
 from vaultd.server.request import Request
 
@@ -12,6 +12,15 @@ async def invite(request: Request) -> m.ComputerInviteAnswer:
     message: m.ComputerInviteRequest = request.message
     invitation = await offload.write(computers.invite, request.vault, request.identity, message.kind, message.replace)
     return answers.answer(invitation, m.ComputerInviteAnswer)
+
+
+async def remove(request: Request) -> m.ComputerRemoveAnswer:
+    """From the answer on its open connections are refused too."""
+    removed = await offload.write(removal.remove_computer, request.vault, request.identity, request.message.computer)
+    request.service.removed_computers.add(removed.computer_id)
+    for job_id in removed.job_ids:
+        request.service.progress.forget_job(job_id)
+    return m.ComputerRemoveAnswer(removed.removed_ns)
 
 
 async def list_all(request: Request) -> m.ComputerListAnswer:

@@ -4,7 +4,7 @@ import msgspec
 
 from protocol import messages as m
 from vaultd import offload
-from vaultd.operations import jobs
+from vaultd.operations import jobs, removal
 from vaultd.records import JobDefinition
 from vaultd.server import answers
 from vaultd.server.request import Request
@@ -54,6 +54,13 @@ async def request_state(request: Request) -> m.JobRequestAnswer:
         if found.state == "running":
             progress = request.service.progress.find(found.job_id, run.run_id)
     return answers.answer(found, m.JobRequestAnswer, run=run, progress=progress)
+
+
+async def remove(request: Request) -> m.JobRemoveAnswer:
+    asked: m.JobRemoveRequest = request.message
+    removed = await offload.write(removal.remove_job, request.vault, request.identity, asked.computer, asked.job)
+    request.service.progress.forget_job(removed.job_id)
+    return m.JobRemoveAnswer(removed.removed_ns)
 
 
 async def list_for_agent(request: Request) -> m.AgentJobsAnswer:

@@ -95,11 +95,7 @@ async def _identify(service: Service, exchange: Exchange, session: Session, toke
         identity = await find_person(service, session, token)
         refusal = NotSignedIn("this token is not known", "use the context that the vault or its operator made")
     elif certificate is not None:
-        try:
-            identity = await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
-        except NotSignedIn:
-            metrics.SIGN_IN_FAILURES.inc()
-            raise
+        identity = await find_agent(service, certificate)
         refusal = NotSignedIn("this agent's key is not known", "register the computer with a new code")
     else:
         return None
@@ -107,6 +103,15 @@ async def _identify(service: Service, exchange: Exchange, session: Session, toke
         metrics.SIGN_IN_FAILURES.inc()
         raise refusal
     return identity
+
+
+async def find_agent(service: Service, certificate: bytes) -> Identity | None:
+    """Who has this certificate's key; NotSignedIn for a computer that was removed or replaced."""
+    try:
+        return await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
+    except NotSignedIn:
+        metrics.SIGN_IN_FAILURES.inc()
+        raise
 
 
 async def find_person(service: Service, session: Session, token: bytes) -> Identity | None:

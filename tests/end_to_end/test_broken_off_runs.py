@@ -1,0 +1,167 @@
+"""Links that are cut, a vault that dies, an agent that is killed or sleeps: the run goes on, and nothing goes twice."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT, SLOWLY, Done, Site, differences, environment, restored
+from tests.end_to_end.cut_link import cut_link
+from tests.support.trees import write_tree
+
+MIB = 1 << 20
+# The real program, with short pauses, small batches, and a provisional safeset whenever something is new.
+PROGRAM = """
+import sys
+from tools.agent import batch, lost_connection, pipeline
+lost_connection.Patience.__init__.__defaults__ = ((0.05,) * {tries},)
+pipeline.Pace.__init__.__defaults__ = (pipeline.MEMORY_BUDGET_BYTES, {provisional_seconds})
+batch.BATCH_BYTES = 1 << 20
+from tools.agent.__main__ import main
+sys.exit(main())
+"""
+
+
+def program(tries: int = 100, provisional_seconds: float = 1e9) -> list[str]:
+    return [sys.executable, "-c", PROGRAM.format(tries=tries, provisional_seconds=provisional_seconds)]
+
+
+@pytest.fixture
+def busy(site: Site) -> Site:
+    site.create_account("acme")
+    return site
+
+
+def register(site: Site, url: str) -> None:
+    code = site.run_administrator("acme", "computer", "invite").last["code"]
+    done = site.run_agent("pc", "register", url, "--code", code, "--name", "pc")
+    assert done.exit_code == 0, done.error
+
+
+def start(site: Site, *words: str, slowly: bool = False) -> "subprocess.Popen[str]":
+    before = SLOWLY if slowly else []
+    return subprocess.Popen(
+        [*before, *words, "--state", str(site.state("pc")), "backup", "long", "--json"],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def end(agent: "subprocess.Popen[str]") -> Done:
+    output, error = agent.communicate(timeout=200)
+    return Done(agent.returncode, [json.loads(line) for line in output.splitlines()], error)
+
+
+def write_source(tmp_path: Path) -> Path:
+    source = write_tree(tmp_path / "source", small_files=400)
+    for number in range(20):
+        (source / f"large-{number:02d}").write_bytes(os.urandom(MIB))
+    return source
+
+
+def runs(site: Site) -> list[Any]:
+    shown: list[Any] = site.run_administrator("acme", "job", "show", "pc", "long").last["runs"]
+    return shown
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_link_that_is_cut_at_any_byte_costs_no_safeset(busy: Site, tmp_path: Path, seed: int) -> None:
+    source = write_source(tmp_path)
+    chosen = random.Random(seed)
+    with cut_link(busy.url) as link:
+        register(busy, link.url)
+        busy.create_job("acme", "pc", "long", source)
+        # From the run's first upload on: a vault that was never reached is another sentence.
+        first = link.passed_bytes + MIB
+        link.cuts = sorted(chosen.randrange(first, first + 18 * MIB) for _ in range(12))
+        done = end(start(busy, *program()))
+        assert done.exit_code == 0, done.error
+        assert len(link.cut_at) == 12
+        assert "the run went on each time" in done.error
+        assert [run["outcome"] for run in runs(busy)] == ["done"]
+        busy.restore("pc", "long", tmp_path / "back")
+    assert differences(source, restored(tmp_path / "back", source)) == []
+    assert done.last["uploaded_bytes"] < done.last["protected_bytes"]
+
+
+def test_a_vault_that_is_killed_and_started_again_is_waited_for(busy: Site, tmp_path: Path) -> None:
+    source = write_source(tmp_path)
+    register(busy, busy.url)
+    busy.create_job("acme", "pc", "long", source)
+    agent = start(busy, *program(), slowly=True)
+    assert agent.stdout is not None
+    agent.stdout.readline()
+    busy.kill()
+    busy.start()
+    done = end(agent)
+    assert done.exit_code == 0, done.error
+    assert [run["outcome"] for run in runs(busy)] == ["done"]
+    busy.restore("pc", "long", tmp_path / "back")
+    assert differences(source, restored(tmp_path / "back", source)) == []
+
+
+def test_a_vault_that_stays_away_is_one_clear_error(busy: Site, tmp_path: Path) -> None:
+    source = write_source(tmp_path)
+    register(busy, busy.url)
+    busy.create_job("acme", "pc", "long", source)
+    agent = start(busy, *program(tries=2), slowly=True)
+    assert agent.stdout is not None
+    agent.stdout.readline()
+    busy.kill()
+    done = end(agent)
+    assert done.exit_code == 8
+    assert (done.last["type"], done.last["code"]) == ("error", "unreachable")
+    assert "2 tries did not bring it back" in done.last["message"]
+    assert "goes on with what was acknowledged" in done.last["hint"]
+    busy.start()
+    busy.backup("pc", "long")
+
+
+def test_a_killed_agent_leaves_what_can_be_restored_and_goes_on(busy: Site, tmp_path: Path) -> None:
+    source = write_source(tmp_path)
+    register(busy, busy.url)
+    busy.create_job("acme", "pc", "long", source)
+    agent = start(busy, *program(provisional_seconds=0), slowly=True)
+    while not (listed := busy.run_agent("pc", "safesets", "long").lines[0]):
+        assert agent.poll() is None
+    agent.send_signal(signal.SIGKILL)
+    agent.communicate()
+    number = listed[-1]["number"]
+    done = busy.run_agent(
+        "pc", "restore", "long", "--safeset", number, "--target", tmp_path / "early",
+        "--password-file", busy.password("long"),
+    )  # fmt: skip
+    assert (done.exit_code, "provisional" in done.error) == (3, True)
+    early = restored(tmp_path / "early", source)
+    found = [path for path in early.rglob("*") if path.is_file()]
+    assert found
+    assert all(path.read_bytes() == (source / path.relative_to(early)).read_bytes() for path in found)
+    busy.backup("pc", "long")
+    assert [run["outcome"] for run in runs(busy)] == ["done"]
+    busy.restore("pc", "long", tmp_path / "back")
+    assert differences(source, restored(tmp_path / "back", source)) == []
+
+
+def test_an_agent_that_slept_while_its_vault_gave_it_up_goes_on(busy: Site, tmp_path: Path) -> None:
+    """As a laptop does that is closed for a day: its connections are gone when it wakes, and nobody told it."""
+    source = write_source(tmp_path)
+    with cut_link(busy.url) as link:
+        register(busy, link.url)
+        busy.create_job("acme", "pc", "long", source)
+        agent = start(busy, *program(), slowly=True)
+        assert agent.stdout is not None
+        agent.stdout.readline()
+        agent.send_signal(signal.SIGSTOP)
+        link.cut()
+        busy.stop()
+        busy.start()
+        agent.send_signal(signal.SIGCONT)
+        done = end(agent)
+        assert done.exit_code == 0, done.error
+        busy.restore("pc", "long", tmp_path / "back")
+    assert differences(source, restored(tmp_path / "back", source)) == []

@@ -1,0 +1,191 @@
+"""What the vault has acknowledged of a run that goes on, so that the next one goes on with it where it is broken off.
+
+A file that is only appended to: frames with a length and a checksum. Rows are written as the manifest gets them and
+count only below a later mark, which says that everything before it was acknowledged. Nothing is synced: what a power
+cut takes is read once more. Where it cannot be written the run goes on without: `failure` says why.
+
+Threads: one that feeds the manifest and one that marks may write at once.
+"""
+
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tools.agent.belonging import Belonging
+from tools.agent.cached_row import CachedRow
+
+_VERSION = 1
+_HEAD, _RUN, _ROWS, _EXTENTS, _MARK = range(5)
+_FRAME = struct.Struct("<II")
+_FRAME_BYTES_MAX = 64 * 1024 * 1024
+# Of the rows of one frame: what is read at once by whoever goes on with the run.
+_ROWS_BYTES = 1024 * 1024
+_ROWS_MAX = 1024
+
+
+class ResumableRun(NamedTuple):
+    """The run that the journal is of, and the safeset that it builds on, if any."""
+
+    run_id: bytes
+    base: bytes | None
+
+
+class ExtentsPart(NamedTuple):
+    """A further part of the extents of a row that follows."""
+
+    key: bytes
+    number: int
+    extents: bytes
+
+
+Piece = list[CachedRow] | ExtentsPart
+
+
+class RunJournal:
+    """`has_rows`: whether anything was acknowledged when the journal was opened; `end` is where the file ends,
+    `rows_end` where the last rows that were written since end.
+    """
+
+    def __init__(self, path: Path, belonging: Belonging) -> None:
+        self.run: ResumableRun | None = None
+        self.failure: OSError | None = None
+        self.end = 0
+        self.rows_end = 0
+        self.has_rows = False
+        self._path = path
+        self._head = [_HEAD, _VERSION, *belonging.columns()]
+        self._descriptor = -1
+        self._writing = threading.Lock()
+        try:
+            self._open()
+        except OSError as error:
+            self._give_up(error)
+
+    def begin(self, run: ResumableRun) -> None:
+        """What is written from now on is of this run; what is there already stays."""
+        if run != self.run:
+            self._append([_RUN, *run])
+            self.acknowledge(self.end)
+            self.run = run
+
+    def end_run(self) -> None:
+        """The vault was told that the run is over: another one goes on with what was acknowledged."""
+        self._append([_RUN, b"", None])
+        self.acknowledge(self.end)
+        self.run = None
+
+    def add_rows(self, rows: Sequence[CachedRow]) -> None:
+        part: list[CachedRow] = []
+        part_bytes = 0
+        for row in rows:
+            part.append(row)
+            part_bytes += len(row.extents) + len(row.extras or b"")
+            if part_bytes >= _ROWS_BYTES or len(part) == _ROWS_MAX:
+                self._append([_ROWS, part])
+                part, part_bytes = [], 0
+        if part:
+            self._append([_ROWS, part])
+        self.rows_end = self.end
+
+    def add_extents(self, key: bytes, number: int, extents: bytes) -> None:
+        """Before the row whose extents they go on with."""
+        self._append([_EXTENTS, key, number, extents])
+
+    def acknowledge(self, end: int) -> None:
+        """Everything before this place of the file is durable at the vault."""
+        self._append([_MARK, end])
+
+    def pieces(self) -> Iterator[Piece]:
+        """What was acknowledged when the journal was opened, in the order in which it came: a later row of a path
+        takes the place of an earlier one."""
+        for kind, *values in self._frames(self._acknowledged):
+            if kind == _ROWS:
+                yield [CachedRow._make(row) for row in values[0]]
+            elif kind == _EXTENTS:
+                yield ExtentsPart(*values)
+
+    def remove(self) -> None:
+        """The run is over, and its safeset has everything."""
+        self.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._acknowledged = self._find_acknowledged()
+        os.ftruncate(self._descriptor, self._acknowledged)
+        self.end = os.lseek(self._descriptor, self._acknowledged, os.SEEK_SET)
+        if not self._acknowledged:
+            self._append(self._head)
+        else:
+            self.acknowledge(self.end)
+
+    def _find_acknowledged(self) -> int:
+        """How far the file counts; 0 where it is of other keys, another job or another version."""
+        acknowledged = 0
+        first_rows: int | None = None
+        runs: list[tuple[int, ResumableRun]] = []
+        for kind, *values in self._frames(os.fstat(self._descriptor).st_size):
+            if not acknowledged:
+                if [kind, *values] != self._head:
+                    return 0
+                acknowledged = self._place
+            elif kind == _RUN:
+                runs.append((self._place, ResumableRun(*values)))
+            elif kind == _ROWS and first_rows is None:
+                first_rows = self._place
+            elif kind == _MARK:
+                acknowledged = max(acknowledged, min(values[0], self._place))
+        self.has_rows = first_rows is not None and first_rows <= acknowledged
+        run = next((run for place, run in reversed(runs) if place <= acknowledged), None)
+        self.run = run if run and run.run_id else None
+        return acknowledged
+
+    def _frames(self, end: int) -> Iterator[list[Any]]:
+        """Up to the first that is not whole; `_place` is where the one that is answered ends."""
+        self._place = 0
+        while self._place + _FRAME.size <= end:
+            length, checksum = _FRAME.unpack(os.pread(self._descriptor, _FRAME.size, self._place))
+            begin = self._place + _FRAME.size
+            if length > _FRAME_BYTES_MAX or begin + length > end:
+                return
+            payload = os.pread(self._descriptor, length, begin)
+            if len(payload) != length or zlib.crc32(payload) != checksum:
+                return
+            self._place = begin + length
+            yield msgspec.msgpack.decode(payload)
+
+    def _append(self, values: list[Any]) -> None:
+        if self.failure is not None:
+            return
+        payload = msgspec.msgpack.encode(values)
+        frame = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+        with self._writing:
+            try:
+                _write_all(self._descriptor, frame)
+            except OSError as error:
+                self._give_up(error)
+            else:
+                self.end += len(frame)
+
+    def _give_up(self, error: OSError) -> None:
+        """What was acknowledged stays for the next run; a half frame at the end counts for nothing."""
+        self.failure = error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -37,7 +37,7 @@ sabotage: $(VENV)/.ready
 torture: $(VENV)/.ready
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --kills $(KILLS) --seed $(SEED) --workers $(WORKERS) $(if $(JSON),--json '$(JSON)')
 
-# Writes docs/results/*.json and the tables made from them. Takes some minutes and about 12 GB of disk.
+# Writes docs/results/*.json and the tables made from them. Takes half an hour or more and about 12 GB of disk.
 figures: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
 

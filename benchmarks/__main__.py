@@ -1,4 +1,6 @@
-"""`python -m benchmarks [SCENARIO…] [--rounds N] [--directory DIR]`: runs scenarios, writes docs/results, tables."""
+"""Runs scenarios, writes docs/results and the tables: `python -m benchmarks [SCENARIO…] [--rounds N] [--directory DIR]
+[--shared]`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import memory, primitives, random_file, restart, shifted_file, small_files
+from benchmarks.scenarios import ageing, memory, million, primitives, random_file, restart, shifted_file, small_files
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
@@ -19,6 +22,10 @@ SCENARIOS = {
     "memory": memory.run,
     "primitives": primitives.run,
     "restart": restart.run,
+    "million_directory": million.run_directory,
+    "million_tree": million.run_tree,
+    "resume": million.run_resume,
+    "ageing": ageing.run,
 }
 SEED = 20261123
 
@@ -30,6 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--directory", type=Path, default=None, help="on the disk to measure; default: the system's temporary directory"
     )
+    parser.add_argument("--shared", action="store_true", help="others use the machine meanwhile; the raw file says so")
     arguments = parser.parse_args()
     for name in arguments.scenario:
         directory = Path(tempfile.mkdtemp(prefix="safeset-bench-", dir=arguments.directory))
@@ -38,9 +46,10 @@ def main() -> None:
             samples = SCENARIOS[name](directory, SEED, arguments.rounds)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        write_result(name, SEED, start, samples)
+        write_result(name, SEED, start, samples, is_shared=arguments.shared)
         print(f"{name}: {len(samples)} samples, {time.time() - start:.0f} s")
     write_tables()
+    write_picture()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 NAMED = ("trio", "h2", "msgspec", "lmdb", "blake3", "zstandard", "cryptography", "pyfastcdc")
 
 
-def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any]]) -> None:
+def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any]], *, is_shared: bool) -> None:
+    """`is_shared`: others used the machine meanwhile."""
     result = make_result(name, seed, start, samples)
+    result["machine"]["is_shared"] = is_shared
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

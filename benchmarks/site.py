@@ -29,7 +29,7 @@ def run_json(command: list[str]) -> dict:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One run of the agent: its own summary, its process, and the vault beside it."""
+    """One command of the agent: its own summary, its process, and the vault beside it."""
 
     summary: dict
     agent: Measured
@@ -104,12 +104,15 @@ class Site:
         )
 
     def backup(self, job: str) -> Backup:
+        return self.agent("backup", job)
+
+    def agent(self, command: str, *words: str) -> Backup:
         before = cpu_seconds(self.vault.pid)
         with MemoryWatch(self.vault.pid) as vault_memory:
-            done = measure([*program("vault-agent"), "--state", str(self.state), "backup", job, "--json"])
+            done = measure([*program("vault-agent"), "--state", str(self.state), command, *words, "--json"])
         summary = json.loads(done.stdout.strip().splitlines()[-1])
         if done.exit_code not in (0, 3):
-            raise RuntimeError(f"backup ended with {done.exit_code}: {summary} {done.stderr[-500:]}")
+            raise RuntimeError(f"{command} ended with {done.exit_code}: {summary} {done.stderr[-500:]}")
         return Backup(summary, done, cpu_seconds(self.vault.pid) - before, vault_memory.peak_anonymous_bytes)
 
     def stored_bytes(self) -> int:

@@ -28,6 +28,8 @@ def render(result: dict[str, Any]) -> str:
     rows = tortured(cases) if result["scenario"] == "torture" else rows_of(cases, result["samples"][0])
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
+    if result["machine"].get("is_shared"):
+        machine += ", which others used meanwhile"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
     return "\n".join(rows) + "\n\n" + origin + "\n"
 
@@ -36,6 +38,10 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], sample: dict[str, Any]) -> l
     """What is in a sample says which kind of table it belongs to."""
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
+    if "bytes_read" in sample:
+        return after_a_kill(cases)
+    if "changed_bytes" in sample:
+        return aged(cases)
     if "agent_cpu_seconds" not in sample:
         return vault_alone(cases)
     return whole_runs(cases)
@@ -57,6 +63,44 @@ def vault_alone(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
         memory = max(sample["vault_peak_anonymous_bytes"] for sample in samples) / MIB
         spread = f"{median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
         lines.append(f"| {case} | {len(samples)} | {spread} | {processor:.1f} | {memory:.0f} |")
+    return lines
+
+
+def after_a_kill(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    (whole,), (killed,), (again,) = cases.values()
+    lines = ["| case | wall s | files | read MiB | uploaded MiB | in the vault, MiB |", "|---|---|---|---|---|---|"]
+    for case, (sample,) in cases.items():
+        read, stored = sample["bytes_read"] / MIB, sample["stored_bytes"] / MIB
+        figures = f"{sample['files']:,} | {read:.1f} | {shown(sample, 'uploaded_bytes', MIB)} | {stored:.1f}"
+        lines.append(f"| {case} | {sample['wall_seconds']:.2f} | {figures} |")
+    seconds = killed["wall_seconds"] + again["wall_seconds"]
+    read_again = killed["bytes_read"] + again["bytes_read"] - whole["bytes_read"]
+    stored_again = again["stored_bytes"] - whole["stored_bytes"]
+    together = f"{seconds:.2f} s together, {seconds / whole['wall_seconds']:.2f} times the unbroken run"
+    more = f"{read_again / MIB:.1f} MiB read again, {stored_again / MIB:.1f} MiB stored beside what that run stores"
+    return [*lines, "", f"{together}; {more}."]
+
+
+def aged(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The first sample of a case is the first backup; the most of the others counts."""
+    lines = [
+        "| before each run | runs | tree MiB | chunks first / most | chunks for each MiB, most "
+        "| bytes fetched for each that is restored, most | read again in one run, most "
+        "| bytes sent for each that changed | stored MiB first / last |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, (first, *samples) in cases.items():
+        last, changed_bytes = samples[-1], sum(sample["changed_bytes"] for sample in samples)
+        shares = [sample["fetched_bytes"] / sample["tree_bytes"] for sample in samples]
+        remade = [100 * sample["remade_bytes"] / sample["tree_bytes"] for sample in samples]
+        lines.append(
+            f"| {case} | {len(samples)} | {last['tree_bytes'] / MIB:.1f} "
+            f"| {first['chunks']} / {max(sample['chunks'] for sample in samples)} "
+            f"| {max(MIB * sample['chunks'] / sample['tree_bytes'] for sample in samples):.2f} | {max(shares):.2f} "
+            f"| {max(sample['remade_bytes'] for sample in samples) / MIB:.1f} MiB ({max(remade):.1f} %) "
+            f"| {sum(sample['sent_bytes'] for sample in samples) / changed_bytes:.2f} "
+            f"| {first['stored_bytes'] / MIB:.1f} / {last['stored_bytes'] / MIB:.1f} |"
+        )
     return lines
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
 
+from benchmarks.picture import PICTURE, read_result, render_picture
 from benchmarks.tables import render_tables
 from tests.conftest import promised_tests
 from tools.agent.__main__ import main as agent_command
@@ -140,3 +142,22 @@ def test_what_a_restore_or_run_leaves_out_has_a_row() -> None:
     seen = {row[0].strip("`") for row in table_rows("operations.md", "When something is wrong")}
     codes = ("exists", "in the way", "exists with other metadata", "include not found", "include is empty", "offline")
     assert {f"warning: {code}" for code in codes} <= seen
+
+
+def test_the_picture_of_ageing_is_of_the_raw_file() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == render_picture(read_result()), "run `python -m benchmarks.picture`"
+
+
+def test_the_curve_of_ageing_stays_within_its_bounds() -> None:
+    """Those of docs/performance.md."""
+    cases: dict[str, list[dict[str, int]]] = {}
+    for sample in read_result()["samples"]:
+        cases.setdefault(sample["case"].partition(":")[0], []).append(sample)
+    assert {case: len(samples) for case, samples in cases.items()} == {"daily": 401, "hourly": 401}
+    for case, samples in cases.items():
+        for before, sample in pairwise(samples):
+            assert sample["chunks"] <= 2 * sample["tree_bytes"] / 2**20 + 16
+            assert sample["fetched_bytes"] < 2 * sample["tree_bytes"]
+            assert sample["remade_bytes"] <= max(before["tree_bytes"] / 50, 4 * 2**20)
+        sent_bytes = sum(sample["sent_bytes"] for sample in samples[1:])
+        assert sent_bytes < {"daily": 4, "hourly": 6}[case] * sum(sample["changed_bytes"] for sample in samples[1:])

@@ -129,9 +129,9 @@ class JobDefinition(Row, frozen=True):
 
 class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
-    comes with its keyring. The head is the newest safeset; `request` is the number of the newest asked-for run,
-    `requests_taken` that of the newest begun. `safesets` counts those that were not replaced. `removed_ns` is 0 while
-    the job takes runs.
+    comes with its keyring; `earlier_signers` did so in the generations that they stand with. The head is the newest
+    safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun. `safesets`
+    counts those that were not replaced. `removed_ns` is 0 while the job takes runs.
     """
 
     job_id: bytes
@@ -155,6 +155,7 @@ class Job(Row, frozen=True):
     requests_taken: int = 0
     runs: int = 0
     removed_ns: int = 0
+    earlier_signers: tuple[tuple[int, bytes], ...] = ()
 
 
 class Keyring(Row, frozen=True):
@@ -173,6 +174,13 @@ class Slot(Row, frozen=True):
     slot_id: bytes
     wrapped: bytes
     proof_hash: bytes
+
+
+class ErasedSlot(Row, frozen=True):
+    """A slot that another one took the place of: its erase key is destroyed, also where a disk brings a copy back."""
+
+    slot_id: bytes
+    erased_ns: int
 
 
 class RunKey(Row, frozen=True):

@@ -7,6 +7,7 @@ from msgspec import Meta
 from protocol.limits import LIST_ITEMS_MAX, PATTERNS_MAX
 from protocol.messages import fields
 from protocol.messages.fields import Message
+from protocol.messages.keyring import KeyringJoin
 from protocol.messages.run import RunProgress, RunSummary
 
 
@@ -45,6 +46,7 @@ class JobCreateRequest(Message, frozen=True):
     creator_key: fields.SigningKey
     signature: fields.Signature
     secret: fields.Secret
+    keyring: KeyringJoin | None = None
 
 
 class JobCreateAnswer(Message, frozen=True):

@@ -53,6 +53,33 @@ def keyring_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
     return m.KeyringCreateRequest(value, keyring_id, 1, 1, bytes(1216), 1, bytes(32), slots), b""
 
 
+def join_request(name: str) -> Make:
+    """A job in the keyring of another; the one field is the id."""
+
+    def make_join(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+        assert mine.agent is not None
+        facts: dict[str, Any] = {kind: mine.ids[kind] for kind in ("slot_id", "keyring_id", "proof")} | {name: value}
+        slots = [m.SlotUpload(slot(bytes(16)), bytes(32))]
+        change = m.SlotChange(facts["keyring_id"], facts["slot_id"], facts["proof"], slots, [])
+        join = m.KeyringJoin(change, mine.agent.fingerprint + bytes(12))
+        asked = (str(mine.ids["computer"]), secrets.token_hex(8), secrets.token_bytes(16))
+        return create_request(mine.agent, *asked, join), b""
+
+    return make_join
+
+
+def change_request(name: str) -> Make:
+    """Other slots for the keyring of a job; the one field is the id."""
+
+    def make_change(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+        facts = {kind: mine.ids[kind] for kind in ("computer", "job", "slot_id", "keyring_id")} | {name: value}
+        slots = [m.SlotUpload(slot(bytes(16)), bytes(32))]
+        change = m.SlotChange(facts["keyring_id"], facts["slot_id"], mine.ids["proof"], slots, [])  # type: ignore[arg-type]
+        return m.KeyringSlotsRequest(facts["computer"], facts["job"], change), b""  # type: ignore[arg-type]
+
+    return make_change
+
+
 def job_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
     """On a computer: with a secret that its agent could open."""
     assert mine.agent is not None
@@ -116,13 +143,16 @@ ROWS: dict[str, Row] = {
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),
+    "computer.remove": Row("administrator", {"computer": make(m.ComputerRemoveRequest)("computer")}),
     "computer.distrust": Row(
         "administrator",
         {"computer": make(m.ComputerDistrustRequest, since_ns=2**62, undo=False, dry_run=False)("computer")},
     ),
     "computer.leaning": Row("administrator", {"computer": make(m.ComputerLeaningRequest, since_ns=1)("computer")}),
-    "computer.remove": Row("administrator", {"computer": make(m.ComputerRemoveRequest)("computer")}),
-    "job.create": Row("administrator", {"computer": job_request, "job_id": job_id_request}),
+    "job.create": Row(
+        "administrator",
+        {"computer": job_request, "job_id": job_id_request, "keyring_id": join_request("keyring_id")},
+    ),
     "job.list": Row("administrator", {"computer": make(m.JobListRequest)("computer")}),
     "job.show": Row("administrator", {"computer": COMPUTER, "job": JOB}),
     "job.run": Row(
@@ -200,6 +230,24 @@ ROWS: dict[str, Row] = {
             "computer": make(m.RestoreParametersRequest, job=of("job"))("computer"),
             "job": make(m.RestoreParametersRequest, computer=None)("job"),
         },
+    ),
+    "keyring.parameters": Row(
+        "administrator",
+        {
+            "computer": make(m.KeyringParametersRequest, job=of("job"))("computer"),
+            "job": make(m.KeyringParametersRequest, computer=of("computer"))("job"),
+        },
+    ),
+    "keyring.open": Row(
+        "administrator",
+        {
+            "computer": make(m.KeyringOpenRequest, job=of("job"), slot_id=of("slot_id"), proof=of("proof"))("computer"),
+            "job": make(m.KeyringOpenRequest, computer=of("computer"), slot_id=of("slot_id"), proof=of("proof"))("job"),
+            "slot_id": make(m.KeyringOpenRequest, computer=of("computer"), job=of("job"), proof=of("proof"))("slot_id"),
+        },
+    ),
+    "keyring.slots": Row(
+        "administrator", {name: change_request(name) for name in ("computer", "job", "slot_id", "keyring_id")}
     ),
     "restore.open": Row(
         "agent",

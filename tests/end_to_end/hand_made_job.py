@@ -35,11 +35,13 @@ async def agent_facts(people: VaultSession, state: Path, computer: str) -> Agent
     return AgentFacts(account_id, shown.computer.computer_id, fingerprint)
 
 
-def create_request(facts: AgentFacts, computer: str, name: str, job_id: bytes) -> m.JobCreateRequest:
+def create_request(
+    facts: AgentFacts, computer: str, name: str, job_id: bytes, keyring: m.KeyringJoin | None = None
+) -> m.JobCreateRequest:
     ids = (facts.account_id, facts.computer_id, job_id)
     signature = CREATOR.sign_definition(ids, 1, name, DEFINITION)
-    secret = job_secret(ids, facts.fingerprint, CREATOR)
-    return m.JobCreateRequest(job_id, computer, name, DEFINITION, 1, CREATOR.public_key, signature, secret)
+    secret = job_secret(ids, facts.fingerprint, CREATOR, 1 if keyring is None else 2)
+    return m.JobCreateRequest(job_id, computer, name, DEFINITION, 1, CREATOR.public_key, signature, secret, keyring)
 
 
 async def make_job(people: VaultSession, agent: VaultSession, facts: AgentFacts, computer: str) -> Sealer:

@@ -45,6 +45,8 @@ def test_every_method_has_a_row() -> None:
         covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
+        covered |= {"change"} if "slot_id" in row.kinds else set()
+        covered |= {"keyring"} if "keyring_id" in row.kinds else set()
         covered |= {"base"} if "root_hash" in row.kinds else set()
         assert names <= covered, f"{name} has a field that no row asks with: {sorted(names - covered)}"
 
@@ -103,6 +105,7 @@ async def collect_facts(site: Site, account: str, session: VaultSession) -> Fact
     ).derive(password.encode())
     opening = m.RestoreOpenRequest(None, f"{account}-job", slot.slot_id, stretched[32:], 0)
     opened, raw = await session.ask("restore.open", opening, m.RestoreOpenAnswer)
+    facts.ids["keyring_id"] = parameters.keyring_id
     facts.ids |= {"slot_id": slot.slot_id, "proof": stretched[32:], "ticket": opened.ticket}
     facts.ids["chunk"] = bytes(raw[40:72])
     return facts
@@ -192,6 +195,8 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             "safeset.find": {"job_id", "root_hash"},
             "safeset.roots": {"job_id"},
             "restore.parameters": {"computer", "job"},
+            "keyring.parameters": {"computer", "job"},
+            "keyring.open": {"computer", "job", "slot_id"},
             "restore.open": {"computer", "job", "slot_id"},
         }
         await ask(people, "safeset.grant", *ROWS["safeset.grant"].kinds["to"](mine.ids["to"], mine))

@@ -43,11 +43,11 @@ def start(site: Site, *words: object) -> subprocess.Popen[str]:
     return agent
 
 
-def end(agent: subprocess.Popen[str], number: signal.Signals) -> None:
+def end(agent: subprocess.Popen[str], number: signal.Signals, hint: str = "") -> None:
     begin = time.monotonic()
     agent.send_signal(number)
     _, error = agent.communicate(timeout=SOON_SECONDS)
-    assert (agent.returncode, error) == (130, "error: interrupted\n"), time.monotonic() - begin
+    assert (agent.returncode, error) == (130, f"error: interrupted\n{hint}"), time.monotonic() - begin
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -77,7 +77,7 @@ def test_an_interrupted_restore_leaves_no_half_file(busy: Site, tmp_path: Path, 
     busy.backup("pc", "short")
     target = tmp_path / "back"
     agent = start(busy, "restore", "short", "--target", target, "--password-file", busy.password("short"))
-    end(agent, number)
+    end(agent, number, "hint: run the same restore again: what is whole stays, and the rest comes\n")
     assert [path for path in target.rglob("*") if path.is_file()] == []
 
 

@@ -40,8 +40,11 @@ def test_the_next_run_brings_back_what_lay_on_it(site: Site, tmp_path: Path) -> 
     assert (away.exit_code, "offline" in away.error) == (8, True)
     assert site.run_agent("pc", "backup", "all").exit_code == 8
     site.stop()
+    assert [line for line in site.log_lines() if line["event"] == "disk taken"] == []
     (home / "disk.new").touch()
     site.start()
+    (taken,) = (line for line in site.log_lines() if line["event"] == "disk taken")
+    assert (taken["place"], taken["number"]) == (str(home), site.disks.index(home))
     lost = restore(site, tmp_path / "lost")
     assert (lost.exit_code, "the list of files of this safeset" in lost.error) == (9, True)
     assert site.backup("pc", "all")["safeset"] == 2

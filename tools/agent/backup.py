@@ -13,6 +13,8 @@ import trio
 from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import (
     AgentJob,
+    AgentJobsAnswer,
+    AgentJobsRequest,
     JobDefinition,
     RunBeginAnswer,
     RunBeginRequest,
@@ -112,14 +114,35 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
     try:
         return await _run_once(agent, job, keys, tell)
-    except RootRefused as refused:
-        done = await _run_once(agent, job, keys, tell)
-        done.notes.append(f"everything was read and offered again, because the vault said: {refused.message}")
-        return done
-    except KeyRefused as refused:
-        done = await _run_once(agent, job, keys, tell)
-        done.notes.append(f"the run was begun anew, because the vault said: {refused.message}")
-        return done
+    except Exception as error:
+        job, newer = await _newer_keys(agent, job, keys, error)
+        if newer is not None:
+            note = "the run was begun anew, because the job has other keys now"
+        elif isinstance(error, RootRefused):
+            note = f"everything was read and offered again, because the vault said: {error.message}"
+        elif isinstance(error, KeyRefused):
+            note = f"the run was begun anew, because the vault said: {error.message}"
+        else:
+            raise
+    done = await _run_once(agent, job, newer or keys, tell)
+    done.notes.append(note)
+    return done
+
+
+async def _newer_keys(
+    agent: Agent, job: AgentJob, keys: Unattended, error: Exception
+) -> tuple[AgentJob, Unattended | None]:
+    """The job as it is now, with its newer keys where a rotation ended the run; else as it was, and none."""
+    cause = _found(error, RemoteProtocolError) or _found(error, RootRefused)
+    if cause is None or cause.code != ErrorCode.conflict:
+        return job, None
+    answer, _ = await agent.session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+    for now in answer.jobs:
+        if now.job_id == job.job_id and now.keyring_id == keys.keyring_id and now.secret is not None:
+            check_job(agent.state, agent.identity, now)
+            newer = await load_job_keys(agent.session, agent.state, agent.identity, now)
+            return (now, newer) if newer.generation > keys.generation else (job, None)
+    return job, None
 
 
 async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -> Done:
@@ -181,6 +204,7 @@ async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: 
     await take_up(agent.session, run.run_id, journal, cache)
     maker = await _record_maker(agent, run)
     missed = Missed()
+    await compute(cache.choose_bundles)
     scanner = _scanner(agent, run, cache, missed)
     cache.begin()
     feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed, journal)

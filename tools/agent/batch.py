@@ -42,10 +42,12 @@ class ScanRow(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """`rows` are in scan order; a path that is as the cache knows it is only its key there."""
+    """`rows` are in scan order; a path that is as the cache knows it is only its key there. `bundles`: those of
+    `chunks` that hold small files."""
 
     rows: list[ScanRow | bytes] = field(default_factory=list)
     chunks: list[PendingChunk] = field(default_factory=list)
+    bundles: list[PendingChunk] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     chunk_bytes: int = 0
     extras_bytes: int = 0

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.agent.belonging import Base, Belonging
-from tools.agent.cached_row import CachedRow, KnownPath, hash_number, part_checksum
-from tools.agent.extent_list import IdentifiedExtent, unpack_extents
+from tools.agent.bundle_counts import BundleCounts
+from tools.agent.cached_row import HASH_BYTES, CachedRow, KnownPath, hash_number, part_checksum
+from tools.agent.extent_list import PACKED_EXTENT_BYTES, IdentifiedExtent, unpack_extents
 from tools.agent.resumed_rows import fold, forget_lost, make_tables, show_known
 from tools.client.extras_parts import first_extras
 from tools.client.manifest import Extra
@@ -38,7 +39,6 @@ _CACHE_KIB = 8192
 _CHILDREN_MAX = 256
 # A run writes rows in order and a scan reads them in order: fewer and larger pages are fewer system calls.
 _PAGE_BYTES = 16_384
-_HASH_BYTES = 32
 _PRIMARY_CODE = 0xFF
 _CODES_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _OF_LINKS = (Extra.LINK_SET, Extra.NAMES)
@@ -58,6 +58,7 @@ CREATE TABLE further_extents (
 """
 _CONTENTS = "CREATE INDEX IF NOT EXISTS contents ON rows (hash) WHERE hash IS NOT NULL"
 _COLUMNS = "key, size, mtime_ns, ctime_ns, inode, prefix, extents, further, extras, checksum"
+_CHOSEN = f"length(extents) = {PACKED_EXTENT_BYTES} AND substr(extents, 1, 32) IN (SELECT id FROM temp.chosen)"
 _INSERT = f"INSERT OR REPLACE INTO {{}} ({_COLUMNS}, hash) VALUES "
 _PLACES = "(?,?,?,?,?,?,?,?,?,?,?)"
 # Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
@@ -100,6 +101,7 @@ class Cache:
         self._writer.execute("PRAGMA journal_mode = WAL")
         if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             self._writer.executescript(_SCHEMA)
+        self.bundles = BundleCounts(self._writer)
         self._reader = self._connection()
         self._finder = self._connection()
         self._replayer = self._connection()
@@ -199,13 +201,13 @@ class Cache:
 
     @_as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
-        """The extents of a file of the base with this content; none when there is no such file."""
+        """The extents of a known file with this content; none when there is none but in bundles made anew."""
         if not self.has_rows:
             return []
         query = f"SELECT {_COLUMNS} FROM {self._known} WHERE hash = ?"
         for found in self._finder.execute(query, (hash_number(hash),)):
             row = CachedRow._make(found)
-            if row.prefix[-_HASH_BYTES:] == hash and row.is_whole():
+            if row.content_hash == hash and row.is_whole() and row.extents[:HASH_BYTES] not in self.bundles.chosen:
                 return unpack_extents(row.extents)
         return []
 
@@ -229,6 +231,17 @@ class Cache:
             return False
         first = first_extras(row.extras)
         return {number: first[number] for number in _OF_LINKS if number in first} == expected
+
+    def rows_to_remake(self) -> Iterator[CachedRow]:
+        """Of the base, in scan order: those of files in bundles that this run makes anew."""
+        if self.base is None or not self.bundles.chosen:
+            return
+        with _as_damage():
+            self._finder.execute("CREATE TEMP TABLE chosen (id BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._finder.executemany("INSERT INTO chosen VALUES (?)", ((id,) for id in self.bundles.chosen))
+            cursor = self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE {_CHOSEN} ORDER BY key")
+            while batch := cursor.fetchmany(_REPLAYED_ROWS):
+                yield from map(CachedRow._make, batch)
 
     @_as_damage()
     def children(self, path: bytes) -> list[bytes]:
@@ -274,6 +287,14 @@ class Cache:
         found: tuple[bytes, int] | None = self._replayer.execute(query, (row.key, number)).fetchone()
         return found
 
+    def choose_bundles(self) -> None:
+        """Those that this run makes anew; before it begins. A run that goes on with another one makes none: its rows
+        are not of the safeset that was counted.
+        """
+        if self.base is not None and self.failure is None and not self.is_resumed:
+            with self._until_it_fails():
+                self.bundles.choose(self.base.root_hash)
+
     def begin(self) -> None:
         if self.failure is not None:
             return
@@ -286,10 +307,14 @@ class Cache:
                 # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
                 self._writer.execute("DROP INDEX IF EXISTS contents")
 
-    def change(self, rows: Sequence[CachedRow], gone: Sequence[bytes]) -> None:
-        """Keeps new rows and removes keys that are no more, inside the run's transaction."""
+    def change(
+        self, rows: Sequence[CachedRow], gone: Sequence[bytes], bundles: Sequence[tuple[bytes, int]] = ()
+    ) -> None:
+        """Keeps new rows and removes keys that are no more, inside the run's transaction; `bundles`: ids and sizes of
+        those that were made.
+        """
         if self.failure is None:
-            with self._until_it_fails():
+            with self._until_it_fails(), self.bundles.changing(rows, gone, bundles):
                 self._change(rows, gone)
 
     def add_extents(self, key: bytes, number: int, extents: bytes) -> None:
@@ -312,7 +337,7 @@ class Cache:
             values: list[object] = []
             for row in part:
                 values += row
-                values.append(hash_number(row.prefix) if row.extents else None)
+                values.append(hash_number(row.content_hash) if row.extents else None)
             self._writer.execute(_INSERT.format(table) + ",".join([_PLACES] * len(part)), values)
 
     def commit(self, base: Base) -> None:
@@ -324,6 +349,7 @@ class Cache:
             self._writer.execute("DELETE FROM belongs")
             self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
             self._writer.execute(_CONTENTS)
+            self.bundles.commit(base.root_hash)
             self._writer.execute("COMMIT")
             self.base = base
 

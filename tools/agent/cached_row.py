@@ -1,10 +1,10 @@
-"""One path as the agent's cache keeps it, with a checksum over what goes into a manifest as it is."""
+"""One row of the cache: a path, what says that it is as it was, and its entry in parts."""
 
 import struct
 import zlib
 from typing import NamedTuple
 
-_HASH_BYTES = 32
+HASH_BYTES = 32
 _HASH_NUMBER = struct.Struct("<q")
 _PART_NUMBER = struct.Struct("<I")
 
@@ -30,6 +30,11 @@ class CachedRow(NamedTuple):
         except (TypeError, struct.error):
             return False
 
+    @property
+    def content_hash(self) -> bytes:
+        """Of a path that has extents."""
+        return self.prefix[-HASH_BYTES:]
+
 
 KnownPath = tuple[bytes, int, int, int, int]
 """Key, size, mtime_ns, ctime_ns and inode of a row, without what costs time to read."""
@@ -48,6 +53,6 @@ def part_checksum(key: bytes, number: int, extents: bytes) -> int:
 
 
 def hash_number(hash: bytes) -> int:
-    """By which contents are looked up: of the 32 bytes of a file's hash, or of what ends with them."""
-    number: int = _HASH_NUMBER.unpack_from(hash, len(hash) - _HASH_BYTES)[0]
+    """By which the cache finds a content."""
+    number: int = _HASH_NUMBER.unpack_from(hash)[0]
     return number

@@ -1,6 +1,7 @@
 """Follows the safesets of a job, root by root, from the one that this agent knows to the vault's newest.
 
 The job's key signed every root, and every root names the one before: a vault can neither make one up nor leave one out.
+After a rotation the roots of an earlier generation are verified with the key that signed then, and with no other.
 Without a known head (a new state, or one that a person gave up) the chain is followed from the first safeset.
 """
 
@@ -12,7 +13,7 @@ from tools.agent.state import JobState, KnownHead
 from tools.client.keyring import Unattended, signing_public_key
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
-from tools.client.root import ROOT_BYTES, open_root, root_hash
+from tools.client.root import ROOT_BYTES, generation_of, open_root, root_hash
 from tools.client.session import VaultSession
 
 _BEFORE_THE_FIRST = bytes(32)
@@ -53,8 +54,17 @@ class Chain:
         return head
 
     def signing_key(self, encoded: bytes) -> bytes:
-        """Of a root. The agent keeps one, the newest generation's: roots from before it changed do not open here."""
-        return signing_public_key(self.keys.signing_seed)
+        """Of a root: that of the greatest generation that is not above its own. An agent that never saw a rotation
+        knows one key, for all.
+        """
+        own = signing_public_key(self.keys.signing_seed)
+        earlier = {number: key for number, key in self.state.load_signers().items() if number < self.keys.generation}
+        signers = earlier | {self.keys.generation if earlier else 0: own}
+        generation = generation_of(encoded)
+        of_then = [number for number in signers if number <= generation]
+        if not of_then:
+            raise IntegrityError(f"its generation {generation} is from before those that this agent knows")
+        return signers[max(of_then)]
 
     def _next(self, head: KnownHead, encoded: bytes) -> KnownHead:
         root = open_root(encoded, self.signing_key(encoded))

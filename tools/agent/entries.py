@@ -1,7 +1,6 @@
 """The entries of an unlocked safeset in order, all or those at and below some paths."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from tools.agent.selection import merge_includes
 from tools.agent.unlock import Unlocked
@@ -67,25 +66,15 @@ def paths_above(path: bytes) -> list[bytes]:
     return [b"/".join(components[:depth]) for depth in range(1, len(components))]
 
 
-async def find_entry(unlocked: Unlocked, path: bytes, damage: Damage) -> Entry | None:
-    """The entry of this very path; one block of each level is fetched, in general."""
-    # What is at a path comes before everything below it.
-    async with aclosing(_walk(unlocked, path, damage, 1)) as found:
-        async for entries in found:
-            return entries[0] if entries[0].path == path else None
-    return None
-
-
-def walk_safeset(unlocked: Unlocked, path: bytes, damage: Damage) -> AsyncGenerator[list[Entry]]:
-    """Entries in order, some leaves at a time. What cannot be read goes to `damage`; the rest comes."""
-    return _walk(unlocked, path, damage, None)
-
-
-async def _walk(
-    unlocked: Unlocked, path: bytes, damage: Damage, blocks_at_once: int | None
+async def walk_safeset(
+    unlocked: Unlocked, path: bytes, damage: Damage, also: Collection[bytes] = ()
 ) -> AsyncGenerator[list[Entry]]:
+    """Entries at and below a path and those of `also`, in order, some leaves at a time; all in the same round trips.
+
+    What cannot be read goes to `damage`; the rest comes.
+    """
     damage.update(dict.fromkeys(unlocked.damage))
-    walk = ManifestWalk(unlocked.top, path)
+    walk = ManifestWalk(unlocked.top, path, also)
     wanted, fetched = walk.wanted(), [unlocked.top_block]
     while wanted:
         walk.give(fetched)
@@ -93,5 +82,5 @@ async def _walk(
         damage.update(dict.fromkeys(map(str, walk.damage)))
         if entries:
             yield entries
-        wanted = walk.wanted()[:blocks_at_once]
+        wanted = walk.wanted()
         fetched = await unlocked.fetcher.fetch_blocks(wanted)

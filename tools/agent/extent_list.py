@@ -15,7 +15,8 @@ from tools.client.failure import Failure
 from tools.client.manifest import ENTRY_EXTENTS_MAX
 
 _EXTENT = Struct("<32sII")
-PART_BYTES = ENTRY_EXTENTS_MAX * _EXTENT.size
+PACKED_EXTENT_BYTES = _EXTENT.size
+PART_BYTES = ENTRY_EXTENTS_MAX * PACKED_EXTENT_BYTES
 _MEMORY_BYTES = 1024 * 1024
 
 IdentifiedExtent = tuple[bytes, int, int]

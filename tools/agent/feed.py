@@ -78,8 +78,8 @@ class Feed:
                 gone.append(key)
             else:
                 changed.append(_cached(row, key, first, further))
-        if changed or gone:
-            self._cache.change(changed, gone)
+        if changed or gone or batch.bundles:
+            self._cache.change(changed, gone, [(bundle.id, bundle.size_bytes) for bundle in batch.bundles])
             self._journal.add_rows(changed)
         if self._emitted:
             yield self._taken()

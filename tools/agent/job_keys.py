@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
 from tools.agent.apart import call_apart
 from tools.agent.job_trust import job_address
+from tools.agent.newer_keys import take_first_keys, take_newer_keys
 from tools.agent.state import Identity, JobState, StateDirectory
 from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import Failure
@@ -58,6 +59,8 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
     job_state = state.job(job.job_id)
     if job.keyring_id is not None:
         unattended = _saved(job_state, job.keyring_id)
+        if unattended is None and job.secret is not None and job_state.is_new:
+            return await take_first_keys(state, identity, job)
         if unattended is None:
             raise Failure(
                 "conflict",
@@ -67,7 +70,7 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             )
         if not job_state.has_made_keyring:
             job_state.mark_used(job.keyring_id)  # the answer to keyring.create was lost, and the message's id with it
-        return unattended
+        return unattended if job.secret is None else await take_newer_keys(state, identity, job, unattended)
     if job.secret is None:
         raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")
     if job_state.has_made_keyring:

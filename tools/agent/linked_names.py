@@ -17,6 +17,8 @@ _PATHS_BYTES_MAX = 32 * 1024 * 1024
 
 
 class _Set(NamedTuple):
+    """`first` is empty where all names so far stayed as what they are, which is not this file."""
+
     facts: bytes
     first: bytes
     names_left: int
@@ -29,19 +31,35 @@ class LinkedNames:
 
     def first_name(self, entry: Entry) -> bytes | None:
         """The path that was asked for before under which the same file is; None: this one is the first."""
+        first = self._step(entry, entry.path)
+        return first or None
+
+    def keep_apart(self, entry: Entry) -> None:
+        """It stays as what it is, which is not this file: what follows cannot be one with it."""
+        self._step(entry, b"")
+
+    def is_apart(self, entry: Entry) -> bool:
+        """Whether only names were met that stayed as what they are. Ask before `first_name`."""
+        held = self._sets.get((entry.extras or {}).get(Extra.LINK_SET, b""))
+        return held is not None and not held.first and held.facts == _facts_of(entry)
+
+    def _step(self, entry: Entry, path: bytes) -> bytes:
+        """The first name of its set, that was known before; `path` becomes it where there was none."""
         extras = entry.extras or {}
         set_id = extras.get(Extra.LINK_SET)
         if set_id is None or entry.kind == Kind.DIRECTORY:
-            return None
+            return b""
         facts = _facts_of(entry)
         held = self._sets.get(set_id)
         if held is None or held.facts != facts:
-            self._remember(set_id, _Set(facts, entry.path, extras.get(Extra.NAMES, 0) - 1))
-            return None
+            self._remember(set_id, _Set(facts, path, extras.get(Extra.NAMES, 0) - 1))
+            return b""
         if held.names_left == 1:
             self._forget(set_id)
-        else:
+        elif held.first or not path:
             self._sets[set_id] = held._replace(names_left=held.names_left - 1)
+        else:
+            self._remember(set_id, _Set(facts, path, held.names_left - 1))
         return held.first
 
     def _remember(self, set_id: bytes, names: _Set) -> None:

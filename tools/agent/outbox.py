@@ -52,6 +52,7 @@ class Outbox:
 
     def _hand_over(self, ended: list[PendingChunk]) -> None:
         self.batch.add_chunks(ended)
+        self.batch.bundles += ended
         self.batch.rows += self._waiting
         self.batch.extras_bytes += self._waiting_bytes
         self._waiting, self._waiting_bytes = [], 0

@@ -3,15 +3,16 @@
 The plan runs ahead of the writer by at most the budget. Whatever is damaged is named and the rest goes on.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import trio
 
 from tools.agent.budget import ByteBudget
-from tools.agent.entries import Damage, find_entry, flagged, left_out, paths_above, walk_safeset
+from tools.agent.entries import Damage, flagged, left_out, paths_above, walk_safeset
 from tools.agent.linked_names import LinkedNames
 from tools.agent.make_node import DEVICES, NODES
 from tools.agent.metadata import RIGHTS_LEFT_OUT, Rights
@@ -21,7 +22,7 @@ from tools.agent.selection import is_inside
 from tools.agent.survey import Decision, Overwrite, Survey
 from tools.agent.unlock import Unlocked
 from tools.agent.window import Slot, Window
-from tools.agent.write_tree import LOST, OTHER_METADATA, TreeWriter
+from tools.agent.write_tree import LOST, NOT_LINKED, OTHER_METADATA, TreeWriter
 from tools.client.failure import Failure
 from tools.client.keyring import file_hash_key
 from tools.client.manifest import FLAG_NOT_READ, Entry, Extra, Kind, has_streams
@@ -68,7 +69,7 @@ class Restored:
 
 
 Tell = Callable[[int, int], None]
-"""Files and bytes that are written."""
+"""Files that are written, and how many of the protected bytes are done: written, or in holes, or of what stays."""
 
 
 Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery], Awaitable[None]]
@@ -77,6 +78,17 @@ Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery],
 async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Destination, tell: Tell) -> Restored:
     """`paths` without leading slashes, none inside another; an empty one is everything."""
     return await _Restore(unlocked, destination, tell).run(paths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """Directories above a path, and what is to be done with their entries."""
+
+    paths: Set[bytes]
+    plan: Callable[[Entry], Iterable[Window]]
+
+    def holds(self, entry: Entry) -> bool:
+        return entry.path in self.paths and entry.kind == Kind.DIRECTORY and not entry.is_continuation
 
 
 class _Restore:
@@ -97,6 +109,7 @@ class _Restore:
         self._above: set[bytes] = set()
         self._leading = _leading(unlocked.includes)
         self._left = 0
+        self._spared_bytes = 0  # of what was planned: nothing is written for them
         self._is_last_written = False  # whether what continues the last entry is wanted
         self._manifest_damage: Damage = {}
 
@@ -127,12 +140,8 @@ class _Restore:
         """
         with to_writer:
             for path in paths:
-                parent = path.rpartition(b"/")[0]
-                above = await find_entry(self._unlocked, parent, self._manifest_damage)
-                if above is not None and above.kind == Kind.DIRECTORY and parent not in self._leading:
-                    for window in self._planner.add(above):
-                        await self._pass_on(window, to_writer, nursery)
-                await self._plan_path(path, to_writer, nursery)
+                parents = {path.rpartition(b"/")[0]} - self._leading
+                await self._plan_path(path, _Above(parents, self._planner.add), to_writer, nursery)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan(
@@ -141,21 +150,37 @@ class _Restore:
         with to_writer:
             try:
                 for path in paths:
-                    await self._plan_path(path, to_writer, nursery)
+                    above = set(paths_above(path)) - self._above
+                    await self._plan_path(path, _Above(above, self._planner.add_above), to_writer, nursery)
             except IntegrityError as error:
                 self._manifest_damage[str(error)] = None
             if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
-                raise Failure("not_found", "the safeset holds none of the paths", "see `vault-agent ls`")
+                hint = "see `vault-agent ls`; a path with a \\ of its needs --escaped"
+                raise Failure("not_found", "the safeset holds none of the paths", hint)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
-    async def _plan_path(self, path: bytes, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery) -> None:
+    async def _plan_path(
+        self, path: bytes, above: _Above, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
+    ) -> None:
+        """The directories above come first, where anything comes at all. One whose entry cannot be read stays closed
+        to others; what is below it is restored.
+        """
+        directories: list[Entry] = []
         is_found = False
-        async with aclosing(walk_safeset(self._unlocked, path, self._manifest_damage)) as found:
+        async with aclosing(walk_safeset(self._unlocked, path, self._manifest_damage, above.paths)) as found:
             async for entries in found:
+                inside = entries
+                if not is_found:
+                    directories += filter(above.holds, entries)
+                    inside = [entry for entry in entries if entry.path not in above.paths]
+                if not inside:
+                    continue
                 if not is_found:
                     is_found = True
-                    await self._plan_above(path)
-                await self._plan_entries(entries, to_writer, nursery)
+                    self._above |= above.paths
+                    for window in chain.from_iterable(map(above.plan, directories)):
+                        await self._pass_on(window, to_writer, nursery)
+                await self._plan_entries(inside, to_writer, nursery)
         if not is_found:
             self._planned.add(path, NOT_IN_SAFESET)
 
@@ -165,11 +190,12 @@ class _Restore:
         decisions = await compute(self._survey.decide, entries)
         for entry, decision in zip(entries, decisions, strict=True):
             if entry.path in self._leading and entry.kind == Kind.DIRECTORY:
-                self._planner.add_above(entry)
-                continue
-            if not entry.is_continuation:
-                self._is_last_written = self._is_written(entry, decision)
-            for window in self._steps_of(entry, decision):
+                windows = self._planner.add_above(entry)
+            else:
+                if not entry.is_continuation:
+                    self._is_last_written = self._is_written(entry, decision)
+                windows = self._steps_of(entry, decision)
+            for window in windows:
                 await self._pass_on(window, to_writer, nursery)
 
     def _steps_of(self, entry: Entry, decision: Decision) -> Iterator[Window]:
@@ -178,11 +204,14 @@ class _Restore:
             self._names = None
         # `newer` leaves what is another file.
         is_left = decision is Decision.leave and self._overwrite is not Overwrite.newer
-        is_named = not entry.is_continuation and (self._is_last_written or is_left)
-        first = self._names.first_name(entry) if self._names is not None and is_named else None
+        is_named = self._is_last_written or is_left
+        first = self._first_name(entry, is_named=is_named) if not entry.is_continuation else None
+        if entry.kind == Kind.FILE and not entry.is_continuation and first is None:
+            holes = (entry.extras or {}).get(Extra.HOLES, [])
+            self._spared_bytes += sum(holes[1::2]) if self._is_last_written else entry.size
         if not self._is_last_written:
-            if is_left and first is None and Extra.LINK_SET in (entry.extras or {}):
-                self._planner.add_left(entry)
+            if is_left and Extra.LINK_SET in (entry.extras or {}):
+                self._planner.add_left(entry, first)
             return
         if first is not None:
             self._is_last_written = False  # nor is what continues it
@@ -190,15 +219,15 @@ class _Restore:
         else:
             yield from self._planner.add(entry)
 
-    async def _plan_above(self, path: bytes) -> None:
-        """A directory above whose entry cannot be read stays closed to others; what is below it is restored."""
-        for above in paths_above(path):
-            if above in self._above:
-                continue
-            self._above.add(above)
-            entry = await find_entry(self._unlocked, above, self._manifest_damage)
-            if entry is not None and entry.kind == Kind.DIRECTORY:
-                self._planner.add_above(entry)
+    def _first_name(self, entry: Entry, *, is_named: bool) -> bytes | None:
+        if self._names is None:
+            return None
+        if not is_named:
+            self._names.keep_apart(entry)
+            return None
+        if self._names.is_apart(entry):
+            self._planned.add(entry.path, NOT_LINKED)
+        return self._names.first_name(entry)
 
     def _is_written(self, entry: Entry, decision: Decision) -> bool:
         extras = entry.extras or {}
@@ -253,7 +282,7 @@ class _Restore:
                 await window.is_ready.wait()
                 await compute(self._writer.write, window)
                 await self._budget.give_back(window.fetched_bytes)
-                self._tell(self._writer.files, self._writer.bytes_so_far)
+                self._tell(self._writer.files, self._writer.bytes_so_far + self._spared_bytes)
 
     def _all_missed(self) -> Missed:
         everything = Missed()

@@ -24,15 +24,17 @@ class Planner:
         self._kept: OrderedDict[bytes, Slot] = OrderedDict()
         self._kept_bytes = 0
 
-    def add_above(self, entry: Entry) -> None:
+    def add_above(self, entry: Entry) -> Iterator[Window]:
         """Comes before the first entry below it."""
         self._end_file()
         self._window.steps.append(Above(entry))
+        if self._is_full():
+            yield self._taken()
 
-    def add_left(self, entry: Entry) -> None:
-        """Of a file with more names; it is not asked for."""
+    def add_left(self, entry: Entry, first: bytes | None) -> None:
+        """Of a file with more names, of which `first` came before; it is not asked for."""
         self._end_file()
-        self._window.steps.append(Left(entry))
+        self._window.steps.append(Left(entry, first))
 
     def add_name(self, entry: Entry, first: bytes) -> Iterator[Window]:
         """One more name of the file whose path `first` came before."""

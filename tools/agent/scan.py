@@ -25,6 +25,7 @@ from tools.agent.link_sets import LinkSets, has_more_names
 from tools.agent.missed import Missed
 from tools.agent.outbox import Outbox
 from tools.agent.read_file import Content, FileReader
+from tools.agent.remake import Remake
 from tools.agent.row_maker import KINDS, RowMaker
 from tools.agent.scan_figures import ScanFigures
 from tools.agent.state import Expected
@@ -72,6 +73,7 @@ class Scanner:
         self._outbox = Outbox()
         cutter = FileCutter(keys.chunker_seed)
         self._reader = FileReader(cache, keys.hash_key, cutter, self._outbox, self.figures, directory)
+        self._remake = Remake(cache, self._reader, self.figures, keys.link_key)
         self._steps = self._scan()
 
     def next_batch(self) -> Batch | None:
@@ -110,10 +112,12 @@ class Scanner:
                 is_unchanged = known[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode)
                 known = next(all_known, None)
                 if is_unchanged and not found[4] and (status.st_nlink == 1 or self._is_linked_as_known(key, status)):
-                    self.figures.count(status, status.st_size)
-                    if self._outbox.add_row(key):
-                        yield True
-                    continue
+                    row = (yield from self._remake.row(found)) if self._remake.wants(key) else key
+                    if row is not None:
+                        self.figures.count(status, status.st_size)
+                        if self._outbox.add_row(row):
+                            yield True
+                        continue
             if not (yield from self._take_new(found, begin_ns)) and is_known:
                 self._outbox.batch.gone.append(key)
             if self._outbox.batch.is_full:

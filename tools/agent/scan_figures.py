@@ -10,13 +10,15 @@ from tools.agent.linked import CountedOnce
 @dataclass(slots=True)
 class ScanFigures:
     """`kernel_mounts` counts the file systems of the kernel that were not entered; `bytes_total` is an estimate, if
-    any; `protected_bytes` are apparent sizes, the names of a hard-link set once."""
+    any; `protected_bytes` are apparent sizes, the names of a hard-link set once; `remade_bytes` of `bytes_read` are of
+    unchanged files, whose bundles were made anew."""
 
     files: int = 0
     directories: int = 0
     others: int = 0
     protected_bytes: int = 0
     bytes_read: int = 0
+    remade_bytes: int = 0
     kernel_mounts: int = 0
     bytes_total: int | None = None
     _linked: CountedOnce = field(default_factory=CountedOnce, repr=False, compare=False)

@@ -90,6 +90,12 @@ class _JobNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     job_ids: dict[str, _Id]
 
 
+class _Signers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By generation: what verifies the roots of the job from before the agent's own, which holds none of their keys."""
+
+    public_keys: dict[int, _Hash]
+
+
 class _UsedMessages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message_ids: list[_Id]
 
@@ -165,10 +171,29 @@ class JobState:
     def save_revision(self, revision: int) -> None:
         self._write("revision.json", _json(_KnownRevision(revision)))
 
+    def load_signers(self) -> dict[int, bytes]:
+        signers = _load_json(self.directory / "signers.json", _Signers)
+        known = {} if signers is None else signers.public_keys
+        return {number: bytes.fromhex(text) for number, text in known.items()}
+
+    def save_signers(self, public_keys: dict[int, bytes]) -> None:
+        """Beside those that are known; of a generation that is known the first one stays."""
+        merged = public_keys | self.load_signers()
+        self._write("signers.json", _json(_Signers({number: key.hex() for number, key in sorted(merged.items())})))
+
     @property
     def has_made_keyring(self) -> bool:
         """Whether the vault has acknowledged a keyring that was made here."""
         return (self.directory / "used-secrets.json").exists()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the job was ever kept here that its keys would have to go on from."""
+        return not self.has_made_keyring and self.load_unattended() is None and self.load_head() is None
+
+    def is_used(self, message_id: bytes) -> bool:
+        used = _load_json(self.directory / "used-secrets.json", _UsedMessages)
+        return used is not None and message_id.hex() in used.message_ids
 
     def mark_used(self, message_id: bytes) -> None:
         used = _load_json(self.directory / "used-secrets.json", _UsedMessages)

@@ -60,9 +60,12 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """It stays where it is, because it is what would be written: further names of it may be given."""
+    """It stays where it is, because it is what would be written: further names of it may be given, or it should be one
+    file with what is at `first`.
+    """
 
     entry: Entry
+    first: bytes | None
 
 
 Step = Above | Begin | Part | End | Name | Left

@@ -31,6 +31,7 @@ OFFLINE = "offline"  # at the vault: another restore brings it when the disk is 
 LATER_VERSION = "made by a later version"
 LOST = (DAMAGED, OFFLINE, LATER_VERSION)
 OTHER_METADATA = "exists with other metadata"
+NOT_LINKED = "not one file with its other names any more"
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _UNLINKED_MAX = 100_000
 _FILES_MAX = 65_536
@@ -70,7 +71,7 @@ class TreeWriter:
                 case Name():
                     self._guarded(step.entry, self._add_name, step)
                 case Left():
-                    self._guarded(step.entry, self._note_left, step.entry)
+                    self._guarded(step.entry, self._keep_left, step)
                 case Part():
                     if self._file is not None:
                         self._guarded(self._file.entry, self._append, self._file, step)
@@ -141,6 +142,16 @@ class TreeWriter:
             self.unlinked.append(step.entry.path)
         else:
             self.files += step.entry.kind == Kind.FILE
+
+    def _keep_left(self, step: Left) -> None:
+        """Where its first name is another file, written anew maybe, nothing is removed to make them one again."""
+        if step.first is None:
+            self._note_left(step.entry)
+            return
+        with suppress(OSError), self._target.opened_place(step.first) as first:
+            with self._target.opened_place(step.entry.path) as place:
+                if _file_of(os.fstat(first)) != _file_of(os.fstat(place)):
+                    self._missed.add(step.entry.path, NOT_LINKED)
 
     def _note_left(self, entry: Entry) -> None:
         with suppress(OSError), self._target.opened_place(entry.path) as place:

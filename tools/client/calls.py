@@ -60,6 +60,10 @@ async def show_computer(session: VaultSession, computer: str) -> m.ComputerShowA
     return await _answer(session, "computer.show", m.ComputerShowRequest(computer), m.ComputerShowAnswer)
 
 
+async def remove_computer(session: VaultSession, computer: str) -> m.ComputerRemoveAnswer:
+    return await _answer(session, "computer.remove", m.ComputerRemoveRequest(computer), m.ComputerRemoveAnswer)
+
+
 async def distrust_computer(session: VaultSession, request: m.ComputerDistrustRequest) -> m.ComputerDistrustAnswer:
     return await _answer(session, "computer.distrust", request, m.ComputerDistrustAnswer)
 
@@ -74,10 +78,6 @@ async def leaning_safesets(session: VaultSession, about: m.ComputerDistrustReque
         page = await _answer(session, "computer.leaning", request, m.ComputerLeaningAnswer)
         safesets += page.safesets
     return safesets
-
-
-async def remove_computer(session: VaultSession, computer: str) -> m.ComputerRemoveAnswer:
-    return await _answer(session, "computer.remove", m.ComputerRemoveRequest(computer), m.ComputerRemoveAnswer)
 
 
 async def create_job(session: VaultSession, request: m.JobCreateRequest) -> m.JobCreateAnswer:
@@ -102,6 +102,20 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
 
 async def remove_job(session: VaultSession, computer: str, job: str) -> m.JobRemoveAnswer:
     return await _answer(session, "job.remove", m.JobRemoveRequest(computer, job), m.JobRemoveAnswer)
+
+
+async def keyring_parameters(session: VaultSession, computer: str, job: str) -> m.KeyringParametersAnswer:
+    request = m.KeyringParametersRequest(computer, job)
+    return await _answer(session, "keyring.parameters", request, m.KeyringParametersAnswer)
+
+
+async def open_keyring(session: VaultSession, request: m.KeyringOpenRequest) -> list[bytes]:
+    """The readable copies of the slot."""
+    return list((await _answer(session, "keyring.open", request, m.KeyringOpenAnswer)).slots)
+
+
+async def change_slots(session: VaultSession, request: m.KeyringSlotsRequest) -> m.KeyringSlotsAnswer:
+    return await _answer(session, "keyring.slots", request, m.KeyringSlotsAnswer)
 
 
 async def list_safesets(session: VaultSession, computer: str, job: str) -> list[m.SafesetSummary]:

@@ -1,6 +1,7 @@
-"""The job secret: password and recovery code on their way from the creator of a job to one agent, once.
+"""The job secret: what the creator of a job sends to one agent, once: password and recovery code to make the keyring
+from, or the agent's part of a newer generation of it.
 
-Sealed to the agent's key and signed by the creator's: whoever could only seal could give an agent a password of his.
+Sealed to the agent's key and signed by the creator's: whoever could only seal could give an agent keys of his.
 """
 
 import os
@@ -17,6 +18,7 @@ from tools.client.creator_key import (
 )
 from tools.client.job_definition import JobAddress
 from tools.client.kem import KEM_HYBRID, open_sealed, seal
+from tools.client.new_keys import NewKeys
 from tools.client.record_format import IntegrityError
 from tools.client.recovery_code import CODE_BYTES
 from tools.client.strict_msgpack import elements, pack, sized, typed, unpack_array
@@ -26,6 +28,7 @@ _BOUND_BYTES = 92
 _MAGIC = b"SSM1"
 _VERSION = 1
 _PURPOSE_MAKE_KEYRING = 1
+_PURPOSE_NEW_KEYS = 2
 _LABEL = b"safeset job secret v1"
 _SIGNATURE_LABEL = b"safeset job secret signature v1"
 _SIGNED_TAIL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES
@@ -48,6 +51,14 @@ class OpenedSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedKeys:
+    """The same of keys for the agent of a job whose keyring is there."""
+
+    message_id: bytes
+    keys: NewKeys
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """The agent whose key was confirmed: its sealing key, and the fingerprint (20 bytes) over both its keys."""
 
@@ -56,6 +67,29 @@ class Recipient:
 
 
 def seal_job_secret(secret: JobSecret, address: JobAddress, agent: Recipient, creator: CreatorKey) -> bytes:
+    plaintext = pack([secret.password, secret.recovery_code])
+    return _seal(_PURPOSE_MAKE_KEYRING, plaintext, address, agent, creator)
+
+
+def seal_new_keys(keys: NewKeys, address: JobAddress, agent: Recipient, creator: CreatorKey) -> bytes:
+    return _seal(_PURPOSE_NEW_KEYS, keys.encode(), address, agent, creator)
+
+
+def open_job_secret(message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> OpenedSecret:
+    """The secret; IntegrityError when the message is damaged, is for another job, purpose or agent, or not signed by
+    the key with the fingerprint `creator`.
+    """
+    message_id, plaintext = _open(_PURPOSE_MAKE_KEYRING, message, address, agent_key, creator)
+    return OpenedSecret(message_id, _decode(plaintext))
+
+
+def open_new_keys(message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> OpenedKeys:
+    """The same of new keys."""
+    message_id, plaintext = _open(_PURPOSE_NEW_KEYS, message, address, agent_key, creator)
+    return OpenedKeys(message_id, NewKeys.decode(plaintext))
+
+
+def _seal(purpose: int, plaintext: bytes, address: JobAddress, agent: Recipient, creator: CreatorKey) -> bytes:
     fingerprint = agent.fingerprint
     if len(fingerprint) != FINGERPRINT_BYTES:
         raise ValueError(f"a fingerprint has {FINGERPRINT_BYTES} bytes, not {len(fingerprint)}")
@@ -63,26 +97,26 @@ def seal_job_secret(secret: JobSecret, address: JobAddress, agent: Recipient, cr
     if any(len(id) != 16 for id in ids):
         raise ValueError("the ids of account, computer and job have 16 bytes each")
     head = _HEADER.pack(
-        _MAGIC, _VERSION, KEM_HYBRID, _PURPOSE_MAKE_KEYRING, 0, *ids, os.urandom(16), fingerprint, 0,
+        _MAGIC, _VERSION, KEM_HYBRID, purpose, 0, *ids, os.urandom(16), fingerprint, 0,
     )[:_BOUND_BYTES]  # fmt: skip
-    sealed = seal(KEM_HYBRID, agent.sealing_public, pack([secret.password, secret.recovery_code]), _LABEL + head)
+    sealed = seal(KEM_HYBRID, agent.sealing_public, plaintext, _LABEL + head)
     message = head + struct.pack("<I", len(sealed)) + sealed
     return message + creator.public_key + creator.sign(_SIGNATURE_LABEL + message)
 
 
-def open_job_secret(message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> OpenedSecret:
-    """The secret; IntegrityError when the message is damaged, is for another job, purpose or agent, or not signed by
-    the key with the fingerprint `creator`.
-    """
+def _open(
+    wanted: int, message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes
+) -> tuple[bytes, bytes]:
+    """Message id and plaintext."""
     if len(message) < _HEADER.size + _SIGNED_TAIL_BYTES:
         raise IntegrityError(f"the job secret has {len(message)} bytes, that is too short")
     message = _signed_part(message, creator)
     magic, version, kem, purpose, reserved, account_id, computer_id, job_id, message_id, fingerprint, length = (
         _HEADER.unpack_from(message)
     )
-    if (magic, version, kem, purpose, reserved) != (_MAGIC, _VERSION, KEM_HYBRID, _PURPOSE_MAKE_KEYRING, 0):
+    if (magic, version, kem, purpose, reserved) != (_MAGIC, _VERSION, KEM_HYBRID, wanted, 0):
         raise IntegrityError(
-            f"the job secret's magic {magic!r}, version {version}, KEM {kem} or purpose {purpose} is unknown"
+            f"the job secret's magic {magic!r}, version {version}, KEM {kem} or purpose {purpose} is not one for this"
         )
     if JobAddress(account_id, computer_id, job_id) != address:
         raise IntegrityError("the job secret is for another account, computer or job")
@@ -92,7 +126,7 @@ def open_job_secret(message: bytes, address: JobAddress, agent_key: AgentKey, cr
         raise IntegrityError(f"the job secret's sealed_length {length} does not fit its {len(message)} bytes")
     info = _LABEL + message[:_BOUND_BYTES]
     plaintext = open_sealed(KEM_HYBRID, agent_key.sealing_private, message[_HEADER.size :], info)
-    return OpenedSecret(message_id, _decode(plaintext))
+    return message_id, plaintext
 
 
 def _signed_part(message: bytes, creator: bytes) -> bytes:

@@ -100,16 +100,20 @@ class Unattended:
     @classmethod
     def of(cls, keyring: Keyring, job_id: bytes) -> "Unattended":
         """The newest generation's part for one job."""
-        newest = keyring.generation(keyring.newest.number)
+        return cls.of_generation(keyring, job_id, keyring.newest.number)
+
+    @classmethod
+    def of_generation(cls, keyring: Keyring, job_id: bytes, number: int) -> "Unattended":
+        one = keyring.generation(number)
         return cls(
             keyring.keyring_id,
-            newest.minimum_suite,
-            newest.number,
-            newest.kem,
-            newest.public_key,
-            newest.id_key,
-            newest.chunker_seed,
-            keyring.signing_seed(job_id, newest.number),
+            one.minimum_suite,
+            one.number,
+            one.kem,
+            one.public_key,
+            one.id_key,
+            one.chunker_seed,
+            keyring.signing_seed(job_id, one.number),
         )
 
     def encode(self) -> bytes:

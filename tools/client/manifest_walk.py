@@ -5,8 +5,9 @@ goes on: a block without its companion still says what it holds. Many blocks of 
 round trips are few; at most that many blocks are held.
 """
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.client.companion import Companion, open_companion
@@ -38,14 +39,17 @@ FetchedBlock = tuple[Buffer | IntegrityError, Buffer | IntegrityError]
 
 
 class ManifestWalk:
-    """All entries in order, or those at and below one path. For one thread.
+    """All entries in order, or those at and below one path and at those of `also`. For one thread.
 
+    Only blocks that may hold one of them are asked for: one of each level, and what the range needs beside it.
     Loop: take all entries, give what `wanted` names, until `wanted` is empty. `damage` says what is wrong so far.
     """
 
-    def __init__(self, top: BlockReference, path: bytes = b"") -> None:
+    def __init__(self, top: BlockReference, path: bytes = b"", also: Collection[bytes] = ()) -> None:
         check_path(path)
         self._key = sort_key(path)
+        self._also = frozenset(map(sort_key, also))
+        self._also_in_order = sorted(self._also)
         self._pending: deque[tuple[BlockReference, Row | None]] = deque([(top, None)])
         self._leaves: deque[Leaf] = deque()
         self._joiner = EntryJoiner()
@@ -104,12 +108,15 @@ class ManifestWalk:
             return []
 
     def _may_hold(self, row: Row) -> bool:
-        first = sort_key(row.first)
-        return sort_key(row.last) >= self._key and (first <= self._key or self._below(first))
+        first, last = sort_key(row.first), sort_key(row.last)
+        if last >= self._key and (first <= self._key or self._below(first)):
+            return True
+        at = bisect_left(self._also_in_order, first)
+        return at < len(self._also_in_order) and self._also_in_order[at] <= last
 
     def _selects(self, path: bytes) -> bool:
         key = sort_key(path)
-        return key == self._key or self._below(key)
+        return key == self._key or self._below(key) or key in self._also
 
     def _below(self, key: bytes) -> bool:
         return not self._key or key.startswith(self._key + b"\0")

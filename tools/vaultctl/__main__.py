@@ -15,6 +15,7 @@ _PARTS = {
     "disk": Part(f"{_COMMANDS}.disk", "Disks of the vault; one that is lost (operator)."),
     "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
     "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),
+    "keyring": Part(f"{_COMMANDS}.keyring", "Keyrings of jobs: another password (administrator)."),
     "safeset": Part(f"{_COMMANDS}.safeset", "Safesets of a job: what can be restored (administrator)."),
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import decode, put, read
 from vaultd.errors import Damaged
-from vaultd.records import NO_ID, Change, Keyring, RunKey, Slot
+from vaultd.records import NO_ID, Change, ErasedSlot, Keyring, RunKey, Slot
 
 SLOT_COPIES = 2
 
@@ -50,6 +50,18 @@ def list_slot_ids(view: View, account_id: bytes, keyring_id: bytes) -> list[byte
     """From the keys alone: also of slots whose rows do not decode."""
     owner = account_id + keyring_id
     return list(dict.fromkeys(key[len(owner) : -1] for key, _ in view.scan("slots", owner)))
+
+
+def erase_slot(keyring: Keyring, slot_id: bytes, now_ns: int) -> list[Change]:
+    """Its copies go; that it was erased stays, and its id stays taken."""
+    owner = keyring.account_id + keyring.keyring_id + slot_id
+    copies: list[Change] = [("slots", owner + bytes([copy]), None) for copy in range(SLOT_COPIES)]
+    return [*copies, put("erased_slots", owner, ErasedSlot(slot_id, now_ns))]
+
+
+def list_erased_slot_ids(view: View, owner: bytes = b"") -> list[bytes]:
+    """From the keys alone; of all keyrings, or of the one whose account and id are the `owner`."""
+    return [key[2 * len(NO_ID) :] for key, _ in view.scan("erased_slots", owner)]
 
 
 def save_run_key(account_id: bytes, keyring_id: bytes, run_key: RunKey) -> list[Change]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from vaultd.clock import SystemClock
 from vaultd.config import check_setting, config_text, join_address, make_config, split_address
 from vaultd.errors import BadRequest, Conflict
+from vaultd.operations.fresh_places import FreshPlaces
 from vaultd.operations.init import InitRequest, init_vault
 from vaultd.operations.places import AUTHORITY_FILE, CONTEXT_FILE, SUFFIXES, refuse_shared_places
 from vaultd.store.disk_door import SystemDoor
@@ -36,7 +37,7 @@ class Created:
 
 
 def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Path], hosts: Sequence[str]) -> Created:
-    """Makes the vault; `hosts` are what others call this machine, the first one stands in the url."""
+    """Makes the vault, or leaves nothing; `hosts` are what others call this machine, the first stands in the url."""
     directory = directory.absolute()
     if directory.exists() and any(directory.iterdir()):
         raise Conflict(f"{directory} is not empty", "choose a new directory")
@@ -47,10 +48,17 @@ def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Pat
     hosts = list(map(_checked_host, hosts)) or _hosts(host)
     settings["listen"] = join_address(host, port or _free_port(host))
     request = InitRequest(make_config(directory, settings), config_text(settings), hosts)
-    made = init_vault(request, SystemClock(), SystemDoor())
     url = f"https://{join_address(hosts[0], split_address(settings['listen'])[1])}"
     context = directory / CONTEXT_FILE
-    write_context(context, url, made.authority_pem, made.operator_token)
+    places = FreshPlaces([directory, *request.config.disks])
+    try:
+        made = init_vault(request, SystemClock(), SystemDoor())
+        write_context(context, url, made.authority_pem, made.operator_token)
+    except FileExistsError:  # somebody else makes a vault there: what is new is theirs
+        raise
+    except BaseException:
+        places.remove_made()
+        raise
     return Created(settings["name"], url, str(directory / AUTHORITY_FILE), str(context), tuple(hosts))
 
 

@@ -136,5 +136,7 @@ def _tls_context(vault: Vault) -> ssl.SSLContext:
 def _tell_recovery(vault: Vault, seconds: float) -> None:
     for finding in vault.recovery.findings:
         log.warning("recovery", severity=finding.severity.value, place=finding.place, problem=finding.sentence)
+    for disk in vault.store.disks_taken:
+        log.info("disk taken", place=str(disk.path), number=disk.number)
     metrics.DISKS_OFFLINE.set(len(vault.store.disks.paths_away))
     log.info("vault opened", seconds=round(seconds, 3), records=vault.recovery.records_indexed)

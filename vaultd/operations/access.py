@@ -31,33 +31,28 @@ def own_computer(view: View, identity: Identity) -> Computer:
     has open too.
     """
     computer = read_computer(view, identity.account_id, identity.computer_id)
-    if computer is not None and computer.removed_ns:
-        raise removed_computer()
-    return _check_key(identity, computer)
-
-
-def _check_key(identity: Identity, computer: Computer | None) -> Computer:
-    """Of an agent whose connection may be older than the one that took its place."""
-    if computer is None or not isinstance(identity, AgentIdentity):
+    if computer is None:
         raise NotSignedIn("this agent is not registered any more", "register it again with a new code")
-    if identity.agent_key != tls_key_hash(computer.tls_key):
+    if computer.removed_ns:
+        raise removed_computer()
+    if not isinstance(identity, AgentIdentity) or identity.agent_key != tls_key_hash(computer.tls_key):
         raise replaced_agent()
     return computer
-
-
-def replaced_agent() -> NotSignedIn:
-    return NotSignedIn(
-        "another agent took the place of this one: its key is refused from then on",
-        "if that was a mistake, ask the account's administrator; this computer needs a new code and state directory",
-    )
 
 
 def removed_computer() -> NotSignedIn:
     """Told to its own agent, by its key."""
     return NotSignedIn(
         "this computer was removed",
-        "its safesets are kept: restore them on another computer of the account under a grant, or register this one"
+        "its safesets are kept: restore them on another computer of the account with --computer, or register this one"
         " anew with an empty state directory",
+    )
+
+
+def replaced_agent() -> NotSignedIn:
+    return NotSignedIn(
+        "another agent took the place of this one: its key is refused from then on",
+        "if that was a mistake, ask the account's administrator; this computer needs a new code and state directory",
     )
 
 

@@ -128,7 +128,7 @@ class _CatalogCheck:
             for job in list_jobs(view, account.account_id):
                 self.jobs += 1
                 yield from check_job(parts, job)
-        self.damage.is_complete = True
+        self.damage.conclude()
 
     def _open_index(self, cleanup: ExitStack) -> Index | None:
         """None where there is none that can be read, which the store's own check has said."""

@@ -136,7 +136,8 @@ def _root_faults(
 ) -> Iterator[tuple[Severity, str]]:
     """Also of one that was replaced: the chain goes through it."""
     root = parse_root(safeset.root)
-    for fault in _chain_faults(parts, (safeset, root), job.signing_key, before):
+    signing_key = dict(job.earlier_signers).get(root.generation, job.signing_key)
+    for fault in _chain_faults(parts, (safeset, root), signing_key, before):
         yield Severity.damage, fault
     if read_run(parts.view, job.account_id, safeset.run_id) is None:
         yield Severity.damage, f"its run {safeset.run_id.hex()} is not in the catalog"

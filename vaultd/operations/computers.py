@@ -89,7 +89,7 @@ def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | No
     secret = os.urandom(SECRET_BYTES)
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
-        old = None if replace is None else working_computer(view, identity, replace)
+        old = None if replace is None else _replaceable(view, identity, replace)
         kind = kind or (KINDS[0] if old is None else old.kind)
         row = Invite(identity.account_id, kind, now_ns, now_ns + INVITE_LIFE_NS)
         action, subject = "computer.invite", kind
@@ -99,6 +99,14 @@ def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | No
         audit = audited(vault, view, identity, action, subject)
     ledger.record(vault, [*save_invite(row, secret), *audit])
     return CreatedInvite(secret, row.expires_ns)
+
+
+def _replaceable(view: View, identity: Identity, name: str) -> Computer:
+    old = named_computer(view, identity, name)
+    if old.removed_ns:
+        hint = "register another computer, and restore the safesets there: `vaultctl safeset grant` lets it"
+        raise Conflict(f"computer {name!r} was removed: nothing takes its place any more", hint)
+    return old
 
 
 def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:
@@ -185,6 +193,11 @@ def _bad_code() -> NotAllowed:
     )
 
 
+def _refuse_known_key(view: View, tls_key: bytes) -> None:
+    if is_known_tls_key(view, tls_key):
+        raise Conflict("this agent key is registered already", "register with an empty state directory")
+
+
 def _refuse_taken_name(view: View, account_id: bytes, name: str) -> None:
     known = find_computer(view, account_id, name)
     if known is not None and not known.removed_ns:
@@ -192,11 +205,6 @@ def _refuse_taken_name(view: View, account_id: bytes, name: str) -> None:
     if known is not None and any(job.safesets for job in list_computer_jobs(view, account_id, known.computer_id)):
         sentence = f"a computer named {name!r} was removed, and its safesets keep the name"
         raise Conflict(sentence, "register with another --name")
-
-
-def _refuse_known_key(view: View, tls_key: bytes) -> None:
-    if is_known_tls_key(view, tls_key):
-        raise Conflict("this agent key is registered already", "register with an empty state directory")
 
 
 def _new_computer(vault: Vault, view: View, row: Invite, checked: CheckedRequest) -> tuple[Computer, list[Change]]:

@@ -7,11 +7,13 @@ is damaged too, every safeset below it may use what the other faults of its keyr
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from vaultd.errors import VaultError
 from vaultd.operations.disk_hits import DiskPlaces, HitWalk
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.tree_walk import Records, locate_each
 from vaultd.records import Job, Safeset
 from vaultd.store.check.faults import Fault, Faults
+from vaultd.store.errors import StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.index_rows import Location
 
@@ -86,7 +88,7 @@ class _Job:
 
 
 class DamageHits:
-    """For the safesets of one job after another; `is_complete` when all of them were looked at.
+    """For the safesets of one job after another; `conclude` when all of them were looked at.
 
     Without an index, so without records, each safeset may use what was stored under its keyring.
     """
@@ -97,6 +99,7 @@ class DamageHits:
         self._looked_up = looked_up
         self._walk: HitWalk | None = None
         self._job_id = b""
+        self._replaced: set[bytes] = set()  # keys of faults
         self._hit: dict[bytes, dict[bytes, _Job]] = {}  # by fault and job
         self._cut: dict[bytes, _Job] = {}  # by job: the safesets whose lists cannot be read to their end
 
@@ -127,7 +130,30 @@ class DamageHits:
 
     def findings(self) -> Iterator[Finding]:
         for fault in self._faults:
-            yield fault.finding(self._used_by(fault))
+            is_replaced = fault.key in self._replaced
+            yield fault.replaced() if is_replaced else fault.finding(self._used_by(fault))
+
+    def conclude(self) -> None:
+        """Index and containers are read here, and not in `findings`."""
+        self.is_complete = True
+        self._replaced = {fault.key for fault in self._faults if self._is_replaced(fault)}
+
+    def _is_replaced(self, fault: Fault) -> bool:
+        """Whether each record that lay there was sent again since. The other copies are read now, all of them."""
+        if not (fault.may_be_replaced and self._looked_up):
+            return False
+        _, records = self._looked_up
+        return all(self._is_whole(records, keyring_id, id_) for keyring_id, id_ in fault.there)
+
+    def _is_whole(self, records: Records, keyring_id: bytes, id_: bytes) -> bool:
+        (location,) = locate_each(records, keyring_id, [id_])
+        if location is None or any(records.missing(keyring_id, [id_])):
+            return False
+        try:
+            records.read(location, id_)
+        except (StoreError, VaultError, OSError):
+            return False
+        return True
 
     def _used_by(self, fault: Fault) -> str:
         hit = self._hit.get(fault.key, {})

@@ -22,11 +22,11 @@ from vaultd.operations.access import named_computer, named_job, own_computer, wo
 from vaultd.operations.auditing import audited
 from vaultd.operations.job_definition import check_definition, check_signature
 from vaultd.operations.names import check_name
-from vaultd.operations.sealed_headers import agent_key_fingerprint, parse_secret
+from vaultd.operations.sealed_headers import SECRET_PURPOSE_KEYRING, agent_key_fingerprint, parse_secret
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, job_owner, unwrap, wrap
-from vaultd.records import NO_ID, Computer, Identity, Job, JobDefinition, Outcome
+from vaultd.records import NO_ID, Change, Computer, Identity, Job, JobDefinition, Outcome
 
 RUNS_SHOWN = 50
 
@@ -41,6 +41,14 @@ class NewJob:
     creator_key: bytes
     signature: bytes
     secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedJob:
+    """A job that may be made, or the one that an earlier copy of the request made."""
+
+    job: Job
+    known: Job | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class AgentJob:
-    """A job as its agent sees it. The secret is there until the keyring is."""
+    """A job as its agent sees it. The secret is there until the keyring is, or until newer keys of it were taken."""
 
     job_id: bytes
     name: str
@@ -83,24 +91,36 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     check_name(new.name, "name")
     check_definition(new.definition)
     with vault.catalog.read() as view:
-        computer = named_computer(view, identity, new.computer)
-        if computer.removed_ns:
-            hint = "register it anew under another name, and create the job there"
-            raise Conflict(f"computer {computer.name!r} was removed", hint)
-        job = _row(new, computer, vault.clock.now_ns())
-        check_signature(job)
-        _check_secret(new, computer)
-        if known := _same_job(vault, view, job, new.secret):
-            return known
-        _refuse_taken(view, computer, new.name)
-        if new.job_id == NO_ID or is_owned(view, new.job_id):
-            raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
-        audit = audited(vault, view, identity, "job.create", f"{computer.name}/{new.name}")
+        asked = check_new(vault, view, identity, new, SECRET_PURPOSE_KEYRING)
+        if asked.known is not None:
+            return asked.known
+        audit = audited(vault, view, identity, "job.create", f"{new.computer}/{new.name}")
+    ledger.record(vault, [*job_changes(vault, asked.job, new.secret), *audit])
+    return asked.job
+
+
+def check_new(vault: Vault, view: View, identity: Identity, new: NewJob, purpose: int) -> AskedJob:
+    """The definition was checked before."""
+    computer = named_computer(view, identity, new.computer)
+    if computer.removed_ns:
+        hint = "register it anew under another name, and create the job there"
+        raise Conflict(f"computer {computer.name!r} was removed", hint)
+    job = _row(new, computer, vault.clock.now_ns())
+    check_signature(job)
+    check_secret(new.secret, job, computer, purpose)
+    if known := _same_job(vault, view, job, new.secret):
+        return AskedJob(job, known)
+    _refuse_taken(view, computer, new.name)
+    if new.job_id == NO_ID or is_owned(view, new.job_id):
+        raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
+    return AskedJob(job, None)
+
+
+def job_changes(vault: Vault, job: Job, secret: bytes) -> list[Change]:
+    """The erase key is durable when this returns."""
     owner = job_owner(job.job_id)
     create_erase_key(vault, owner)
-    secret = wrap(vault, owner, JOB_SECRET, job.job_id, new.secret)
-    ledger.record(vault, [*save_job(job), *save_secret(job, secret), *audit])
-    return job
+    return [*save_job(job), *save_secret(job, wrap(vault, owner, JOB_SECRET, job.job_id, secret))]
 
 
 def _refuse_taken(view: View, computer: Computer, name: str) -> None:
@@ -213,15 +233,17 @@ def _unwrap_secret(vault: Vault, job: Job, wrapped: bytes) -> bytes:
     return unwrap(vault, [job_owner(job.job_id)], JOB_SECRET, job.job_id, wrapped)
 
 
-def _check_secret(new: NewJob, computer: Computer) -> None:
+def check_secret(secret: bytes, job: Job, computer: Computer, purpose: int) -> None:
     """A secret for another agent would be useless here and must not be kept."""
-    header = parse_secret(new.secret)
+    header = parse_secret(secret)
+    if header.purpose != purpose:
+        raise BadRequest(f"secret: purpose {header.purpose} is not the one that is needed here ({purpose})")
     bound = {
         "account": (header.account_id, computer.account_id),
         "computer": (header.computer_id, computer.computer_id),
-        "job": (header.job_id, new.job_id),
+        "job": (header.job_id, job.job_id),
         "agent_key": (header.agent_key, agent_key_fingerprint(computer.tls_key, computer.sealing_key)),
-        "creator_key": (header.creator_key, new.creator_key),
+        "creator_key": (header.creator_key, job.creator_key),
     }
     for name, (said, expected) in bound.items():
         if said != expected:

@@ -1,5 +1,6 @@
 """Keeping what an agent made for a job: the keyring's public facts and its slots, each in two copies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -54,10 +55,10 @@ def create(vault: Vault, identity: Identity, new: NewKeyring) -> None:
         if new.keyring_id == NO_ID or is_owned(view, new.keyring_id):
             raise Conflict(f"keyring_id {new.keyring_id.hex()} cannot be used", "draw a new random id")
         _check_keyring(new)
-        slots = _checked_slots(view, new)
+        slots = checked_slots(view, new.keyring_id, new.generation, new.slots)
     changes = [
         *save_keyring(keyring),
-        *_slot_changes(vault, keyring, slots),
+        *slot_changes(vault, keyring, slots),
         *update_job(msgspec.structs.replace(job, keyring_id=new.keyring_id, signing_key=new.signing_key)),
         *remove_secret(job),
     ]
@@ -77,33 +78,41 @@ def _row(vault: Vault, identity: Identity, new: NewKeyring) -> Keyring:
 
 
 def _check_keyring(new: NewKeyring) -> None:
-    if new.kem not in PUBLIC_KEY_BYTES:
-        raise BadRequest(f"kem {new.kem} is unknown")
-    if len(new.public_key) != PUBLIC_KEY_BYTES[new.kem]:
-        raise BadRequest(f"public_key must have {PUBLIC_KEY_BYTES[new.kem]} bytes, not {len(new.public_key)}")
-    if new.minimum_suite not in SUITES:
-        raise BadRequest(f"minimum_suite {new.minimum_suite} is unknown")
+    check_generation(new.kem, new.public_key, new.minimum_suite)
     if new.generation != 1:
         raise BadRequest(f"generation of a new keyring must be 1, not {new.generation}")
+    check_signing_key(new.signing_key)
+
+
+def check_generation(kem: int, public_key: bytes, minimum_suite: int) -> None:
+    if kem not in PUBLIC_KEY_BYTES:
+        raise BadRequest(f"kem {kem} is unknown")
+    if len(public_key) != PUBLIC_KEY_BYTES[kem]:
+        raise BadRequest(f"public_key must have {PUBLIC_KEY_BYTES[kem]} bytes, not {len(public_key)}")
+    if minimum_suite not in SUITES:
+        raise BadRequest(f"minimum_suite {minimum_suite} is unknown")
+
+
+def check_signing_key(signing_key: bytes) -> None:
     try:
-        Ed25519PublicKey.from_public_bytes(new.signing_key)
+        Ed25519PublicKey.from_public_bytes(signing_key)
     except ValueError:
         raise BadRequest("signing_key is not an Ed25519 public key") from None
 
 
-def _checked_slots(view: View, new: NewKeyring) -> dict[bytes, NewSlot]:
+def checked_slots(view: View, keyring_id: bytes, generation: int, slots: Sequence[NewSlot]) -> dict[bytes, NewSlot]:
     """By id. An id of anyone else would name an erase key that is not this slot's: destroying one would hit both."""
-    if not 1 <= len(new.slots) <= SLOTS_MAX:
-        raise BadRequest(f"slots must be 1 to {SLOTS_MAX}, not {len(new.slots)}")
+    if not 1 <= len(slots) <= SLOTS_MAX:
+        raise BadRequest(f"slots must be 1 to {SLOTS_MAX}, not {len(slots)}")
     found: dict[bytes, NewSlot] = {}
     kinds: set[int] = set()
-    for slot in new.slots:
+    for slot in slots:
         header = parse_slot(slot.slot)
-        if header.keyring_id != new.keyring_id or header.generation != new.generation:
+        if header.keyring_id != keyring_id or header.generation != generation:
             raise BadRequest("slot: keyring or generation is not that of the keyring it is sent with")
         if header.slot_id in found:
             raise BadRequest(f"slot: slot {header.slot_id.hex()} is there twice")
-        if header.slot_id in (NO_ID, new.keyring_id) or is_owned(view, header.slot_id):
+        if header.slot_id in (NO_ID, keyring_id) or is_owned(view, header.slot_id):
             raise Conflict(f"slot: slot_id {header.slot_id.hex()} cannot be used", "draw a new random id")
         if len(slot.proof_hash) != PROOF_HASH_BYTES:
             raise BadRequest(f"proof_hash must have {PROOF_HASH_BYTES} bytes, not {len(slot.proof_hash)}")
@@ -114,7 +123,7 @@ def _checked_slots(view: View, new: NewKeyring) -> dict[bytes, NewSlot]:
     return found
 
 
-def _slot_changes(vault: Vault, keyring: Keyring, slots: dict[bytes, NewSlot]) -> list[Change]:
+def slot_changes(vault: Vault, keyring: Keyring, slots: dict[bytes, NewSlot]) -> list[Change]:
     """Each erase key is durable before its slot is wrapped."""
     changes: list[Change] = []
     for slot_id, slot in slots.items():

@@ -5,25 +5,21 @@ jobs of other accounts do not exist for it.
 Records and sealed keys leave the vault under a ticket only.
 """
 
-import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from blake3 import blake3
 
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots
-from vaultd.errors import BadRequest, Conflict, Damaged, NotFound, Unavailable, VaultError, WrongPassword
+from vaultd.errors import Damaged, NotFound, Unavailable, VaultError
 from vaultd.operations import access, grants
 from vaultd.operations.fetch import FetchStream, Loss
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import choose
-from vaultd.operations.sealed_headers import SlotHeader, parse_slot
+from vaultd.operations.sealed_headers import SlotHeader
+from vaultd.operations.slots import check_proof, readable_copies, slot_headers
 from vaultd.operations.store_errors import OFFLINE_HINT
 from vaultd.operations.vault import Vault
-from vaultd.operations.wrapping import SLOT, slot_owner, unwrap
 from vaultd.policy.provisional import newest_sequence
-from vaultd.records import NO_ID, Identity, Job, Safeset, Slot
+from vaultd.records import NO_ID, Identity, Job, Safeset
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def parameters(vault: Vault, identity: Identity, computer: str | None, job: str)
     with vault.catalog.read() as view:
         row = access.job_with_keyring(_job(vault, view, identity, computer, job))
         slots = list(list_slots(view, row.account_id, row.keyring_id))
-    headers = _headers(vault, slots)
+    headers = slot_headers(vault, slots)
     if not headers:
         raise Damaged(f"no slot of job {row.name!r} can be read", "the operator runs: vaultd check")
     return Parameters(
@@ -92,7 +88,7 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         if not slots or len(request.slot_id) != len(NO_ID):
             raise NotFound(f"job {request.job!r} has no slot {request.slot_id.hex()}")
     vault.proofs.attempt(identity, job.job_id)
-    _check_proof(slots, request.proof)
+    check_proof(slots, request.proof)
     vault.proofs.succeeded(identity, job.job_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
@@ -106,7 +102,7 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         job_id=job.job_id,
         needs_grant=job.computer_id != identity.computer_id,
         ticket=ticket,
-        slots=_readable(vault, slots),
+        slots=readable_copies(vault, slots),
         root=safeset.root,
         payload=_unless_lost(payload),
         countersignature=safeset.countersignature,
@@ -136,48 +132,6 @@ def _job(vault: Vault, view: View, identity: Identity, computer: str | None, nam
     return job
 
 
-def _check_proof(copies: Sequence[Slot], proof: bytes) -> None:
-    """The right password fits any one copy: a damaged hash must not turn it into a wrong one."""
-    hash_ = blake3(proof).digest()
-    # Each copy is compared, so that the time does not say which one fitted.
-    if not any([hmac.compare_digest(hash_, copy.proof_hash) for copy in copies]):
-        raise WrongPassword("the password or recovery code is wrong")
-
-
 def _top_ids(safeset: Safeset) -> list[bytes]:
     root = parse_root(safeset.root)
     return [safeset.payload_id, root.top_block, root.top_companion]
-
-
-def _headers(vault: Vault, slots: Sequence[Slot]) -> list[SlotHeader]:
-    """One header for each slot that reads, from the first copy that does."""
-    found: dict[bytes, SlotHeader] = {}
-    refused: VaultError | None = None
-    for slot in slots:
-        if slot.slot_id in found:
-            continue
-        try:
-            found[slot.slot_id] = parse_slot(_unwrap_slot(vault, slot))
-        except (Damaged, BadRequest):
-            continue
-        except (Unavailable, Conflict) as error:
-            refused = error
-    if refused and not found:
-        raise refused
-    return list(found.values())
-
-
-def _unwrap_slot(vault: Vault, slot: Slot) -> bytes:
-    return unwrap(vault, [slot_owner(slot.slot_id)], SLOT, slot.slot_id, slot.wrapped)
-
-
-def _readable(vault: Vault, slots: Sequence[Slot]) -> list[bytes]:
-    copies = []
-    for slot in slots:
-        try:
-            copies.append(_unwrap_slot(vault, slot))
-        except Damaged:
-            continue
-    if not copies:
-        raise Damaged(f"slot {slots[0].slot_id.hex()} cannot be read", "the operator runs: vaultd check")
-    return copies

@@ -7,7 +7,7 @@ from blake3 import blake3
 
 from vaultd.catalog.computers import update_computer
 from vaultd.catalog.database import View
-from vaultd.catalog.jobs import update_job
+from vaultd.catalog.jobs import read_secret, remove_secret, update_job
 from vaultd.catalog.keyrings import read_keyring, save_run_key
 from vaultd.catalog.runs import active_run, read_run, save_run, update_run
 from vaultd.errors import BadRequest, Conflict, Internal
@@ -85,9 +85,14 @@ def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) 
     key_id = blake3(sealed_key).digest(length=KEY_ID_BYTES)
     with vault.catalog.read() as view:
         run, job = access.active_run(view, identity, run_id)
-        keyring = _keyring(view, run)
+        keyring, sent = _keyring(view, run), read_secret(view, job)
     if key_id in run.key_ids:
         return key_id
+    if (header.keyring_id, header.run_id) == (run.keyring_id, run_id) and header.generation < keyring.generation:
+        raise Conflict(
+            f"sealed_key: the keyring has generation {keyring.generation} by now, not {header.generation}",
+            "run the backup again; else update the agent, or rotate the keys once more",
+        )
     bound = {
         "kem": (header.kem, keyring.kem),
         "keyring": (header.keyring_id, run.keyring_id),
@@ -105,6 +110,8 @@ def add_key(vault: Vault, identity: Identity, run_id: bytes, sealed_key: bytes) 
     changes = [
         *save_run_key(job.account_id, run.keyring_id, run_key),
         *update_run(msgspec.structs.replace(run, key_ids=(*run.key_ids, key_id))),
+        # An agent that seals to the newest generation has taken its keys.
+        *([] if sent is None else remove_secret(job)),
     ]
     ledger.record(vault, changes, EntryKind.run_key, keyring=run.keyring_id, key=key_id, run=run_id)
     return key_id

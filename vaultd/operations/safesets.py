@@ -190,6 +190,7 @@ def choose(view: View, job: Job, sequence: int) -> Safeset:
 def _page(view: View, job: Job, after: bytes, count: int) -> SafesetPage:
     distrusted = {key_id for _, key_id in list_distrusted(view, job.account_id, job.keyring_id)}
     found: list[SafesetSummary] = []
+    distrusted = {key_id for _, key_id in list_distrusted(view, job.account_id, job.keyring_id)}
     place = after
     for looked_at, safeset in enumerate(list_safesets(view, job.account_id, job.job_id, after)):
         if len(found) == count or looked_at == ROWS_AT_ONCE:

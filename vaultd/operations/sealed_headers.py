@@ -20,6 +20,7 @@ PUBLIC_KEY_BYTES = {1: 1216, 2: 32}
 SEALED_RUN_KEY_BYTES = {1: 1120 + 32 + 16, 2: 32 + 32 + 16}
 SECRET_BYTES_MAX = 8192
 SECRET_PURPOSE_KEYRING = 1
+SECRET_PURPOSE_NEW_KEYS = 2
 FINGERPRINT_BYTES = 20
 FINGERPRINT_LABEL = b"safeset agent key v1"
 RECOVERY_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -65,6 +66,7 @@ class SecretHeader:
     message_id: bytes
     agent_key: bytes
     creator_key: bytes
+    purpose: int
 
 
 def parse_slot(data: bytes) -> SlotHeader:
@@ -105,7 +107,7 @@ def parse_secret(data: bytes) -> SecretHeader:
         raise BadRequest(f"secret: magic {magic.hex()}, version {version} or reserved {reserved} is unknown")
     if kem != 1:
         raise BadRequest(f"secret: kem {kem} is not the one of an agent key (1)")
-    if purpose != SECRET_PURPOSE_KEYRING:
+    if purpose not in (SECRET_PURPOSE_KEYRING, SECRET_PURPOSE_NEW_KEYS):
         raise BadRequest(f"secret: purpose {purpose} is unknown")
     if length != len(data) - _SECRET.size - _SECRET_TAIL.size:
         raise BadRequest(f"secret: sealed_length {length} does not fit {len(data)} bytes")
@@ -113,7 +115,7 @@ def parse_secret(data: bytes) -> SecretHeader:
     if not is_signed(creator_key, signature, _SECRET_LABEL + data[: -_SECRET_TAIL.size]):
         raise BadRequest("secret: signature is not that of its creator_key")
     account_id, computer_id, job_id, message_id = ids
-    return SecretHeader(account_id, computer_id, job_id, message_id, agent_key, creator_key)
+    return SecretHeader(account_id, computer_id, job_id, message_id, agent_key, creator_key, purpose)
 
 
 def is_signed(public_key: bytes, signature: bytes, signed: bytes) -> bool:

@@ -16,6 +16,7 @@ from vaultd.store.containers.open_containers import ContainerSettings, OpenConta
 from vaultd.store.damage_notes import DamageNotes, Name
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
+from vaultd.store.disks.identity import Disk
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.opening import create_disk, open_disks, sync_directories, take_new_disk
 from vaultd.store.disks.room import Room, room_findings
@@ -54,6 +55,7 @@ class ChunkStore:
     def __init__(self, settings: StoreSettings, door: Door, now_ns: Callable[[], int], parts: "_Opened") -> None:
         """Use `create` or `open`."""
         self.disks = parts.disks
+        self.disks_taken = parts.taken
         self._settings = settings
         self._door = door
         self._now_ns = now_ns
@@ -62,7 +64,7 @@ class ChunkStore:
         self._room = _room(settings, door, parts.disks)
         self._names_disks = parts.names_disks
         self._open: OpenContainers | None = None
-        self._containers: dict[int, ContainerRow] = {}
+        self._containers: dict[int, ContainerRow] = parts.index.containers()
         self._gone: frozenset[int] = frozenset()  # containers that were not on their disks at the start
         self._notes = DamageNotes()
         self._pending = PendingRecords(parts.index, self._notes)
@@ -106,13 +108,15 @@ class ChunkStore:
         index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
         try:
             applied = Applied(index.position(), catalog, who, checkpoint)
+            taken: Sequence[Disk] = ()
             journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
             if _takes_new_disk(settings, door, now_ns(), journal, known, applied):
-                disks, findings = _disks_here(settings, door, known), journal.findings
+                before, findings = {disk.disk_id for disk in disks.online}, journal.findings
+                disks = _disks_here(settings, door, known)
+                taken = [disk for disk in disks.online if disk.disk_id not in before]
                 journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
                 journal.findings[:0] = findings
-            store = cls(settings, door, now_ns, _Opened(disks, journal, index, bool(known)))
-            store._containers = index.containers()
+            store = cls(settings, door, now_ns, _Opened(disks, journal, index, bool(known), taken))
         except BaseException:
             index.close()
             raise
@@ -280,7 +284,7 @@ class ChunkStore:
         return self._index.key_numbers(keys)
 
     def distrust_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
-        """W. What lies under these, and no others, counts as damaged until it is sent again, however well they open."""
+        """W. What lies under these, and no others, counts as damaged until it is sent again."""
         self._index.distrust_keys(self._index.key_numbers(keys))
         self._notes.met += 1  # what was seen whole may not be so
 
@@ -312,11 +316,10 @@ class ChunkStore:
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         whole = self._notes.whole.copy()
         again = [row for row in whole.values() if self._is_to_be_unflagged(row)]
-        records = [*again, *self._pending.rows.values()]
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
         marks = [(id_, location) for (_, id_), location in damaged.items()]
-        self._index.apply(IndexBatch(marks, records, rows, self._journal.position))
+        self._index.apply(IndexBatch(marks, [*again, *self._pending.rows.values()], rows, self._journal.position))
         self._pending.clear()
         self._notes.forget(damaged, whole)
 
@@ -360,6 +363,7 @@ class _Opened(Struct, frozen=True):
     journal: Journal
     index: Index
     names_disks: bool  # whoever opened it knew some
+    taken: Sequence[Disk] = ()  # in the place of lost ones
 
 
 def _disks_here(settings: StoreSettings, door: Door, known: Sequence[KnownDisk]) -> Disks:

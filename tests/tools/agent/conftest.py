@@ -101,8 +101,12 @@ def signed(job: m.AgentJob, creator: Creator) -> m.AgentJob:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    state = create_state(tmp_path / "state")
-    source = tmp_path / "source"
+    return make_site(tmp_path)
+
+
+def make_site(directory: Path) -> Site:
+    state = create_state(directory / "state")
+    source = directory / "source"
     source.mkdir()
     key = create_agent_key()
     creator = Creator()
@@ -121,4 +125,4 @@ def site(tmp_path: Path) -> Site:
             certificate_pem="", agent_key="", creator=creator.fingerprint_text,
         )
     )  # fmt: skip
-    return Site(state, vault, source, tmp_path, creator)
+    return Site(state, vault, source, directory, creator)

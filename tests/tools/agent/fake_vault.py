@@ -30,6 +30,7 @@ class FakeVault:
         self.records: dict[bytes, bytes] = {}
         self.run_keys: dict[bytes, bytes] = {}
         self.keyring: m.KeyringCreateRequest | None = None
+        self.sent_keys: bytes | None = None
         self.roots: list[tuple[bytes, bytes]] = []
         self.told: list[m.RunProgressRequest] = []
         self.ended: list[m.RunEndRequest] = []
@@ -40,6 +41,7 @@ class FakeVault:
         self.base_known = True
         self.lost: dict[bytes, str] = {}
         self.fetched: list[bytes] = []
+        self.fetches: list[list[bytes]] = []
 
     # What tests look at and do
 
@@ -51,7 +53,7 @@ class FakeVault:
         keyring_id = self.keyring.keyring_id if self.keyring else None
         head = blake3(self.roots[-1][0]).digest() if self.roots else ZERO_HASH
         return msgspec.structs.replace(
-            self.job, keyring_id=keyring_id, secret=None if keyring_id else self.job.secret,
+            self.job, keyring_id=keyring_id, secret=self.sent_keys if keyring_id else self.job.secret,
             head_sequence=len(self.roots), head_hash=head,
         )  # fmt: skip
 
@@ -219,6 +221,7 @@ class FakeFetch(FakeCall):
         await trio.lowlevel.checkpoint()
         self.ids = [raw[i : i + 32] for i in range(0, len(raw), 32)]
         self.vault.fetched += self.ids
+        self.vault.fetches.append(self.ids)
 
     async def end(self) -> None:
         return

@@ -4,7 +4,7 @@ Entries are raw msgpack arrays; everything is sealed with the keys that the firs
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,10 @@ import msgpack
 
 from tests.tools.agent.conftest import COMPUTER_ID, JOB_ID, Site
 from tests.tools.client import second_implementation as second
+from tests.tools.client.manifest_store import add
 from tools.agent.outgoing import make_record_maker
 from tools.client.keyring import Unattended
+from tools.client.manifest_writer import ManifestWriter
 from tools.client.record_format import RecordType
 from tools.client.root import Figures, Payload, Root, encode_payload, sign_root
 from tools.client.run_key import create_run_key
@@ -62,15 +64,27 @@ class Planter:
         block = self._block([1, 1, second.b3(body), listed], body)
         self._commit(block, second.b3(body), 1)
 
+    def plant_cut(self, entries: Iterable[list[Any]]) -> None:
+        """Blocks as the writer of manifests cuts them; extents name their chunks by id."""
+
+        writer = ManifestWriter(os.urandom(32), self._store_block)
+        for entry in entries:
+            add(writer, entry)
+        written = writer.finish()
+        self._commit(written.top_block, written.top_companion, written.level)
+
     def _leaf(self, entries: list[Any], chunks: list[bytes]) -> list[Any]:
         body = second.companion_body(0, chunks, [])
         block = self._block([1, 0, second.b3(body), b"".join(chunks), entries], body)
         return [entries[0][0], entries[-1][0], block, second.b3(body), len(entries), 0]
 
     def _block(self, value: list[Any], companion_body: bytes) -> bytes:
+        return self._store_block(msgpack.packb(value), companion_body)
+
+    def _store_block(self, plaintext: bytes, companion_body: bytes) -> bytes:
         record = second.companion_record(companion_body, self.keys.keyring_id)
         self.site.vault.store(record, second.b3(record))
-        return self._seal(RecordType.MANIFEST, msgpack.packb(value))
+        return self._seal(RecordType.MANIFEST, plaintext)
 
     def _seal(self, type: RecordType, plaintext: bytes) -> bytes:
         id = second.chunk_id(self.keys.id_key, type, plaintext)

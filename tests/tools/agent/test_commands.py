@@ -65,7 +65,7 @@ def test_backup_and_restore(site: Site, capsys: pytest.CaptureFixture[str]) -> N
     assert code == 0
     expected = {"type": "summary", "files": 1, "protected_bytes": 7, "safeset": 1, "warnings": 0}
     assert lines[-1].items() >= expected.items()
-    asked = {"directories", "bytes_read", "new_chunks", "uploaded_bytes", "reused_bytes", "seconds"}
+    asked = {"directories", "bytes_read", "remade_bytes", "new_chunks", "uploaded_bytes", "reused_bytes", "seconds"}
     assert asked <= lines[-1].keys()
     with password_file(site.directory, PASSWORD) as path:
         code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)
@@ -158,6 +158,29 @@ def test_an_unknown_job_is_exit_code_4(site: Site, capsys: pytest.CaptureFixture
     assert run(site, capsys, "backup", "other")[0] == 4
 
 
+def test_what_ls_shows_of_a_path_leads_to_it(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [b"\\xff", b"\xff", b"line\nfeed", "\x9b".encode(), "right\u202eleft".encode()]
+    for name in names:
+        (site.source / os.fsdecode(name)).write_bytes(name)
+    assert run(site, capsys, "backup", "job")[0] == 0
+    with password_file(site.directory, PASSWORD) as path:
+        secret = ["--password-file", path]
+        assert main.run(["--state", str(site.state.path), "ls", "job", *secret]) == 0  # type: ignore[attr-defined]
+        shown = [line.partition(" /")[2] for line in capsys.readouterr().out.splitlines()]
+        files = ["/" + text for text in shown if text.startswith(str(site.source)[1:] + "/")]
+        assert (len(set(files)), all(text.isascii() for text in files)) == (len(names), True)
+        for number, text in enumerate(files):
+            code, lines = run(site, capsys, "ls", "job", text, "--escaped", *secret)
+            assert (code, lines[-1]["entries"]) == (0, 1)
+            target = site.target / str(number)
+            code, _ = run(site, capsys, "restore", "job", text, "--escaped", "--target", str(target), *secret)
+            (restored,) = (found for found in target.rglob("*") if found.is_file())
+            assert (code, restored.read_bytes()) == (0, bytes(Path(restored.name)))
+        assert run(site, capsys, "ls", "job", "/\\q", "--escaped", *secret)[0] == 2
+        code, lines = run(site, capsys, "ls", "job", "/\\q", *secret)
+        assert (code, "--escaped" in lines[-1]["hint"]) == (4, True)
+
+
 def test_a_second_process_is_exit_code_6(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     with lock_state(site.state):
         code, lines = run(site, capsys, "backup", "job")
@@ -171,7 +194,9 @@ def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[st
     job = {"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False, "signed": True}
     assert lines[0]["jobs"] == [job]
     assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
-    assert site.creator.fingerprint_text in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"takes jobs signed with  {site.creator.fingerprint_text}" in shown
+    assert "key of this agent" in shown
 
 
 def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,74 @@ async def test_what_stays_gets_the_names_that_are_missing(site: Site) -> None:
     assert differences(site.source, site.restored_source) == ""
 
 
+NOT_LINKED = "not one file with its other names any more"
+
+
+@pytest.fixture
+async def linked(site: Site) -> Site:
+    """Names a, b and c of one file, restored as such."""
+    (site.source / "a").write_bytes(b"content")
+    for name in ("b", "c"):
+        os.link(site.source / "a", site.source / name)
+    os.utime(site.source / "a", ns=(1, OLD_NS))
+    await site.back_up()
+    restored = await site.restore()
+    assert (restored.files, restored.missed.kept) == (3, [])
+    return site
+
+
+def inodes(site: Site) -> list[int]:
+    return [(site.restored_source / name).stat().st_ino for name in ("a", "b", "c")]
+
+
+@pytest.mark.parametrize("changed", ["mode", "content"])
+async def test_a_first_name_that_stays_as_another_file_is_told_with_the_next(linked: Site, changed: str) -> None:
+    there = linked.restored_source
+    for name in ("b", "c"):
+        (there / name).unlink()
+    if changed == "mode":
+        (there / "a").chmod(0o600)
+    else:
+        (there / "a").write_bytes(b"edited")
+    os.utime(there, ns=(1, linked.source.stat().st_mtime_ns))
+    restored = await linked.restore()
+    a, b, c = inodes(linked)
+    assert (a != b, b == c) == (True, True)
+    source = bytes(linked.source)[1:]
+    stays = "exists with other metadata" if changed == "mode" else "exists"
+    assert [told for told in restored.missed.kept if told[0] != source] == [
+        (source + b"/a", stays),
+        (source + b"/b", NOT_LINKED),
+    ]
+
+
+async def test_a_name_that_is_written_anew_beside_one_that_stays_is_told(linked: Site) -> None:
+    there = linked.restored_source
+    (there / "a").unlink()
+    (there / "a").write_bytes(b"edited")
+    restored = await linked.restore(overwrite=Overwrite.changed)
+    a, b, c = inodes(linked)
+    assert (restored.files, a != b, b == c) == (1, True, True)
+    source = bytes(linked.source)[1:]
+    assert restored.missed.kept == [(source + b"/b", NOT_LINKED), (source + b"/c", NOT_LINKED)]
+    assert (await linked.restore(overwrite=Overwrite.always)).missed.kept == []
+    assert len(set(inodes(linked))) == 1
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.never, Overwrite.changed, Overwrite.newer])
+async def test_names_that_are_one_file_are_told_of_nothing(linked: Site, overwrite: Overwrite) -> None:
+    assert (await linked.restore(overwrite=overwrite)).missed.kept == []
+
+
+async def test_newer_tells_of_a_name_that_it_writes_beside_one_that_stays(linked: Site) -> None:
+    there = linked.restored_source
+    (there / "b").unlink()
+    (there / "a").write_bytes(b"edited since")
+    restored = await linked.restore(overwrite=Overwrite.newer)
+    assert (bytes(linked.source / "b")[1:], NOT_LINKED) in restored.missed.kept
+    assert (there / "a").read_bytes() == b"edited since"
+
+
 async def test_newer_links_nothing_to_another_file(site: Site) -> None:
     os.symlink("right", site.source / "a")
     os.link(site.source / "a", site.source / "b", follow_symlinks=False)

@@ -2,15 +2,19 @@
 
 import os
 import stat
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.tools.agent.conftest import Site, differences
+from tools.agent import entries as entries_module
 from tools.agent import restore as module
 from tools.agent import target, write_tree
 from tools.agent.entries import Damage, paths_above
 from tools.agent.survey import Overwrite
+from tools.agent.unlock import Unlocked
 from tools.client.manifest import Entry
 
 
@@ -58,11 +62,12 @@ async def test_directories_above_whose_entries_are_damaged_stay_closed(
 ) -> None:
     await site.back_up()
 
-    async def damaged(unlocked: object, path: bytes, damage: Damage) -> Entry | None:
+    async def damaged(unlocked: Unlocked, path: bytes, damage: Damage, also: Any) -> AsyncGenerator[list[Entry]]:
         damage["a block is damaged"] = None
-        return None
+        async for entries in entries_module.walk_safeset(unlocked, path, damage):
+            yield entries
 
-    monkeypatch.setattr(module, "find_entry", damaged)
+    monkeypatch.setattr(module, "walk_safeset", damaged)
     restored = await site.restore([bytes(private / "deeper" / "a")])
     assert (restored.files, restored.manifest_damage) == (1, {"a block is damaged": None})
     assert stat.S_IMODE((site.target / private.relative_to("/")).stat().st_mode) == 0o700

@@ -3,7 +3,7 @@
 import pytest
 
 from tools.client.tables import Column, fields_text, frame_text, table_text
-from tools.client.terminal_text import escape_path, escape_text
+from tools.client.terminal_text import escape_path, escape_text, unescape_path
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from tools.client.terminal_text import escape_path, escape_text
         ("plain name", "plain name"),
         ("Hüllhorst 北", "Hüllhorst 北"),
         ("a\x1b[2Jb\n", "a\\x1b[2Jb\\x0a"),
-        ("\x9b", "\\x9b"),
+        ("\x9b", "\\u009b"),
         ("invoice\u202etxt.exe", "invoice\\u202etxt.exe"),
         ("zero\u200bwidth\u2028", "zero\\u200bwidth\\u2028"),
         ("\udc80", "\\udc80"),
@@ -25,6 +25,35 @@ def test_escapes(text: str, shown: str) -> None:
 
 def test_paths() -> None:
     assert escape_path(b"/caf\xc3\xa9/\xff\x07") == "/café/\\xff\\x07"
+
+
+ODD_NAMES = [
+    b"\\xff",
+    b"\xff",
+    "\x9b".encode(),
+    b"\x9b",
+    b"\\",
+    b"\\\\x41",
+    b"a\nb",
+    "\u202e\U000e0041 é".encode(),
+    b"plain",
+]
+
+
+@pytest.mark.parametrize("path", ODD_NAMES)
+def test_what_is_shown_of_a_path_leads_back_to_its_bytes(path: bytes) -> None:
+    assert unescape_path(escape_path(path)) == path
+
+
+def test_no_two_paths_look_the_same() -> None:
+    assert len({escape_path(path) for path in ODD_NAMES}) == len(ODD_NAMES)
+    assert escape_path(b"\\xff") == r"\\xff"
+
+
+@pytest.mark.parametrize("text", ["\\", "a\\q", r"\xF", r"\u12", r"\\\x", r"\udc80", r"\Uffffffff"])
+def test_a_backslash_that_stands_for_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  (also those of Python)
+        unescape_path(text)
 
 
 def test_tables_are_aligned_and_escape_their_cells() -> None:

@@ -105,10 +105,11 @@ def test_without_yes_nothing_is_declared_where_nobody_can_be_asked(disks: FakeVa
 def test_a_dry_run_declares_nothing(disks: FakeVault, operator: Path, run: Run) -> None:
     done = run(operator, "disk", "lost", "1", "--dry-run", "--json")
     assert (done.exit_code, done.json) == (0, {"disk": None, "hit": HIT_DOCUMENTS})
-    assert run(operator, "disk", "lost", "0", "--dry-run").out.splitlines() == [
-        "No safeset uses anything on it.",
-        "Nothing was declared.",
-    ]
+    assert run(operator, "disk", "lost", "1", "--dry-run").err == ""
+    here = run(operator, "disk", "lost", "0", "--dry-run")
+    assert here.out.splitlines() == ["No safeset uses anything on it.", "Nothing was declared."]
+    assert here.err == "note: disk 0 is online: it cannot be declared lost as long as it is here\n"
+    assert run(operator, "disk", "lost", "d0" * 16, "--dry-run", "--json").err != ""
     assert disks.requests("disk.lost") == []
 
 

@@ -6,16 +6,27 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import pytest
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from tests.support.acknowledged import Acknowledged, Facts, record_facts
+from tests.support.disk_faults import no_faults
 from tests.support.simulated_vault import SimulatedVault, State
-from tests.vaultd.operations.sealing import DATA, Sealer, id_of, slot
-from tests.vaultd.operations.small_site import Agent, BackedUp, new_job, new_keyring
-from vaultd.operations import accounts, jobs, keyrings, runs, safesets
+from tests.vaultd.operations.sealing import DATA, Sealer, agent_fingerprint, id_of, job_secret, slot
+from tests.vaultd.operations.small_site import CREATOR, PROOF, Agent, BackedUp, new_job, new_keyring
+from vaultd.operations import accounts, jobs, keyring_slots, keyrings, runs, safesets
 from vaultd.operations.jobs import NewJob
+from vaultd.operations.keyring_slots import SlotChange
+from vaultd.operations.keyrings import NewSlot
+from vaultd.operations.rotation import JobKeys, Rotation
 from vaultd.operations.safesets import Prepared
 from vaultd.operations.sign_in import sign_in_token
 from vaultd.operations.vault import close_vault, write_checkpoint
 from vaultd.records import Figures, Identity
+from vaultd.store.disk_door import read_file
+from vaultd.store.erase_keys.file import Owner, OwnerKind
+from vaultd.store.errors import StoreError
 
 Operation = Callable[[SimulatedVault, Acknowledged], None]
 CHUNK_SIZES = (300, 5000, 20_000)
@@ -98,6 +109,55 @@ def keyring_for_job(agent: Agent, new: NewJob) -> Operation:
             keyrings.create(world.vault, agent.identity, keyring)
 
     return create
+
+
+@dataclass(eq=False)
+class EitherOf:
+    """Until a change is acknowledged."""
+
+    values: tuple[object, object]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return other in self.values
+
+
+def changing_slots(base: Base) -> Operation:
+    """Another password: the old slot or the new one opens, and in the end the erase key of the old one is nowhere."""
+    return _changing(base, slot(base.backed_up.sealer.keyring_id), None)
+
+
+def rotating(base: Base) -> Operation:
+    """The same with newer keys; the run that has begun is over then."""
+    backed_up = base.backed_up
+    job, agent = backed_up.job, backed_up.agent
+    ids = (job.account_id, job.computer_id, job.job_id)
+    secret = job_secret(ids, agent_fingerprint(agent.spki, agent.sealing_key), CREATOR, 2)
+    keys = JobKeys(job.job_id, Ed25519PrivateKey.generate().public_key().public_bytes_raw(), secret)
+    rotation = Rotation(2, 1, bytes(1216), 1, (keys,))
+    return _changing(base, slot(backed_up.sealer.keyring_id, generation=2), rotation)
+
+
+def _changing(base: Base, new: bytes, rotation: Rotation | None) -> Operation:
+    backed_up = base.backed_up
+    keyring_id = backed_up.sealer.keyring_id
+    made = NewSlot(new, blake3(bytes(range(32, 64))).digest())
+    change = SlotChange(keyring_id, backed_up.slot_id, PROOF, (made,), (backed_up.slot_id,), rotation)
+    name = ("slots", keyring_id)
+
+    def change_slots(world: SimulatedVault, model: Acknowledged) -> None:
+        if model.asked[name] != [new] * 2 or isinstance(model.asked[name], EitherOf):
+            model.asked[name] = EitherOf(([backed_up.slot] * 2, [new] * 2))
+        keyring_slots.change_slots(world.vault, base.administrator, "laptop", "home", change)
+        model.told({name: [new] * 2})
+        with pytest.raises(StoreError, match="erased for ever"):
+            world.vault.erase_keys.load(Owner(OwnerKind.slot, backed_up.slot_id))
+        world.door.faults = no_faults()
+        files = [path for disk in world.disks for path in disk.files() if path.stem == backed_up.slot_id.hex()]
+        assert {read_file(world.door, path)[24:56] for path in files} == {bytes(32)}
+
+    return change_slots
 
 
 def beginning(backed_up: BackedUp) -> Operation:

@@ -15,6 +15,7 @@ from tests.vaultd.faults.operations import (
     Base,
     Operation,
     beginning,
+    changing_slots,
     checkpoint,
     closing,
     committing,
@@ -22,6 +23,7 @@ from tests.vaultd.faults.operations import (
     ending,
     keyring_for,
     opening_account,
+    rotating,
     uploading,
 )
 from tests.vaultd.faults.points import PLANS, every_point
@@ -50,6 +52,8 @@ OPERATIONS = {
     "safeset-commit": commit,
     "job-creation": lambda base: creating(base.administrator, new_job(base.backed_up.agent, "music")),
     "keyring-and-slots": keyring_for,
+    "other-slots": changing_slots,
+    "rotation": rotating,
     "run-and-run-key": lambda base: beginning(replace(base.backed_up, sealer=copy(base.backed_up.sealer))),
     "end-of-a-run": lambda base: ending(base.backed_up),
     "account": lambda base: opening_account(base.administrator, "other"),
@@ -62,6 +66,8 @@ CHANGES_MIN = {
     "safeset-commit": 12,
     "job-creation": 12,
     "keyring-and-slots": 20,
+    "other-slots": 12,
+    "rotation": 12,
     "run-and-run-key": 8,
     "end-of-a-run": 4,
     "account": 4,

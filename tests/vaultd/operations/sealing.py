@@ -40,16 +40,16 @@ def id_of(record: bytes) -> bytes:
     return record[40:72]
 
 
-def slot(keyring_id: bytes, kind: int = 1, slot_id: bytes | None = None) -> bytes:
+def slot(keyring_id: bytes, kind: int = 1, slot_id: bytes | None = None, generation: int = 1) -> bytes:
     costs = (65_536, 3, 1) if kind == 1 else (0, 0, 0)
     body = os.urandom(16 + 64 + 32)
     head = b"SSK1" + bytes([1, kind, 1, 0]) + (slot_id or os.urandom(16)) + keyring_id
-    head += struct.pack("<IIII", 1, *costs) + os.urandom(16) + os.urandom(32) + struct.pack("<I", len(body))
+    head += struct.pack("<IIII", generation, *costs) + os.urandom(16) + os.urandom(32) + struct.pack("<I", len(body))
     return head + body + blake3(head + body).digest()
 
 
-def job_secret(ids: tuple[bytes, bytes, bytes], agent_key: bytes, creator: Creator) -> bytes:
-    head = b"SSM1" + bytes([1, 1, 1, 0]) + b"".join(ids) + os.urandom(16) + agent_key + struct.pack("<I", 1160)
+def job_secret(ids: tuple[bytes, bytes, bytes], agent_key: bytes, creator: Creator, purpose: int = 1) -> bytes:
+    head = b"SSM1" + bytes([1, 1, purpose, 0]) + b"".join(ids) + os.urandom(16) + agent_key + struct.pack("<I", 1160)
     return creator.sign_secret(head + os.urandom(1120 + 40))
 
 
@@ -82,8 +82,9 @@ class Sealer:
     def key_id(self) -> bytes:
         return blake3(self.sealed_key).digest()[:16]
 
-    def make_sealed_key(self) -> bytes:
-        head = b"SSY1" + bytes([1, 1, 0, 0]) + self.keyring_id + struct.pack("<I", 1) + self.job_id + self.run_id
+    def make_sealed_key(self, generation: int = 1) -> bytes:
+        head = b"SSY1" + bytes([1, 1, 0, 0]) + self.keyring_id + struct.pack("<I", generation)
+        head += self.job_id + self.run_id
         return head + struct.pack("<H", 1168) + os.urandom(1168)
 
     def record(self, kind: int, plaintext: bytes) -> bytes:

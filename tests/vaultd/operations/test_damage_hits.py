@@ -219,7 +219,9 @@ def test_a_record_of_a_sealed_container_is_named_once(rich: Rich) -> None:
 def test_what_was_sent_again_is_used_by_nobody(rich: Rich) -> None:
     """The damaged bytes stay in their container."""
     told = Filled(rich.site, {}).told()
-    (named,) = [sentence for _, sentence in told if rich.sent_again.hex() in sentence]
-    assert named.endswith("; no safeset uses it")
+    assert [sentence for _, sentence in told if rich.sent_again.hex() in sentence] == []
+    report = check_vault(rich.site.config, SystemDoor(), read_data=True)
+    (named,) = [one for one in report.findings if rich.sent_again.hex() in one.sentence]
+    assert (named.severity.value, "took its place and are whole" in named.sentence) == ("note", True)
     (named,) = [sentence for _, sentence in told if rich.damaged.hex() in sentence]
     assert named.endswith("; no safeset uses it")

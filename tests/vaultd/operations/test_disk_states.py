@@ -169,7 +169,7 @@ class Expected:
 
 TABLE = [
     Expected(nothing, ONLINE, "whole"),
-    Expected(missing_at_start, OFFLINE, "offline", said="the disk is offline (disk 2 ("),
+    Expected(missing_at_start, OFFLINE, "offline", said="the disk is offline (disk 2, "),
     Expected(back_again, ONLINE, "whole"),
     Expected(out_of_the_settings, OFFLINE, "offline", said="no path of the settings holds it"),
     Expected(out_of_the_settings_and_lmdb_lost, OFFLINE, "offline", True, said="no path of the settings holds it"),

@@ -87,7 +87,7 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
         "others": scanned.others, "bytes_read": scanned.bytes_read, "protected_bytes": scanned.protected_bytes,
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
-        "kernel_mounts": scanned.kernel_mounts,
+        "kernel_mounts": scanned.kernel_mounts, "remade_bytes": scanned.remade_bytes,
     })  # fmt: skip
     if not output.json:
         click.echo(

@@ -1,9 +1,7 @@
 """What every command of the agent begins with: its output, its state directory, its identity, secrets for a restore."""
 
 import os
-import stat
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,11 @@ import click
 
 from tools.agent.state import StateDirectory, open_state
 from tools.agent.unlock import Secret
+from tools.client.code_file import read_recovery_code
 from tools.client.failure import Failure
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource, read_password
-from tools.client.recovery_code import RecoveryCodeError, parse_recovery_code
-
-_CODE_FILE_BYTES_MAX = 4096
+from tools.client.terminal_text import unescape_path
 
 Callback = Callable[..., Any]
 
@@ -66,35 +63,24 @@ def secret_options(command: Callback) -> Callback:
     return command
 
 
+def escaped_option(command: Callback) -> Callback:
+    return click.option(
+        "--escaped", "is_escaped", is_flag=True,
+        help=r"PATH is written as ls shows it: \xNN for a byte, \uNNNN for a character, \\ for a backslash.",
+    )(command)  # fmt: skip
+
+
+def given_paths(paths: Sequence[str], *, is_escaped: bool) -> list[bytes]:
+    """PATHs of the command line in bytes."""
+    try:
+        return [unescape_path(path) if is_escaped else os.fsencode(path) for path in paths]
+    except ValueError as error:
+        raise Failure("usage", f"a PATH is not as `ls` shows it: {error}", "copy it from `vault-agent ls`") from None
+
+
 def read_secret(source: PasswordSource, recovery_code_file: str | None, job: str) -> Secret:
     if recovery_code_file is None:
         return read_password(source, f"job {job}")
     if source.file is not None or source.command is not None:
         raise Failure("usage", "a password and a recovery code exclude each other", "give one of them")
-    try:
-        return parse_recovery_code(read_code_file(recovery_code_file, "recovery code", is_secret=True))
-    except RecoveryCodeError as error:
-        raise Failure("wrong_password", str(error), "compare with what was shown when the job was created") from None
-
-
-def read_code_file(file: str, what: str, *, is_secret: bool = False) -> str:
-    if file == "-" and sys.stdin.isatty():
-        typed: str = click.prompt(what.capitalize(), err=True, hide_input=is_secret)
-        return typed
-    name = "standard input" if file == "-" else file
-    try:
-        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as handle:
-            is_open = is_secret and file != "-" and _is_for_others(os.fstat(handle.fileno()))
-            text = handle.read(_CODE_FILE_BYTES_MAX).decode("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Failure("usage", f"{name} cannot be read for the {what}: {why}") from None
-    if is_open:
-        raise Failure("not_allowed", f"{what} file {file} may be read by other users", f"run: chmod 600 {file}")
-    if not text:
-        raise Failure("usage", f"there is no {what} in {name}", "copy the whole code as it was shown")
-    return text
-
-
-def _is_for_others(status: os.stat_result) -> bool:
-    return stat.S_ISREG(status.st_mode) and bool(stat.S_IMODE(status.st_mode) & 0o077)
+    return read_recovery_code(recovery_code_file)

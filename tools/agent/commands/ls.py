@@ -1,13 +1,20 @@
 """`vault-agent ls`: the files of a safeset."""
 
 import base64
-import os
 from contextlib import aclosing
 from typing import Any
 
 import click
 
-from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
+from tools.agent.commands.context import (
+    escaped_option,
+    given_paths,
+    output_of,
+    read_secret,
+    safeset_options,
+    sequence_of,
+    state_of,
+)
 from tools.agent.connection import ask_vault
 from tools.agent.entries import Damage, flagged, left_out, tell_damage, walk_safeset, wanted_paths
 from tools.agent.missed import Missed, tell_missed
@@ -33,8 +40,9 @@ _KIND_LETTERS = {
 @click.argument("job")
 @click.argument("path", required=False)
 @safeset_options
+@escaped_option
 @click.pass_context
-def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> int:
+def command(ctx: click.Context, job: str, path: str | None, *, is_escaped: bool, **options: Any) -> int:
     """Lists everything in a safeset of JOB, or what is at and below PATH.
 
     With --json in lines: one for each entry, the last one is the summary or the error; `path_base64` is for paths that
@@ -43,7 +51,7 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
     """
     output, state = output_of(ctx), state_of(ctx)
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
-    (selected,) = wanted_paths([] if path is None else [os.fsencode(path)])
+    (selected,) = wanted_paths(given_paths([] if path is None else [path], is_escaped=is_escaped))
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
 
@@ -75,6 +83,8 @@ def command(ctx: click.Context, job: str, path: str | None, **options: Any) -> i
 
 def _not_there(path: str) -> Failure:
     is_whole = path.startswith("/")
+    if "\\" in path:
+        return Failure("not_found", f"{path} is not in the safeset", "a name as `ls` shows it needs --escaped")
     hint = "it may be in an older one: --safeset N" if is_whole else "name it from the file system's root on"
     return Failure("not_found", f"{path} is not in the safeset", hint)
 

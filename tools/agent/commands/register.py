@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from protocol.messages import RegisterAnswer, RegisterRequest
-from tools.agent.commands.context import output_of, read_code_file, state_path
+from tools.agent.commands.context import output_of, state_path
 from tools.agent.connection import PROGRAM, run_loop
 from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
+from tools.client.code_file import read_code_file
 from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, parse_invite_code
 from tools.client.named_path import NamedPath
@@ -51,7 +52,9 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
     document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
     output_of(ctx).show(
         document,
-        lambda: fields_text([("registered as", answer.name), ("agent key", agent_key), ("takes jobs of", creator)]),
+        lambda: fields_text(
+            [("registered as", answer.name), ("key of this agent", agent_key), ("takes jobs signed with", creator)]
+        ),
     )
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from tools.agent.commands.context import output_of, read_secret, safeset_options, sequence_of, state_of
+from tools.agent.commands.context import (
+    escaped_option,
+    given_paths,
+    output_of,
+    read_secret,
+    safeset_options,
+    sequence_of,
+    state_of,
+)
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
 from tools.agent.metadata import Rights
@@ -17,7 +25,7 @@ from tools.agent.restore_room import check_room
 from tools.agent.state import StateDirectory
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Unlocked, Wanted, unlock
-from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output
 from tools.client.passwords import PasswordSource
@@ -31,6 +39,7 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 @click.argument("job")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @safeset_options
+@escaped_option
 @click.option(
     "--target",
     required=True,
@@ -62,7 +71,7 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     start = time.monotonic()
     collect_garbage_rarely()
     wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
-    selected = wanted_paths([os.fsencode(path) for path in paths])
+    selected = wanted_paths(given_paths(paths, is_escaped=options["is_escaped"]))
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
     if options["privileged"] and os.geteuid() != 0:
@@ -89,7 +98,11 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
 
             return await restore(unlocked, selected, destination, tell), unlocked.root.complete
 
-    restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    try:
+        restored, is_complete = ask_vault(state, state.load_identity(), talk)
+    except KeyboardInterrupt:
+        hint = "run the same restore again: what is whole stays, and the rest comes"
+        raise Failure(INTERRUPTED, "interrupted", hint) from None
     if adoptable:
         output.note(f"note: this agent has no keys of this job: `vault-agent adopt {job}` takes them up for `backup`")
     return _conclude(output, restored, is_complete, time.monotonic() - start)

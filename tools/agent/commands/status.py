@@ -68,8 +68,8 @@ def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
 
 def _text(identity: Identity, jobs: list[AgentJob] | None) -> str:
     fields = fields_text([
-        ("computer", identity.computer), ("agent key", identity.agent_key), ("takes jobs of", identity.creator),
-        ("vault", identity.url),
+        ("computer", identity.computer), ("key of this agent", identity.agent_key),
+        ("takes jobs signed with", identity.creator), ("vault", identity.url),
     ])  # fmt: skip
     if jobs is None:
         return fields

@@ -74,6 +74,8 @@ def lose_disk(ctx: click.Context, disk: str, yes: bool, dry_run: bool, undo: boo
     if not (yes or dry_run or undo):
         click.confirm(f"Disk {disk} is lost for good, and so are these records?", abort=True, err=True)
     if dry_run:
+        if ask_vault(ctx, partial(_is_online, disk=disk)):
+            output_of(ctx).note(f"note: disk {disk} is online: it cannot be declared lost as long as it is here")
         output_of(ctx).show({"disk": None, "hit": [document_of(hit) for hit in hits]}, lambda: "Nothing was declared.")
         return
     changed = ask_vault(ctx, partial(calls.lose_disk, disk=disk, undo=undo))
@@ -88,6 +90,11 @@ async def _disks_and_hits(session: VaultSession) -> tuple[m.DiskListAnswer, dict
     away = [disk for disk in answer.disks if disk.state != "online"]
     hits = {disk.disk_id: len(await calls.hits_of_disk(session, disk.disk_id.hex())) for disk in away}
     return answer, hits
+
+
+async def _is_online(session: VaultSession, disk: str) -> bool:
+    answer = await calls.list_disks(session)
+    return any(one.state == "online" and disk in (str(one.number), one.disk_id.hex()) for one in answer.disks)
 
 
 def _documents(answer: m.DiskListAnswer, hits: dict[bytes, int]) -> list[dict[str, object]]:

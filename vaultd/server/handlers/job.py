@@ -5,8 +5,10 @@ import msgspec
 from protocol import messages as m
 from vaultd import offload
 from vaultd.operations import jobs, removal
+from vaultd.operations.keyring_join import Join, create_in_keyring
 from vaultd.records import JobDefinition
 from vaultd.server import answers
+from vaultd.server.handlers.keyring import slot_change
 from vaultd.server.request import Request
 
 
@@ -22,7 +24,11 @@ async def create(request: Request) -> m.JobCreateAnswer:
         signature=message.signature,
         secret=message.secret,
     )
-    job = await offload.write(jobs.create, request.vault, request.identity, new)
+    if message.keyring is None:
+        job = await offload.write(jobs.create, request.vault, request.identity, new)
+    else:
+        join = Join(slot_change(message.keyring.change), message.keyring.signing_key)
+        job = await offload.write(create_in_keyring, request.vault, request.identity, new, join)
     return m.JobCreateAnswer(job_id=job.job_id)
 
 

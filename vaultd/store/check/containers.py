@@ -186,12 +186,16 @@ class ContainerCheck:
         if loss.record:
             self.faults.know(loss.record.header.id, fault)
             fault.keyring_id = loss.record.header.keyring_id
+            if len(loss.cids) == 1:
+                self.faults.lay_there(fault, loss.record.header.keyring_id, loss.record.header.id)
 
-    def _note_record(self, path: Path, number: int, item: ScannedRecord, why: str) -> None:
+    def _note_record(self, path: Path, number: int, item: ScannedRecord, why: str, *, is_vouched: bool = False) -> None:
         end = item.offset + item.header.record_length
         if self.faults.at(number, item.offset, end) is None:
             fault = self.faults.stretch(number, str(path), item.offset, end, why)
             fault.note(item.header.id, item.offset, item.header.record_length, item.header.keyring_id)
+            if is_vouched:
+                self.faults.lay_there(fault, item.header.keyring_id, item.header.id)
             self.faults.know(item.header.id, fault)
 
     def _check_record(
@@ -203,7 +207,8 @@ class ContainerCheck:
         if entry is None:
             self._note_record(path, number, item, "it is not in the directory")
         elif self._read_data and entry.cid != item.cid:
-            self._note_record(path, number, item, "its bytes do not hold the directory's cid")
+            sentence = "its bytes do not hold the directory's cid"
+            self._note_record(path, number, item, sentence, is_vouched=entry.id == item.header.id)
 
     def _check_against_index(self, path: Path, number: int, item: ScannedRecord, index: Index) -> None:
         try:

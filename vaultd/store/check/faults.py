@@ -18,7 +18,7 @@ PLACES_MAX = 100
 NAMES_MAX = 3
 _FAR = 1 << 33  # behind every place that a row of the index can name
 _SENT_AGAIN = "the next run that needs such a record sends it again"
-_IDS_MAX = 100_000  # of records that the index does not have and a safeset may want
+_IDS_MAX = 100_000  # of records that the index does not have and a safeset may want, and of those that lay somewhere
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +39,8 @@ class Fault:
     keyring_id: bytes = b""  # of a record that the container itself names in it
     keyring_numbers: set[int] = field(default_factory=set)  # of those that the index has there
     records: int = 0
+    there: dict[tuple[bytes, bytes], None] = field(default_factory=dict)  # keyring and id of what lay there, if known
+    is_cut: bool = False  # more lay there
     _indexed: int = 0
     _names: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # the first: offset and length
 
@@ -60,8 +62,17 @@ class Fault:
         self.records += 1
         self._name(row.id, 0, 0)
 
+    @property
+    def may_be_replaced(self) -> bool:
+        """Whether everything that it hits is known, and the index leads to none of it."""
+        return max(1, self.records) <= len(self.there) and not (self._indexed or self.is_whole or self.is_cut)
+
     def finding(self, after: str = "") -> Finding:
         return Finding(Severity.damage, self.place, self._sentence() + after)
+
+    def replaced(self) -> Finding:
+        after = "; other copies of what lay there took its place and are whole: nothing is lost"
+        return Finding(Severity.note, self.place, self._sentence() + after)
 
     def _name(self, id_: bytes, offset: int, length: int) -> None:
         if len(self._names) < NAMES_MAX:
@@ -94,6 +105,7 @@ class Faults:
         self._unreadable_rows: Fault | None = None
         self._by_cid: dict[tuple[int, bytes], Fault] = {}
         self._by_id: dict[bytes, Fault] = {}
+        self._there = 0
 
     def whole(self, container: int, place: str, sentence: str) -> Fault:
         fault = self._new(place, (0, 0), sentence, sentence)
@@ -138,7 +150,16 @@ class Faults:
 
     def name(self, fault: Fault, entry: DirectoryRow) -> None:
         fault.note(entry.id, entry.offset, entry.length, entry.keyring_id)
+        self.lay_there(fault, entry.keyring_id, entry.id)
         self.know(entry.id, fault)
+
+    def lay_there(self, fault: Fault, keyring_id: bytes, id_: bytes) -> None:
+        """One that the journal or the directory of its container vouches for."""
+        if self._there >= _IDS_MAX:
+            fault.is_cut = True
+            return
+        self._there += 1
+        fault.there[keyring_id, id_] = None
 
     def know(self, id_: bytes, fault: Fault) -> None:
         if len(self._by_id) < _IDS_MAX:

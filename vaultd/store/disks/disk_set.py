@@ -236,6 +236,6 @@ def _way_out(away: Away) -> str:
 
 def _details(away: Away) -> str:
     """Who it is and why, as far as is known."""
-    details = [away.reason, away.disk.sentence_name() if away.disk else ""]
+    details = [away.reason, away.disk.name_in_brackets if away.disk else ""]
     text = ", ".join(filter(None, details))
     return text and f" ({text})"

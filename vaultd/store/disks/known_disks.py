@@ -22,6 +22,11 @@ class KnownDisk(Struct, frozen=True):
     is_lost: bool
     path: str
 
+    @property
+    def name_in_brackets(self) -> str:
+        """The same, where it stands in brackets already."""
+        return f"disk {self.disk_id.hex()}" if self.number is None else f"disk {self.number}, {self.disk_id.hex()}"
+
     def sentence_name(self) -> str:
         return f"disk {self.disk_id.hex()}" if self.number is None else f"disk {self.number} ({self.disk_id.hex()})"
 

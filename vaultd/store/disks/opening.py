@@ -157,7 +157,7 @@ def open_disks(door: Door, paths: Sequence[Path], vault_id: bytes, known: Sequen
 
 
 def _who(path: Path, known: Sequence[KnownDisk]) -> str:
-    return "".join(f", {disk.sentence_name()}" for disk in known if disk.path == str(path) and not disk.is_lost)
+    return "".join(f", {disk.name_in_brackets}" for disk in known if disk.path == str(path) and not disk.is_lost)
 
 
 def find_copies(door: Door, paths: Sequence[Path], vault_id: bytes, name: str) -> list[Path]:

@@ -4,7 +4,7 @@
 Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
 under it; one good key is never written over another, but for the mark that it was erased for ever, which wins over
 every copy; no key is kept in memory, so a destroyed one is gone at once.
-Threads: `create` and `mend` in the writer thread (`mend` also before all others), the rest in any.
+Threads: `create`, `destroy` and `mend` in the writer thread (the latter two also before all others), the rest in any.
 """
 
 import os
@@ -86,6 +86,29 @@ class EraseKeys:
         for directory in set(self._directories) - set(directories):
             self._note_lacking(directory, owner.id.hex())
             self._is_due = True
+
+    def destroy(self, owner: Owner) -> None:
+        """For ever: every copy that is here is written over in its place when it returns, and one that a disk brings
+        back is by `mend`. A repeat completes. Where a copy cannot be written to, the others are all the same.
+        """
+        name, mark = owner.id.hex(), encode_key(owner, ERASED)
+        directories = self._writable()
+        places = self._places(name, directories)
+        failed: OSError | None = None
+        for path in dict.fromkeys([*self._files(name), *places]):
+            try:
+                if not self._door.exists(path):
+                    if path in places:
+                        write_file(self._door, path, mark)
+                elif self._read(path, owner) != mark:
+                    self._write_over(path, mark)
+            except OSError as error:
+                failed = failed or error
+        for directory in set(self._directories) - set(directories):
+            self._note_lacking(directory, name)
+            self._is_due = True
+        if failed is not None:
+            raise failed
 
     def can_complete(self) -> bool:
         """Whether keys that were made while a disk was away can be brought onto it now: nobody may have seen it away.

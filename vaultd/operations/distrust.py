@@ -22,6 +22,7 @@ from vaultd.operations import ledger
 from vaultd.operations.access import named_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.disk_hits import HitWalk
+from vaultd.operations.replaced import is_replaced
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, Computer, Identity, Outcome, Run, Safeset
@@ -121,7 +122,7 @@ def leaning(vault: Vault, identity: Identity, suspicion: Suspicion, after: bytes
     walk, job_id = HitWalk(vault.store, places), b""
     for key, value in rows:
         safeset = decode("safesets", key, value, Safeset)
-        if safeset.keyring_id not in keyrings and safeset.run_id not in made:
+        if (safeset.keyring_id not in keyrings and safeset.run_id not in made) or _is_gone(vault, identity, safeset):
             continue
         if safeset.job_id != job_id:
             walk, job_id = HitWalk(vault.store, places), safeset.job_id
@@ -165,6 +166,13 @@ def _save(vault: Vault, runs: list[Run], keys: list[KeyName], changes: list[Chan
     ledger.record(vault, changes)
     tell_store(vault)
     return Distrusted(len(runs), len(keys))
+
+
+def _is_gone(vault: Vault, identity: Identity, safeset: Safeset) -> bool:
+    """A provisional one that another took the place of."""
+    with vault.catalog.read() as view:
+        job = read_job(view, identity.account_id, safeset.job_id)
+        return job is not None and is_replaced(view, job, safeset)
 
 
 def _behind(after: bytes) -> bytes:

@@ -19,13 +19,6 @@ def named_computer(view: View, identity: Identity, name: str) -> Computer:
     return computer
 
 
-def working_computer(view: View, identity: Identity, name: str) -> Computer:
-    computer = named_computer(view, identity, name)
-    if computer.removed_ns:
-        raise Conflict(f"computer {computer.name!r} was removed", "restore its safesets on another one, under a grant")
-    return computer
-
-
 def own_computer(view: View, identity: Identity) -> Computer:
     """The computer that an agent runs on. One whose place another agent took is nobody any more, on connections that it
     has open too.
@@ -65,7 +58,7 @@ def named_job(view: View, computer: Computer, name: str) -> Job:
 
 def own_job(view: View, identity: Identity, job_id: bytes) -> Job:
     """A job of the agent's own computer."""
-    _check_key(identity, read_computer(view, identity.account_id, identity.computer_id))
+    own_computer(view, identity)
     job = read_job(view, identity.account_id, job_id)
     if job is None or job.computer_id != identity.computer_id:
         raise NotFound(f"job {job_id.hex()} does not exist")
@@ -90,7 +83,7 @@ def job_with_keyring(job: Job) -> Job:
 
 def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
     """A run of the agent's own computer, and its job."""
-    _check_key(identity, read_computer(view, identity.account_id, identity.computer_id))
+    own_computer(view, identity)
     run = read_run(view, identity.account_id, run_id)
     job = None if run is None else read_job(view, identity.account_id, run.job_id)
     if run is None or job is None or job.computer_id != identity.computer_id:

@@ -32,7 +32,6 @@ from vaultd.operations import (
 )
 from vaultd.operations.computers import RegistrationRequest
 from vaultd.operations.fetch import FetchStream
-from vaultd.operations.grants import Granting
 from vaultd.operations.restore import OpenRequest
 from vaultd.operations.sign_in import sign_in_certificate
 from vaultd.records import AuditEntry, Figures, Identity
@@ -260,7 +259,7 @@ def test_a_removed_computer_signs_in_no_more(site: Site, administrator: Identity
         with pytest.raises(NotSignedIn) as refused:
             sign_in_certificate(site.vault, certificate)
         assert refused.value.message == "this computer was removed"
-        assert "restore them on another computer of the account under a grant" in refused.value.hint
+        assert "restore them on another computer of the account with --computer" in refused.value.hint
         site.reopen()
     for ask in (
         lambda: jobs.list_for_agent(site.vault, identity),

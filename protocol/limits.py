@@ -73,6 +73,7 @@ PREFACE_SECONDS = 5  # seconds; from handshake to HTTP/2 preface and SETTINGS
 FIRST_REQUEST_SECONDS = 10  # seconds; from handshake to the first complete request header
 STRANGER_SECONDS = 60  # seconds; a whole connection on which nobody signs in, whatever it asks
 IDLE_SECONDS = 300  # seconds; without any open stream
+WORK_SECONDS = 240  # seconds; an `agent.work` to which there is nothing to say
 SILENCE_SECONDS = 60  # seconds; open streams but not a byte: one PING, then the connection ends
 FRAME_SECONDS = 60  # seconds; for an upload's frame, or a fetch's, while others wait; at most twice that
 WRITE_SECONDS = 60  # seconds; without progress of one write or of one stream's output

@@ -130,8 +130,8 @@ class JobDefinition(Row, frozen=True):
 class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
     comes with its keyring; `earlier_signers` did so in the generations that they stand with. The head is the newest
-    safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun. `safesets`
-    counts those that were not replaced. `removed_ns` is 0 while the job takes runs.
+    safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun or taken
+    back. `safesets` counts those that were not replaced. `removed_ns` is 0 while the job takes runs.
     """
 
     job_id: bytes

@@ -87,9 +87,21 @@ class JobRequestRequest(Message, frozen=True):
 
 
 class JobRequestAnswer(Message, frozen=True):
-    state: Literal["waiting", "running", "done", "failed"]
+    state: Literal["waiting", "running", "done", "failed", "aborted"]
     run: RunSummary | None
     progress: RunProgress | None
+
+
+class JobCancelRequest(Message, frozen=True):
+    computer: fields.Name
+    job: fields.Name
+
+
+class JobCancelAnswer(Message, frozen=True):
+    """Which of the two there was: a request that waited, a run that went on."""
+
+    request: bool
+    run: bool
 
 
 class JobRemoveRequest(Message, frozen=True):
@@ -122,3 +134,16 @@ class AgentJobsRequest(Message, frozen=True):
 
 class AgentJobsAnswer(Message, frozen=True):
     jobs: Annotated[list[AgentJob], Meta(max_length=LIST_ITEMS_MAX)]
+
+
+class AgentWorkRequest(Message, frozen=True):
+    """`all`: answer at once with every request that waits, also those that were told before."""
+
+    all: bool
+
+
+class AgentWorkAnswer(Message, frozen=True):
+    """Jobs to run, and jobs of which nothing is to go on; both empty where there was nothing for some minutes."""
+
+    run: Annotated[list[fields.Id], Meta(max_length=LIST_ITEMS_MAX)]
+    cancel: Annotated[list[fields.Id], Meta(max_length=LIST_ITEMS_MAX)]

@@ -169,6 +169,13 @@ ROWS: dict[str, Row] = {
             "job": make(m.JobRequestRequest, computer=of("computer"), request=1)("job"),
         },
     ),
+    "job.cancel": Row(
+        "administrator",
+        {
+            "computer": make(m.JobCancelRequest, job=of("job"))("computer"),
+            "job": make(m.JobCancelRequest, computer=of("computer"))("job"),
+        },
+    ),
     "job.remove": Row(
         "administrator",
         {
@@ -201,6 +208,7 @@ ROWS: dict[str, Row] = {
         },
     ),
     "agent.jobs": Row("agent", {}),
+    "agent.work": Row("agent", {}),
     "keyring.create": Row("agent", {"job_id": keyring_request}),
     "run.begin": Row(
         "agent",

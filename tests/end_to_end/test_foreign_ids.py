@@ -42,7 +42,7 @@ def test_every_method_has_a_row() -> None:
         covered = set(row.kinds) | {"name", "secret", "sealed_key", "proof", "sequence", "request", "after", "kind"}
         covered |= {"definition", "revision", "creator_key", "signature"}
         covered |= {"number", "lengths", "cids", "outcome", "files", "new_chunks", "new_bytes", "warnings", "codes"}
-        covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run"}
+        covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run", "all"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
         covered |= {"change"} if "slot_id" in row.kinds else set()
@@ -198,6 +198,7 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             "keyring.parameters": {"computer", "job"},
             "keyring.open": {"computer", "job", "slot_id"},
             "restore.open": {"computer", "job", "slot_id"},
+            "job.cancel": {"job"},
         }
         await ask(people, "safeset.grant", *ROWS["safeset.grant"].kinds["to"](mine.ids["to"], mine))
         revoked = await ask(people, "safeset.revoke", *ROWS["safeset.revoke"].kinds["to"](mine.ids["to"], mine))

@@ -11,6 +11,8 @@ from tools.client.version import PROGRAM_VERSION
 _COMMANDS = "tools.agent.commands"
 _PARTS = {
     "register": Part(f"{_COMMANDS}.register", "Makes this computer known to a vault."),
+    "serve": Part(f"{_COMMANDS}.serve", "The service: runs what is asked for at the vault, and backup and restore."),
+    "unit": Part(f"{_COMMANDS}.unit", "Prints a unit file with which systemd runs the service."),
     "adopt": Part(f"{_COMMANDS}.adopt", "Takes a job's keys up where this computer replaces another one."),
     "backup": Part(f"{_COMMANDS}.backup", "Runs a job of this computer now: makes a safeset."),
     "restore": Part(f"{_COMMANDS}.restore", "Brings files of a safeset back."),

@@ -25,7 +25,7 @@ _OWN_ROOT = str(Path(__file__).resolve().parents[2])
 def call_apart(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """For a worker thread. The function is one of a module's; its errors come back as a Failure."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", _PROGRAM, *_import_path()], input=pickle.dumps((function, arguments)),
+        [sys.executable, "-P", "-c", _PROGRAM, *import_path()], input=pickle.dumps((function, arguments)),
         stdout=subprocess.PIPE, start_new_session=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
@@ -37,8 +37,10 @@ def call_apart(function: Callable[[*Arguments], Result], *arguments: *Arguments)
     return result
 
 
-def _import_path() -> list[str]:
-    """Without the current directory; a clone that is not installed comes last, also where it is that directory."""
+def import_path() -> list[str]:
+    """For `sys.path` of a child: without the current directory; a clone that is not installed comes last, also where it
+    is that directory.
+    """
     here = os.path.realpath(os.curdir)
     return [part for part in sys.path if part and os.path.realpath(part) not in (here, _OWN_ROOT)] + [_OWN_ROOT]
 

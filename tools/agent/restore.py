@@ -46,6 +46,7 @@ class Destination:
     root: Path
     overwrite: Overwrite
     rights: Rights = Rights()
+    memory_budget_bytes: int = MEMORY_BUDGET_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class _Restore:
         self._survey = Survey(root, overwrite, hash_key, rights)
         self._writer = TreeWriter(root, overwrite, hash_key, self._written, rights)
         self._names: LinkedNames | None = LinkedNames()
-        self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
+        self._budget = ByteBudget(destination.memory_budget_bytes)
         self._planner = Planner()
         self._above: set[bytes] = set()
         self._leading = _leading(unlocked.includes)

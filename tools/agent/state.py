@@ -293,8 +293,10 @@ def create_state(path: Path) -> StateDirectory:
 
 
 @contextmanager
-def lock_state(state: StateDirectory) -> Iterator[None]:
-    """Held by whoever writes the state; a second one is told at once. The kernel lets go when the process ends."""
+def lock_state(state: StateDirectory) -> Iterator[int]:
+    """Held by whoever writes the state; a second one is told at once. The kernel lets go when the last process ends
+    that has this descriptor.
+    """
     descriptor = os.open(state.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -303,16 +305,18 @@ def lock_state(state: StateDirectory) -> Iterator[None]:
             raise Failure(
                 "conflict", f"another vault-agent works with {state.path}", "wait for it to end, or use another --state"
             ) from None
-        _remove_unfinished(state.path)
-        yield
+        remove_unfinished(state)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _remove_unfinished(path: Path) -> None:
-    """What a killed process left of files that it was about to replace: there may be private keys in them."""
+def remove_unfinished(state: StateDirectory) -> None:
+    """What a killed process left of files that it was about to replace: there may be private keys in them. For whoever
+    holds the lock, or has it of its parent.
+    """
     for pattern in (f"{_UNFINISHED}*", f"jobs/{_UNFINISHED}*", f"jobs/*/{_UNFINISHED}*"):
-        for file in path.glob(pattern):
+        for file in state.path.glob(pattern):
             file.unlink()
 
 

@@ -78,8 +78,7 @@ class Program(LazyGroup):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("standalone_mode", True):
             return super().main(*arguments, **settings)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and keys reach no core file
-        signal.signal(signal.SIGTERM, _interrupt)
+        prepare_process()
         sys.exit(self.run())
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -99,15 +98,25 @@ class Program(LazyGroup):
             error.show()
             return error.exit_code
         except (click.ClickException, click.Abort) as error:
-            failure = _describe_click(error)
+            return tell_error(output, _describe_click(error))
         except Exception as error:
-            failure = describe(error)
-            if is_own_fault(error):
-                traceback.print_exception(error)
-        else:
-            return result if isinstance(result, int) else EXIT_OK
-        output.fail(failure)
-        return failure.exit_code
+            return tell_error(output, error)
+        return result if isinstance(result, int) else EXIT_OK
+
+
+def prepare_process() -> None:
+    """What holds for every process of a program, before it does anything."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and keys reach no core file
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def tell_error(output: Output, error: BaseException) -> int:
+    """The end of a command by an error, which is told; its exit code."""
+    failure = describe(error)
+    if is_own_fault(error):
+        traceback.print_exception(error)
+    output.fail(failure)
+    return failure.exit_code
 
 
 def _interrupt(_number: int, _frame: object) -> None:

@@ -7,7 +7,7 @@ the agent's state pins, or, at the very first contact, the fingerprint in an inv
 import hashlib
 import hmac
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,10 +85,12 @@ class VaultSession:
 
 
 @asynccontextmanager
-async def connect(endpoint: Endpoint, program: str) -> AsyncIterator[VaultSession]:
+async def connect(
+    endpoint: Endpoint, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS
+) -> AsyncIterator[VaultSession]:
     """Tries again for a few seconds where the vault is not there; then, or at a wrong certificate, one Failure."""
     context = client_tls_context(endpoint.ca_pem, endpoint.certificate_file, endpoint.key_file)
-    async with _connected(endpoint, context, program) as session:
+    async with _connected(endpoint, context, program, pauses_seconds) as session:
         yield session
 
 
@@ -115,14 +117,16 @@ def address_of(url: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def _connected(endpoint: Endpoint, context: ssl.SSLContext, program: str) -> AsyncIterator[VaultSession]:
+async def _connected(
+    endpoint: Endpoint, context: ssl.SSLContext, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS
+) -> AsyncIterator[VaultSession]:
     """Errors of the body come out as they are, not wrapped in a group of tasks."""
     host, port = address_of(endpoint.url)
     try:
         async with trio.open_nursery() as nursery:
             dial = partial(open_connection, host, port, context, nursery)
             hello = HelloRequest(list(PROTOCOL_VERSIONS), program, PROGRAM_VERSION, endpoint.token)
-            session = await _patient_session(dial, hello, f"{host}:{port}")
+            session = await _patient_session(dial, hello, f"{host}:{port}", pauses_seconds)
             try:
                 yield session
             finally:
@@ -133,8 +137,10 @@ async def _connected(endpoint: Endpoint, context: ssl.SSLContext, program: str) 
         raise group.exceptions[0] from None
 
 
-async def _patient_session(dial: Dial, hello: HelloRequest, address: str) -> VaultSession:
-    for pause_seconds in (*PAUSES_SECONDS, None):
+async def _patient_session(
+    dial: Dial, hello: HelloRequest, address: str, pauses_seconds: Sequence[float]
+) -> VaultSession:
+    for pause_seconds in (*pauses_seconds, None):
         try:
             with trio.fail_after(ATTEMPT_SECONDS):
                 return await _session(dial, hello)

@@ -58,8 +58,19 @@ class JobDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a run: its number, and whose agent is to hear of it."""
+
+    number: int
+    computer_id: bytes
+    job_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RequestState:
-    """`waiting` until the agent begins the run, then `running`, `done` or `failed`."""
+    """`waiting` until the agent begins the run, then `running`, `done` or `failed`; `aborted` where it was taken back
+    before.
+    """
 
     state: str
     job_id: bytes
@@ -163,16 +174,16 @@ def show(vault: Vault, identity: Identity, computer: str, name: str) -> JobDetai
         return JobDetails(summarise_job(view, job), [summarise_run(run) for _, run in newest])
 
 
-def request_run(vault: Vault, identity: Identity, computer: str, name: str) -> int:
-    """W. The number of the request; one that still waits is answered again and not doubled."""
+def request_run(vault: Vault, identity: Identity, computer: str, name: str) -> Asked:
+    """W. One request that still waits is answered again and not doubled."""
     with vault.catalog.read() as view:
         job = working_job(view, named_job(view, named_computer(view, identity, computer), name))
         audit = audited(vault, view, identity, "job.run", f"{computer}/{name}")
     if job.request > job.requests_taken:
-        return job.request
+        return Asked(job.request, job.computer_id, job.job_id)
     asked = msgspec.structs.replace(job, request=job.request + 1)
     ledger.record(vault, [*update_job(asked), *audit])
-    return asked.request
+    return Asked(asked.request, job.computer_id, job.job_id)
 
 
 def request_state(vault: Vault, identity: Identity, computer: str, name: str, request: int) -> RequestState:
@@ -184,7 +195,7 @@ def request_state(vault: Vault, identity: Identity, computer: str, name: str, re
         if run is None:
             working_job(view, job)  # else somebody would wait for ever
     if run is None:
-        return RequestState("waiting", job.job_id, None)
+        return RequestState("waiting" if request > job.requests_taken else "aborted", job.job_id, None)
     if run.outcome is Outcome.RUNNING:
         return RequestState("running", job.job_id, summarise_run(run))
     ended_well = run.outcome in (Outcome.DONE, Outcome.WARNINGS)

@@ -29,6 +29,7 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "job.show",
         "job.run",
         "job.request",
+        "job.cancel",
         "job.remove",
         "keyring.parameters",
         "keyring.open",
@@ -42,6 +43,7 @@ ADMINISTRATOR_ACTIONS = frozenset(
 AGENT_ACTIONS = frozenset(
     {
         "agent.jobs",
+        "agent.work",
         "keyring.create",
         "run.begin",
         "run.key",

@@ -67,6 +67,7 @@ class Listener:
     def stop(self) -> None:
         """Takes no more connections and no more requests; what runs may end."""
         self._accepting.cancel()
+        self._service.work.close()
         for session in self._service.sessions:
             session.close()
 
@@ -117,6 +118,7 @@ class Listener:
         finally:
             self._service.sessions.discard(session)
             self._service.progress.forget_connection(session)
+            self._service.work.forget_connection(session)
             self._networks -= Counter([session.network])
             metrics.CONNECTIONS.set(len(self._service.sessions))
 

@@ -25,6 +25,7 @@ from vaultd.server.room_notice import RoomNotice
 from vaultd.server.run_progress import RunProgressBook
 from vaultd.server.session import Session
 from vaultd.server.throttle import INVITATIONS, WRONG_GUESSES, Throttle
+from vaultd.server.work_book import WorkBook
 
 # What is said of the caller's own doing; behind all else store or catalog may have stopped.
 OF_THE_CALLER = (
@@ -49,6 +50,7 @@ class Service:
     fetches: FetchBudget = field(default_factory=FetchBudget)
     sessions: set[Session] = field(default_factory=set)
     progress: RunProgressBook = field(default_factory=RunProgressBook)
+    work: WorkBook = field(default_factory=WorkBook)
     # By id, since the start: connections that were open then. Whoever comes later is refused by the catalog.
     removed_computers: set[bytes] = field(default_factory=set)
     # Set once: the daemon then stops in order.

@@ -182,6 +182,38 @@ def test_options_of_a_later_version_are_shown(vault: FakeVault, administrator: P
     assert [line.split() for line in lines if "option" in line][0] == ["option", "padding", "4096"]
 
 
+def test_a_request_that_was_taken_back(vault: FakeVault, administrator: Path, run: Run, pauses: list[float]) -> None:
+    answer_states(vault, iter([m.JobRequestAnswer("waiting", None, None), m.JobRequestAnswer("aborted", None, None)]))
+    ended = run(administrator, "job", "run", "office-1", "documents", "--wait", "--json")
+    assert (ended.exit_code, ended.json) == (1, {"type": "summary", "outcome": "aborted"})
+
+
+@pytest.mark.parametrize(
+    ("request_", "run_", "text"),
+    [
+        (True, False, "The request is taken back; nothing had begun.\n"),
+        (False, True, "The run is aborted.\n"),
+        (True, True, "The run is aborted, and the request that waited behind it taken back.\n"),
+    ],
+)
+def test_cancel_says_what_it_ended(
+    vault: FakeVault, administrator: Path, run: Run, request_: bool, run_: bool, text: str
+) -> None:
+    vault.on("job.cancel", lambda _: m.JobCancelAnswer(request_, run_))
+    assert run(administrator, "job", "cancel", "office-1", "documents").out == text
+    document = run(administrator, "job", "cancel", "office-1", "documents", "--json").json
+    assert document == {"computer": "office-1", "job": "documents", "request": request_, "run": run_}
+    assert vault.requests("job.cancel") == [m.JobCancelRequest("office-1", "documents")] * 2
+
+
+def test_nothing_to_cancel_is_a_conflict(vault: FakeVault, administrator: Path, run: Run) -> None:
+    def refuse(_: object) -> msgspec.Struct:
+        raise RemoteProtocolError(ErrorCode.conflict, "no run of job 'documents' goes on or is asked for")
+
+    vault.on("job.cancel", refuse)
+    assert run(administrator, "job", "cancel", "office-1", "documents").exit_code == 6
+
+
 def test_remove(vault: FakeVault, administrator: Path, run: Run) -> None:
     vault.on("job.remove", lambda _: m.JobRemoveAnswer(10**18))
     ended = run(administrator, "job", "remove", "office-1", "documents", "--json")

@@ -176,8 +176,9 @@ def test_a_request_waits_runs_and_ends(site: Site) -> None:
     administrator = site.administrator()
     agent = site.agent(administrator)
     backed_up = site.keyring(agent, site.job(administrator, agent))
-    number = jobs.request_run(site.vault, administrator, "laptop", "home")
-    assert jobs.request_run(site.vault, administrator, "laptop", "home") == number == 1
+    asked = jobs.request_run(site.vault, administrator, "laptop", "home")
+    assert asked == jobs.Asked(1, agent.identity.computer_id, backed_up.sealer.job_id)
+    assert jobs.request_run(site.vault, administrator, "laptop", "home") == asked
     waiting = jobs.request_state(site.vault, administrator, "laptop", "home", 1)
     assert (waiting.state, waiting.job_id, waiting.run) == ("waiting", backed_up.sealer.job_id, None)
     assert jobs.list_for_agent(site.vault, agent.identity)[0].run_requested
@@ -188,7 +189,7 @@ def test_a_request_waits_runs_and_ends(site: Site) -> None:
     state = jobs.request_state(site.vault, administrator, "laptop", "home", 1)
     assert state.run is not None
     assert (state.state, state.run.run_id) == ("done", backed_up.sealer.run_id)
-    assert jobs.request_run(site.vault, administrator, "laptop", "home") == 2
+    assert jobs.request_run(site.vault, administrator, "laptop", "home").number == 2
 
 
 def test_a_run_that_was_replaced_failed_its_request(site: Site) -> None:

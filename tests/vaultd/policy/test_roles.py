@@ -27,6 +27,8 @@ def test_nobody_may_only_what_is_open() -> None:
         (Role.AGENT, "run.progress", "job.request"),
         (Role.ADMINISTRATOR, "job.request", "run.progress"),
         (Role.AGENT, "restore.open", "computer.invite"),
+        (Role.AGENT, "agent.work", "job.cancel"),
+        (Role.ADMINISTRATOR, "job.cancel", "agent.work"),
     ],
 )
 def test_each_role_has_its_own_part(role: Role, allowed: str, refused: str) -> None:

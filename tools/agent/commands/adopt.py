@@ -3,7 +3,7 @@
 import click
 
 from tools.agent.adopt import Adopting, adopt
-from tools.agent.commands.backup import find_job
+from tools.agent.commands.backup import named_job
 from tools.agent.commands.context import output_of, read_secret, secret_options, sequence_of, state_of
 from tools.agent.connection import ask_vault
 from tools.agent.state import KnownHead, lock_state
@@ -32,7 +32,7 @@ def command(
     secret = read_secret(PasswordSource(password_file, password_command), recovery_code_file, job)
 
     async def talk(session: VaultSession) -> KnownHead:
-        return await adopt(Adopting(session, state, identity, await find_job(session, job)), secret, sequence)
+        return await adopt(Adopting(session, state, identity, await named_job(session, job)), secret, sequence)
 
     with lock_state(state):
         head = ask_vault(state, identity, talk)

@@ -1,6 +1,7 @@
-"""`vault-agent backup`: runs a job once."""
+"""`vault-agent backup`: runs a job once, here or in the service where one is up."""
 
 import time
+from collections.abc import Callable
 
 import click
 import trio
@@ -9,10 +10,14 @@ from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.backup import Agent, Attempts, Done, back_up
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
+from tools.agent.local_settings import load_local_settings
 from tools.agent.lost_connection import Patience, is_lost
 from tools.agent.missed import tell_missed
+from tools.agent.pipeline import Pace
 from tools.agent.scan_figures import ScanFigures
-from tools.agent.state import lock_state
+from tools.agent.service.hand_over import hand_over
+from tools.agent.service.orders import BackupOrder
+from tools.agent.state import StateDirectory, lock_state
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure, describe
 from tools.client.output import Output
 from tools.client.program import Command
@@ -27,21 +32,61 @@ from tools.client.units import count_text, elapsed_text, files_text, size_text
 def command(ctx: click.Context, job: str) -> int:
     """Runs JOB now and makes its next safeset. Exit code 3: done, but some files could not be read."""
     output, state = output_of(ctx), state_of(ctx)
+    state.load_identity()
+    exit_code = hand_over(state.path, BackupOrder(job=job, json=output.json), output)
+    if exit_code is not None:
+        return exit_code
+    with lock_state(state):
+        return back_up_named(output, state, job)
+
+
+def back_up_named(output: Output, state: StateDirectory, name: str) -> int:
+    """The caller holds the lock of the state directory, here and below."""
+
+    def is_it(job: AgentJob) -> bool:
+        return job.name == name
+
+    exit_code = _back_up(output, state, is_it)
+    if exit_code is None:
+        raise _no_job(name)
+    return exit_code
+
+
+def back_up_asked(output: Output, state: StateDirectory, job_id: bytes) -> int:
+    """Where it is not asked for any more, there is nothing to do."""
+
+    def is_it(job: AgentJob) -> bool:
+        return job.job_id == job_id and job.run_requested
+
+    exit_code = _back_up(output, state, is_it)
+    return EXIT_OK if exit_code is None else exit_code
+
+
+def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], bool]) -> int | None:
+    """None where the vault has no such job of this computer; the one that was found once is gone on with."""
     start = time.monotonic()
     collect_garbage_rarely()
     identity = state.load_identity()
+    pace = Pace(load_local_settings(state.path).contents_bytes)
 
+    chosen: list[bytes] = []
     finished: list[Done] = []
     attempts, patience = Attempts(), Patience()
 
     async def talk(session: VaultSession) -> None:
+        job = await _find(session, lambda job: job.job_id in chosen if chosen else is_it(job))
+        if job is None and chosen:
+            raise Failure("not_found", "the job was removed while its run went on", "its safesets stay")
+        if job is None:
+            return
+        chosen.append(job.job_id)
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
                 progress.update(Figures(phase, figures.files, figures.protected_bytes, figures.bytes_total))
 
-            agent = Agent(state, identity, session, is_watched=progress.is_shown, attempts=attempts)
-            finished.append(await back_up(agent, await find_job(session, job), tell))
+            agent = Agent(state, identity, session, pace, is_watched=progress.is_shown, attempts=attempts)
+            finished.append(await back_up(agent, job, tell))
 
     def pause_after(error: Exception) -> float:
         if finished or not attempts.has_begun or not is_lost(error):
@@ -50,14 +95,15 @@ def command(ctx: click.Context, job: str) -> int:
         output.note(f"the vault is out of reach: {describe(error).message}; trying again in {seconds:.0f} s")
         return seconds
 
-    with lock_state(state):
-        try:
-            ask_vault(state, identity, talk, pause_after)
-        except (Exception, KeyboardInterrupt) as error:
-            # How the connection ends does not matter to a safeset that was countersigned.
-            if not finished:
-                raise
-            finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
+    try:
+        ask_vault(state, identity, talk, pause_after)
+    except (Exception, KeyboardInterrupt) as error:
+        # How the connection ends does not matter to a safeset that was countersigned.
+        if not finished:
+            raise
+        finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
+    if not finished:
+        return None
     (done,) = finished
     if patience.losses:
         done.notes.append(f"the vault was out of reach {patience.losses} times; the run went on each time")
@@ -65,12 +111,20 @@ def command(ctx: click.Context, job: str) -> int:
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 
 
-async def find_job(session: VaultSession, name: str) -> AgentJob:
+async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:
     answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
-    for job in answer.jobs:
-        if job.name == name:
-            return job
-    raise Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
+    return next(filter(is_it, answer.jobs), None)
+
+
+async def named_job(session: VaultSession, name: str) -> AgentJob:
+    job = await _find(session, lambda job: job.name == name)
+    if job is None:
+        raise _no_job(name)
+    return job
+
+
+def _no_job(name: str) -> Failure:
+    return Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
 
 
 def _tell_done(output: Output, done: Done, seconds: float) -> None:

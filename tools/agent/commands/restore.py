@@ -18,10 +18,13 @@ from tools.agent.commands.context import (
 )
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.entries import tell_damage, wanted_paths
+from tools.agent.local_settings import load_local_settings
 from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore_room import check_room
+from tools.agent.service.hand_over import hand_over
+from tools.agent.service.orders import RestoreOrder
 from tools.agent.state import StateDirectory
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Unlocked, Wanted, unlock
@@ -68,26 +71,44 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     damage was found, and the rest was restored.
     """
     output, state = output_of(ctx), state_of(ctx)
-    start = time.monotonic()
-    collect_garbage_rarely()
-    wanted = Wanted(job, options["computer"], sequence_of(options["safeset"]))
+    sequence = sequence_of(options["safeset"])
     selected = wanted_paths(given_paths(paths, is_escaped=options["is_escaped"]))
     source = PasswordSource(options["password_file"], options["password_command"])
     secret = read_secret(source, options["recovery_code_file"], job)
     if options["privileged"] and os.geteuid() != 0:
         raise Failure("usage", "--privileged needs root", "leave it out, or restore as root")
-    destination = Destination(target, Overwrite(options["overwrite"]), Rights(options["privileged"]))
+    state.load_identity()
+    order = RestoreOrder(
+        job=job, computer=options["computer"], sequence=sequence, paths=list(selected),
+        target=os.path.abspath(os.fsencode(target)), overwrite=options["overwrite"],
+        is_privileged=options["privileged"], is_room_checked=not options["no_space_check"],
+        password=secret if isinstance(secret, str) else None,
+        recovery_code=secret if isinstance(secret, bytes) else None, json=output.json,
+    )  # fmt: skip
+    exit_code = hand_over(state.path, order, output)
+    return carry_out_restore(output, state, order) if exit_code is None else exit_code
+
+
+def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder) -> int:
+    """Writes nothing in the state: a restore may go on beside a backup."""
+    start = time.monotonic()
+    collect_garbage_rarely()
+    target = Path(os.fsdecode(order.target))
+    rights, budget_bytes = Rights(order.is_privileged), load_local_settings(state.path).contents_bytes
+    destination = Destination(target, Overwrite(order.overwrite), rights, budget_bytes)
+    is_all = order.paths == [b""]
 
     adoptable: list[bytes] = []
 
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
-            unlocked = await unlock(session, state, wanted, secret)
+            wanted = Wanted(order.job, order.computer, order.sequence)
+            unlocked = await unlock(session, state, wanted, order.secret)
             adoptable.extend(_without_keys(state, wanted, unlocked))
             prepare_root(target)
-            if not options["no_space_check"]:
-                await check_room(unlocked, selected, target)
-            total_bytes = None if paths else unlocked.root.figures.protected_bytes
+            if order.is_room_checked:
+                await check_room(unlocked, order.paths, target)
+            total_bytes = unlocked.root.figures.protected_bytes if is_all else None
 
             def at_least(written_bytes: int) -> int | None:
                 """Hard links are protected once and written as often as they have names."""
@@ -96,7 +117,7 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
             def tell(files: int, written_bytes: int) -> None:
                 progress.update(Figures("restoring", files, written_bytes, at_least(written_bytes)))
 
-            return await restore(unlocked, selected, destination, tell), unlocked.root.complete
+            return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
 
     try:
         restored, is_complete = ask_vault(state, state.load_identity(), talk)
@@ -104,7 +125,8 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
         hint = "run the same restore again: what is whole stays, and the rest comes"
         raise Failure(INTERRUPTED, "interrupted", hint) from None
     if adoptable:
-        output.note(f"note: this agent has no keys of this job: `vault-agent adopt {job}` takes them up for `backup`")
+        command = f"vault-agent adopt {order.job}"
+        output.note(f"note: this agent has no keys of this job: `{command}` takes them up for `backup`")
     return _conclude(output, restored, is_complete, time.monotonic() - start)
 
 

@@ -1,11 +1,15 @@
 """`vault-agent status`: who this agent is, the key that people compare, and its jobs."""
 
+from dataclasses import dataclass
+
 import click
 
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault
 from tools.agent.job_trust import check_signature
+from tools.agent.local_settings import MIB, LocalSettings, load_local_settings
+from tools.agent.service.hand_over import is_up
 from tools.agent.state import Identity
 from tools.client.failure import EXIT_OK, Failure, describe
 from tools.client.program import Command
@@ -13,6 +17,12 @@ from tools.client.session import VaultSession
 from tools.client.tables import Column, fields_text, table_text
 
 _COLUMNS = (Column("JOB"), Column("NEWEST SAFESET", right=True), Column("STATE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    settings: LocalSettings
+    has_service: bool
 
 
 @click.command("status", cls=Command)
@@ -30,8 +40,8 @@ def command(ctx: click.Context) -> int:
         jobs = ask_vault(state, identity, _jobs)
     except Exception as error:
         failure = describe(error)
-    output = output_of(ctx)
-    output.show(_document(identity, jobs), lambda: _text(identity, jobs))
+    output, local = output_of(ctx), Local(load_local_settings(state.path), is_up(state.path))
+    output.show(_document(identity, local, jobs), lambda: _text(identity, local, jobs))
     if failure is None:
         return EXIT_OK
     output.note(f"error: {failure.message}", *([f"hint: {failure.hint}"] if failure.hint else []))
@@ -43,7 +53,7 @@ async def _jobs(session: VaultSession) -> list[AgentJob]:
     return answer.jobs
 
 
-def _document(identity: Identity, jobs: list[AgentJob] | None) -> dict[str, object]:
+def _document(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> dict[str, object]:
     return {
         "computer": identity.computer,
         "kind": identity.kind,
@@ -52,6 +62,8 @@ def _document(identity: Identity, jobs: list[AgentJob] | None) -> dict[str, obje
         "url": identity.url,
         "vault_id": identity.vault_id,
         "account_id": identity.account_id,
+        "service": local.has_service,
+        "memory_limit_bytes": local.settings.memory_limit_bytes,
         "jobs": None if jobs is None else [_job_document(identity, job) for job in jobs],
     }
 
@@ -66,15 +78,21 @@ def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
     }
 
 
-def _text(identity: Identity, jobs: list[AgentJob] | None) -> str:
+def _text(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> str:
     fields = fields_text([
         ("computer", identity.computer), ("key of this agent", identity.agent_key),
         ("takes jobs signed with", identity.creator), ("vault", identity.url),
+        ("service", "up" if local.has_service else "not up"),
+        ("memory limit", _size_text(local.settings.memory_limit_bytes)),
     ])  # fmt: skip
     if jobs is None:
         return fields
     rows = [(job.name, str(job.head_sequence or "-"), _state(identity, job)) for job in jobs]
     return fields + "\n\n" + table_text(_COLUMNS, rows, "This computer has no job yet.")
+
+
+def _size_text(limit_bytes: int | None) -> str:
+    return "-" if limit_bytes is None else f"{limit_bytes // MIB} MiB"
 
 
 def _state(identity: Identity, job: AgentJob) -> str:

@@ -12,7 +12,7 @@ from tools.client.program import Group
 from tools.client.tables import fields_text
 from tools.client.units import time_json, time_text
 from tools.vaultctl.commands.job_create import create
-from tools.vaultctl.commands.job_run import run
+from tools.vaultctl.commands.job_run import cancel, run
 from tools.vaultctl.definition import cipher_name, job_document
 from tools.vaultctl.identity import ask_vault, output_of
 from tools.vaultctl.listing import job_state, jobs_text, runs_text
@@ -49,6 +49,7 @@ def show(ctx: click.Context, computer: str, job: str) -> None:
 
 
 command.add_command(run)
+command.add_command(cancel)
 
 
 @command.command("remove")

@@ -95,7 +95,7 @@ class _Asked:
 )
 @click.pass_context
 def create(ctx: click.Context, computer: str, job: str, **options: Any) -> None:
-    """Defines a job; it begins with the agent's next `backup`.
+    """Defines a job; it begins with `job run` or the agent's next `backup`.
 
     The password is sealed for the agent on this machine; no server can read it and nobody can recover it. With
     --keyring it is that of the other job, what both have is stored once, and their slots are made anew: without the
@@ -219,7 +219,8 @@ def _unknown_end(output: Output, error: BaseException, code_text: str | None) ->
 
 
 def _created_text(computer: str, job: str, asked: _Asked) -> str:
-    created = f"Job {escape_text(job)} of {escape_text(computer)} is created; it begins with the agent's next `backup`."
+    name = f"Job {escape_text(job)} of {escape_text(computer)}"
+    created = f"{name} is created; it begins with `job run` or the agent's next `backup`."
     others = asked.opened[:-1]
     if others:
         names = ", ".join(escape_text(f"{one[0]}/{one[1]}") for one in others)

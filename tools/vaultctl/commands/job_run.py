@@ -1,4 +1,4 @@
-"""`vaultctl job run`: asks a computer's agent for a run."""
+"""`vaultctl job run` and `cancel`: asks a computer's agent for a run, follows it, ends it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +25,16 @@ POLL_GROWTH = 1.5
 POLL_RUNNING_SECONDS = 1.0
 _SECOND_NS = 1_000_000_000
 
+_START = "the run starts at once if its agent's service is up, else with its next `backup`"
 _EXIT_CODES = {"done": EXIT_OK, "warnings": EXIT_WARNINGS}
 _NOTES = {
-    "waiting": "waiting for the agent of {computer}: the run starts with its next `backup`",
+    "waiting": "waiting for the agent of {computer}: {start}",
     "running": "the run has begun",
+}
+_CANCELLED = {
+    (True, False): "The request is taken back; nothing had begun.",
+    (False, True): "The run is aborted.",
+    (True, True): "The run is aborted, and the request that waited behind it taken back.",
 }
 
 
@@ -38,13 +44,13 @@ _NOTES = {
 @click.option("--wait", is_flag=True, help="Show how far the run is until its end, and exit as it did.")
 @click.pass_context
 def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
-    """Asks for a run, which starts with the agent's next `backup`."""
+    """Asks for a run. It starts at once if its agent's service is up, else with the agent's next `backup`."""
     output = output_of(ctx)
     request = ask_vault(ctx, partial(calls.run_job, computer=computer, job=job)).request
     if not wait:
         output.show(
             {"computer": computer, "job": job, "request": request},
-            lambda: f"Run {request} is asked for; it starts with the agent's next `backup`.",
+            lambda: f"Run {request} is asked for: {_START}.",
         )
         return EXIT_OK
     ask = partial(calls.job_request, computer=computer, job=job, request=request)
@@ -52,6 +58,22 @@ def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
     with Progress(output) as progress:
         end = follow(answers, output, progress, computer)
     return show_end(output, end)
+
+
+@click.command("cancel", cls=Command)
+@click.argument("computer")
+@click.argument("job")
+@click.pass_context
+def cancel(ctx: click.Context, computer: str, job: str) -> None:
+    """Ends a run that goes on, as aborted, and takes back one that is asked for.
+
+    The vault takes nothing more of the run, also where its agent cannot be reached; one that is connected stops.
+    """
+    done = ask_vault(ctx, partial(calls.cancel_job, computer=computer, job=job))
+    output_of(ctx).show(
+        {"computer": computer, "job": job, "request": done.request, "run": done.run},
+        lambda: _CANCELLED[done.request, done.run],
+    )
 
 
 def answers_until_end(
@@ -76,7 +98,7 @@ def follow(answers: Iterator[JobRequestAnswer], output: Output, progress: Progre
     state, told = "", None
     for answer in answers:
         if answer.state != state and answer.state in _NOTES:
-            output.note(_NOTES[answer.state].format(computer=computer))
+            output.note(_NOTES[answer.state].format(computer=computer, start=_START))
             output.line({"type": "status", "state": answer.state})
             if answer.run is not None:
                 progress.began(answer.run.begin_ns / _SECOND_NS)

@@ -18,6 +18,7 @@ async def remove(request: Request) -> m.ComputerRemoveAnswer:
     """From the answer on its open connections are refused too."""
     removed = await offload.write(removal.remove_computer, request.vault, request.identity, request.message.computer)
     request.service.removed_computers.add(removed.computer_id)
+    request.service.work.wake(removed.computer_id)
     for job_id in removed.job_ids:
         request.service.progress.forget_job(job_id)
     return m.ComputerRemoveAnswer(removed.removed_ns)

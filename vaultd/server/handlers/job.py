@@ -4,7 +4,7 @@ import msgspec
 
 from protocol import messages as m
 from vaultd import offload
-from vaultd.operations import jobs, removal
+from vaultd.operations import jobs, removal, work
 from vaultd.operations.keyring_join import Join, create_in_keyring
 from vaultd.records import JobDefinition
 from vaultd.server import answers
@@ -45,8 +45,18 @@ async def show(request: Request) -> m.JobShowAnswer:
 
 async def run(request: Request) -> m.JobRunAnswer:
     message: m.JobRunRequest = request.message
-    number = await offload.write(jobs.request_run, request.vault, request.identity, message.computer, message.job)
-    return m.JobRunAnswer(request=number)
+    asked = await offload.write(jobs.request_run, request.vault, request.identity, message.computer, message.job)
+    request.service.work.ask_run(asked.computer_id, asked.job_id)
+    return m.JobRunAnswer(request=asked.number)
+
+
+async def cancel(request: Request) -> m.JobCancelAnswer:
+    message: m.JobCancelRequest = request.message
+    done = await offload.write(work.cancel, request.vault, request.identity, message.computer, message.job)
+    if done.run:
+        request.service.progress.forget_job(done.job_id)
+    request.service.work.cancel(done.computer_id, done.job_id)
+    return answers.answer(done, m.JobCancelAnswer)
 
 
 async def request_state(request: Request) -> m.JobRequestAnswer:
@@ -72,3 +82,16 @@ async def remove(request: Request) -> m.JobRemoveAnswer:
 async def list_for_agent(request: Request) -> m.AgentJobsAnswer:
     found = await offload.read(jobs.list_for_agent, request.vault, request.identity)
     return m.AgentJobsAnswer([answers.answer(job, m.AgentJob) for job in found])
+
+
+async def wait_for_work(request: Request) -> m.AgentWorkAnswer:
+    """The catalog is asked last: a request that was begun or taken back meanwhile is not told."""
+    message: m.AgentWorkRequest = request.message
+    book = request.service.work
+    book.open(request.session)
+    if not message.all:
+        await book.wait(request.session)
+    told = book.take(request.session)
+    asked = await offload.read(work.asked_jobs, request.vault, request.identity)
+    run = asked if message.all else [job_id for job_id in asked if job_id in told.run]
+    return m.AgentWorkAnswer(run=run, cancel=list(told.cancel))

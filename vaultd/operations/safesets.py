@@ -188,7 +188,6 @@ def choose(view: View, job: Job, sequence: int) -> Safeset:
 
 
 def _page(view: View, job: Job, after: bytes, count: int) -> SafesetPage:
-    distrusted = {key_id for _, key_id in list_distrusted(view, job.account_id, job.keyring_id)}
     found: list[SafesetSummary] = []
     distrusted = {key_id for _, key_id in list_distrusted(view, job.account_id, job.keyring_id)}
     place = after

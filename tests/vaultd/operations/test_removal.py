@@ -259,7 +259,7 @@ def test_a_removed_computer_signs_in_no_more(site: Site, administrator: Identity
         with pytest.raises(NotSignedIn) as refused:
             sign_in_certificate(site.vault, certificate)
         assert refused.value.message == "this computer was removed"
-        assert "restore them on another computer of the account under a grant" in refused.value.hint
+        assert "restore them on another computer of the account with --computer" in refused.value.hint
         site.reopen()
     for ask in (
         lambda: jobs.list_for_agent(site.vault, identity),

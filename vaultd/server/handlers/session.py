@@ -106,7 +106,7 @@ async def _identify(service: Service, exchange: Exchange, session: Session, toke
 
 
 async def find_agent(service: Service, certificate: bytes) -> Identity | None:
-    """Who has this certificate's key; NotSignedIn for a computer that was removed or replaced."""
+    """Who has this certificate's key; NotSignedIn for a computer that was removed."""
     try:
         return await offload.sign_in(sign_in.sign_in_certificate, service.vault, certificate)
     except NotSignedIn:

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -240,6 +241,19 @@ def test_a_stop_ends_the_run_and_the_next_one_goes_on(busy: Site) -> None:
     with serving(busy):
         done = busy.run_administrator("acme", "job", "run", "pc", "long", "--wait")
     assert (done.exit_code, done.last["outcome"]) == (0, "done")
+
+
+def test_a_run_that_was_asked_for_goes_on_after_the_vault_was_away(busy: Site) -> None:
+    """Its request is taken by then, and it is run to its end all the same."""
+    with serving(busy, before=SLOWLY):
+        busy.run_administrator("acme", "job", "run", "pc", "long")
+        until_running(busy, "long")
+        busy.kill()
+        busy.start()
+        deadline = time.monotonic() + 2 * SOON_SECONDS
+        while busy.run_administrator("acme", "safeset", "list", "pc", "long").last == []:
+            assert time.monotonic() < deadline, outcomes(busy, "long")
+    assert "done" in outcomes(busy, "long")
 
 
 def test_a_service_that_is_killed_takes_its_run_with_it(busy: Site) -> None:

@@ -89,7 +89,7 @@ def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | No
     secret = os.urandom(SECRET_BYTES)
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
-        old = None if replace is None else _replaceable(view, identity, replace)
+        old = None if replace is None else working_computer(view, identity, replace)
         kind = kind or (KINDS[0] if old is None else old.kind)
         row = Invite(identity.account_id, kind, now_ns, now_ns + INVITE_LIFE_NS)
         action, subject = "computer.invite", kind
@@ -99,14 +99,6 @@ def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | No
         audit = audited(vault, view, identity, action, subject)
     ledger.record(vault, [*save_invite(row, secret), *audit])
     return CreatedInvite(secret, row.expires_ns)
-
-
-def _replaceable(view: View, identity: Identity, name: str) -> Computer:
-    old = named_computer(view, identity, name)
-    if old.removed_ns:
-        hint = "register another computer, and restore the safesets there: `vaultctl safeset grant` lets it"
-        raise Conflict(f"computer {name!r} was removed: nothing takes its place any more", hint)
-    return old
 
 
 def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:

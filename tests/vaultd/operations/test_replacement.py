@@ -10,7 +10,7 @@ from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import BackedUp, Site, certificate_request
 from tests.vaultd.operations.test_restore import request as opening
 from vaultd.errors import Conflict, NotAllowed, NotFound, NotSignedIn
-from vaultd.operations import computers, fetch, jobs, offer, restore, runs, safesets, upload
+from vaultd.operations import computers, fetch, jobs, offer, removal, restore, runs, safesets, upload
 from vaultd.operations.computers import Registered, RegistrationRequest
 from vaultd.operations.sign_in import sign_in_certificate
 from vaultd.records import Figures, Identity
@@ -158,3 +158,16 @@ def test_the_kind_stays_unless_another_one_is_said(site: Site, kind: str | None,
     secret = computers.invite(site.vault, administrator, kind, "LAPTOP").secret
     request = RegistrationRequest(secret, "x", certificate_request()[0], os.urandom(1216))
     assert computers.register(site.vault, computers.check_request(site.vault, request)).kind == expected
+
+
+def test_a_removed_computer_is_not_replaced(site: Site) -> None:
+    """Nothing takes a removal back; a code that was made before it is no way either."""
+    administrator = site.administrator()
+    site.agent(administrator)
+    secret = computers.invite(site.vault, administrator, None, "laptop").secret
+    removal.remove_computer(site.vault, administrator, "laptop")
+    request = RegistrationRequest(secret, "x", certificate_request()[0], os.urandom(1216))
+    with pytest.raises(NotAllowed, match="unknown, used or expired"):
+        computers.register(site.vault, computers.check_request(site.vault, request))
+    with pytest.raises(Conflict, match="computer 'laptop' was removed"):
+        computers.invite(site.vault, administrator, None, "laptop")

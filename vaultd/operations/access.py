@@ -19,33 +19,45 @@ def named_computer(view: View, identity: Identity, name: str) -> Computer:
     return computer
 
 
+def working_computer(view: View, identity: Identity, name: str) -> Computer:
+    computer = named_computer(view, identity, name)
+    if computer.removed_ns:
+        raise Conflict(f"computer {computer.name!r} was removed", "restore its safesets on another one, under a grant")
+    return computer
+
+
 def own_computer(view: View, identity: Identity) -> Computer:
     """The computer that an agent runs on. One whose place another agent took is nobody any more, on connections that it
     has open too.
     """
     computer = read_computer(view, identity.account_id, identity.computer_id)
-    if computer is None:
-        raise NotSignedIn("this agent is not registered any more", "register it again with a new code")
-    if computer.removed_ns:
+    if computer is not None and computer.removed_ns:
         raise removed_computer()
-    if not isinstance(identity, AgentIdentity) or identity.agent_key != tls_key_hash(computer.tls_key):
+    return _check_key(identity, computer)
+
+
+def _check_key(identity: Identity, computer: Computer | None) -> Computer:
+    """Of an agent whose connection may be older than the one that took its place."""
+    if computer is None or not isinstance(identity, AgentIdentity):
+        raise NotSignedIn("this agent is not registered any more", "register it again with a new code")
+    if identity.agent_key != tls_key_hash(computer.tls_key):
         raise replaced_agent()
     return computer
-
-
-def removed_computer() -> NotSignedIn:
-    """Told to its own agent, by its key."""
-    return NotSignedIn(
-        "this computer was removed",
-        "its safesets are kept: restore them on another computer of the account with --computer, or register this one"
-        " anew with an empty state directory",
-    )
 
 
 def replaced_agent() -> NotSignedIn:
     return NotSignedIn(
         "another agent took the place of this one: its key is refused from then on",
         "if that was a mistake, ask the account's administrator; this computer needs a new code and state directory",
+    )
+
+
+def removed_computer() -> NotSignedIn:
+    """Told to its own agent, by its key."""
+    return NotSignedIn(
+        "this computer was removed",
+        "its safesets are kept: restore them on another computer of the account under a grant, or register this one"
+        " anew with an empty state directory",
     )
 
 
@@ -58,7 +70,7 @@ def named_job(view: View, computer: Computer, name: str) -> Job:
 
 def own_job(view: View, identity: Identity, job_id: bytes) -> Job:
     """A job of the agent's own computer."""
-    own_computer(view, identity)
+    _check_key(identity, read_computer(view, identity.account_id, identity.computer_id))
     job = read_job(view, identity.account_id, job_id)
     if job is None or job.computer_id != identity.computer_id:
         raise NotFound(f"job {job_id.hex()} does not exist")
@@ -83,7 +95,7 @@ def job_with_keyring(job: Job) -> Job:
 
 def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
     """A run of the agent's own computer, and its job."""
-    own_computer(view, identity)
+    _check_key(identity, read_computer(view, identity.account_id, identity.computer_id))
     run = read_run(view, identity.account_id, run_id)
     job = None if run is None else read_job(view, identity.account_id, run.job_id)
     if run is None or job is None or job.computer_id != identity.computer_id:

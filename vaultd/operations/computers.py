@@ -18,7 +18,7 @@ from vaultd.catalog.invites import find_invite, save_invite
 from vaultd.catalog.jobs import list_computer_jobs
 from vaultd.errors import BadRequest, Conflict, NotAllowed
 from vaultd.operations import ledger
-from vaultd.operations.access import named_computer
+from vaultd.operations.access import named_computer, working_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.authority import issue_agent, spki_of_request
 from vaultd.operations.names import check_name

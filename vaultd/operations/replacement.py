@@ -11,8 +11,8 @@ import msgspec
 from vaultd.catalog.computers import save_replaced
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_computer_jobs, read_secret, remove_secret
-from vaultd.catalog.runs import active_run, save_run
-from vaultd.records import Change, Computer, Outcome
+from vaultd.operations.runs import abort_active
+from vaultd.records import Change, Computer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,5 @@ def replace_agent(view: View, old: Computer, keys: NewKeys, now_ns: int) -> tupl
     for job in list_computer_jobs(view, old.account_id, old.computer_id):
         if read_secret(view, job) is not None:  # sealed to the old agent's key: nobody can open it any more
             changes += remove_secret(job)
-        run = active_run(view, job.account_id, job.job_id)
-        if run is not None:
-            changes += save_run(msgspec.structs.replace(run, outcome=Outcome.ABORTED, end_ns=now_ns))
+        changes += abort_active(view, job, now_ns)
     return computer, changes

@@ -80,6 +80,8 @@ async def adopt(adopting: Adopting, secret: Secret, sequence: int) -> KnownHead:
     except Failure as failure:
         raise Failure(failure.code, failure.message, _NOTHING) from None
     # The keys come last: with them the next backup begins.
+    newest = keys.unattended.generation
+    job_state.save_signers({number: key for number, key in keys.signing_keys.items() if number < newest})
     job_state.save_head(head)
     job_state.mark_used(keys.unattended.keyring_id)
     state.save_job_id(job.name, job.job_id)

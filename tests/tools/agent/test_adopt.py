@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tests.tools.agent import test_rotated_keyring
 from tests.tools.agent.conftest import JOB_ID, PASSWORD, RECOVERY_CODE, Site
@@ -103,6 +103,12 @@ async def test_safesets_of_earlier_generations_are_followed(rotated: Site) -> No
     saved = rotated.state.job(JOB_ID).load_head()
     assert saved is not None
     assert (saved.sequence, saved.generation) == (1, 1)
+    # Where a person gives the head up, the chain is followed from the first safeset on again.
+    earlier = rotated.state.job(JOB_ID).load_signers()
+    assert list(earlier) == [1]
+    Ed25519PublicKey.from_public_bytes(earlier[1]).verify(
+        rotated.vault.roots[0][0][296:], b"safeset root v1" + rotated.vault.roots[0][0][:296]
+    )
 
 
 async def test_keys_that_are_here_are_not_taken_up_again(site: Site) -> None:

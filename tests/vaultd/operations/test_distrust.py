@@ -197,6 +197,23 @@ def test_an_older_safeset_that_these_runs_healed_is_listed_too(site: Site) -> No
     assert not suspect.is_whole(suspect.first)
 
 
+def test_a_provisional_safeset_that_was_replaced_is_not_listed(suspect: Suspect) -> None:
+    """Nobody can restore it."""
+    site, sealer = suspect.site, suspect.backed_up.sealer
+    site.begin(suspect.backed_up)
+    late = sealer.record(DATA, os.urandom(50))
+    leaf = sealer.leaf([late])
+    site.upload(suspect.backed_up, late, *leaf)
+    payload = sealer.payload(leaf)
+    root = sealer.root(leaf, payload, sequence=3, previous=suspect.second, complete=0)
+    site.commit(suspect.backed_up, root, payload)
+    for more, expected in ((False, [2, 3]), (True, [2, 4])):
+        if more:
+            suspect.commit([late], 4, blake3(root).digest())
+        page = distrust.leaning(site.vault, suspect.administrator, suspect.suspicion, b"")
+        assert [one.number for one in page.safesets] == expected
+
+
 def test_the_list_of_safesets_says_which_the_runs_made(suspect: Suspect) -> None:
     def flags() -> list[bool]:
         page = safesets.list_page(suspect.site.vault, suspect.administrator, "laptop", "home", None, 9)

@@ -22,6 +22,8 @@ from protocol.messages import (
     RunEndRequest,
     RunKeyAnswer,
     RunKeyRequest,
+    RunProgressAnswer,
+    RunProgressRequest,
 )
 from protocol.messages.fields import Outcome
 from tools.agent.belonging import Base, belonging_of
@@ -59,10 +61,15 @@ from tools.client.session import VaultSession
 from tools.client.terminal_text import escape_path
 
 _END_SECONDS = 5.0
+_ENDED_HINT = "what was sent is kept: the next run goes on with it"
 _CACHE_HINT = "check the disk of the state directory and its room"
 
 _Kind = TypeVar("_Kind", bound=BaseException)
 Tell = Callable[[str, ScanFigures], None]
+
+
+class RunEnded(Failure):
+    """Somebody ended the run at the vault: it was cancelled, or its job or keys are others now."""
 
 
 @dataclass(slots=True)
@@ -110,10 +117,10 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     given up the run's key one more run makes another.
     """
     check_job(agent.state, agent.identity, job)
-    await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
+    is_over = await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
     try:
-        return await _run_once(agent, job, keys, tell)
+        return await _run_once(agent, job, keys, tell, is_over=is_over)
     except Exception as error:
         job, newer = await _newer_keys(agent, job, keys, error)
         if newer is not None:
@@ -133,7 +140,7 @@ async def _newer_keys(
     agent: Agent, job: AgentJob, keys: Unattended, error: Exception
 ) -> tuple[AgentJob, Unattended | None]:
     """The job as it is now, with its newer keys where a rotation ended the run; else as it was, and none."""
-    cause = _found(error, RemoteProtocolError) or _found(error, RootRefused)
+    cause = _found(error, RemoteProtocolError) or _found(error, RootRefused) or _found(error, RunEnded)
     if cause is None or cause.code != ErrorCode.conflict:
         return job, None
     answer, _ = await agent.session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
@@ -145,19 +152,24 @@ async def _newer_keys(
     return job, None
 
 
-async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -> Done:
+async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell, *, is_over: bool = False) -> Done:
+    """`is_over`: the safeset of the run before is there, and the run with it, although its answer was lost."""
     job_state = agent.state.job(job.job_id)
     chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
     head = await chain.follow(job_state.load_head(), job)
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     belonging = belonging_of(keys, job.job_id, job.timeline)
     cache = Cache(job_state.cache_path, belonging)
-    with closing(cache), closing(RunJournal(job_state.journal_path, belonging)) as journal:
+    with closing(cache), closing(await compute(RunJournal, job_state.journal_path, belonging)) as journal:
+        if is_over:
+            journal.end_run()
         run, begin = await _begin(agent, job, keys, cache, journal)
         try:
             await chain.follow(head, begin)
             return await _run(agent, run, cache, journal, tell)
         except BaseException as error:
+            if isinstance(error, Exception) and (refused := _found(error, RootRefused)) is not None:
+                await _raise_if_over(agent, run, journal, refused)
             if not is_lost(error):
                 journal.end_run()
                 await _end_failed(agent, run, error)
@@ -166,6 +178,16 @@ async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell) -
                 journal.remove()
             _raise_for(error, cache)
             raise
+
+
+async def _raise_if_over(agent: Agent, run: Run, journal: RunJournal, refused: RootRefused) -> None:
+    """Where somebody ended the run at the vault, its root is no fault of the cache, and nobody wants another run."""
+    try:
+        await agent.session.ask("run.progress", RunProgressRequest(run.run_id, 0, 0), RunProgressAnswer)
+    except RemoteProtocolError as error:
+        if error.code == ErrorCode.not_found:
+            journal.end_run()
+            raise RunEnded(refused.code, refused.message, _ENDED_HINT) from refused
 
 
 def _raise_for(error: BaseException, cache: Cache) -> None:
@@ -191,10 +213,14 @@ async def _begin(
     except RemoteProtocolError as error:
         if error.code != ErrorCode.conflict or asked != journal.run:
             raise
+        journal.end_run()
+        if asked.run_id == agent.attempts.run_id:  # it was ended while the connection was lost
+            raise RunEnded(error.code, error.message, _ENDED_HINT) from None
         asked = ResumableRun(os.urandom(16), base)
         begin, _ = await agent.session.ask("run.begin", RunBeginRequest(job.job_id, asked.run_id, base), RunBeginAnswer)
     if not begin.base_known or begin.timeline != job.timeline:
         cache.drop()
+        asked = asked._replace(base=None)
     journal.begin(asked)
     head = Head(begin.timeline, begin.head_sequence, begin.head_hash)
     return Run(asked.run_id, job, keys, head, begin_ns), begin
@@ -284,9 +310,8 @@ async def _finish(
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.
     await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
-    if cache.failure is None:
-        journal.remove()
-    else:
+    journal.remove()
+    if cache.failure is not None:
         done.notes.append(f"the cache could not be written, the next run reads more: {cache.failure}; {_CACHE_HINT}")
         if cache.is_damaged:
             await compute(cache.drop)

@@ -25,7 +25,7 @@ from tools.agent.belonging import Base, Belonging
 from tools.agent.bundle_counts import BundleCounts
 from tools.agent.cached_row import HASH_BYTES, CachedRow, KnownPath, hash_number, part_checksum
 from tools.agent.extent_list import PACKED_EXTENT_BYTES, IdentifiedExtent, unpack_extents
-from tools.agent.resumed_rows import fold, forget_lost, make_tables, show_known
+from tools.agent.resumed_rows import fold, forget_lost, forget_parts_alone, make_tables, show_known
 from tools.client.extras_parts import first_extras
 from tools.client.manifest import Extra
 
@@ -180,6 +180,7 @@ class Cache:
     def end_resumed(self) -> None:
         if self.failure is None:
             with self._until_it_fails():
+                forget_parts_alone(self._writer)
                 self._writer.execute("COMMIT")
                 for reader in (self._reader, self._finder, self._replayer):
                     show_known(reader)
@@ -213,15 +214,16 @@ class Cache:
 
     @_as_damage()
     def holds(self, path: bytes, is_below_only: bool) -> bool:
-        """Whether the base has something below a path or, unless only that is asked for, the path itself."""
-        if self.base is None:
+        """Whether something below a path is known or, unless only that is asked for, the path itself."""
+        if not self.has_rows:
             return False
         key = path.replace(b"/", b"\0")
         below = "key > ?" if not key else "key > ? AND key < ?"
         bounds = (key,) if not key else (key + b"\0", key + b"\1")
-        if self._finder.execute(f"SELECT 1 FROM rows WHERE {below} LIMIT 1", bounds).fetchone():
+        if self._finder.execute(f"SELECT 1 FROM {self._known} WHERE {below} LIMIT 1", bounds).fetchone():
             return True
-        return not is_below_only and bool(self._finder.execute("SELECT 1 FROM rows WHERE key = ?", (key,)).fetchone())
+        itself = f"SELECT 1 FROM {self._known} WHERE key = ?"
+        return not is_below_only and bool(self._finder.execute(itself, (key,)).fetchone())
 
     @_as_damage()
     def has_extras(self, key: bytes, expected: dict[int, Any]) -> bool:
@@ -245,14 +247,14 @@ class Cache:
 
     @_as_damage()
     def children(self, path: bytes) -> list[bytes]:
-        """The first names that the base has directly in a directory."""
-        if self.base is None:
+        """The first names that are known directly in a directory."""
+        if not self.has_rows:
             return []
         prefix = path.replace(b"/", b"\0") + b"\0" if path else b""
         names: list[bytes] = []
         start = prefix
         while len(names) < _CHILDREN_MAX:
-            query = "SELECT key FROM rows WHERE key > ? AND key >= ? ORDER BY key LIMIT 1"
+            query = f"SELECT key FROM {self._known} WHERE key > ? AND key >= ? ORDER BY key LIMIT 1"
             found = self._finder.execute(query, (prefix, start)).fetchone()
             if found is None or not found[0].startswith(prefix):
                 break

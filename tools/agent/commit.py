@@ -35,8 +35,9 @@ class Committer:
         """Returns the root hash when the vault has countersigned it."""
         hash = root_hash(encoded)
         pending = PendingRoot(
-            timeline=root.timeline, sequence=root.sequence, root_hash=hash.hex(), generation=root.generation
-        )
+            timeline=root.timeline, sequence=root.sequence, root_hash=hash.hex(), generation=root.generation,
+            is_complete=root.complete,
+        )  # fmt: skip
         self._state.save_pending(pending)
         request = SafesetCommitRequest(root.run_id)
         answer: SafesetCommitAnswer | SafesetFindAnswer | None
@@ -56,20 +57,23 @@ class Committer:
             self.notes.append(f"the state could not be written, the next run tries again: {describe(error).message}")
         return hash
 
-    async def settle(self) -> None:
-        """What became of the last run's root, where its answer did not arrive."""
+    async def settle(self) -> bool:
+        """What became of the last run's root, where its answer did not arrive: whether that run is over, because its
+        safeset is there.
+        """
         pending = self._state.load_pending()
         if pending is None:
-            return
+            return False
         try:
             answer = await self._find(bytes.fromhex(pending.root_hash))
         except RemoteProtocolError as error:
             if error.code != ErrorCode.not_found:
                 raise
             self._state.forget_pending()
-            return
+            return False
         self._check(pending, answer)
         self._keep(pending)
+        return pending.is_complete
 
     async def _find(self, hash: bytes) -> SafesetFindAnswer:
         answer, _ = await self._session.ask("safeset.find", SafesetFindRequest(self._job_id, hash), SafesetFindAnswer)

@@ -46,14 +46,14 @@ def _ids(packed: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _keep(cache: Cache, piece: Piece, lost: set[bytes], lost_parts: set[bytes]) -> None:
-    """`lost_parts`: the path whose row is still to come, where a further part of its extents is lost."""
+    """`lost_parts`: paths whose row is still to come, where a further part of their extents is lost."""
     if isinstance(piece, ExtentsPart):
         if not lost.isdisjoint(_ids([piece.extents])):
             lost_parts.add(piece.key)
         cache.add_resumed_extents(*piece)
         return
     is_lost = [row.key in lost_parts or not lost.isdisjoint(_ids([row.extents])) for row in piece]
-    lost_parts.clear()
+    lost_parts.difference_update(row.key for row in piece)
     kept = [row for row, is_lost_row in zip(piece, is_lost, strict=True) if not is_lost_row]
     cache.add_resumed(_newest(kept), [row.key for row, is_lost_row in zip(piece, is_lost, strict=True) if is_lost_row])
 

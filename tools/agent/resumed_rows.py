@@ -35,6 +35,11 @@ def make_tables(writer: sqlite3.Connection) -> None:
         writer.execute(statement)
 
 
+def forget_parts_alone(writer: sqlite3.Connection) -> None:
+    """Parts of extents whose row never came would be taken for those of the base's row."""
+    writer.execute("DELETE FROM resumed_extents WHERE key NOT IN (SELECT key FROM resumed)")
+
+
 def show_known(reader: sqlite3.Connection) -> None:
     """From now on the connection has `known`: the rows of the base and of the run that was broken off."""
     reader.execute("DROP VIEW IF EXISTS temp.known")

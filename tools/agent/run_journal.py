@@ -72,13 +72,11 @@ class RunJournal:
         """What is written from now on is of this run; what is there already stays."""
         if run != self.run:
             self._append([_RUN, *run])
-            self.acknowledge(self.end)
             self.run = run
 
     def end_run(self) -> None:
         """The vault was told that the run is over: another one goes on with what was acknowledged."""
         self._append([_RUN, b"", None])
-        self.acknowledge(self.end)
         self.run = None
 
     def add_rows(self, rows: Sequence[CachedRow]) -> None:
@@ -129,27 +127,28 @@ class RunJournal:
         self.end = os.lseek(self._descriptor, self._acknowledged, os.SEEK_SET)
         if not self._acknowledged:
             self._append(self._head)
-        else:
-            self.acknowledge(self.end)
+            return
+        self.acknowledge(self.end)
+        if self.run is not None:
+            self._append([_RUN, *self.run])
 
     def _find_acknowledged(self) -> int:
         """How far the file counts; 0 where it is of other keys, another job or another version."""
         acknowledged = 0
         first_rows: int | None = None
-        runs: list[tuple[int, ResumableRun]] = []
+        run: ResumableRun | None = None
         for kind, *values in self._frames(os.fstat(self._descriptor).st_size):
             if not acknowledged:
                 if [kind, *values] != self._head:
                     return 0
                 acknowledged = self._place
             elif kind == _RUN:
-                runs.append((self._place, ResumableRun(*values)))
+                run = ResumableRun(*values)
             elif kind == _ROWS and first_rows is None:
                 first_rows = self._place
             elif kind == _MARK:
                 acknowledged = max(acknowledged, min(values[0], self._place))
         self.has_rows = first_rows is not None and first_rows <= acknowledged
-        run = next((run for place, run in reversed(runs) if place <= acknowledged), None)
         self.run = run if run and run.run_id else None
         return acknowledged
 
@@ -159,13 +158,17 @@ class RunJournal:
         while self._place + _FRAME.size <= end:
             length, checksum = _FRAME.unpack(os.pread(self._descriptor, _FRAME.size, self._place))
             begin = self._place + _FRAME.size
-            if length > _FRAME_BYTES_MAX or begin + length > end:
-                return
+            if not 0 < length <= _FRAME_BYTES_MAX or begin + length > end:
+                return  # also zero bytes, which are what a power cut leaves of what was not written
             payload = os.pread(self._descriptor, length, begin)
             if len(payload) != length or zlib.crc32(payload) != checksum:
                 return
+            try:
+                values = msgspec.msgpack.decode(payload, type=list[Any])
+            except msgspec.DecodeError:
+                return
             self._place = begin + length
-            yield msgspec.msgpack.decode(payload)
+            yield values
 
     def _append(self, values: list[Any]) -> None:
         if self.failure is not None:

@@ -64,6 +64,7 @@ class PendingRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     sequence: int
     root_hash: _Hash
     generation: int = 0
+    is_complete: bool = True
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

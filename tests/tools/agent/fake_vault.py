@@ -39,6 +39,7 @@ class FakeVault:
         self.uploads = 0
         self.asked: list[str] = []
         self.base_known = True
+        self.runs: dict[bytes, str] = {}  # how each run stands; `complete` has its safeset and is not ended yet
         self.lost: dict[bytes, str] = {}
         self.fetched: list[bytes] = []
         self.fetches: list[list[bytes]] = []
@@ -67,6 +68,11 @@ class FakeVault:
     def can_give(self, id: bytes) -> bool:
         return id in self.records and id not in self.lost
 
+    def end_run(self, run_id: bytes, outcome: str) -> None:
+        """As its agent, or somebody else at the vault, says; one that has ended stays as it is."""
+        if self.runs[run_id] in ("running", "complete"):
+            self.runs[run_id] = outcome
+
     # The session
 
     async def ask(self, method: str, request: Any, answer_type: Any, raw: Any = b"") -> tuple[Any, memoryview]:
@@ -90,6 +96,11 @@ class FakeVault:
 
     def _run_begin(self, request: m.RunBeginRequest, raw: bytes) -> tuple[Any, bytes]:
         job = self.current_job()
+        if self.runs.get(request.run_id, "running") not in ("running", "complete"):
+            raise RemoteProtocolError(ErrorCode.conflict, "the run has ended", "begin a new run")
+        for other in self.runs:
+            self.end_run(other, "aborted" if other != request.run_id else self.runs[other])
+        self.runs.setdefault(request.run_id, "running")
         known = self.base_known and request.base is not None and request.base == job.head_hash
         return m.RunBeginAnswer(known, 1, job.head_sequence, job.head_hash, 1_000), b""
 
@@ -99,10 +110,13 @@ class FakeVault:
 
     def _run_progress(self, request: m.RunProgressRequest, raw: bytes) -> tuple[Any, bytes]:
         self.told.append(request)
+        if self.runs[request.run_id] not in ("running", "complete"):
+            raise RemoteProtocolError(ErrorCode.not_found, "the run does not exist", "")
         return m.RunProgressAnswer(), b""
 
     def _run_end(self, request: m.RunEndRequest, raw: bytes) -> tuple[Any, bytes]:
         self.ended.append(request)
+        self.end_run(request.run_id, request.outcome)
         return m.RunEndAnswer(), b""
 
     def _chunk_offer(self, request: m.ChunkOfferRequest, raw: bytes) -> tuple[Any, bytes]:
@@ -121,12 +135,16 @@ class FakeVault:
 
     def _safeset_commit(self, request: m.SafesetCommitRequest, raw: bytes) -> tuple[Any, bytes]:
         root, payload = raw[:360], raw[360:]
+        if self.runs[request.run_id] != "running":
+            raise RemoteProtocolError(ErrorCode.conflict, "the run has ended, or is complete", "begin a new run")
         assert self.keyring is not None
         signing_key = Ed25519PublicKey.from_public_bytes(self.keyring.signing_key)
         signing_key.verify(root[296:], b"safeset root v1" + root[:296])
         assert root[88:120] == self.current_job().head_hash
         self._check_presence(root[160:192], root[192:224])
         self.roots.append((root, payload))
+        if root[6] == 1:
+            self.runs[request.run_id] = "complete"
         return m.SafesetCommitAnswer(len(self.roots), 2_000, self._countersign(root)), b""
 
     def _safeset_find(self, request: m.SafesetFindRequest, raw: bytes) -> tuple[Any, bytes]:

@@ -136,3 +136,20 @@ async def test_a_damaged_row_never_reaches_a_manifest(site: Site) -> None:
     await site.back_up()
     await site.restore()
     assert differences(site.source, site.restored_source) == ""
+
+
+def test_parts_of_extents_whose_row_never_came_are_not_those_of_the_base(tmp_path: Path) -> None:
+    """A run was broken off between the parts of a changed file and its row; then the file was put back."""
+    cache = Cache(tmp_path / "cache", BELONGING)
+    first, second = pack_extents([(b"1" * 32, 0, 9)]), pack_extents([(b"2" * 32, 0, 9)])
+    row = CachedRow(b"large", 18, 1, 1, 1, b"p" * 40, first, 1, None, row_checksum(b"large", b"p" * 40, first, None, 1))
+    cache.begin()
+    cache.change([row], [])
+    cache.add_extents(b"large", 1, second)
+    cache.commit(BASE)
+    cache.begin_resumed()
+    cache.add_resumed_extents(b"large", 1, pack_extents([(b"3" * 32, 0, 9)]))
+    cache.end_resumed()
+    (known,) = cache.rows()
+    assert list(cache.further_extents(known)) == [second]
+    cache.close()

@@ -56,13 +56,16 @@ def is_up(state: Path) -> bool:
 
 
 def _check_user(channel: socket.socket, order: Order) -> None:
-    """A restore is written with the rights of the service, and its secret is for nobody else's process."""
+    """It gets our standard output and error, which may be a terminal, and writes a restore with its own rights: nothing
+    of that is for another user's process, whoever we are.
+    """
     user = peer_user(channel)
-    if isinstance(order, RestoreOrder) and user != os.geteuid():
+    if user != os.geteuid():
+        what = "restore" if isinstance(order, RestoreOrder) else "backup"
         raise Failure(
             "not_allowed",
-            f"the service runs as user {user} and would restore with that user's rights, not with yours",
-            f"restore as user {user}, or stop the service and restore again",
+            f"the service of this state directory runs as user {user}, not as you",
+            f"{what} as user {user} (`runuser -u USER`), or stop the service and do it again",
         )
 
 

@@ -158,14 +158,14 @@ class RunJournal:
         while self._place + _FRAME.size <= end:
             length, checksum = _FRAME.unpack(os.pread(self._descriptor, _FRAME.size, self._place))
             begin = self._place + _FRAME.size
-            if not 0 < length <= _FRAME_BYTES_MAX or begin + length > end:
-                return  # also zero bytes, which are what a power cut leaves of what was not written
+            if length > _FRAME_BYTES_MAX or begin + length > end:
+                return
             payload = os.pread(self._descriptor, length, begin)
             if len(payload) != length or zlib.crc32(payload) != checksum:
                 return
             try:
                 values = msgspec.msgpack.decode(payload, type=list[Any])
-            except msgspec.DecodeError:
+            except msgspec.DecodeError:  # zero bytes, which a power cut leaves of what was not written
                 return
             self._place = begin + length
             yield values

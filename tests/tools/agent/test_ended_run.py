@@ -136,6 +136,8 @@ async def test_what_a_broken_off_first_run_saw_must_not_be_missing_from_the_next
         patched.setattr(FakeVault, "_safeset_commit", lambda *_: (_ for _ in ()).throw(ConnectionLost("cut")))
         with pytest.raises((ConnectionLost, ExceptionGroup)):
             await site.back_up()
+    (expected,) = site.state.path.glob("jobs/*/expected.json")
+    expected.unlink()  # it is there at the end of a scan only
     for path in site.source.iterdir():
         path.unlink()
     with pytest.raises((Failure, ExceptionGroup)) as caught:

@@ -1,7 +1,7 @@
 """Where people's commands hand their work over: one connection of the local socket is one order.
 
-Only the service's own user and root are heard; a restore is taken of the same user only. What comes is checked as
-strictly as what comes over the network. Who closes his side cancels.
+Only the service's own user is heard. What comes is checked as strictly as what comes over the network. Who closes his
+side cancels.
 """
 
 import array
@@ -21,7 +21,6 @@ from tools.agent.service.orders import (
     Accepted,
     Ended,
     Order,
-    RestoreOrder,
     Waiting,
     decode_message,
     encode_frame,
@@ -78,10 +77,8 @@ async def _carry_out(channel: trio.socket.SocketType, bench: Workbench) -> Ended
         if patience.cancelled_caught:
             raise Failure("bad_request", f"no order came within {ORDER_SECONDS:.0f} seconds")
         user = peer_user(channel)
-        if user not in (os.geteuid(), 0):
+        if user != os.geteuid():
             raise Failure("not_allowed", f"this service works for user {os.geteuid()}, not for user {user}")
-        if isinstance(order, RestoreOrder) and user != os.geteuid():
-            raise Failure("not_allowed", f"a restore is written with the rights of user {os.geteuid()}, not of {user}")
         await _reply(channel, Accepted())
         return await _follow(channel, bench, Piece(order, Streams(*descriptors)))
 

@@ -15,7 +15,7 @@ from tests.tools.agent.conftest import Site
 from tools.agent.service import counter, local_socket
 from tools.agent.service.counter import serve_orders
 from tools.agent.service.hand_over import hand_over
-from tools.agent.service.orders import PREFIX, BackupOrder, Ended, RestoreOrder, Work, encode_frame
+from tools.agent.service.orders import PREFIX, BackupOrder, Ended, Order, RestoreOrder, Work, encode_frame
 from tools.agent.service.workbench import Workbench
 from tools.agent.service.worker import Streams
 from tools.client.failure import Failure
@@ -89,24 +89,25 @@ async def test_nobody_else_hands_work_over(desk: Desk, monkeypatch: pytest.Monke
     assert desk.begun == []
 
 
-async def test_root_may_back_up_and_not_restore_with_the_rights_of_another(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_root_hands_over_nothing_to_a_service_of_another(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counter, "peer_user", lambda _: 0)
     monkeypatch.setattr("tools.agent.service.counter.os.geteuid", lambda: 1000)
-    assert (await desk.raw(encode_frame(ORDER))).exit_code == 3
-    refused = await desk.raw(encode_frame(RESTORE))
-    assert (refused.exit_code, len(desk.begun)) == (5, 1)
-    assert "rights of user 1000" in refused.message
+    for order in (ORDER, RESTORE):
+        refused = await desk.raw(encode_frame(order))
+        assert (refused.exit_code, refused.message) == (5, "this service works for user 1000, not for user 0")
+    assert desk.begun == []
 
 
-async def test_a_secret_goes_to_no_process_of_another_user(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+@pytest.mark.parametrize("order", [ORDER, RESTORE], ids=["backup", "restore"])
+async def test_nothing_of_a_command_goes_to_a_process_of_another_user(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery, order: Order
 ) -> None:
-    """Whoever owns the state directory could have put a socket there for root to find."""
+    """Whoever owns the state directory could have put a socket there for root to find; with the order go a secret, or
+    the terminal that root types at.
+    """
     monkeypatch.setattr("tools.agent.service.hand_over.peer_user", lambda _: STRANGER)
-    with pytest.raises(Failure, match=f"the service runs as user {STRANGER}"):
-        await trio.to_thread.run_sync(hand_over, desk.state, RESTORE, Output())
+    with pytest.raises(Failure, match=f"the service of this state directory runs as user {STRANGER}"):
+        await trio.to_thread.run_sync(hand_over, desk.state, order, Output())
     await trio.testing.wait_all_tasks_blocked(0.01)
     assert desk.begun == []
 

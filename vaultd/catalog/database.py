@@ -106,6 +106,11 @@ class View:
                         return
                     yield key, self._opened(table, key, value)
 
+    def keys(self, table: str) -> Iterator[bytes]:
+        """Of all rows in their order, also of those that are damaged."""
+        with self._transaction.cursor(self._databases[table]) as cursor:
+            yield from cursor.iternext(keys=True, values=False)
+
     def scan_back(self, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The same rows from the last to the first; the part of a key after the prefix has at most 64 bytes."""
         with self._transaction.cursor(self._databases[table]) as cursor:

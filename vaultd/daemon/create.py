@@ -50,7 +50,7 @@ def create_vault(directory: Path, values: Mapping[str, str], disks: Sequence[Pat
     request = InitRequest(make_config(directory, settings), config_text(settings), hosts)
     url = f"https://{join_address(hosts[0], split_address(settings['listen'])[1])}"
     context = directory / CONTEXT_FILE
-    places = FreshPlaces([directory, *request.config.disks])
+    places = FreshPlaces(directory, request.config.disks, request.vault_id)
     try:
         made = init_vault(request, SystemClock(), SystemDoor())
         write_context(context, url, made.authority_pem, made.operator_token)

@@ -18,6 +18,7 @@ from vaultd.errors import Conflict, NotFound
 from vaultd.operations import ledger, replaced
 from vaultd.operations.auditing import audited
 from vaultd.operations.disk_hits import DiskPlaces, Hit, HitWalk
+from vaultd.operations.erased_slots import mend_keys
 from vaultd.operations.known_disks import changed_disks
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
@@ -95,7 +96,8 @@ def can_complete_keys(vault: Vault) -> bool:
 def complete_keys(vault: Vault) -> list[Finding]:
     """W. Brings every erase key onto the disks that are back."""
     try:
-        return vault.erase_keys.mend()
+        with vault.catalog.read() as view:
+            return mend_keys(view, vault.erase_keys)
     except StoreError as error:  # the vault goes on: one good copy is enough to work with
         return [Finding(Severity.damage, "erase keys", f"they are not completed: {error}")]
 

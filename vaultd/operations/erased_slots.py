@@ -4,8 +4,9 @@ What is to be destroyed is a row of the catalog, never concluded from what is no
 would lack slots whose keys are still needed. The rows stay, for a disk may bring a copy of a key back.
 """
 
-from vaultd.catalog.database import Catalog
+from vaultd.catalog.database import Catalog, View
 from vaultd.catalog.keyrings import list_erased_slot_ids
+from vaultd.catalog.owners import list_owners
 from vaultd.store.erase_keys.erase_keys import EraseKeys
 from vaultd.store.erase_keys.file import Owner, OwnerKind
 from vaultd.store.errors import StoreError
@@ -25,3 +26,9 @@ def finish_erasures(catalog: Catalog, erase_keys: EraseKeys) -> list[Finding]:
             sentence = f"the erase key of {owner.name}, which is to be destroyed, cannot be written over: {error}"
             findings.append(Finding(Severity.warning, f"erase key {slot_id.hex()}", sentence))
     return findings
+
+
+def mend_keys(view: View, erase_keys: EraseKeys) -> list[Finding]:
+    """Both copies of every key. A mark on a disk alone destroys nothing that the catalog has."""
+    known = frozenset(Owner(OwnerKind[kind], owner_id) for kind, owner_id in list_owners(view))
+    return erase_keys.mend(known)

@@ -5,6 +5,7 @@ Invariant: `vault.toml` is written last, so a directory without it is no vault, 
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class InitRequest:
     config: Config
     config_text: str
     hosts: Sequence[str]
+    vault_id: bytes = field(default_factory=lambda: os.urandom(16))
 
 
 def init_vault(request: InitRequest, clock: Clock, door: Door) -> Initialised:
@@ -63,8 +65,8 @@ def init_vault(request: InitRequest, clock: Clock, door: Door) -> Initialised:
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for disk in config.disks:
         disk.mkdir(mode=0o700, parents=True, exist_ok=True)
-    vault_id = os.urandom(16)
-    authority_pem = _write_keys(request, vault_id, clock.now_ns())
+    vault_id = request.vault_id
+    authority_pem = _write_keys(request, clock.now_ns())
     with translated():
         ChunkStore.create(store_settings(config, vault_id), door, clock.now_ns).close()
     token = create_operator(config, clock, door)
@@ -82,12 +84,12 @@ def _refuse_existing(config: Config) -> None:
             raise Conflict(f"{disk} is not empty", "choose an empty directory for each disk")
 
 
-def _write_keys(request: InitRequest, vault_id: bytes, now_ns: int) -> bytes:
+def _write_keys(request: InitRequest, now_ns: int) -> bytes:
     directory = request.config.directory
     authority = create_authority(request.config.name, now_ns)
     server = issue_server(authority, request.hosts, now_ns)
     signing_key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _write(directory / VAULT_ID_FILE, vault_id.hex().encode() + b"\n", PUBLIC)
+    _write(directory / VAULT_ID_FILE, request.vault_id.hex().encode() + b"\n", PUBLIC)
     _write(directory / SIGNING_KEY_FILE, signing_key, PRIVATE)
     _write(directory / AUTHORITY_KEY_FILE, authority.key_pem, PRIVATE)
     _write(directory / AUTHORITY_FILE, authority.certificate_pem, PUBLIC)
@@ -111,12 +113,17 @@ def create_operator(config: Config, clock: Clock, door: Door) -> bytes:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """A new file, durable; never over an existing one."""
+    """A new file, durable; never over an existing one. It is there whole or not at all when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _sync_directory(path: Path) -> None:

@@ -22,6 +22,7 @@ from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Conflict, Damaged, Internal, NoSpace, Unavailable, VaultError
 from vaultd.image.probe import find_fault
+from vaultd.operations.erased_slots import mend_keys
 from vaultd.operations.old_images import OldImages, look_at_catalog, look_at_index, look_at_kept, together
 from vaultd.operations.open_store import Opening, is_in_journal, open_store
 from vaultd.operations.places import (
@@ -169,8 +170,8 @@ class _Rebuild:
             with catalog.read() as view:
                 recovery = store.recover(lambda key_id: is_known_key(view, key_id), tell)
                 rows = {table: view.count(table) for table in _COUNTED}
-            # As a start does it: a disk that is new here has a copy of what the other one has when this returns.
-            findings = [*recovery.findings, *EraseKeys.on(self._door, store.disks).mend()]
+                # As a start does it: a disk that is new here has a copy of what the other one has when this returns.
+                findings = [*recovery.findings, *mend_keys(view, EraseKeys.on(self._door, store.disks))]
             kept = store.statistics()
             lost = sum(store.disks.is_given_up(row.disk_id) for row in store.containers())
             counts = RebuildCounts(

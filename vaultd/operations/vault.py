@@ -24,7 +24,7 @@ from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Damaged, NoSpace, NotFound
 from vaultd.operations.authority import KeyPair
-from vaultd.operations.erased_slots import finish_erasures
+from vaultd.operations.erased_slots import finish_erasures, mend_keys
 from vaultd.operations.images import newest, set_damaged_aside
 from vaultd.operations.known_disks import keep_disks
 from vaultd.operations.open_store import Opening, open_store
@@ -101,7 +101,9 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
             store.distrust_keys(list(list_distrusted(view)))
         kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
-        mended = [*finish_erasures(catalog, erase_keys), *erase_keys.mend()]
+        mended = finish_erasures(catalog, erase_keys)
+        with catalog.read() as view:
+            mended += mend_keys(view, erase_keys)
         findings = [*set_aside.findings, *recovery.findings, *filter(None, [kept]), *mended]
         recovery = msgspec.structs.replace(recovery, findings=findings)
         undo.pop_all()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from tests.vaultd.operations.disk_case import Case
 from vaultd.operations import dead_keys
@@ -56,3 +57,15 @@ def test_a_key_that_no_copy_holds_is_told_as_damage(case: Case) -> None:
     report = rebuild(case, index_only=False)
     assert [one.severity for one in report.findings if "no copy of this erase key holds" in one.sentence] == ["damage"]
     assert report.is_damaged
+
+
+@pytest.mark.parametrize("index_only", [False, True])
+def test_no_mark_on_a_disk_erases_what_the_rebuilt_catalog_has(case: Case, index_only: bool) -> None:
+    slot_id = case.backed_up.slot_id
+    before = erase_keys(case.disk(0))
+    head = b"SSE1" + bytes([1, 3, 0, 0]) + slot_id + bytes(32)  # as docs/format.md has it
+    (case.disk(0) / f"erase-keys/{slot_id.hex()}.key").write_bytes(head + blake3(head).digest(length=8))
+    report = rebuild(case, index_only=index_only)
+    assert erase_keys(case.disk(0)) == erase_keys(case.disk(1)) == before
+    told = [one.severity for one in report.findings if "but the vault's history has that slot" in one.sentence]
+    assert told == ["damage"]

@@ -3,12 +3,12 @@
 
 Invariants: two copies of a key, outside of index, journal and catalog; a key is durable before anything is wrapped
 under it; one good key is never written over another, but for the mark that it was erased for ever, which wins over
-every copy; no key is kept in memory, so a destroyed one is gone at once.
+every copy of an owner that the catalog does not have; no key is kept in memory, so a destroyed one is gone at once.
 Threads: `create`, `destroy` and `mend` in the writer thread (the latter two also before all others), the rest in any.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct as Layout
@@ -58,6 +58,7 @@ class EraseKeys:
         self._everywhere = (*directories, *others)
         self._here = here or (lambda: self._directories)
         self._lacking: dict[Path, frozenset[str]] = {}  # by directory: names of keys that are not in it and should be
+        self._spared: frozenset[Owner] = frozenset()  # whose marks count for nothing
         self._is_due = False  # some were made while a disk was away, and nobody tried to complete them since
 
     @classmethod
@@ -92,6 +93,7 @@ class EraseKeys:
         back is by `mend`. A repeat completes. Where a copy cannot be written to, the others are all the same.
         """
         name, mark = owner.id.hex(), encode_key(owner, ERASED)
+        self._spared -= {owner}
         directories = self._writable()
         places = self._places(name, directories)
         failed: OSError | None = None
@@ -124,8 +126,11 @@ class EraseKeys:
             for directory, names in sorted(self._lacking.items())
         ]
 
-    def mend(self) -> list[Finding]:
-        """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice."""
+    def mend(self, known: Collection[Owner]) -> list[Finding]:
+        """Brings every key onto all of its places: one that was made while a disk was away lies on the other twice.
+
+        `known` are the owners that the catalog has: none of them is erased by a mark that a disk brings back.
+        """
         findings = []
         names: set[str] = set()
         directories = self._writable()
@@ -138,15 +143,18 @@ class EraseKeys:
                 findings.append(Finding(Severity.damage, str(directory), f"the disk cannot be read: {error}"))
                 continue
             names |= {name.partition(".")[0] for name in files}
-        return findings + [finding for name in sorted(names) for finding in self._mend_key(name, directories)]
+        return findings + [finding for name in sorted(names) for finding in self._mend_key(name, directories, known)]
 
-    def _mend_key(self, name: str, directories: Sequence[Path]) -> list[Finding]:
+    def _mend_key(self, name: str, directories: Sequence[Path], known: Collection[Owner]) -> list[Finding]:
         copies = {path: self._read_good(path, name) for path in self._files(name)}
         different = {data for data in copies.values() if data is not None}
         place = str(self._directories[0] / name)
         if not different:
             return [Finding(Severity.damage, place, "no copy of this erase key holds")]
         if any(map(is_erased, different)):
+            for owner in (decode_key(data, bytes.fromhex(name))[0] for data in different):
+                if owner in known:
+                    return self._spare(owner, copies, self._places(name, directories))
             return self._erase_again(copies, self._places(name, directories))
         if len(different) > 1:
             return [Finding(Severity.damage, place, COPIES_DIFFER)]
@@ -185,6 +193,35 @@ class EraseKeys:
                 sentence = f"this erase key was erased for ever, and a copy cannot be erased: {error}"
             findings.append(Finding(Severity.warning, str(path), sentence))
         return findings
+
+    def _spare(self, owner: Owner, copies: dict[Path, bytes | None], places: Sequence[Path]) -> list[Finding]:
+        """The mark is of a history that another one won against, or lost its entry: what opens now needs the key."""
+        marked = [path for path, data in copies.items() if data is not None and is_erased(data)]
+        good = {data for path, data in copies.items() if data is not None and path not in marked}
+        what = f"the erase key of {owner.name} was erased for ever, but the vault's history has that {owner.kind.name}"
+        if len(good) != 1:
+            fate = COPIES_DIFFER if good else "no good copy is here: nothing under it opens"
+        else:
+            failed = self._write_good(dict.fromkeys([*places, *marked]), copies, *good)
+            fate = f"its good copy was kept{f', but {failed}' if failed else ' and written over the mark'}"
+            fate += "; if a password was changed then, change it again"
+        if good:
+            self._spared |= {owner}
+        return [Finding(Severity.damage, str(marked[0]), f"{what}: {fate}")]
+
+    def _write_good(self, paths: Iterable[Path], copies: dict[Path, bytes | None], good: bytes) -> str:
+        """What cannot be written, if anything: the vault works with the copy that it has."""
+        failed = ""
+        for path in paths:
+            if copies.get(path) == good:
+                continue
+            try:
+                write_file(self._door, path, good)
+            except OSError as error:
+                failed = f"{path} cannot be written: {error}"
+                if path.parent in self._directories:
+                    self._note_lacking(path.parent, path.name.partition(".")[0])
+        return failed
 
     def _write_over(self, path: Path, data: bytes) -> None:
         handle = self._door.open_write(path)
@@ -265,11 +302,11 @@ class EraseKeys:
                 raise KeyUnread(f"the erase key of {owner.name} cannot be read now: {error}") from error
 
     def _find(self, owner: Owner) -> Iterator[bytes]:
-        """Every good copy."""
+        """Every good copy; a mark too, where it counts."""
         for path in self._files(owner.id.hex()):
             if self._door.exists(path):
                 data = self._read(path, owner)
-                if data is not None:
+                if data is not None and not (owner in self._spared and is_erased(data)):
                     yield data
 
     def _read(self, path: Path, owner: Owner) -> bytes | None:

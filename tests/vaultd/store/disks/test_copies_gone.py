@@ -84,7 +84,7 @@ def test_a_new_erase_key_has_two_copies_on_the_disk_that_is_left(tmp_path, store
     assert list((tmp_path / f"disk{number}").iterdir()) == []
     key = keys.load(JOB)
     mount(tmp_path, number)
-    keys.mend()
+    keys.mend(())
     assert f"disk{number}/erase-keys/{NAME}.key" in key_files(tmp_path)
     (tmp_path / f"{here}.key").unlink()
     (tmp_path / f"{here}.key2").unlink()

@@ -73,7 +73,7 @@ def test_no_new_key_is_made_where_only_damaged_copies_are_here(directories):
         EraseKeys(SystemDoor(), directories[:1]).create(JOB)
     assert [found.read_bytes() for found in directories[0].iterdir()] == [before]
     whole = EraseKeys(SystemDoor(), directories)
-    (finding,) = whole.mend()
+    (finding,) = whole.mend(())
     assert finding.place == str(path)
     flip(directories[1] / f"{NAME}.key", 30)
     assert whole.load(JOB) == key
@@ -84,7 +84,7 @@ def test_two_different_good_copies_are_left_alone(directories):
     EraseKeys(SystemDoor(), directories[1:]).create(JOB)
     both = EraseKeys(SystemDoor(), directories)
     before = {path: path.read_bytes() for directory in directories for path in directory.iterdir()}
-    (finding,) = both.mend()
+    (finding,) = both.mend(())
     assert "differ" in finding.sentence
     assert {path: path.read_bytes() for directory in directories for path in directory.iterdir()} == before
     assert both.load(JOB) == made.load(JOB)
@@ -99,7 +99,7 @@ def test_a_directory_that_cannot_be_listed_is_a_finding(directories):
 
     key = keys(directories).load(JOB)
     made = EraseKeys(NoNames(), directories)
-    assert [finding.place for finding in made.mend()] == [str(directories[0])]
+    assert [finding.place for finding in made.mend(())] == [str(directories[0])]
     assert made.load(JOB) == key
 
 
@@ -162,7 +162,7 @@ def test_copies_that_differ_are_all_tried_and_none_is_written_over(directories, 
     assert len(set(before.values())) == 2
     assert made.unwrap([JOB], "slot", b"s" * 16, first) == b"first"
     assert made.unwrap([JOB], "slot", b"s" * 16, second) == b"second"
-    (finding,) = made.mend()
+    (finding,) = made.mend(())
     assert (finding.severity, finding.place) == (Severity.damage, str(directories[0] / NAME))
     assert "different keys" in finding.sentence
     made.create(JOB)
@@ -196,12 +196,12 @@ def test_what_was_erased_for_ever_stays_erased_when_a_disk_comes_back(directorie
         made.unwrap([JOB], "slot", b"s" * 16, wrapped)
     with pytest.raises(StoreError, match="erased for ever"):
         made.create(JOB)
-    (finding,) = made.mend()
+    (finding,) = made.mend(())
     assert finding.place == str(other)
     assert other.read_bytes() == file_of(1, bytes(32))
     assert other.stat().st_ino == inode, "written over in its place"
     assert key not in other.read_bytes()
-    assert made.mend() == []
+    assert made.mend(()) == []
 
 
 def test_what_was_erased_again_stays_so_after_a_power_loss_without_the_disk_that_said_it():
@@ -212,7 +212,7 @@ def test_what_was_erased_again_stays_so_after_a_power_loss_without_the_disk_that
     marked, other = (disk.root / f"{NAME}.key" for disk in disks)
     door.unlink(marked)
     write_file(door, marked, file_of(1, bytes(32)))
-    assert [finding.place for finding in made.mend()] == [str(other)]
+    assert [finding.place for finding in made.mend(())] == [str(other)]
     for seed in range(20):
         left = disks[1].copy()
         left.cut_power(Random(seed))
@@ -233,7 +233,7 @@ def test_the_mark_on_any_disk_erases_every_copy(tmp_path):
     store.close()
     sentences = {finding.sentence for finding in check_store(settings, SystemDoor(), read_data=False).findings}
     assert sentences == {"this erase key was erased for ever, and a copy is still here"}
-    assert len(made.mend()) == 2
+    assert len(made.mend(())) == 2
     for number in (0, 1):
         assert (tmp_path / f"disk{number}" / "erase-keys" / f"{NAME}.key").read_bytes() == file_of(1, bytes(32))
 
@@ -247,7 +247,7 @@ def test_a_copy_on_any_disk_opens_and_comes_back_to_the_first_two(tmp_path):
     first.rename(third)
     second.unlink()
     assert made.load(JOB) == key
-    made.mend()
+    made.mend(())
     assert first.read_bytes() == second.read_bytes() == third.read_bytes()
     store.close()
 
@@ -256,9 +256,44 @@ def test_two_kinds_of_erased_marks_of_one_name_do_not_keep_the_vault_from_starti
     for kind, directory in enumerate(directories, 1):
         (directory / f"{NAME}.key").write_bytes(file_of(kind, bytes(32)))
     made = EraseKeys(SystemDoor(), directories)
-    assert made.mend() == []
+    assert made.mend(()) == []
     with pytest.raises(StoreError, match="erased for ever"):
         made.load(JOB)
+
+
+def test_a_mark_of_what_is_known_counts_for_nothing_also_where_it_cannot_be_written_over(directories):
+    class Full(SystemDoor):
+        def open_new(self, path):
+            if path.parent == directories[0]:
+                raise OSError(28, "told to fail", str(path))
+            return super().open_new(path)
+
+    key = keys(directories).load(JOB)
+    marked, other = (directory / f"{NAME}.key" for directory in directories)
+    marked.write_bytes(file_of(1, bytes(32)))
+    made = EraseKeys(Full(), directories)
+    (finding,) = made.mend({JOB})
+    assert (finding.severity, finding.place) == (Severity.damage, str(marked))
+    assert "told to fail" in finding.sentence
+    assert made.load(JOB) == key
+    assert marked.read_bytes() == file_of(1, bytes(32))
+    made.destroy(JOB)
+    assert other.read_bytes() == file_of(1, bytes(32))
+    with pytest.raises(StoreError, match="erased for ever"):
+        made.load(JOB)
+
+
+def test_good_copies_that_differ_beside_a_mark_of_what_is_known_are_left_alone(directories):
+    key = keys(directories).load(JOB)
+    files = [directories[0] / f"{NAME}.key", directories[1] / f"{NAME}.key", directories[1] / f"{NAME}.key2"]
+    files[0].write_bytes(file_of(1, bytes(32)))
+    files[2].write_bytes(file_of(1, b"k" * 32))
+    before = [path.read_bytes() for path in files]
+    made = EraseKeys(SystemDoor(), directories)
+    (finding,) = made.mend({JOB})
+    assert "different keys" in finding.sentence
+    assert [path.read_bytes() for path in files] == before
+    assert made.load(JOB) == key
 
 
 def longer_file() -> bytes:
@@ -271,7 +306,7 @@ def test_a_key_file_of_a_later_version_is_never_written_over(directories, data):
     made = keys(directories)
     path = directories[0] / f"{NAME}.key"
     path.write_bytes(data)
-    for use in (made.mend, lambda: made.create(JOB), lambda: made.load(JOB)):
+    for use in (lambda: made.mend(()), lambda: made.create(JOB), lambda: made.load(JOB)):
         with pytest.raises(NewerFormat, match="later version"):
             use()
     assert path.read_bytes() == data

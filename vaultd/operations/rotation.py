@@ -45,7 +45,10 @@ class Rotation:
 def rotate(
     vault: Vault, view: View, keyring: Keyring, jobs: Sequence[Job], rotation: Rotation
 ) -> tuple[Keyring, list[Change]]:
-    """W. The keyring as it is then, and the changes; of all its jobs together, so that none stays with the old keys."""
+    """W. The keyring as it is then, and the changes; of all its jobs together, so that none stays with the old keys.
+
+    `jobs`: without the removed ones, which take no run. Their roots go on being verified by the key that they have.
+    """
     if rotation.generation != keyring.generation + 1:
         raise Conflict(
             f"generation {rotation.generation} does not follow {keyring.generation}, which the keyring has",
@@ -55,7 +58,7 @@ def rotate(
     keys = {one.job_id: one for one in rotation.jobs}
     if len(keys) != len(rotation.jobs) or set(keys) != {job.job_id for job in jobs}:
         raise Conflict(
-            "jobs: they are not exactly the jobs that the keyring is of",
+            "jobs: they are not exactly the jobs that the keyring is of, without removed ones",
             "another command changed the keyring meanwhile: run this one again",
         )
     rotated = msgspec.structs.replace(

@@ -1,7 +1,8 @@
 """Removing jobs and computers: they work no more, and everything that they stored stays and can be restored.
 
-A removed job takes no run, and the one that goes on is over. A removed computer signs in no more, and its jobs are
-removed with it. Their names stay taken while there are safesets under them.
+A removed job takes no run, and the one that goes on is over; its own computer may go on restoring it. A removed
+computer signs in no more, what it fetches ends with the next batch, and its jobs are removed with it. Their names stay
+taken while there are safesets under them.
 """
 
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ def remove_computer(vault: Vault, identity: Identity, name: str) -> RemovedCompu
         changes = [change for job in jobs if not job.removed_ns for change in _without(view, job, now_ns)]
     changes += update_computer(msgspec.structs.replace(computer, removed_ns=now_ns))
     ledger.record(vault, [*changes, *audit])
+    vault.tickets.take_back(computer.computer_id)
     return RemovedComputer(computer.computer_id, job_ids, now_ns)
 
 

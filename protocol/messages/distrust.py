@@ -22,7 +22,7 @@ class LeaningSafeset(Message, frozen=True):
 
 
 class ComputerDistrustRequest(Message, frozen=True):
-    """Runs that began at `since_ns` or later; `undo`: they are trusted again; `dry_run`: nothing changes."""
+    """Runs that were not over before `since_ns`; `undo`: they are trusted again; `dry_run`: nothing changes."""
 
     computer: fields.Name
     since_ns: fields.Nanoseconds

@@ -31,7 +31,7 @@ class KeyringCreateAnswer(Message, frozen=True):
 
 
 class KeyringJob(Message, frozen=True):
-    """A job that the keyring is of."""
+    """A job that the keyring is of, and that was not removed."""
 
     job_id: fields.Id
     computer: fields.Text
@@ -72,7 +72,7 @@ class JobKeys(Message, frozen=True):
 
 
 class Rotation(Message, frozen=True):
-    """A new generation, for every job of the keyring."""
+    """A new generation, for every job of the keyring that was not removed."""
 
     generation: Annotated[int, Meta(ge=1, le=2**32 - 1)]
     kem: Annotated[int, Meta(ge=1, le=2)]

@@ -14,7 +14,7 @@ from vaultd.operations import ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.job_definition import check_definition
 from vaultd.operations.jobs import NewJob, check_new, job_changes
-from vaultd.operations.keyring_slots import SlotChange, destroy_erased_slots, jobs_of, replace_slots
+from vaultd.operations.keyring_slots import SlotChange, destroy_erased_slots, jobs_of, replace_slots, working_jobs_of
 from vaultd.operations.keyrings import check_signing_key
 from vaultd.operations.names import check_name
 from vaultd.operations.sealed_headers import SECRET_PURPOSE_NEW_KEYS
@@ -43,14 +43,14 @@ def create_in_keyring(vault: Vault, identity: Identity, new: NewJob, join: Join)
         keyring = read_keyring(view, identity.account_id, join.change.keyring_id)
         if keyring is None:
             raise NotFound(f"keyring {join.change.keyring_id.hex()} does not exist")
-        members = jobs_of(view, keyring)
+        member, working = jobs_of(view, keyring)[0], working_jobs_of(view, keyring)
         audit = audited(vault, view, identity, "job.create", f"{new.computer}/{new.name}")
     if asked.known is None:
-        if len(members) >= JOBS_MAX:
+        if len(working) >= JOBS_MAX:
             raise Conflict(f"the keyring is of {JOBS_MAX} jobs already", "create the job with a keyring of its own")
         if join.change.rotation is not None:
             raise BadRequest("keyring: a job joins without a rotation")
-        slots = replace_slots(vault, identity, members[0], keyring, join.change, takes_all=True)
+        slots = replace_slots(vault, identity, member, keyring, join.change, takes_all=True)
         job = msgspec.structs.replace(asked.job, keyring_id=keyring.keyring_id, signing_key=join.signing_key)
         changes = [*job_changes(vault, job, new.secret), *slots, *audit]
         ledger.record(vault, changes, EntryKind.slot, keyring=keyring.keyring_id)

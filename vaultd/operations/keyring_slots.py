@@ -30,7 +30,7 @@ CHANGED_HINT = "another command changed the keyring meanwhile: run this one agai
 
 @dataclass(frozen=True, slots=True)
 class KeyringJob:
-    """A job that the keyring is of."""
+    """A job that the keyring is of, and that was not removed."""
 
     job_id: bytes
     computer: str
@@ -64,7 +64,7 @@ def parameters(vault: Vault, identity: Identity, computer: str, job: str) -> Par
     with vault.catalog.read() as view:
         row, keyring = _named(view, identity, computer, job)
         slots = list(list_slots(view, row.account_id, row.keyring_id))
-        jobs = [_summary(view, one) for one in jobs_of(view, keyring)]
+        jobs = [_summary(view, one) for one in working_jobs_of(view, keyring)]
     headers = slot_headers(vault, slots)
     if not headers:
         raise Damaged(f"no slot of job {row.name!r} can be read", "the operator runs: vaultd check")
@@ -126,7 +126,7 @@ def replace_slots(
         if change.rotation is not None or takes_all:
             _refuse_to_keep(vault, view, keyring, change)
         if change.rotation is not None:
-            keyring, rotated = rotate(vault, view, keyring, jobs_of(view, keyring), change.rotation)
+            keyring, rotated = rotate(vault, view, keyring, working_jobs_of(view, keyring), change.rotation)
         for slot_id in change.removed:
             if slot_id not in here:
                 raise NotFound(f"job {row.name!r} has no slot {slot_id.hex()}", CHANGED_HINT)
@@ -161,6 +161,13 @@ def destroy_erased_slots(vault: Vault, keyring: Keyring) -> None:
 
 def jobs_of(view: View, keyring: Keyring) -> list[Job]:
     return [job for job in list_jobs(view, keyring.account_id) if job.keyring_id == keyring.keyring_id]
+
+
+def working_jobs_of(view: View, keyring: Keyring) -> list[Job]:
+    """Without the removed ones: they make no roots any more, so a change leaves their keys and slots as they are, needs
+    no word of their agents, and is not kept up by them.
+    """
+    return [job for job in jobs_of(view, keyring) if not job.removed_ns]
 
 
 def _named(view: View, identity: Identity, computer: str, job: str) -> tuple[Job, Keyring]:

@@ -1,7 +1,8 @@
 """Removing jobs and computers: they work no more, and everything that they stored stays and can be restored.
 
-A removed job takes no run, and the one that goes on is over. A removed computer signs in no more, and its jobs are
-removed with it. Their names stay taken while there are safesets under them.
+A removed job takes no run, and the one that goes on is over; its own computer may go on restoring it. A removed
+computer signs in no more, what it fetches ends with the next batch, and its jobs are removed with it. Their names stay
+taken while there are safesets under them.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from vaultd.catalog.jobs import list_computer_jobs, remove_secret, update_job
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job
 from vaultd.operations.auditing import audited
-from vaultd.operations.runs import abort_active
+from vaultd.operations.runs import end_active
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, Identity, Job
 
@@ -60,10 +61,11 @@ def remove_computer(vault: Vault, identity: Identity, name: str) -> RemovedCompu
         changes = [change for job in jobs if not job.removed_ns for change in _without(view, job, now_ns)]
     changes += update_computer(msgspec.structs.replace(computer, removed_ns=now_ns))
     ledger.record(vault, [*changes, *audit])
+    vault.tickets.take_back(computer.computer_id)
     return RemovedComputer(computer.computer_id, job_ids, now_ns)
 
 
 def _without(view: View, job: Job, now_ns: int) -> list[Change]:
     """A password that its agent has not taken yet is not handed out any more."""
     removed = msgspec.structs.replace(job, removed_ns=now_ns)
-    return [*update_job(removed), *remove_secret(job), *abort_active(view, job, now_ns)]
+    return [*update_job(removed), *remove_secret(job), *end_active(view, job, now_ns)]

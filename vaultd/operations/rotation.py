@@ -17,7 +17,7 @@ from vaultd.catalog.keyrings import save_keyring
 from vaultd.errors import BadRequest, Conflict, Internal
 from vaultd.operations.jobs import check_secret
 from vaultd.operations.keyrings import check_generation, check_signing_key
-from vaultd.operations.runs import abort_active
+from vaultd.operations.runs import end_active
 from vaultd.operations.sealed_headers import SECRET_PURPOSE_NEW_KEYS
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import JOB_SECRET, job_owner, wrap
@@ -45,7 +45,10 @@ class Rotation:
 def rotate(
     vault: Vault, view: View, keyring: Keyring, jobs: Sequence[Job], rotation: Rotation
 ) -> tuple[Keyring, list[Change]]:
-    """W. The keyring as it is then, and the changes; of all its jobs together, so that none stays with the old keys."""
+    """W. The keyring as it is then, and the changes; of all its jobs together, so that none stays with the old keys.
+
+    `jobs`: without the removed ones, which take no run. Their roots go on being verified by the key that they have.
+    """
     if rotation.generation != keyring.generation + 1:
         raise Conflict(
             f"generation {rotation.generation} does not follow {keyring.generation}, which the keyring has",
@@ -55,7 +58,7 @@ def rotate(
     keys = {one.job_id: one for one in rotation.jobs}
     if len(keys) != len(rotation.jobs) or set(keys) != {job.job_id for job in jobs}:
         raise Conflict(
-            "jobs: they are not exactly the jobs that the keyring is of",
+            "jobs: they are not exactly the jobs that the keyring is of, without removed ones",
             "another command changed the keyring meanwhile: run this one again",
         )
     rotated = msgspec.structs.replace(
@@ -81,5 +84,5 @@ def _new_keys(vault: Vault, view: View, job: Job, keys: JobKeys) -> list[Change]
     return [
         *update_job(msgspec.structs.replace(job, signing_key=keys.signing_key)),
         *save_secret(job, secret),
-        *abort_active(view, job, vault.clock.now_ns()),
+        *end_active(view, job, vault.clock.now_ns()),
     ]

@@ -291,6 +291,19 @@ def test_what_is_not_confirmed_changes_nothing(
     assert vault.requests("keyring.slots") == []
 
 
+def test_a_keyring_of_removed_jobs_only_is_not_rotated(
+    vault: FakeVault, keeper: Keeper, computer: None, administrator: Path, run: Run, rotating: list[str]
+) -> None:
+    def parameters(request: m.KeyringParametersRequest) -> m.KeyringParametersAnswer:
+        told = keeper.parameters(request)
+        return m.KeyringParametersAnswer(told.job_id, told.keyring_id, told.generation, told.slots, [])
+
+    vault.on("keyring.parameters", parameters)
+    ended = run(administrator, *rotating, "--trust-agent-key")
+    assert (ended.exit_code, vault.requests("keyring.slots")) == (6, [])
+    assert "every job of this keyring was removed, so no run would use new keys" in ended.err
+
+
 @pytest.mark.parametrize("option", ["--new-ids", "--no-recovery-code", "--trust-agent-key"])
 def test_options_of_a_rotation_need_one(
     vault: FakeVault, keeper: Keeper, administrator: Path, run: Run, words: list[str], tmp_path: Path, option: str

@@ -43,7 +43,7 @@ class Suspect:
         site.clock.advance(HOUR_SECONDS)
 
     def commit(self, chunks: list[bytes], sequence: int, previous: bytes) -> bytes:
-        """Of the run that goes on; the root hash."""
+        """Of the run that goes on, which ends; the root hash."""
         sealer = self.backed_up.sealer
         leaf = sealer.leaf(chunks)
         own = [chunk for chunk in chunks if chunk[24:40] == sealer.key_id]
@@ -51,6 +51,7 @@ class Suspect:
         payload = sealer.payload(leaf)
         root = sealer.root(leaf, payload, sequence=sequence, previous=previous)
         self.site.commit(self.backed_up, root, payload)
+        self.site.end(self.backed_up)
         return blake3(root).digest()
 
     def distrust(self) -> distrust.Distrusted:

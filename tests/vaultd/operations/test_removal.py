@@ -144,6 +144,28 @@ def test_the_computer_of_a_removed_job_restores_it_itself(site: Site, administra
     assert long.listed() == [1]
 
 
+def test_what_a_removed_computer_fetches_ends(site: Site, administrator: Identity) -> None:
+    """A thief has a stream open. The removal of its job ends nothing, and no other computer's ticket goes."""
+    job = site.ready(administrator)
+    long = Long(site, job)
+    long.add(complete=True)
+    other = site.agent(administrator, "other")
+    grants.give(site.vault, administrator, Granting("laptop", "home", "other"), 7)
+    own = restore.open_restore(site.vault, job.agent.identity, OpenRequest(None, "home", job.slot_id, PROOF, 0))
+    granted = restore.open_restore(site.vault, other.identity, OpenRequest("laptop", "home", job.slot_id, PROOF, 0))
+    stream = FetchStream(site.vault, site.vault.tickets.find(job.agent.identity, own.ticket))
+    others = FetchStream(site.vault, site.vault.tickets.find(other.identity, granted.ticket))
+    ids = [long.chunks[0][40:72]]
+    remove_job(site, administrator)
+    assert stream.fetch(ids, 1 << 20).records == [long.chunks[0]]
+    remove_computer(site, administrator)
+    with pytest.raises(NotAllowed, match="was taken back"):
+        stream.fetch(ids, 1 << 20)
+    with pytest.raises(NotAllowed, match="unknown or expired"):
+        site.vault.tickets.find(job.agent.identity, own.ticket)
+    assert others.fetch(ids, 1 << 20).records == [long.chunks[0]]
+
+
 def test_a_removed_job_is_shown_as_that_and_its_agent_hears_no_more_of_it(site: Site, administrator: Identity) -> None:
     job = site.ready(administrator)
     second = site.job(administrator, job.agent, "second")

@@ -69,6 +69,7 @@ def test_all_of_it_is_one_entry_and_a_repeat_is_none(site: Site, owner: Identity
 
 def test_a_run_of_before_makes_no_safeset(site: Site, owner: Identity, backed_up: BackedUp) -> None:
     """Its agent begins again, and what it sent is there."""
+    site.begin(backed_up)
     chunk = backed_up.sealer.record(DATA, b"sent before")
     top = backed_up.sealer.leaf([chunk])
     site.upload(backed_up, chunk, *top)

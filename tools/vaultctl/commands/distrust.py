@@ -34,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @click.option("--undo", is_flag=True, help="Trusts them again.")
 @click.pass_context
 def distrust(ctx: click.Context, computer: str, since: str, *, dry_run: bool, undo: bool) -> None:
-    """Distrusts the runs of COMPUTER that began at TIME or later: somebody may have had it in his hands.
+    """Distrusts the runs of COMPUTER that were not over before TIME: somebody may have had it in his hands.
 
     What they stored counts as missing from then on, so the next runs store it anew; nothing is removed, and their
     safesets restore as before. Lists the safesets that they made or that use what they stored.

@@ -157,6 +157,9 @@ def _read(options: Options, job: str) -> _Secrets:
 
 def _rotation(ctx: click.Context, held: HeldKeyring, secrets: _Secrets, options: Options) -> _Plan:
     computers = dict.fromkeys(one.computer for one in held.parameters.jobs)
+    if not computers:
+        hint = "without --rotate their password is changed"
+        raise Failure("conflict", "every job of this keyring was removed, so no run would use new keys", hint)
     if len(computers) > 1 and options.agent_key is not None:
         raise Failure(
             "usage", f"the keyring is of jobs on {len(computers)} computers, and --agent-key names one key",

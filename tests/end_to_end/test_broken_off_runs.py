@@ -127,11 +127,12 @@ def test_a_killed_agent_leaves_what_can_be_restored_and_goes_on(busy: Site, tmp_
     register(busy, busy.url)
     busy.create_job("acme", "pc", "long", source)
     agent = start(busy, *program(provisional_seconds=0), slowly=True)
-    while not (listed := busy.run_agent("pc", "safesets", "long").lines[0]):
+    while not busy.run_agent("pc", "safesets", "long").lines[0]:
         assert agent.poll() is None
     agent.send_signal(signal.SIGKILL)
     agent.communicate()
-    number = listed[-1]["number"]
+    # The next one may have taken its place before the end.
+    number = busy.run_agent("pc", "safesets", "long").lines[0][-1]["number"]
     done = busy.run_agent(
         "pc", "restore", "long", "--safeset", number, "--target", tmp_path / "early",
         "--password-file", busy.password("long"),

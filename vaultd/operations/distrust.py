@@ -27,6 +27,7 @@ from vaultd.operations.access import named_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.disk_hits import HitWalk
 from vaultd.operations.replaced import is_replaced
+from vaultd.operations.runs import ended_run
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, Computer, Identity, Job, Outcome, Run, Safeset
@@ -89,10 +90,9 @@ def distrust(vault: Vault, identity: Identity, suspicion: Suspicion) -> Distrust
     with vault.catalog.read() as view:
         runs = _suspect_runs(view, identity, suspicion)
         audit = audited(vault, view, identity, "computer.distrust", suspicion.computer)
+        ended = [change for run in runs if _goes_on(run) for change in _ended(view, run, now_ns)]
     keys = _keys(runs)
-    ended = [msgspec.structs.replace(run, outcome=Outcome.ABORTED, end_ns=now_ns) for run in runs if _goes_on(run)]
-    aborted = [change for run in ended for change in save_run(run)]
-    return _save(vault, runs, keys, [*save_distrusted(identity.account_id, keys), *aborted, *audit])
+    return _save(vault, runs, keys, [*save_distrusted(identity.account_id, keys), *ended, *audit])
 
 
 def trust_again(vault: Vault, identity: Identity, suspicion: Suspicion) -> Distrusted:
@@ -175,6 +175,11 @@ def _is_since(run: Run, since_ns: int) -> bool:
 
 def _keys(runs: Iterable[Run]) -> list[KeyName]:
     return [(run.keyring_id, key_id) for run in runs for key_id in run.key_ids]
+
+
+def _ended(view: View, run: Run, now_ns: int) -> list[Change]:
+    job = read_job(view, run.account_id, run.job_id)
+    return [] if job is None else save_run(ended_run(job, run, now_ns))
 
 
 def _goes_on(run: Run) -> bool:

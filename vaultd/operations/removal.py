@@ -15,7 +15,7 @@ from vaultd.catalog.jobs import list_computer_jobs, remove_secret, update_job
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job
 from vaultd.operations.auditing import audited
-from vaultd.operations.runs import abort_active
+from vaultd.operations.runs import end_active
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, Identity, Job
 
@@ -68,4 +68,4 @@ def remove_computer(vault: Vault, identity: Identity, name: str) -> RemovedCompu
 def _without(view: View, job: Job, now_ns: int) -> list[Change]:
     """A password that its agent has not taken yet is not handed out any more."""
     removed = msgspec.structs.replace(job, removed_ns=now_ns)
-    return [*update_job(removed), *remove_secret(job), *abort_active(view, job, now_ns)]
+    return [*update_job(removed), *remove_secret(job), *end_active(view, job, now_ns)]

@@ -11,7 +11,7 @@ import msgspec
 from vaultd.catalog.computers import save_replaced
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_computer_jobs, read_secret, remove_secret
-from vaultd.operations.runs import abort_active
+from vaultd.operations.runs import end_active
 from vaultd.records import Change, Computer
 
 
@@ -39,5 +39,5 @@ def replace_agent(view: View, old: Computer, keys: NewKeys, now_ns: int) -> tupl
     for job in list_computer_jobs(view, old.account_id, old.computer_id):
         if read_secret(view, job) is not None:  # sealed to the old agent's key: nobody can open it any more
             changes += remove_secret(job)
-        changes += abort_active(view, job, now_ns)
+        changes += end_active(view, job, now_ns)
     return computer, changes

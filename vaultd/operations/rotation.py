@@ -17,7 +17,7 @@ from vaultd.catalog.keyrings import save_keyring
 from vaultd.errors import BadRequest, Conflict, Internal
 from vaultd.operations.jobs import check_secret
 from vaultd.operations.keyrings import check_generation, check_signing_key
-from vaultd.operations.runs import abort_active
+from vaultd.operations.runs import end_active
 from vaultd.operations.sealed_headers import SECRET_PURPOSE_NEW_KEYS
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import JOB_SECRET, job_owner, wrap
@@ -84,5 +84,5 @@ def _new_keys(vault: Vault, view: View, job: Job, keys: JobKeys) -> list[Change]
     return [
         *update_job(msgspec.structs.replace(job, signing_key=keys.signing_key)),
         *save_secret(job, secret),
-        *abort_active(view, job, vault.clock.now_ns()),
+        *end_active(view, job, vault.clock.now_ns()),
     ]

@@ -47,7 +47,7 @@ class Begun:
 
 
 def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: bytes | None) -> Begun:
-    """W. Aborts the job's active run, if there is another one; the same begin again is answered the same way.
+    """W. Ends the job's active run, if there is another one; the same begin again is answered the same way.
 
     `base` is a safeset of the job that was seen whole (`safesets.is_whole_base`); with None everything is offered.
     """
@@ -59,7 +59,7 @@ def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: 
             return Begun(known.base != NO_HASH, job.timeline, job.head_sequence, job.head_hash, now_ns)
         if known is not None or run_id == NO_ID:
             raise Conflict(f"run_id {run_id.hex()} cannot be used", "draw a new random id")
-        changes = abort_active(view, job, now_ns)
+        changes = end_active(view, job, now_ns)
         request = job.request if job.request > job.requests_taken else 0
         run = Run(
             run_id=run_id,
@@ -134,19 +134,36 @@ def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: 
         if run.outcome is not Outcome.RUNNING:
             if run.outcome == outcome and run.figures == figures:
                 return job.job_id
-            raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}")
+            if not _lacks_figures(run) or outcome not in (Outcome.DONE, Outcome.WARNINGS):
+                raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}")
         seen = _seen(view, identity, now_ns)
-    ended = msgspec.structs.replace(run, outcome=Outcome(outcome), end_ns=now_ns, figures=figures)
-    ledger.record(vault, [*save_run(ended), *seen], EntryKind.run_end, job=job.job_id, run=run_id)
+    ended = msgspec.structs.replace(run, outcome=Outcome(outcome), end_ns=run.end_ns or now_ns, figures=figures)
+    # Another run of the job may go on by now.
+    saved = save_run(ended) if run.outcome is Outcome.RUNNING else update_run(ended)
+    ledger.record(vault, [*saved, *seen], EntryKind.run_end, job=job.job_id, run=run_id)
     return job.job_id
 
 
-def abort_active(view: View, job: Job, now_ns: int) -> list[Change]:
+def _lacks_figures(run: Run) -> bool:
+    """It was ended in its agent's place, which may tell them yet."""
+    return run.outcome is Outcome.DONE and run.figures == Figures()
+
+
+def has_its_safeset(job: Job, run: Run) -> bool:
+    """Whether the run made its complete safeset, so that its agent only has to say that it ended."""
+    return 0 < run.sequence == job.complete_sequence
+
+
+def end_active(view: View, job: Job, now_ns: int) -> list[Change]:
     """The run that goes on is over, if there is one."""
     old = active_run(view, job.account_id, job.job_id)
-    if old is None:
-        return []
-    return save_run(msgspec.structs.replace(old, outcome=Outcome.ABORTED, end_ns=now_ns))
+    return [] if old is None else save_run(ended_run(job, old, now_ns))
+
+
+def ended_run(job: Job, run: Run, now_ns: int) -> Run:
+    """As aborted; as done where everybody can restore what it made."""
+    outcome = Outcome.DONE if has_its_safeset(job, run) else Outcome.ABORTED
+    return msgspec.structs.replace(run, outcome=outcome, end_ns=now_ns)
 
 
 def _seen(view: View, identity: Identity, now_ns: int) -> list[Change]:

@@ -11,6 +11,7 @@ from vaultd.errors import Conflict
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job, own_computer, working_job
 from vaultd.operations.auditing import audited
+from vaultd.operations.runs import has_its_safeset
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, Identity, Job, Outcome, Run
 from vaultd.store.journal.format import EntryKind
@@ -62,8 +63,7 @@ def _is_asked(job: Job) -> bool:
 def _unfinished(view: View, job: Job) -> Run | None:
     """The run that goes on; not one whose safeset is there and whose agent only has to say that it ended."""
     run = active_run(view, job.account_id, job.job_id)
-    is_over = run is not None and 0 < run.sequence == job.complete_sequence
-    return None if is_over else run
+    return None if run is not None and has_its_safeset(job, run) else run
 
 
 def _aborted(run: Run, now_ns: int) -> list[Change]:

@@ -25,7 +25,7 @@ from vaultd.operations import accounts, jobs
 from vaultd.operations.sign_in import sign_in_token
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, SLOT, run_key_owners, slot_owner, unwrap
-from vaultd.records import Identity
+from vaultd.records import Figures, Identity
 from vaultd.store.errors import RecordDamaged
 
 Name = tuple[Any, ...]
@@ -124,7 +124,9 @@ def _of_keyring(vault: Vault, account_id: bytes, job_id: bytes, keyring_id: byte
 
 
 def _of_runs(vault: Vault, account_id: bytes, job_id: bytes) -> Facts:
-    """A run that another one replaced is aborted, which nobody asked for and nobody was told."""
+    """A run that another one replaced is aborted, which nobody asked for and nobody was told; done and without figures
+    where its complete safeset is there.
+    """
     found: Facts = {}
     with vault.catalog.read() as view:
         active = active_run(view, account_id, job_id)
@@ -135,7 +137,8 @@ def _of_runs(vault: Vault, account_id: bytes, job_id: bytes) -> Facts:
         is_active = active is not None and active.run_id == row.run_id
         assert is_active == (row.outcome == "running"), f"run {row.run_id.hex()} is {row.outcome}, active: {is_active}"
         assert (row.end_ns == 0) == is_active
-        if row.outcome not in ("running", "aborted"):
+        is_replaced = (row.outcome, row.figures) == ("done", Figures()) and row.sequence
+        if row.outcome not in ("running", "aborted") and not is_replaced:
             found["ended", row.run_id] = (row.outcome.value, row.figures)
     return found
 

@@ -94,7 +94,7 @@ _TABLE = (
     Method("computer.remove", Role.administrator, m.ComputerRemoveRequest, m.ComputerRemoveAnswer,
            (E.not_found, E.no_space), "the same answer, nothing changes"),
     Method("computer.distrust", Role.administrator, m.ComputerDistrustRequest, m.ComputerDistrustAnswer,
-           (E.not_found, E.no_space), "the runs since then, later ones too"),
+           (E.not_found, E.no_space), "the runs not over before then, later ones too"),
     Method("computer.leaning", Role.administrator, m.ComputerLeaningRequest, m.ComputerLeaningAnswer,
            (E.not_found,), _READS),
     Method("job.create", Role.administrator, m.JobCreateRequest, m.JobCreateAnswer,

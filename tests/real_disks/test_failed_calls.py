@@ -70,7 +70,7 @@ def test_a_call_that_fails_once_is_not_tried_again_and_ends_the_daemon(
     (site.source / "new").write_bytes(os.urandom(NEW_BYTES))
     lines = len(site.log_lines())
     with failing(site, newest(site, pattern), call, error) as trace:
-        done = site.run_agent("pc", "backup", "home")
+        done = site.run_impatient_agent("pc", "backup", "home")
         assert site.wait() == 1
     assert done.exit_code == told[0], done.error
     assert re.search(told[1], done.error)

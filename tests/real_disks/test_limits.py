@@ -93,7 +93,7 @@ def test_a_write_that_is_cut_short_ends_the_daemon_and_is_sent_again(
     site.start()
     set_limit(site, resource.RLIMIT_FSIZE, newest(site, CONTAINER).stat().st_size + room_bytes)
     (site.source / "new").write_bytes(os.urandom(3 * MIB // 2))  # one write
-    done = site.run_agent("pc", "backup", "home")
+    done = site.run_impatient_agent("pc", "backup", "home")
     assert done.exit_code == 8, done.error
     assert site.wait() == 1
     site.start()

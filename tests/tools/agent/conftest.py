@@ -1,5 +1,6 @@
 """A registered agent with one job at a fake vault, and short ways to back up and restore."""
 
+import math
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from tests.tools.agent.fake_vault import FakeVault
 from tools.agent.backup import Agent, Done, back_up
 from tools.agent.entries import Damage, walk_safeset, wanted_paths
 from tools.agent.metadata import Rights
+from tools.agent.pipeline import Pace
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.state import Identity, StateDirectory, create_state
 from tools.agent.survey import Overwrite
@@ -41,7 +43,9 @@ class Site:
 
     @property
     def agent(self) -> Agent:
-        return Agent(self.state, self.state.load_identity(), self.vault)  # type: ignore[arg-type]
+        """Without provisional safesets, however far a clock jumps."""
+        pace = Pace(provisional_seconds=math.inf)
+        return Agent(self.state, self.state.load_identity(), self.vault, pace)  # type: ignore[arg-type]
 
     def define(self, **changes: object) -> None:
         """As the creator wants it now; the vault alone could not."""

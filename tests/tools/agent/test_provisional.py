@@ -130,5 +130,5 @@ async def test_one_names_nothing_that_is_still_on_its_way(site: Site, monkeypatc
 
 async def test_none_is_made_before_its_time(site: Site) -> None:
     write_files(site)
-    await site.back_up()
+    await back_up_at(site, Pace())
     assert [is_complete(root) for root, _ in site.vault.roots] == [True]

@@ -46,7 +46,7 @@ def test_the_disk_is_offline_until_its_file_was_made_again(case: Case, number: i
     for _ in range(2):
         case.start()
         assert (number, "offline") in case.states()
-        assert f"{sentence}; make it again from the disk's number and id, disk {number} ({disk_id})" in case.warnings()
+        assert f"{sentence}; make it again from the disk's number and id, disk {number}, {disk_id}" in case.warnings()
         assert case.fetch(held) == "offline"
         case.site.administrator(f"meanwhile-{len(case.states())}-{case.site.vault.store.position.number}")
         case.stop()
@@ -70,7 +70,7 @@ def test_without_a_journal_the_start_is_refused_and_names_the_files_and_the_disk
     for number in (0, 1):
         said = f"{case.disk(number)}/disk.id is damaged: its length or checksum does not hold; make it again"
         assert said in refused.value.message
-        assert f"disk {number} ({ids[number]})" in refused.value.message
+        assert f"disk {number}, {ids[number]}" in refused.value.message
     make_again(case, 0, ids[0])
     case.start()
     case.stop()

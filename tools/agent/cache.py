@@ -25,7 +25,7 @@ from tools.agent.belonging import Base, Belonging
 from tools.agent.bundle_counts import BundleCounts
 from tools.agent.cached_row import HASH_BYTES, CachedRow, KnownPath, hash_number, part_checksum
 from tools.agent.extent_list import PACKED_EXTENT_BYTES, IdentifiedExtent, unpack_extents
-from tools.agent.resumed_rows import fold, forget_lost, forget_parts_alone, make_tables, show_known
+from tools.agent.resumed_rows import end_rows, fold, forget_lost, make_tables, show_known
 from tools.client.extras_parts import first_extras
 from tools.client.manifest import Extra
 
@@ -180,7 +180,7 @@ class Cache:
     def end_resumed(self) -> None:
         if self.failure is None:
             with self._until_it_fails():
-                forget_parts_alone(self._writer)
+                end_rows(self._writer)
                 self._writer.execute("COMMIT")
                 for reader in (self._reader, self._finder, self._replayer):
                     show_known(reader)

@@ -12,10 +12,12 @@ _ROWS = """
 """
 _SCHEMA = (
     f"CREATE TABLE IF NOT EXISTS resumed ({_ROWS}) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS resumed_contents ON resumed (hash) WHERE hash IS NOT NULL",
     "CREATE TABLE IF NOT EXISTS resumed_extents (key BLOB, number INTEGER, extents BLOB, checksum INTEGER,"
     " PRIMARY KEY (key, number)) WITHOUT ROWID",
 )
+# Sorting all hashes once is cheaper than keeping them sorted while the rows come.
+_NO_CONTENTS = "DROP INDEX IF EXISTS resumed_contents"
+_CONTENTS = "CREATE INDEX resumed_contents ON resumed (hash) WHERE hash IS NOT NULL"
 _CLEAR = ("DELETE FROM resumed", "DELETE FROM resumed_extents")
 # Both halves are read by their keys and merged: an order or a bound by key or hash costs no sorting.
 _KNOWN = """CREATE TEMP VIEW known AS
@@ -31,13 +33,14 @@ _FOLD = (
 
 def make_tables(writer: sqlite3.Connection) -> None:
     """Empty ones, inside the caller's transaction."""
-    for statement in (*_SCHEMA, *_CLEAR):
+    for statement in (*_SCHEMA, _NO_CONTENTS, *_CLEAR):
         writer.execute(statement)
 
 
-def forget_parts_alone(writer: sqlite3.Connection) -> None:
-    """Parts of extents whose row never came would be taken for those of the base's row."""
+def end_rows(writer: sqlite3.Connection) -> None:
+    """All have come. Parts of extents whose row never came would be taken for those of the base's row."""
     writer.execute("DELETE FROM resumed_extents WHERE key NOT IN (SELECT key FROM resumed)")
+    writer.execute(_CONTENTS)
 
 
 def show_known(reader: sqlite3.Connection) -> None:

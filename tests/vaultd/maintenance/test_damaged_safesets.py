@@ -5,18 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.vaultd.maintenance.history import History, Told, away, go_to_disk
 from tests.vaultd.operations.sealing import id_of
 from tests.vaultd.operations.small_site import Site, make_site
 from vaultd import metrics
 from vaultd.maintenance import damaged_safesets
+from vaultd.maintenance.damaged_safesets import DamageWatch
 from vaultd.operations import dead_keys, disks, distrust, safesets, status
 from vaultd.operations.distrust import Suspicion
 from vaultd.operations.fetch import FetchStream
 from vaultd.operations.hurt_walk import HurtWalk
 from vaultd.operations.rebuild import rebuild_vault
-from vaultd.operations.vault import close_vault, open_vault
+from vaultd.operations.vault import Vault, close_vault, open_vault
 from vaultd.records import Safeset
 from vaultd.store.disk_door import SystemDoor
 
@@ -59,8 +61,13 @@ def stop(site: Site) -> None:
     close_vault(site.vault)
 
 
-def rebuild(site: Site) -> None:
-    stop(site)
+def rebuild(site: Site, how: str = "in order") -> None:
+    if how == "killed":
+        site.vault.catalog.close()
+        site.vault.store.close()
+        site.vault.lock.close()
+    else:
+        stop(site)
     rebuild_vault(site.config, site.clock, SystemDoor(), lambda *_: None, index_only=False)
     start(site)
 
@@ -162,10 +169,11 @@ async def test_it_does_not_end_while_another_record_is_lost(history: History) ->
     assert history.states() == BOTH_DAMAGED
 
 
-async def test_the_rebuilt_vault_knows_it(history: History) -> None:
+@pytest.mark.parametrize("how", ["in order", "killed"])
+async def test_the_rebuilt_vault_knows_it(history: History, how: str) -> None:
     history.meet("old")
     await history.look()
-    rebuild(history.site)
+    rebuild(history.site, how)
     assert history.states() == {1: "damaged", 2: "in doubt"}
     await history.look()
     assert history.states() == FIRST_DAMAGED
@@ -198,6 +206,7 @@ async def test_a_container_that_is_gone(history: History) -> None:
 async def test_a_lost_disk_and_one_that_was_not_lost_after_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make_site(tmp_path, disks=3)
     owner = site.administrator()
+    go_to_disk(monkeypatch, 0)
     untouched = History(site, owner, "server")
     go_to_disk(monkeypatch, 2)
     history = History(site, owner)
@@ -266,6 +275,9 @@ async def test_distrusted_runs_damage_nothing(history: History) -> None:
     distrust.distrust(history.site.vault, history.owner, Suspicion("laptop", 0))
     await history.look()
     assert history.states() == BOTH_WHOLE
+    history.meet("old")
+    await history.look()
+    assert history.states() == FIRST_DAMAGED
 
 
 async def test_a_row_of_the_index_that_is_gone_is_met_by_a_restore(history: History) -> None:
@@ -328,3 +340,48 @@ async def test_what_was_replaced_is_not_damaged(site: Site) -> None:
     await history.look()
     assert history.states() == {2: "whole"}
     assert status.vault_status(site.vault, "1", 0).safesets_damaged == 0
+
+
+async def test_a_look_that_fails_is_told_and_the_daemon_asked(
+    history: History, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(Exception):
+        pass
+
+    def full(_vault: Vault) -> None:
+        raise Full("no room")
+
+    asked: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        asked.append(error)
+        nursery.cancel_scope.cancel()
+
+    monkeypatch.setattr(damaged_safesets.ledger, "write", full)
+    history.meet("old")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(damaged_safesets.watch_damage, history.site.vault, failed)
+    assert [str(error) for error in asked] == ["no room"]
+    assert told.events == [("damaged safesets not looked for", "", "Full: no room")]
+    assert history.states() == IN_DOUBT
+
+
+async def test_the_watch_looks_by_itself(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = trio.Event()
+    look_once = DamageWatch.look_once
+
+    async def look(watch: DamageWatch) -> None:
+        await look_once(watch)
+        if history.states() == FIRST_DAMAGED:
+            looked.set()
+        elif history.is_readable("old"):
+            history.meet("old")
+
+    async def failed(error: Exception) -> None:
+        raise error
+
+    monkeypatch.setattr(DamageWatch, "look_once", look)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(damaged_safesets.watch_damage, history.site.vault, failed)
+        await looked.wait()
+        nursery.cancel_scope.cancel()

@@ -22,7 +22,7 @@ Write = Callable[[Callable[[Any], None]], None]
 
 class IndexLooks:
     def __init__(self, databases: Mapping[str, Any], reading: Reading, write: Write) -> None:
-        self._meta, self._keyrings = databases["meta"], databases["keyrings"]
+        self._meta, self._keyrings = databases.get("meta"), databases.get("keyrings")
         self._reading = reading
         self._write = write
 

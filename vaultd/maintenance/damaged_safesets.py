@@ -87,4 +87,4 @@ def _tell(changed: Sequence[Changed]) -> None:
         if is_damaged:
             log.error("safesets damaged", place=place, problem=f"what they use is damaged or lost: safesets {numbers}")
         else:
-            log.info("safesets whole again", place=place, problem=f"safesets {numbers}")
+            log.info("safesets not damaged any more", place=place, problem=f"safesets {numbers}")

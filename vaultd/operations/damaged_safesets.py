@@ -24,7 +24,7 @@ from vaultd.records import Change, DamagedSafeset, Safeset
 from vaultd.store.damage_looks import Due
 
 SAFESETS_AT_ONCE = 32
-MARKS_AT_ONCE = 1_000
+MARKS_AT_ONCE = 256
 JOB_KEY_BYTES = 32  # of a safeset's key: account and job
 
 
@@ -71,22 +71,20 @@ class Look:
             after = rows[-1][0]
 
     def run_damaged(self) -> Iterator[list[Found]]:
-        """Of the safesets that are damaged those alone whose lost record is here again are walked."""
+        """The same through those that are damaged: one whose lost record is not here again is not walked."""
         after = b""
         while True:
             with self._vault.catalog.read() as view:
-                marks = list(islice(list_damaged(view, after), MARKS_AT_ONCE))
+                keys = [key for key, _ in islice(list_damaged(view, after), MARKS_AT_ONCE)]
+                rows = [(key, read(view, "safesets", key, Safeset)) for key in keys]
             found: list[Found] = []
-            for key, mark in marks:
-                if not self._is_lost(mark):
-                    with self._vault.catalog.read() as view:
-                        safeset = read(view, "safesets", key, Safeset)
-                    if safeset is not None:
-                        yield from self._look_at(key, safeset, found)
+            for key, safeset in rows:
+                if safeset is not None:
+                    yield from self._look_at(key, safeset, found)
             yield found
-            if len(marks) < MARKS_AT_ONCE:
+            if len(keys) < MARKS_AT_ONCE:
                 return
-            after = marks[-1][0]
+            after = keys[-1]
 
     def _look_at(self, key: bytes, safeset: Safeset, found: list[Found]) -> Iterator[list[Found]]:
         with self._vault.catalog.read() as view:

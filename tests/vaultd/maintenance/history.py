@@ -23,7 +23,8 @@ State = dict[int, str]
 
 class History:
     """Safeset 1 uses chunk `old` and `shared`, safeset 2 `new` and `shared`; each in a leaf of its own below an inner
-    block. `old_*` are used by the first alone.
+    block. What is named after `old` is used by the first alone. Where that is provisional, the second is not made yet
+    and will replace it.
     """
 
     def __init__(
@@ -44,11 +45,15 @@ class History:
         self._texts = {name: os.urandom(50) for name in ("shared", "old", "new")}
         self.records: dict[str, bytes] = {}
         self._leaves: dict[str, tuple[bytes, bytes]] = {}
-        first = self._safeset("old", 1)
+        self._first = self._safeset("old", 1)
         site.end(self.job)
-        site.begin(self.job, base=first)
-        self._safeset("new", 2, first)
-        site.end(self.job)
+        if first_is_complete:
+            self.add_second()
+
+    def add_second(self) -> None:
+        self.site.begin(self.job, base=self._first)
+        self._safeset("new", 2, self._first)
+        self.site.end(self.job)
 
     def _leaf(self, name: str) -> tuple[bytes, bytes]:
         self.records[name] = self.job.sealer.record(DATA, self._texts[name])

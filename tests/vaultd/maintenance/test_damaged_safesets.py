@@ -153,7 +153,7 @@ async def test_it_ends_when_the_record_is_stored_again(history: History, told: T
     place = "account acme, computer laptop, job home"
     assert told.events == [
         ("safesets damaged", place, "what they use is damaged or lost: safesets 1"),
-        ("safesets whole again", place, "safesets 1"),
+        ("safesets not damaged any more", place, "safesets 1"),
     ]
     restart(history.site)
     assert history.states() == BOTH_WHOLE
@@ -338,8 +338,10 @@ async def test_what_was_replaced_is_not_damaged(site: Site) -> None:
     history = History(site, site.administrator(), first_is_complete=False)
     history.meet("old")
     await history.look()
-    assert history.states() == {2: "whole"}
-    assert status.vault_status(site.vault, "1", 0).safesets_damaged == 0
+    assert (history.states(), status.vault_status(site.vault, "1", 0).safesets_damaged) == ({1: "damaged"}, 1)
+    history.add_second()
+    await history.look()
+    assert (history.states(), status.vault_status(site.vault, "1", 0).safesets_damaged) == ({2: "whole"}, 0)
 
 
 async def test_a_look_that_fails_is_told_and_the_daemon_asked(

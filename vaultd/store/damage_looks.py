@@ -59,13 +59,15 @@ class DamageLooks:
 
     def is_due(self, keyring_id: bytes) -> bool:
         """Whether more of its safesets may be hurt than was found."""
-        due, number = self.due(), self._index.keyring_number(keyring_id)
-        is_noted = any(noted == number for noted, _ in list(self._notes.damaged))
-        return due.everything is not None or keyring_id in due.keyrings or is_noted
+        number = self._index.keyring_number(keyring_id)
+        noted = {numbered for numbered, _ in list(self._notes.damaged)}  # first: a commit makes rows of them
+        due = self.due()
+        return due.everything is not None or keyring_id in due.keyrings or number in noted
 
     def is_any_due(self) -> bool:
+        is_noted = bool(self._notes.damaged)
         due = self.due()
-        return due.everything is not None or bool(due.keyrings or self._notes.damaged)
+        return is_noted or due.everything is not None or bool(due.keyrings)
 
     def conclude(self, due: Due) -> None:
         """W. What this says was looked at, and its outcome is durable."""

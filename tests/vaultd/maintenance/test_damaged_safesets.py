@@ -21,6 +21,7 @@ from vaultd.operations.rebuild import rebuild_vault
 from vaultd.operations.vault import Vault, close_vault, open_vault
 from vaultd.records import Safeset
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.index.looks import IndexLooks
 
 BOTH_WHOLE = {1: "whole", 2: "whole"}
 FIRST_DAMAGED = {1: "damaged", 2: "whole"}
@@ -140,6 +141,22 @@ async def test_damage_that_is_met_while_it_is_looked_is_looked_for_again(
     assert history.states() == {1: "damaged", 2: "in doubt"}
     await history.look()
     assert history.states() == BOTH_DAMAGED
+
+
+async def test_a_commit_beside_a_list_hides_no_damage(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes rows of the index of what readers noted, after the list has looked for such rows."""
+    looked = IndexLooks.due
+
+    def due(looks: IndexLooks) -> dict[bytes, bytes]:
+        found = looked(looks)
+        history.site.vault.store.commit()
+        return found
+
+    history.meet("old")
+    with monkeypatch.context() as once:
+        once.setattr(IndexLooks, "due", due)
+        assert history.states() == IN_DOUBT
+    assert history.states() == IN_DOUBT
 
 
 async def test_it_ends_when_the_record_is_stored_again(history: History, told: Told) -> None:

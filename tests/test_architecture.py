@@ -42,7 +42,7 @@ BOTTOM = set(LAYERS[-1])
 STORE_ROOMS: list[tuple[str, ...]] = [
     ("chunk_store",),
     ("pending_records", "commit_entries", "check", "recovery"),
-    ("record_reads", "store_settings", "statistics"),
+    ("record_reads", "store_settings", "statistics", "damage_looks"),
     ("index", "damage_notes"),
     ("journal", "erase_keys"),
     ("containers",),

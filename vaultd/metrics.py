@@ -63,6 +63,9 @@ DISK_FREE_BYTES = Gauge(
     ["disk"],
     registry=REGISTRY,
 )
+SAFESETS_DAMAGED = Gauge(
+    "vaultd_safesets_damaged", "safesets that use what the vault met as damaged or lost", registry=REGISTRY
+)
 CLOCK_JUMPS = Counter(
     "vaultd_clock_jumps", "times that the vault's clock jumped by more than 5 minutes", registry=REGISTRY
 )

@@ -224,7 +224,9 @@ class Run(Row, frozen=True):
 
 
 class Safeset(Row, frozen=True):
-    """A committed root with the vault's countersignature over it at `stored_at_ns`."""
+    """A committed root with the vault's countersignature over it at `stored_at_ns`. The row never changes: that it is
+    damaged is said by a DamagedSafeset, and `damaged` stays false.
+    """
 
     timeline: int
     sequence: int
@@ -238,6 +240,14 @@ class Safeset(Row, frozen=True):
     stored_at_ns: int
     retention: str
     damaged: bool = False
+
+
+class DamagedSafeset(Row, frozen=True):
+    """A safeset that uses a record of its keyring that is damaged or lost: `lost_id` is one such."""
+
+    keyring_id: bytes
+    lost_id: bytes
+    found_ns: int
 
 
 class Grant(Row, frozen=True):

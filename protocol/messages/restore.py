@@ -50,3 +50,4 @@ class RestoreOpenAnswer(Message, frozen=True):
     vault_time_ns: fields.Nanoseconds
     run_keys: Annotated[list[fields.KeyPair], Meta(max_length=SEALED_KEYS_MAX)]
     lengths: Annotated[list[fields.LengthOrNothing], Meta(min_length=2, max_length=2)]
+    damaged: bool = False

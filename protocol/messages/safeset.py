@@ -24,6 +24,7 @@ class SafesetSummary(Message, frozen=True):
     damaged: bool
     root_hash: fields.Hash
     distrusted: bool = False
+    in_doubt: bool = False
 
 
 class SafesetListRequest(Message, frozen=True):

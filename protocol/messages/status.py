@@ -39,6 +39,8 @@ class VaultStatus(Message, frozen=True):
     offline_disks: Annotated[list[fields.Text], Meta(max_length=1_024)]
     journal_number: fields.Count
     connections: fields.Count
+    safesets_damaged: fields.Count = 0
+    safesets_in_doubt: bool = False
 
 
 VaultStatusAnswer = VaultStatus

@@ -19,6 +19,7 @@ from tests.independent.reader.store import open_store
 from tests.support.trees import OLD_NS
 
 FILES = 40
+TRIES = 60
 
 
 def write(tree: Path, number: int, version: int) -> None:
@@ -65,6 +66,19 @@ def require_whole(site: Site, tree: Path, number: int) -> None:
     assert differences(tree, restored(target, tree)) == []
 
 
+def listed_as_damaged(site: Site, of: int) -> list[int]:
+    """The numbers, once the vault has come to an end of looking; both programs say the same."""
+    for _ in range(TRIES):
+        listed = site.run_administrator("acme", "safeset", "list", "pc", "all").last
+        if not any(one["in_doubt"] for one in listed):
+            break
+    else:
+        raise AssertionError(listed)
+    assert [one["number"] for one in listed] == list(range(1, of + 1))
+    assert site.run_agent("pc", "safesets", "all").last == listed
+    return [one["number"] for one in listed if one["damaged"]]
+
+
 def named_by_check(site: Site) -> list[str]:
     """The safesets that have a finding of their own."""
     site.stop()
@@ -82,13 +96,36 @@ def test_damage_in_old_versions_hurts_old_safesets_only(site: Site, tree: Path) 
     words = ("restore", "all", "--safeset", 1, "--target", site.directory / "hurt", "--password-file", password)
     assert site.run_agent("pc", *words).exit_code == 9  # so the vault has met it
     assert site.backup("pc", "all")["safeset"] == 3
+    assert listed_as_damaged(site, 3) == [1, 2]
     require_whole(site, tree, 3)
     write(tree, 1, 3)
     again = site.backup("pc", "all")
     assert (again["safeset"], again["bytes_read"]) == (4, 30_000)  # runs build on the whole one again
     require_whole(site, tree, 4)
     assert len([line for line in differences(first, restored(site.directory / "hurt", tree)) if line[:2] == ">f"]) > 0
+    assert listed_as_damaged(site, 4) == [1, 2]
+    assert site.run_operator("status").last["safesets_damaged"] == 2
+    said = [line["problem"] for line in site.log_lines() if line["event"] == "safesets damaged"]
+    assert said == ["what they use is damaged or lost: safesets 1, 2"]
+    site.stop()
+    site.start()
+    assert listed_as_damaged(site, 4) == [1, 2]
     assert named_by_check(site) == ["safeset 1", "safeset 2"]
+
+
+def test_a_restore_of_a_damaged_safeset_says_so_before_it_begins(site: Site, tree: Path) -> None:
+    site.create_account("acme")
+    prepare(site, tree)
+    damage_first_chunk(site)
+    words = ("--safeset", 1, "--target", site.directory / "hurt", "--password-file", site.password("all"))
+    first = site.run_agent("pc", "restore", "all", *words)
+    assert (first.exit_code, "is damaged" in first.error.splitlines()[0]) == (9, False)
+    assert listed_as_damaged(site, 2) == [1, 2]
+    again = site.run_agent("pc", "restore", "all", *words, "--overwrite", "always")
+    assert again.exit_code == 9
+    note, *others = again.error.splitlines()
+    assert note == "note: the vault says that this safeset is damaged: what is lost is named, all else is restored"
+    assert others == first.error.splitlines()
 
 
 def test_damage_in_what_old_safesets_alone_use_costs_no_run_anything(site: Site, tree: Path) -> None:
@@ -102,6 +139,7 @@ def test_damage_in_what_old_safesets_alone_use_costs_no_run_anything(site: Site,
     again = site.backup("pc", "all")
     assert (again["safeset"], again["bytes_read"]) == (3, 30_000)
     require_whole(site, tree, 3)
+    assert listed_as_damaged(site, 3) == [1]
     assert named_by_check(site) == ["safeset 1"]
 
 
@@ -117,6 +155,7 @@ def test_a_disk_with_old_versions_is_lost(tmp_path: Path, tree: Path) -> None:
         lost = site.run_operator("disk", "lost", "0", "--yes")
         assert [(hit["job"], hit["number"]) for hit in lost.last["hit"]] == [("all", 1), ("all", 2)]
         assert site.backup("pc", "all")["safeset"] == 3
+        assert listed_as_damaged(site, 3) == [1, 2]
         require_whole(site, tree, 3)
         assert named_by_check(site) == ["safeset 1", "safeset 2"]
     finally:

@@ -53,7 +53,11 @@ def lists(site: Site) -> list[Any]:
         seen += [
             site.run_administrator(account, "computer", "list").last,
             site.run_administrator(account, "job", "show", computer, f"job-{account}").last,
-            site.run_administrator(account, "safeset", "list", computer, f"job-{account}").last,
+            # The vault has to look at all of them once where the index is new.
+            [
+                {key: value for key, value in one.items() if key != "in_doubt"}
+                for one in site.run_administrator(account, "safeset", "list", computer, f"job-{account}").last
+            ],
         ]
     return seen
 

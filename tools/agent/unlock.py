@@ -56,7 +56,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """`damage` is about records of the safeset that a restore can do without; `includes` are none where it hit them."""
+    """`damage` is about records of the safeset that a restore can do without; `includes` are none where it hit them;
+    `is_known_damaged`: the vault says that something of the safeset is damaged or lost.
+    """
 
     root: Root
     id_key: bytes
@@ -65,6 +67,7 @@ class Unlocked:
     top_block: FetchedBlock
     damage: list[str]
     includes: tuple[bytes, ...]
+    is_known_damaged: bool = False
 
 
 async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, secret: Secret) -> Unlocked:
@@ -102,7 +105,8 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
         raise Failure("damaged", str(error), "try another safeset, or ask the vault's operator") from None
     check_restored(state.job(parameters.job_id).load_head(), root, answer.root, wanted.sequence)
     top = BlockReference(root.top_block, root.top_companion, root.level)
-    return Unlocked(root, keyring.generation(root.generation).id_key, fetcher, top, block, damage, includes)
+    id_key = keyring.generation(root.generation).id_key
+    return Unlocked(root, id_key, fetcher, top, block, damage, includes, answer.damaged)
 
 
 async def _open(

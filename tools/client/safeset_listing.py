@@ -36,6 +36,7 @@ def safeset_document(safeset: SafesetSummary) -> dict[str, Any]:
         "restore_tested_at": time_json(safeset.restore_tested_at_ns),
         "damaged": safeset.damaged,
         "distrusted": safeset.distrusted,
+        "in_doubt": safeset.in_doubt,
     }
 
 
@@ -65,4 +66,6 @@ def _state(safeset: SafesetSummary) -> str:
         words.append("damaged")
     if safeset.distrusted:
         words.append("distrusted")
+    if safeset.in_doubt:
+        words.append("damage looked for")
     return ", ".join(words) or "stored"

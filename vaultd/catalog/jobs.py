@@ -58,5 +58,10 @@ def read_secret(view: View, job: Job) -> bytes | None:
     return view.get("job_secrets", job.account_id + job.job_id)
 
 
+def owner_of(view: View, id_: bytes) -> bytes | None:
+    """The account."""
+    return view.get("owners", id_)
+
+
 def is_owned(view: View, id_: bytes) -> bool:
-    return view.get("owners", id_) is not None
+    return owner_of(view, id_) is not None

@@ -69,8 +69,11 @@ class FetchStream:
         try:
             found = store.locate(keyring_id, ids)
             absent: Loss = "offline" if None in found and store.lacks_rows else "missing"
+            if None in found and absent == "missing":
+                store.looks.suspect(keyring_id)
             return [location or absent for location in found]
         except RecordDamaged:
+            store.looks.suspect(keyring_id)
             return ["damaged"] if len(ids) == 1 else [self._locate([id_])[0] for id_ in ids]
 
     def _read(self, location: Location | Loss, id_: bytes) -> bytes | Loss:

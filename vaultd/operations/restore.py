@@ -7,6 +7,7 @@ Records and sealed keys leave the vault under a ticket only.
 
 from dataclasses import dataclass, field
 
+from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots
 from vaultd.errors import Damaged, NotFound, Unavailable, VaultError
@@ -46,7 +47,9 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """`slots` are the readable copies of the slot; `run_keys` are (key id, sealed) of payload and top block."""
+    """`slots` are the readable copies of the slot; `run_keys` are (key id, sealed) of payload and top block; `damaged`:
+    the vault knows that something of the safeset is damaged or lost.
+    """
 
     job_id: bytes
     needs_grant: bool
@@ -59,6 +62,7 @@ class Opened:
     run_keys: list[tuple[bytes, bytes]]
     top_block: bytes
     top_companion: bytes
+    damaged: bool
 
 
 def parameters(vault: Vault, identity: Identity, computer: str | None, job: str) -> Parameters:
@@ -92,6 +96,7 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     vault.proofs.succeeded(identity, job.job_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
+        damaged = is_damaged(view, job.account_id, safeset)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
     stream = FetchStream(vault, vault.tickets.find(identity, ticket))
     fetched = stream.fetch(_top_ids(safeset), bytes_max=1 << 30)
@@ -110,6 +115,7 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         run_keys=fetched.keys,
         top_block=top_block,
         top_companion=_unless_lost(top_companion),
+        damaged=damaged,
     )
 
 

@@ -168,7 +168,11 @@ def list_page(
     with vault.catalog.read() as view:
         row = access.named_job(view, access.named_computer(view, identity, computer), job)
         grants.require(vault, view, identity, row)
-        return _page(view, row, after or b"", count)
+    with translated():
+        is_due = vault.store.looks.is_due(row.keyring_id)  # first: what a look that ends now has found is in the page
+    with vault.catalog.read() as view:
+        found = _page(view, row, after or b"", count)
+    return SafesetPage([_doubted(safeset) for safeset in found.safesets], found.next) if is_due else found
 
 
 def choose(view: View, job: Job, sequence: int) -> Safeset:
@@ -200,6 +204,11 @@ def _page(view: View, job: Job, after: bytes, count: int) -> SafesetPage:
     return SafesetPage(found, None)
 
 
+def _doubted(safeset: SafesetSummary) -> SafesetSummary:
+    """Damage was met, and which safesets it hurts is not known yet."""
+    return safeset if safeset.damaged else msgspec.structs.replace(safeset, in_doubt=True)
+
+
 def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) -> bool:
     """Whether a run may build on this safeset: the vault has it, and everything that it uses."""
     with vault.catalog.read() as view:
@@ -211,7 +220,10 @@ def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) 
     if vault.trees.is_whole(job_id, base, damage_met):
         return True
     with translated():
-        if TreeWalk(vault.store, tree_of(parse_root(safeset.root))).run().missing:
+        gap = TreeWalk(vault.store, tree_of(parse_root(safeset.root))).run()
+        if gap.missing:
+            if vault.store.looks.lost(safeset.keyring_id, [gap.first]) == [True]:
+                vault.store.looks.suspect(safeset.keyring_id)
             return False
     vault.trees.seen_whole(job_id, base, damage_met)
     return True

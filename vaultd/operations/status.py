@@ -6,6 +6,7 @@ import msgspec
 
 from vaultd.catalog.accounts import list_accounts
 from vaultd.catalog.computers import list_computers
+from vaultd.catalog.damaged_safesets import count_damaged
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_jobs
 from vaultd.operations.store_errors import translated
@@ -22,7 +23,7 @@ class DiskStatus(msgspec.Struct, frozen=True):
 
 class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The field names are those of the wire's message. Removed computers and jobs are not counted, their safesets
-    are.
+    are. `safesets_in_doubt`: more of them may be damaged, which is being looked for.
     """
 
     vault_id: bytes
@@ -43,13 +44,17 @@ class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
     offline_disks: list[str]
     journal_number: int
     connections: int
+    safesets_damaged: int
+    safesets_in_doubt: bool
 
 
 def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
     with translated():
         store = vault.store.statistics()
+        in_doubt = vault.store.looks.is_any_due()
     with vault.catalog.read() as view:
         counts = _count(view)
+        damaged = count_damaged(view)
         runs_active = view.count("active_runs")
     return VaultStatus(
         vault_id=vault.vault_id,
@@ -70,6 +75,8 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         offline_disks=store.offline,
         journal_number=store.journal_number,
         connections=connections,
+        safesets_damaged=damaged,
+        safesets_in_doubt=in_doubt,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Set
 import msgspec
 
 from vaultd.catalog.computers import read_computer
+from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_computer_jobs
 from vaultd.catalog.runs import list_runs_back, read_run
@@ -69,7 +70,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafesetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Dates are nil as long as the thing has not happened."""
+    """Dates are nil as long as the thing has not happened. `in_doubt`: whether it is damaged is being looked for."""
 
     number: int
     time_ns: int
@@ -85,6 +86,7 @@ class SafesetSummary(msgspec.Struct, frozen=True, kw_only=True):
     damaged: bool
     root_hash: bytes
     distrusted: bool = False
+    in_doubt: bool = False
 
 
 def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
@@ -148,7 +150,7 @@ def summarise_safeset(view: View, account_id: bytes, safeset: Safeset, distruste
         replicated_at_ns=None,
         verified_at_ns=None,
         restore_tested_at_ns=None,
-        damaged=safeset.damaged,
+        damaged=is_damaged(view, account_id, safeset),
         root_hash=safeset.root_hash,
         distrusted=run is not None and not distrusted.isdisjoint(run.key_ids),
     )

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.containers.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
+from vaultd.store.damage_looks import DamageLooks
 from vaultd.store.damage_notes import DamageNotes, Name
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
@@ -61,12 +62,14 @@ class ChunkStore:
         self._now_ns = now_ns
         self._journal = parts.journal
         self._index = parts.index
-        self._room = _room(settings, door, parts.disks)
+        first = [disk.path for disk in parts.disks.with_copies]
+        self._room = Room(door, settings.reserve_bytes, first, settings.index_path)
         self._names_disks = parts.names_disks
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = parts.index.containers()
         self._gone: frozenset[int] = frozenset()  # containers that were not on their disks at the start
         self._notes = DamageNotes()
+        self.looks = DamageLooks(parts.index, self._notes, lambda: self.lacks_rows)
         self._pending = PendingRecords(parts.index, self._notes)
         self._reads = RecordReads(door, parts.disks, self._notes)
         self._broken = ""
@@ -84,6 +87,7 @@ class ChunkStore:
         index.close()
         store = cls.open(settings, door, now_ns)
         store.recover(lambda key_id: False)
+        store.looks.conclude(store.looks.due())
         return store
 
     @classmethod
@@ -394,7 +398,3 @@ def _takes_new_disk(
 def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:
     directories = disks.copy_directories("journal")
     return JournalSettings(directories, settings.vault_id, settings.journal_segment_bytes, now_ns)
-
-
-def _room(settings: StoreSettings, door: Door, disks: Disks) -> Room:
-    return Room(door, settings.reserve_bytes, [disk.path for disk in disks.with_copies], settings.index_path)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from protocol import messages as m
 from tests.tools.vaultctl.conftest import Run
 from tests.tools.vaultctl.fake_vault import FakeVault
@@ -27,6 +29,7 @@ def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -
         "restore_tested_at": None,
         "damaged": False,
         "distrusted": False,
+        "in_doubt": False,
     }
     assert (second["complete"], second["damaged"]) == (False, True)
 
@@ -37,6 +40,12 @@ def test_people_see_what_is_not_whole(vault: FakeVault, administrator: Path, run
     assert lines[0].split()[0] == "SAFESET"
     assert lines[1].endswith("provisional, damaged"), "newest first"
     assert lines[2].endswith("stored")
+
+
+def test_one_that_may_be_damaged_is_not_shown_as_stored(vault: FakeVault, administrator: Path, run: Run) -> None:
+    doubted = msgspec.structs.replace(WHOLE, in_doubt=True)
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([doubted], None))
+    assert run(administrator, "safeset", "list", "office-1", "documents").out.splitlines()[1].endswith("looked for")
 
 
 def test_none_yet(vault: FakeVault, administrator: Path, run: Run) -> None:

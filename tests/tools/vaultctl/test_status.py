@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from protocol import messages as m
@@ -90,3 +91,22 @@ def test_a_context_that_others_may_read_is_not_used(vault: FakeVault, operator: 
     ended = run(operator, "status", "--json")
     assert (ended.exit_code, ended.json["hint"]) == (5, f"run: chmod 600 {operator}")
     assert vault.endpoints == []
+
+
+@pytest.mark.parametrize(
+    ("damaged", "in_doubt", "said"),
+    [(0, False, "0"), (2, False, "2"), (2, True, "2; whether more are is being looked for")],
+)
+def test_damaged_safesets_are_shown(
+    vault: FakeVault,
+    operator: Path,
+    run: Run,
+    damaged: int,
+    in_doubt: bool,
+    said: str,  # noqa: FBT001
+) -> None:
+    told = msgspec.structs.replace(STATUS, safesets_damaged=damaged, safesets_in_doubt=in_doubt)
+    vault.on("vault.status", lambda _: told)
+    vault.on("disk.list", lambda _: m.DiskListAnswer(LISTED, []))
+    lines = run(operator, "status").out.splitlines()
+    assert [line.split("  ", 1)[1].strip() for line in lines if line.startswith("safesets damaged")] == [said]

@@ -37,6 +37,8 @@ from tools.client.progress import Figures, Progress
 from tools.client.session import VaultSession
 from tools.client.units import count_text, elapsed_text, files_text, size_text
 
+KNOWN_DAMAGE = "note: the vault says that this safeset is damaged: what is lost is named, all else is restored"
+
 
 @click.command("restore", cls=Command)
 @click.argument("job")
@@ -105,6 +107,8 @@ def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder
             wanted = Wanted(order.job, order.computer, order.sequence)
             unlocked = await unlock(session, state, wanted, order.secret)
             adoptable.extend(_without_keys(state, wanted, unlocked))
+            if unlocked.is_known_damaged:
+                output.note(KNOWN_DAMAGE)
             prepare_root(target)
             if order.is_room_checked:
                 await check_room(unlocked, order.paths, target)

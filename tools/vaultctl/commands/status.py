@@ -39,6 +39,7 @@ def command(ctx: click.Context) -> None:
         ("computers", count_text(status.computers)),
         ("jobs", count_text(status.jobs)),
         ("safesets", count_text(status.safesets)),
+        ("safesets damaged", _damaged(status)),
         ("runs now", count_text(status.runs_active)),
         ("records", f"{count_text(status.records)} ({size_text(status.record_bytes)})"),
         ("containers", count_text(status.containers)),
@@ -51,6 +52,11 @@ def command(ctx: click.Context) -> None:
         lambda: f"{fields_text(fields)}\n\n{table_text(_DISK_COLUMNS, disks, 'No disk is attached.')}",
     )
     output_of(ctx).note(*(f"warning: {warning}" for warning in warnings))
+
+
+def _damaged(status: m.VaultStatus) -> str:
+    more = "; whether more are is being looked for" if status.safesets_in_doubt else ""
+    return f"{count_text(status.safesets_damaged)}{more}"
 
 
 def _row(disk: m.DiskSummary) -> Sequence[str]:

@@ -18,6 +18,7 @@ from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
 from vaultd.image.probe import GIVEN_UP, Image
 from vaultd.image.rows import close_row, open_row
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.index.looks import IndexLooks
 from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, IndexBatch, IndexRecord, IndexRow, Location
 from vaultd.store.position import Position
 
@@ -49,6 +50,7 @@ class Index:
         self._records, self._keyrings, self._keys, self._containers, self._meta = map(image.databases.get, TABLES)
         self._given_up_keys: frozenset[tuple[int, int]] = frozenset()  # numbers of keyring and key
         self._distrusted_keys: frozenset[tuple[int, int]] = frozenset()
+        self.looks = IndexLooks(image.databases, self._reading, self._write_durably)
 
     @classmethod
     def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
@@ -95,6 +97,7 @@ class Index:
         def put(transaction: Any) -> None:
             for key in self._given_up_rows(transaction, keyring_id, key_ids):
                 transaction.put(key, close_row(key, b""), db=self._meta)
+            self.looks.put(transaction, self._number(transaction, self._keyrings, keyring_id))
 
         self._write_durably(put)
         self._load_given_up_keys()
@@ -168,6 +171,16 @@ class Index:
             found[id_] = location is not None and not location.is_damaged
         return found
 
+    def lost(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool | None]:
+        """In the order of `ids`: whether row or record is damaged, distrusted or not; None where there is no row."""
+        rows = self._rows(keyring_id, ids)
+        return [self._is_lost(*rows[id_]) if id_ in rows else None for id_ in ids]
+
+    @property
+    def given_up(self) -> frozenset[int]:
+        """Containers."""
+        return self._given_up
+
     def containers(self) -> dict[int, ContainerRow]:
         with self._reading() as transaction:
             rows = [(key, value) for key, value in transaction.cursor(self._containers)]
@@ -233,6 +246,8 @@ class Index:
         value = transaction.get(key, db=self._records)
         held = _decode(key, value) if value is not None else None
         if held and (held.container, held.offset) == (location.container, location.offset):
+            if not held.is_damaged:
+                self.looks.put(transaction, key[:KEY_ID_AT])
             body = bytearray(open_row(key, value) or b"")
             body[_FLAGS_AT] |= _DAMAGED
             transaction.put(key, close_row(key, bytes(body)), db=self._records)
@@ -291,6 +306,12 @@ class Index:
         if location is not None and (key_name in self._given_up_keys or key_name in self._distrusted_keys):
             return location._replace(is_damaged=True)
         return location
+
+    def _is_lost(self, key: bytes, value: bytes) -> bool:
+        location = _decode(key, value)
+        if location is None or location.is_damaged or location.container in self._given_up:
+            return True
+        return (location.keyring_number, location.key_number) in self._given_up_keys
 
     def _given_up_rows(self, transaction: Any, keyring_id: bytes, key_ids: Sequence[bytes]) -> list[bytes]:
         (keyring,) = _NUMBER.unpack(self._number(transaction, self._keyrings, keyring_id))

@@ -87,9 +87,9 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         slots = list(list_slots(view, job.account_id, job.keyring_id, request.slot_id))
         if not slots or len(request.slot_id) != len(NO_ID):
             raise NotFound(f"job {request.job!r} has no slot {request.slot_id.hex()}")
-    vault.proofs.attempt(identity, job.job_id)
+    vault.proofs.attempt(identity, job.keyring_id)
     check_proof(slots, request.proof)
-    vault.proofs.succeeded(identity, job.job_id)
+    vault.proofs.succeeded(identity, job.keyring_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)

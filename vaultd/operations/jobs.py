@@ -1,6 +1,7 @@
 """Creating jobs, showing them, asking for runs, and what an agent learns of its own."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -16,7 +17,7 @@ from vaultd.catalog.jobs import (
     update_job,
 )
 from vaultd.catalog.runs import list_runs_back, requested_run
-from vaultd.errors import BadRequest, Conflict, NotFound
+from vaultd.errors import BadRequest, Conflict, Damaged, NotFound, Unavailable
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job, own_computer, working_job
 from vaultd.operations.auditing import audited
@@ -29,6 +30,9 @@ from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, job_owner, 
 from vaultd.records import NO_ID, Change, Computer, Identity, Job, JobDefinition, Outcome
 
 RUNS_SHOWN = 50
+
+# Unavailable: it cannot be read now, or a disk is away which may have the key that opens it.
+SecretLoss = Literal["damaged", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,9 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class AgentJob:
-    """A job as its agent sees it. The secret is there until the keyring is, or until newer keys of it were taken."""
+    """A job as its agent sees it. The secret is there until the keyring is, or until newer keys of it were taken;
+    `secret_lost` says why one that is kept cannot be given.
+    """
 
     job_id: bytes
     name: str
@@ -93,6 +99,7 @@ class AgentJob:
     head_hash: bytes
     timeline: int
     run_requested: bool
+    secret_lost: SecretLoss | None
 
 
 def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
@@ -210,7 +217,7 @@ def list_for_agent(vault: Vault, identity: Identity) -> list[AgentJob]:
 
 
 def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
-    wrapped = read_secret(view, job)
+    secret, secret_lost = _secret_for_agent(vault, view, job)
     return AgentJob(
         job_id=job.job_id,
         name=job.name,
@@ -218,13 +225,27 @@ def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
         revision=job.revision,
         creator_key=job.creator_key,
         signature=job.signature,
-        secret=None if wrapped is None else _unwrap_secret(vault, job, wrapped),
+        secret=secret,
         keyring_id=None if job.keyring_id == NO_ID else job.keyring_id,
         head_sequence=job.head_sequence,
         head_hash=job.head_hash,
         timeline=job.timeline,
         run_requested=job.request > job.requests_taken,
+        secret_lost=secret_lost,
     )
+
+
+def _secret_for_agent(vault: Vault, view: View, job: Job) -> tuple[bytes | None, SecretLoss | None]:
+    """One that cannot be given costs its own job only."""
+    wrapped = read_secret(view, job)
+    if wrapped is None:
+        return None, None
+    try:
+        return _unwrap_secret(vault, job, wrapped), None
+    except Damaged:
+        return None, "unavailable" if vault.store.disks.is_any_away else "damaged"
+    except (Unavailable, Conflict):
+        return None, "unavailable"
 
 
 def _same_job(vault: Vault, view: View, asked: Job, secret: bytes) -> Job | None:

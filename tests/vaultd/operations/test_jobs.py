@@ -2,7 +2,9 @@
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +14,7 @@ from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
 from tests.vaultd.operations.small_site import CREATOR, DEFINITION, Agent, Site, new_job
 from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
 from vaultd.operations import jobs
+from vaultd.operations.vault import close_vault, open_vault
 from vaultd.records import Identity
 from vaultd.store.disk_door import Handle, SystemDoor
 
@@ -30,6 +33,49 @@ def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner:
     assert (job.job_id, job.name, job.definition, job.secret) == (new.job_id, "home", DEFINITION, new.secret)
     assert (job.revision, job.creator_key, job.signature) == (1, CREATOR.public_key, new.signature)
     assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
+
+
+def key_files(site: Site, job_id: bytes) -> list[Path]:
+    found = sorted(site.config.directory.glob(f"disk-*/erase-keys/{job_id.hex()}.*"))
+    assert len(found) == 2
+    return found
+
+
+def spoil(site: Site, job_id: bytes) -> None:
+    for path in key_files(site, job_id):
+        path.write_bytes(bytes(path.stat().st_size))
+
+
+def make_unreadable(site: Site, job_id: bytes) -> None:
+    for path in key_files(site, job_id):
+        path.unlink()
+        path.mkdir()
+
+
+def spoil_and_take_away(site: Site, job_id: bytes) -> None:
+    """The copy on the disk that is away may be whole."""
+    first, second = key_files(site, job_id)
+    close_vault(site.vault)
+    disk = second.parents[1]
+    disk.rename(disk.with_name("away"))
+    disk.mkdir()
+    first.write_bytes(bytes(first.stat().st_size))
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
+@pytest.mark.parametrize(
+    ("fault", "lost"), [(spoil, "damaged"), (make_unreadable, "unavailable"), (spoil_and_take_away, "unavailable")]
+)
+def test_a_secret_that_does_not_open_costs_its_own_job_only(
+    site: Site, owner: tuple[Identity, Agent], fault: Callable[[Site, bytes], None], lost: str
+) -> None:
+    administrator, agent = owner
+    bad, good = new_job(agent, "bad"), new_job(agent, "good")
+    for new in (bad, good):
+        jobs.create(site.vault, administrator, new)
+    fault(site, bad.job_id)
+    found = {job.name: (job.secret, job.secret_lost) for job in jobs.list_for_agent(site.vault, agent.identity)}
+    assert found == {"bad": (None, lost), "good": (good.secret, None)}
 
 
 def test_a_job_is_one_entry_of_the_journal(site: Site, owner: tuple[Identity, Agent]) -> None:

@@ -145,6 +145,10 @@ class EraseKeys:
             names |= {name.partition(".")[0] for name in files}
         return findings + [finding for name in sorted(names) for finding in self._mend_key(name, directories, known)]
 
+    def spare(self, known: Iterable[Owner]) -> None:
+        """Marks of these count for nothing, as after `mend`; nothing is written, for the offline check."""
+        self._spared = frozenset(known)
+
     def _mend_key(self, name: str, directories: Sequence[Path], known: Collection[Owner]) -> list[Finding]:
         copies = {path: self._read_good(path, name) for path in self._files(name)}
         different = {data for data in copies.values() if data is not None}

@@ -16,12 +16,13 @@ from vaultd.catalog.jobs import (
     save_secret,
     update_job,
 )
+from vaultd.catalog.rows import name_key
 from vaultd.catalog.runs import list_runs_back, requested_run
 from vaultd.errors import BadRequest, Conflict, Damaged, NotFound, Unavailable
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job, own_computer, working_job
 from vaultd.operations.auditing import audited
-from vaultd.operations.job_definition import check_definition, check_signature
+from vaultd.operations.job_definition import check_beside, check_definition, check_signature
 from vaultd.operations.names import check_name
 from vaultd.operations.sealed_headers import SECRET_PURPOSE_KEYRING, agent_key_fingerprint, parse_secret
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
@@ -129,6 +130,7 @@ def check_new(vault: Vault, view: View, identity: Identity, new: NewJob, purpose
     if known := _same_job(vault, view, job, new.secret):
         return AskedJob(job, known)
     _refuse_taken(view, computer, new.name)
+    check_beside(_definitions_beside(view, computer, new.name), new.definition, computer.name)
     if new.job_id == NO_ID or is_owned(view, new.job_id):
         raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
     return AskedJob(job, None)
@@ -151,6 +153,12 @@ def _refuse_taken(view: View, computer: Computer, name: str) -> None:
     else:
         sentence = f"job {name!r} exists already on computer {computer.name!r}"
     raise Conflict(sentence, "choose another name")
+
+
+def _definitions_beside(view: View, computer: Computer, name: str) -> list[JobDefinition]:
+    """Of all jobs but the one whose name is taken."""
+    jobs = list_computer_jobs(view, computer.account_id, computer.computer_id)
+    return [job.definition for job in jobs if name_key(job.name) != name_key(name)]
 
 
 def _row(new: NewJob, computer: Computer, now_ns: int) -> Job:

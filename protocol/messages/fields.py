@@ -37,6 +37,7 @@ KeyPair = tuple[Id, SealedKey]  # a run key: its id, and it sealed
 
 ComputerKind = Literal["pc", "server"]
 RecordLoss = Literal["damaged", "missing", "offline"]
+SecretLoss = Literal["damaged", "unavailable"]
 Outcome = Literal["done", "warnings", "failed", "aborted"]
 
 

@@ -114,6 +114,8 @@ class JobRemoveAnswer(Message, frozen=True):
 
 
 class AgentJob(Message, frozen=True):
+    """`secret_lost`: why a secret that the vault keeps for the agent is not here."""
+
     job_id: fields.Id
     name: fields.Name
     definition: JobDefinition
@@ -126,6 +128,7 @@ class AgentJob(Message, frozen=True):
     head_hash: fields.Hash
     timeline: fields.Count
     run_requested: bool
+    secret_lost: fields.SecretLoss | None = None
 
 
 class AgentJobsRequest(Message, frozen=True):

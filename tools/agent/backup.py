@@ -33,7 +33,7 @@ from tools.agent.commit import Committer, RootRefused
 from tools.agent.count_ahead import CountAhead
 from tools.agent.feed import Feed, SoFar
 from tools.agent.included import Included
-from tools.agent.job_keys import load_job_keys
+from tools.agent.job_keys import load_job_keys, require_secret
 from tools.agent.job_trust import check_job
 from tools.agent.lost_connection import is_lost
 from tools.agent.missed import Missed
@@ -145,7 +145,9 @@ async def _newer_keys(
         return job, None
     answer, _ = await agent.session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
     for now in answer.jobs:
-        if now.job_id == job.job_id and now.keyring_id == keys.keyring_id and now.secret is not None:
+        is_it = (now.job_id, now.keyring_id) == (job.job_id, keys.keyring_id)
+        if is_it and (now.secret or now.secret_lost) is not None:
+            require_secret(now)
             check_job(agent.state, agent.identity, now)
             newer = await load_job_keys(agent.session, agent.state, agent.identity, now)
             return (now, newer) if newer.generation > keys.generation else (job, None)
@@ -301,9 +303,7 @@ def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
     return Scanner(walk, cache, keys, missed, agent.state.path)
 
 
-async def _finish(
-    agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done
-) -> Done:
+async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done) -> Done:
     manifest = done.sent.manifest
     contents = Contents(manifest, _figures(done), tuple(done.missed.kept), True)
     hash = await _commit(agent, run, maker, contents, done.notes)

@@ -26,6 +26,11 @@ from tools.client.record_format import IntegrityError
 from tools.client.session import VaultSession
 from tools.client.slot import NewSlot, create_password_slot, create_recovery_slot
 
+_SEAL_AGAIN = {
+    False: "remove the job and create it again; the operator runs: vaultd check",
+    True: "rotate the job's keys once more: vaultctl keyring password --rotate; the operator runs: vaultd check",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class _MadeKeyring:
@@ -55,12 +60,24 @@ def require_known_job(state: StateDirectory, job: AgentJob) -> bool:
     return known_job_id is not None
 
 
+def require_secret(job: AgentJob) -> None:
+    """Failure where there is one that the vault cannot give."""
+    sentence = f"what was sealed for this agent of job {job.name!r}"
+    if job.secret_lost == "unavailable":
+        hint = "try again when the vault's operator has looked at its disks"
+        raise Failure("unavailable", f"{sentence} cannot be read at the vault now", hint)
+    if job.secret_lost == "damaged":
+        raise Failure("damaged", f"{sentence} is damaged at the vault", _SEAL_AGAIN[job.keyring_id is not None])
+
+
 async def _load(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
     job_state = state.job(job.job_id)
     if job.keyring_id is not None:
         unattended = _saved(job_state, job.keyring_id)
         if unattended is None and job.secret is not None and job_state.is_new:
             return await take_first_keys(state, identity, job)
+        if unattended is None and job_state.is_new:
+            require_secret(job)
         if unattended is None:
             raise Failure(
                 "conflict",
@@ -71,6 +88,7 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
         if not job_state.has_made_keyring:
             job_state.mark_used(job.keyring_id)  # the answer to keyring.create was lost, and the message's id with it
         return unattended if job.secret is None else await take_newer_keys(state, identity, job, unattended)
+    require_secret(job)
     if job.secret is None:
         raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")
     if job_state.has_made_keyring:

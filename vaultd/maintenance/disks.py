@@ -11,11 +11,22 @@ LOOK_SECONDS = 30
 
 
 async def watch_disks(vault: Vault) -> None:
-    told = set(vault.store.disks.paths_away)  # by the start
-    await offload.read(measure, vault)
+    """A look that fails is told once and ends nothing: it writes no record, and whoever needs what it met finds out."""
+    told, failed = set(vault.store.disks.paths_away), ""  # by the start
     while True:
+        try:
+            told = await look_once(vault, told)
+            failed = ""
+        except Exception as error:
+            failed = _tell_failed(f"{type(error).__name__}: {error}", failed)
         await trio.sleep(LOOK_SECONDS)
-        told = await look_once(vault, told)
+
+
+def _tell_failed(problem: str, before: str) -> str:
+    if problem != before:
+        hint = "it is tried again; look at the disks, and restart vaultd if it stays"
+        log.error("disks not looked after", problem=problem, hint=hint)
+    return problem
 
 
 async def look_once(vault: Vault, told: set[str]) -> set[str]:

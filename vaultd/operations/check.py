@@ -18,6 +18,7 @@ from vaultd.operations.check_job import CheckParts, check_job
 from vaultd.operations.check_keys import KeyTrial
 from vaultd.operations.check_records import CheckRecords
 from vaultd.operations.damage_hits import UNKNOWN, DamageHits, FaultPlaces
+from vaultd.operations.erased_slots import key_owners
 from vaultd.operations.known_disks import known_disks
 from vaultd.operations.listed_disks import read_listed_disks
 from vaultd.operations.places import CATALOG_DIRECTORY, refuse_shared_places
@@ -61,7 +62,7 @@ def check_vault(config: Config, door: Door, *, read_data: bool, tell: Tell = tel
         with told_in_full():  # what a later version wrote ends the check
             known = _named_disks(config, settings, door, fault)
             keys = KeyTrial(config.directory / CATALOG_DIRECTORY, door, is_readable=not fault)
-            stored = check_store(settings, door, read_data=read_data, known=known, which_open=keys.run, tell=tell)
+            stored = check_store(settings, door, read_data=read_data, known=known, trial=keys, tell=tell)
         catalog = _CatalogCheck(config, door, settings, known, stored)
         found = list(catalog.run(fault))
         damage = catalog.damage.findings() if catalog.damage else (one.finding(UNKNOWN) for one in stored.faults)
@@ -122,6 +123,7 @@ class _CatalogCheck:
         self.damage = DamageHits(faults, looked_up)
         signing_key = read_signing_key(self._config.directory)
         erase_keys = EraseKeys.on(self._door, disks)
+        erase_keys.spare(key_owners(view))
         vault = (self._settings.vault_id, signing_key.public_key())
         parts = CheckParts(view, records, hits, self.damage, erase_keys, *vault)
         for account in list_accounts(view):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from vaultd.catalog.accounts import read_account
-from vaultd.catalog.computers import read_computer
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import read_secret
 from vaultd.catalog.keyrings import SLOT_COPIES, list_run_keys, list_slot_ids, list_slots, read_keyring
@@ -16,6 +14,7 @@ from vaultd.catalog.safesets import list_safesets
 from vaultd.errors import VaultError
 from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.damage_hits import DamageHits
+from vaultd.operations.job_place import job_place
 from vaultd.operations.replaced import is_replaced
 from vaultd.operations.root_format import (
     Root,
@@ -51,7 +50,7 @@ class CheckParts:
 
 
 def check_job(parts: CheckParts, job: Job) -> Iterator[Finding]:
-    place = _job_place(parts.view, job)
+    place = job_place(parts.view, job)
     yield from _check_secret(parts, job, place)
     if job.keyring_id == NO_ID:
         return
@@ -156,13 +155,6 @@ def _use_faults(parts: CheckParts, job: Job, safeset: Safeset, whole: set[bytes]
     else:
         if fault:
             yield Severity.damage, fault
-
-
-def _job_place(view: View, job: Job) -> str:
-    """By name; what has no name any more is named by its id."""
-    account, computer = read_account(view, job.account_id), read_computer(view, job.account_id, job.computer_id)
-    account_name = job.account_id.hex() if account is None else account.name
-    return f"account {account_name}, computer {'' if computer is None else computer.name}, job {job.name}"
 
 
 def _chain_faults(

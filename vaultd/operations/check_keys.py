@@ -1,9 +1,10 @@
-"""The offline check's trial of run keys that were given up. The disk with a good copy of an erase key may have come
-back, and where the computer is gone no run takes the key back. Nothing is written.
+"""What the offline check asks the catalog about keys: which run keys that were given up open again, and whose erase
+keys no mark erases. The disk with a good copy of an erase key may have come back, and where the computer is gone no run
+takes the key back. Nothing is written.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -11,12 +12,14 @@ from blake3 import blake3
 from vaultd.catalog.database import Catalog, View
 from vaultd.catalog.keyrings import find_run_key
 from vaultd.errors import VaultError
+from vaultd.operations.erased_slots import key_owners
 from vaultd.operations.runs import KEY_ID_BYTES
 from vaultd.operations.wrapping import RUN_KEY, run_key_owners
 from vaultd.store.check.check import KeyName
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.disk_set import Disks
 from vaultd.store.erase_keys.erase_keys import EraseKeys
+from vaultd.store.erase_keys.file import Owner
 from vaultd.store.errors import StoreError
 
 
@@ -28,19 +31,32 @@ class KeyTrial:
         self._door = door
         self._is_readable = is_readable and catalog_path.exists()
 
-    def run(self, disks: Disks, keys: Sequence[KeyName]) -> list[KeyName]:
-        """Those that open."""
+    def which_open(self, disks: Disks, keys: Sequence[KeyName]) -> list[KeyName]:
         found: list[KeyName] = []
-        if not (keys and self._is_readable):
-            return found
-        erase_keys = EraseKeys.on(self._door, disks)
         # What is wrong with the catalog is told when it is checked.
-        with suppress(VaultError, StoreError), ExitStack() as cleanup:
+        with suppress(VaultError, StoreError), self._reading() as view:
+            if keys and view is not None:
+                erase_keys = EraseKeys.on(self._door, disks)
+                erase_keys.spare(key_owners(view))
+                found += [key for key in keys if _opens(view, erase_keys, key)]
+        return found
+
+    def owners_at(self, number: int) -> Collection[Owner] | None:
+        """An older catalog lacks what the next start applies: slots that came, or were erased."""
+        with suppress(VaultError, StoreError), self._reading() as view:
+            if view is not None and view.position().number >= number:
+                return key_owners(view)
+        return None
+
+    @contextmanager
+    def _reading(self) -> Iterator[View | None]:
+        if not self._is_readable:
+            yield None
+            return
+        with ExitStack() as cleanup:
             catalog = Catalog.open_read_only(self._path)
             cleanup.callback(catalog.close)
-            view = cleanup.enter_context(catalog.read())
-            found += [key for key in keys if _opens(view, erase_keys, key)]
-        return found
+            yield cleanup.enter_context(catalog.read())
 
 
 def _opens(view: View, erase_keys: EraseKeys, key: KeyName) -> bool:

@@ -25,7 +25,7 @@ from vaultd.operations.vault import Vault
 from vaultd.records import Identity, Safeset
 from vaultd.store.disks.known_disks import KnownDisk, is_replaced
 from vaultd.store.errors import StoreError
-from vaultd.store.findings import Finding, Severity
+from vaultd.store.findings import Finding
 
 SAFESETS_AT_ONCE = 32
 JOB_KEY_BYTES = 32  # of a safeset's key: account and job
@@ -94,12 +94,14 @@ def can_complete_keys(vault: Vault) -> bool:
 
 
 def complete_keys(vault: Vault) -> list[Finding]:
-    """W. Brings every erase key onto the disks that are back."""
+    """W. Brings every erase key onto the disks that are back. Whatever goes wrong, the vault goes on: no good copy is
+    written over, and one is enough to work with.
+    """
     try:
         with vault.catalog.read() as view:
             return mend_keys(view, vault.erase_keys)
-    except StoreError as error:  # the vault goes on: one good copy is enough to work with
-        return [Finding(Severity.damage, "erase keys", f"they are not completed: {error}")]
+    except Exception as error:  # of LMDB and of the catalog's rows too
+        return vault.erase_keys.put_off(error)
 
 
 def hit_by(vault: Vault, name: str, after: bytes) -> HitPage:

@@ -30,5 +30,9 @@ def finish_erasures(catalog: Catalog, erase_keys: EraseKeys) -> list[Finding]:
 
 def mend_keys(view: View, erase_keys: EraseKeys) -> list[Finding]:
     """Both copies of every key. A mark on a disk alone destroys nothing that the catalog has."""
-    known = frozenset(Owner(OwnerKind[kind], owner_id) for kind, owner_id in list_owners(view))
-    return erase_keys.mend(known)
+    return erase_keys.mend(key_owners(view))
+
+
+def key_owners(view: View) -> frozenset[Owner]:
+    """Whose keys no mark erases."""
+    return frozenset(Owner(OwnerKind[kind], owner_id) for kind, owner_id in list_owners(view))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from vaultd.catalog.keyrings import read_run_key
 from vaultd.errors import BadRequest, Conflict, Damaged, Unavailable
+from vaultd.operations.access import own_computer
 from vaultd.operations.store_errors import translated
 from vaultd.operations.tickets import Ticket
 from vaultd.operations.vault import Vault
@@ -32,6 +33,9 @@ class Fetched:
 
 
 def open_fetch(vault: Vault, identity: Identity, ticket: bytes) -> "FetchStream":
+    """A ticket is its computer's, and an agent that was replaced or removed is not that any more."""
+    with vault.catalog.read() as view:
+        own_computer(view, identity)
     return FetchStream(vault, vault.tickets.find(identity, ticket))
 
 

@@ -2,6 +2,9 @@
 
 The first restore that is opened under a grant uses it; from then on it is good for a day, so that a restore which was
 cut can be finished. That use is durable before the restore gets anything.
+
+The removal of the computer that it was given to, or of a job of which nothing is stored, takes it away (`removal.py`).
+Other removals do not: what a removed job or computer stored is restored under a grant.
 """
 
 import shlex
@@ -57,6 +60,7 @@ def give(vault: Vault, identity: Identity, granting: Granting, days: int) -> Gra
             raise Conflict(
                 f"job {job.name!r} is one of {to.name!r} itself: it needs no grant", "name another computer with --to"
             )
+        _refuse_useless(job, to)
         grant = Grant(job.job_id, to.computer_id, now_ns, now_ns + days * DAY_NS)
         audit = audited(vault, view, identity, "safeset.grant", _subject(granting))
         summary = _summarise(view, identity.account_id, grant, now_ns)
@@ -83,7 +87,7 @@ def revoke(vault: Vault, identity: Identity, granting: Granting) -> None:
                 f"computer {to.name!r} has no grant for job {job.name!r}", "`vaultctl safeset grants` shows them"
             )
         audit = audited(vault, view, identity, "safeset.revoke", _subject(granting))
-    ledger.record(vault, [*remove_grant(identity.account_id, grant), *audit])
+    ledger.record(vault, [*remove_grant(identity.account_id, job.job_id, to.computer_id), *audit])
     vault.tickets.take_back(to.computer_id, job.job_id)
 
 
@@ -114,6 +118,13 @@ def use(vault: Vault, identity: Identity, job_id: bytes) -> None:
     ledger.record(vault, [*save_grant(identity.account_id, used), *audit])
 
 
+def _refuse_useless(job: Job, to: Computer) -> None:
+    if to.removed_ns:
+        raise Conflict(f"computer {to.name!r} was removed", "name another computer with --to")
+    if job.removed_ns and not job.safesets:
+        raise Conflict(f"job {job.name!r} was removed, and nothing is stored of it")
+
+
 def _parties(view: View, identity: Identity, granting: Granting) -> tuple[Job, Computer]:
     job = named_job(view, named_computer(view, identity, granting.computer), granting.job)
     return job, named_computer(view, identity, granting.to)
@@ -142,13 +153,15 @@ def _name(view: View, account_id: bytes, computer_id: bytes) -> str:
 
 
 def _summarise(view: View, account_id: bytes, grant: Grant, now_ns: int) -> GrantSummary:
-    job = read_job(view, account_id, grant.job_id)
+    """Before removals took them away some were left that nobody can use."""
+    job, to = read_job(view, account_id, grant.job_id), read_computer(view, account_id, grant.computer_id)
+    is_there = to is not None and not to.removed_ns
     return GrantSummary(
         computer=_name(view, account_id, grant.job_id if job is None else job.computer_id),
         job=grant.job_id.hex() if job is None else job.name,
-        to=_name(view, account_id, grant.computer_id),
+        to=grant.computer_id.hex() if to is None else to.name,
         created_ns=grant.created_ns,
         end_ns=end_of_grant(grant.expires_ns, grant.first_used_ns),
         first_used_ns=grant.first_used_ns,
-        is_good=_is_good(grant, now_ns),
+        is_good=is_there and _is_good(grant, now_ns),
     )

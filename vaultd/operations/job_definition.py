@@ -1,10 +1,13 @@
-"""Which job definitions the vault takes: small, well-formed, and signed by whoever created them. Pure."""
+"""Which job definitions the vault takes: small, well-formed, signed by whoever created them, and not too many for one
+computer. Pure.
+"""
 
 import re
+from collections.abc import Collection
 
 import msgspec
 
-from vaultd.errors import BadRequest
+from vaultd.errors import BadRequest, Conflict
 from vaultd.operations.names import check_name
 from vaultd.operations.sealed_headers import is_signed
 from vaultd.records import Job, JobDefinition
@@ -16,6 +19,9 @@ PATH_BYTES_MAX = 4096
 DEFINITION_BYTES_MAX = 192 * 1024
 SCHEDULE_CHARACTERS_MAX = 100
 OPTIONS_BYTES_MAX = 16 * 1024
+# All jobs of a computer come in one answer, which has 8 MiB: with a secret of 8 KiB and 1 KiB of other things for each.
+COMPUTER_JOBS_MAX = 500
+COMPUTER_DEFINITIONS_BYTES_MAX = 3 * 1024 * 1024
 SUITES = (1, 2)
 COMPRESSION_MAX = 9
 DOCUMENT_VERSION = 1
@@ -50,6 +56,23 @@ def check_definition(definition: JobDefinition) -> None:
         raise BadRequest(f"options must have 1 to {OPTIONS_BYTES_MAX} bytes, not {len(definition.options)}")
     if not 0 <= definition.compression <= COMPRESSION_MAX:
         raise BadRequest(f"compression must be 0 to {COMPRESSION_MAX}, not {definition.compression}")
+
+
+def check_beside(others: Collection[JobDefinition], new: JobDefinition, computer: str) -> None:
+    """Conflict where the computer has so many or so large ones that its jobs would not fit into one answer."""
+    if len(others) >= COMPUTER_JOBS_MAX:
+        raise Conflict(
+            f"computer {computer!r} has {len(others)} jobs, counting removed ones that have safesets: more than"
+            f" {COMPUTER_JOBS_MAX} are not possible",
+            "put more paths into one job",
+        )
+    size_bytes = sum(len(msgspec.msgpack.encode(one)) for one in (*others, new))
+    if size_bytes > COMPUTER_DEFINITIONS_BYTES_MAX:
+        raise Conflict(
+            f"the definitions of all jobs of computer {computer!r} would have {size_bytes} bytes together, more than"
+            f" {COMPUTER_DEFINITIONS_BYTES_MAX}",
+            "name directories instead of the files in them, and exclude with fewer patterns",
+        )
 
 
 def check_signature(job: Job) -> None:

@@ -1,6 +1,7 @@
 """Creating jobs, showing them, asking for runs, and what an agent learns of its own."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -15,12 +16,13 @@ from vaultd.catalog.jobs import (
     save_secret,
     update_job,
 )
+from vaultd.catalog.rows import name_key
 from vaultd.catalog.runs import list_runs_back, requested_run
-from vaultd.errors import BadRequest, Conflict, NotFound
+from vaultd.errors import BadRequest, Conflict, Damaged, NotFound, Unavailable
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job, own_computer, working_job
 from vaultd.operations.auditing import audited
-from vaultd.operations.job_definition import check_definition, check_signature
+from vaultd.operations.job_definition import check_beside, check_definition, check_signature
 from vaultd.operations.names import check_name
 from vaultd.operations.sealed_headers import SECRET_PURPOSE_KEYRING, agent_key_fingerprint, parse_secret
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
@@ -29,6 +31,9 @@ from vaultd.operations.wrapping import JOB_SECRET, create_erase_key, job_owner, 
 from vaultd.records import NO_ID, Change, Computer, Identity, Job, JobDefinition, Outcome
 
 RUNS_SHOWN = 50
+
+# Unavailable: it cannot be read now, or a disk is away which may have the key that opens it.
+SecretLoss = Literal["damaged", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class RequestState:
 
 @dataclass(frozen=True, slots=True)
 class AgentJob:
-    """A job as its agent sees it. The secret is there until the keyring is, or until newer keys of it were taken."""
+    """A job as its agent sees it. The secret is there until the keyring is, or until newer keys of it were taken;
+    `secret_lost` says why one that is kept cannot be given.
+    """
 
     job_id: bytes
     name: str
@@ -93,6 +100,7 @@ class AgentJob:
     head_hash: bytes
     timeline: int
     run_requested: bool
+    secret_lost: SecretLoss | None
 
 
 def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
@@ -122,6 +130,7 @@ def check_new(vault: Vault, view: View, identity: Identity, new: NewJob, purpose
     if known := _same_job(vault, view, job, new.secret):
         return AskedJob(job, known)
     _refuse_taken(view, computer, new.name)
+    check_beside(_definitions_beside(view, computer, new.name), new.definition, computer.name)
     if new.job_id == NO_ID or is_owned(view, new.job_id):
         raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
     return AskedJob(job, None)
@@ -144,6 +153,12 @@ def _refuse_taken(view: View, computer: Computer, name: str) -> None:
     else:
         sentence = f"job {name!r} exists already on computer {computer.name!r}"
     raise Conflict(sentence, "choose another name")
+
+
+def _definitions_beside(view: View, computer: Computer, name: str) -> list[JobDefinition]:
+    """Of all jobs but the one whose name is taken."""
+    jobs = list_computer_jobs(view, computer.account_id, computer.computer_id)
+    return [job.definition for job in jobs if name_key(job.name) != name_key(name)]
 
 
 def _row(new: NewJob, computer: Computer, now_ns: int) -> Job:
@@ -210,7 +225,7 @@ def list_for_agent(vault: Vault, identity: Identity) -> list[AgentJob]:
 
 
 def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
-    wrapped = read_secret(view, job)
+    secret, secret_lost = _secret_for_agent(vault, view, job)
     return AgentJob(
         job_id=job.job_id,
         name=job.name,
@@ -218,13 +233,27 @@ def _for_agent(vault: Vault, view: View, job: Job) -> AgentJob:
         revision=job.revision,
         creator_key=job.creator_key,
         signature=job.signature,
-        secret=None if wrapped is None else _unwrap_secret(vault, job, wrapped),
+        secret=secret,
         keyring_id=None if job.keyring_id == NO_ID else job.keyring_id,
         head_sequence=job.head_sequence,
         head_hash=job.head_hash,
         timeline=job.timeline,
         run_requested=job.request > job.requests_taken,
+        secret_lost=secret_lost,
     )
+
+
+def _secret_for_agent(vault: Vault, view: View, job: Job) -> tuple[bytes | None, SecretLoss | None]:
+    """One that cannot be given costs its own job only."""
+    wrapped = read_secret(view, job)
+    if wrapped is None:
+        return None, None
+    try:
+        return _unwrap_secret(vault, job, wrapped), None
+    except Damaged:
+        return None, "unavailable" if vault.store.disks.is_any_away else "damaged"
+    except (Unavailable, Conflict):
+        return None, "unavailable"
 
 
 def _same_job(vault: Vault, view: View, asked: Job, secret: bytes) -> Job | None:

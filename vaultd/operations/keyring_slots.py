@@ -186,9 +186,9 @@ def _copies(view: View, row: Job, keyring: Keyring, slot_id: bytes) -> Sequence[
 
 
 def _prove(vault: Vault, identity: Identity, row: Job, slots: Sequence[Slot], proof: bytes) -> None:
-    vault.proofs.attempt(identity, row.job_id)
+    vault.proofs.attempt(identity, row.keyring_id)
     check_proof(slots, proof)
-    vault.proofs.succeeded(identity, row.job_id)
+    vault.proofs.succeeded(identity, row.keyring_id)
 
 
 def _summary(view: View, job: Job) -> KeyringJob:

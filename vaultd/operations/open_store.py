@@ -22,6 +22,7 @@ from vaultd.store.index import checkpoint as checkpoints
 from vaultd.store.journal.format import Position as JournalPosition
 from vaultd.store.journal.kept import is_forked
 from vaultd.store.position import START as JOURNAL_START
+from vaultd.store.store_parts import Demand
 from vaultd.store.store_settings import StoreSettings
 
 
@@ -41,7 +42,7 @@ def open_store(undo: ExitStack, lock: VaultLock, catalog: Catalog, opening: Open
     checkpoint = _newest_checkpoint(opening, known) if catalog.position() == START else JOURNAL_START
     settings, door, now_ns = opening.settings, opening.door, opening.clock.now_ns
     try:
-        store = ChunkStore.open(settings, door, now_ns, opening.applied, opening.who, known, checkpoint)
+        store = ChunkStore.open(settings, door, now_ns, known, Demand(opening.applied, opening.who, checkpoint))
     except JournalBehind as error:
         name = checkpoints.checkpoint_name(checkpoint.number)
         raise Damaged(

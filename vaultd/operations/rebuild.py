@@ -9,7 +9,7 @@ Threads: one.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from vaultd.operations.places import (
     refuse_shared_places,
     require_image,
 )
+from vaultd.operations.rebuild_hits import find_hits
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import (
     read_authority,
@@ -82,7 +83,11 @@ class RebuildReport(Struct, frozen=True):
 
     @property
     def is_damaged(self) -> bool:
-        return any(finding.severity is Severity.damage for finding in self.findings)
+        return _is_damage_in(self.findings)
+
+
+def _is_damage_in(findings: Iterable[Finding]) -> bool:
+    return any(finding.severity is Severity.damage for finding in findings)
 
 
 def rebuild_vault(config: Config, clock: Clock, door: Door, tell: Tell, *, index_only: bool) -> RebuildReport:
@@ -172,8 +177,12 @@ class _Rebuild:
                 rows = {table: view.count(table) for table in _COUNTED}
                 # As a start does it: a disk that is new here has a copy of what the other one has when this returns.
                 findings = [*recovery.findings, *mend_keys(view, EraseKeys.on(self._door, store.disks))]
+                lost = sum(store.disks.is_given_up(row.disk_id) for row in store.containers())
+                is_damaged = _is_damage_in(findings)
+                if lost or recovery.records_without_key or is_damaged:
+                    severity = Severity.damage if is_damaged else Severity.warning  # what was declared lost is no news
+                    findings += find_hits(view, store, severity)
             kept = store.statistics()
-            lost = sum(store.disks.is_given_up(row.disk_id) for row in store.containers())
             counts = RebuildCounts(
                 **rows,
                 containers=kept.containers,

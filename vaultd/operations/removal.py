@@ -2,22 +2,25 @@
 
 A removed job takes no run, and the one that goes on is over; its own computer may go on restoring it. A removed
 computer signs in no more, what it fetches ends with the next batch, and its jobs are removed with it. Their names stay
-taken while there are safesets under them.
+taken while there are safesets under them. Grants that nobody can use any more go in the same entry: those to the
+computer, and those for jobs of which nothing is stored.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from vaultd.catalog.computers import update_computer
 from vaultd.catalog.database import View
+from vaultd.catalog.grants import list_granted, remove_grant
 from vaultd.catalog.jobs import list_computer_jobs, remove_secret, update_job
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job
 from vaultd.operations.auditing import audited
 from vaultd.operations.runs import end_active
 from vaultd.operations.vault import Vault
-from vaultd.records import Change, Identity, Job
+from vaultd.records import NO_ID, Change, Identity, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def remove_job(vault: Vault, identity: Identity, computer: str, name: str) -> Re
         if job.removed_ns:
             return RemovedJob(job.job_id, job.removed_ns)
         audit = audited(vault, view, identity, "job.remove", f"{computer}/{name}")
-        changes = _without(view, job, now_ns)
+        changes = [*_without(view, job, now_ns), *_useless_grants(view, identity, [job])]
     ledger.record(vault, [*changes, *audit])
     return RemovedJob(job.job_id, now_ns)
 
@@ -59,6 +62,7 @@ def remove_computer(vault: Vault, identity: Identity, name: str) -> RemovedCompu
             return RemovedComputer(computer.computer_id, job_ids, computer.removed_ns)
         audit = audited(vault, view, identity, "computer.remove", name)
         changes = [change for job in jobs if not job.removed_ns for change in _without(view, job, now_ns)]
+        changes += _useless_grants(view, identity, jobs, computer.computer_id)
     changes += update_computer(msgspec.structs.replace(computer, removed_ns=now_ns))
     ledger.record(vault, [*changes, *audit])
     vault.tickets.take_back(computer.computer_id)
@@ -69,3 +73,12 @@ def _without(view: View, job: Job, now_ns: int) -> list[Change]:
     """A password that its agent has not taken yet is not handed out any more."""
     removed = msgspec.structs.replace(job, removed_ns=now_ns)
     return [*update_job(removed), *remove_secret(job), *end_active(view, job, now_ns)]
+
+
+def _useless_grants(view: View, identity: Identity, jobs: Iterable[Job], computer_id: bytes = NO_ID) -> list[Change]:
+    empty = {job.job_id for job in jobs if not job.safesets}
+    changes: list[Change] = []
+    for job_id, to in list_granted(view, identity.account_id):
+        if to == computer_id or job_id in empty:
+            changes += remove_grant(identity.account_id, job_id, to)
+    return changes

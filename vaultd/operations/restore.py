@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots
-from vaultd.errors import Damaged, NotFound, Unavailable, VaultError
+from vaultd.errors import Damaged, NotFound, NotSignedIn, Unavailable, VaultError
 from vaultd.operations import access, grants
 from vaultd.operations.fetch import FetchStream, Loss
 from vaultd.operations.root_format import parse_root
@@ -91,13 +91,13 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         slots = list(list_slots(view, job.account_id, job.keyring_id, request.slot_id))
         if not slots or len(request.slot_id) != len(NO_ID):
             raise NotFound(f"job {request.job!r} has no slot {request.slot_id.hex()}")
-    vault.proofs.attempt(identity, job.job_id)
+    vault.proofs.attempt(identity, job.keyring_id)
     check_proof(slots, request.proof)
-    vault.proofs.succeeded(identity, job.job_id)
+    vault.proofs.succeeded(identity, job.keyring_id)
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
         damaged = is_damaged(view, job.account_id, safeset)
-    ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
+    ticket = _issue_ticket(vault, identity, job)
     stream = FetchStream(vault, vault.tickets.find(identity, ticket))
     fetched = stream.fetch(_top_ids(safeset), bytes_max=1 << 30)
     payload, top_block, top_companion = fetched.records
@@ -117,6 +117,20 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
         top_companion=_unless_lost(top_companion),
         damaged=damaged,
     )
+
+
+def _issue_ticket(vault: Vault, identity: Identity, job: Job) -> bytes:
+    """Asked once more who the agent is: what replaces or removes it takes back the tickets that are there when it is
+    durable, so one that is issued later must find it out here.
+    """
+    ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
+    try:
+        with vault.catalog.read() as view:
+            access.own_computer(view, identity)
+    except NotSignedIn:
+        vault.tickets.forget(ticket)
+        raise
+    return ticket
 
 
 def _unless_lost(record: bytes | Loss) -> bytes:

@@ -71,6 +71,10 @@ class TicketBook:
                 if ticket.identity_id == identity_id and job_id in (None, ticket.job_id):
                     del self._tickets[key]
 
+    def forget(self, number: bytes) -> None:
+        with self._lock:
+            self._tickets.pop(number, None)
+
     def _forget_expired(self) -> None:
         now = self._clock.monotonic_seconds()
         for key in [key for key, ticket in self._tickets.items() if now >= ticket.expires_seconds]:

@@ -39,6 +39,7 @@ from vaultd.operations.places import (
 )
 from vaultd.operations.proofs import ProofThrottle
 from vaultd.operations.store_errors import told_in_full, translated
+from vaultd.operations.suspects import SuspectBook
 from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
 from vaultd.store.chunk_store import ChunkStore, RecoveryReport
@@ -67,6 +68,7 @@ class Vault:
     tickets: TicketBook
     proofs: ProofThrottle
     trees: TreeTrust
+    suspects: SuspectBook
     judged_keys: set[bytes]  # run keys that were tried since the start: each opened, or was given up
     recovery: RecoveryReport
     started_ns: int
@@ -121,6 +123,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         tickets=TicketBook(clock),
         proofs=ProofThrottle(clock),
         trees=TreeTrust(),
+        suspects=SuspectBook(clock),
         judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),

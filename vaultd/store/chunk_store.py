@@ -16,29 +16,24 @@ from vaultd.store.containers.open_containers import ContainerSettings, OpenConta
 from vaultd.store.damage_looks import DamageLooks
 from vaultd.store.damage_notes import DamageNotes, Name
 from vaultd.store.disk_door import Door
-from vaultd.store.disks.disk_set import Disks
-from vaultd.store.disks.identity import Disk
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
-from vaultd.store.disks.opening import create_disk, open_disks, sync_directories, take_new_disk
-from vaultd.store.disks.room import Room, room_findings
+from vaultd.store.disks.room import room_findings
 from vaultd.store.errors import NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
-from vaultd.store.index.index import Index
 from vaultd.store.index.reading_progress import Tell, tell_nobody
-from vaultd.store.index_rows import ContainerRow, IndexBatch, IndexRecord, Location
+from vaultd.store.index_rows import ContainerRow, IndexBatch, Location
 from vaultd.store.journal.format import JournalEntry, encode_payload
-from vaultd.store.journal.journal import Journal, JournalSettings
 from vaultd.store.journal.kept import is_forked
-from vaultd.store.journal.recovery import Applied
 from vaultd.store.pending_records import PendingRecords
-from vaultd.store.position import START, Position
+from vaultd.store.position import Position
 from vaultd.store.record_reads import RecordReads
 from vaultd.store.recovery.parts import Parts
 from vaultd.store.recovery.recovery import Recovered, recover
 from vaultd.store.recovery.unnamed_disks import find_unnamed_disks
 from vaultd.store.refusals import FULL
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
-from vaultd.store.store_settings import StoreSettings, check_settings
+from vaultd.store.store_parts import Demand, StoreParts, create_parts, open_parts
+from vaultd.store.store_settings import StoreSettings
 
 
 class Appended(Struct, frozen=True):
@@ -53,7 +48,7 @@ class RecoveryReport(Struct, frozen=True):
 
 
 class ChunkStore:
-    def __init__(self, settings: StoreSettings, door: Door, now_ns: Callable[[], int], parts: "_Opened") -> None:
+    def __init__(self, settings: StoreSettings, door: Door, now_ns: Callable[[], int], parts: StoreParts) -> None:
         """Use `create` or `open`."""
         self.disks = parts.disks
         self.disks_taken = parts.taken
@@ -62,8 +57,7 @@ class ChunkStore:
         self._now_ns = now_ns
         self._journal = parts.journal
         self._index = parts.index
-        first = [disk.path for disk in parts.disks.with_copies]
-        self._room = Room(door, settings.reserve_bytes, first, settings.index_path)
+        self._room = parts.room
         self._names_disks = parts.names_disks
         self._open: OpenContainers | None = None
         self._containers: dict[int, ContainerRow] = parts.index.containers()
@@ -77,14 +71,7 @@ class ChunkStore:
     @classmethod
     def create(cls, settings: StoreSettings, door: Door, now_ns: Callable[[], int]) -> "ChunkStore":
         """A new store on empty directories, ready for use."""
-        check_settings(settings)
-        for number, path in enumerate(settings.disk_paths):
-            create_disk(door, path, settings.vault_id, number, now_ns())
-        disks = open_disks(door, settings.disk_paths, settings.vault_id)
-        Journal.create(door, _journal_settings(settings, disks, now_ns)).close()
-        index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
-        index.apply(IndexBatch(position=START))
-        index.close()
+        create_parts(settings, door, now_ns)
         store = cls.open(settings, door, now_ns)
         store.recover(lambda key_id: False)
         store.looks.conclude(store.looks.due())
@@ -96,35 +83,18 @@ class ChunkStore:
         settings: StoreSettings,
         door: Door,
         now_ns: Callable[[], int],
-        catalog: Position = START,
-        who: str = "catalog",
         known: Sequence[KnownDisk] = (),
-        checkpoint: Position = START,
+        demand: Demand | None = None,
     ) -> "ChunkStore":
-        """Readable at once, with the journal's copies mended; writable after `recover`.
-
-        `catalog` is what the catalog, or `who` in its place, has applied: the journal must hold it too, and is not cut
-        where it does not. `known`: the disks that the catalog names; without one those that the disks name which
-        are here. `checkpoint`: the one that a lost catalog will begin with; the journal must go as far.
+        """Readable at once, with the journal's copies mended; writable after `recover`. A journal that does not hold
+        what is demanded is not cut. `known`: the disks that the catalog names, if there is one.
         """
-        check_settings(settings)
-        disks = _disks_here(settings, door, known)
-        index = Index.open(settings.index_path, settings.vault_id, settings.index_map_bytes)
+        parts = open_parts(settings, door, now_ns, known, demand or Demand())
         try:
-            applied = Applied(index.position(), catalog, who, checkpoint)
-            taken: Sequence[Disk] = ()
-            journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
-            if _takes_new_disk(settings, door, now_ns(), journal, known, applied):
-                before, findings = {disk.disk_id for disk in disks.online}, journal.findings
-                disks = _disks_here(settings, door, known)
-                taken = [disk for disk in disks.online if disk.disk_id not in before]
-                journal = Journal.open(door, _journal_settings(settings, disks, now_ns), applied)
-                journal.findings[:0] = findings
-            store = cls(settings, door, now_ns, _Opened(disks, journal, index, bool(known), taken))
+            return cls(settings, door, now_ns, parts)
         except BaseException:
-            index.close()
+            parts.index.close()
             raise
-        return store
 
     @property
     def position(self) -> Position:
@@ -319,23 +289,13 @@ class ChunkStore:
             first = held.first_entry if held else first_entry
             rows.append(ContainerRow(item.number, item.disk_id, item.length, item.length, first, item.is_sealed))
         whole = self._notes.whole.copy()
-        again = [row for row in whole.values() if self._is_to_be_unflagged(row)]
+        again = self._pending.well_again(whole.values())
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
         marks = [(id_, location) for (_, id_), location in damaged.items()]
         self._index.apply(IndexBatch(marks, [*again, *self._pending.rows.values()], rows, self._journal.position))
         self._pending.clear()
         self._notes.forget(damaged, whole)
-
-    def _is_to_be_unflagged(self, row: IndexRecord) -> bool:
-        """Another record of the id may have superseded it since it was read, or its row may have been damaged."""
-        if (row.keyring_id, row.id) in self._pending.rows:
-            return False
-        try:
-            (location,) = self._index.lookup(row.keyring_id, [row.id])
-        except RecordDamaged:
-            return False
-        return location is not None and (location.container, location.offset) == (row.container, row.offset)
 
     def _writable(self) -> OpenContainers:
         if self._broken:
@@ -360,41 +320,3 @@ class ChunkStore:
     def _open_containers(self, recovered: Recovered) -> OpenContainers:
         settings = ContainerSettings(self._settings.vault_id, self._settings.container_bytes, self._now_ns)
         return OpenContainers(self._door, self.disks, settings, self._room, recovered.next_number, recovered.resumed)
-
-
-class _Opened(Struct, frozen=True):
-    disks: Disks
-    journal: Journal
-    index: Index
-    names_disks: bool  # whoever opened it knew some
-    taken: Sequence[Disk] = ()  # in the place of lost ones
-
-
-def _disks_here(settings: StoreSettings, door: Door, known: Sequence[KnownDisk]) -> Disks:
-    return sync_directories(door, open_disks(door, settings.disk_paths, settings.vault_id, known))
-
-
-def _takes_new_disk(
-    settings: StoreSettings,
-    door: Door,
-    now_ns: int,
-    journal: Journal,
-    known: Sequence[KnownDisk],
-    applied: Applied,
-) -> bool:
-    """Only after the journal was accepted: one that is older than index or catalog knows nothing of the disks that came
-    since, and where both are lost nothing tells whether it is. It is closed where there is a new disk now.
-    """
-    is_vouched = applied.catalog != START or (applied.index or START) != START
-    is_taken = True
-    try:
-        is_taken = take_new_disk(door, settings.disk_paths, settings.vault_id, now_ns, known, is_vouched=is_vouched)
-    finally:
-        if is_taken:
-            journal.close()
-    return is_taken
-
-
-def _journal_settings(settings: StoreSettings, disks: Disks, now_ns: Callable[[], int]) -> JournalSettings:
-    directories = disks.copy_directories("journal")
-    return JournalSettings(directories, settings.vault_id, settings.journal_segment_bytes, now_ns)

@@ -3,11 +3,11 @@
 Threads: the writer thread only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.damage_notes import DamageNotes
-from vaultd.store.errors import StoreError
+from vaultd.store.errors import RecordDamaged, StoreError
 from vaultd.store.index.index import Index
 from vaultd.store.index_rows import IndexRecord
 
@@ -46,6 +46,19 @@ class PendingRecords:
         self.rows[header.keyring_id, header.id] = row
         if is_superseding:
             self.superseding.append(row)
+
+    def well_again(self, rows: Iterable[IndexRecord]) -> list[IndexRecord]:
+        """Of records that were flagged and read well since those whose flag may go: another one of the id may have
+        superseded it, or its row may have been damaged.
+        """
+        return [row for row in rows if (row.keyring_id, row.id) not in self.rows and self._is_indexed_there(row)]
+
+    def _is_indexed_there(self, row: IndexRecord) -> bool:
+        try:
+            (location,) = self._index.lookup(row.keyring_id, [row.id])
+        except RecordDamaged:
+            return False
+        return location is not None and (location.container, location.offset) == (row.container, row.offset)
 
     def clear(self) -> None:
         """The index has them now."""

@@ -7,7 +7,7 @@ root names through its companions.
 import struct
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import trio
@@ -31,6 +31,7 @@ class FakeVault:
         self.run_keys: dict[bytes, bytes] = {}
         self.keyring: m.KeyringCreateRequest | None = None
         self.sent_keys: bytes | None = None
+        self.secret_lost: Literal["damaged", "unavailable"] | None = None
         self.roots: list[tuple[bytes, bytes]] = []
         self.told: list[m.RunProgressRequest] = []
         self.ended: list[m.RunEndRequest] = []
@@ -55,7 +56,7 @@ class FakeVault:
         head = blake3(self.roots[-1][0]).digest() if self.roots else ZERO_HASH
         return msgspec.structs.replace(
             self.job, keyring_id=keyring_id, secret=self.sent_keys if keyring_id else self.job.secret,
-            head_sequence=len(self.roots), head_hash=head,
+            head_sequence=len(self.roots), head_hash=head, secret_lost=self.secret_lost,
         )  # fmt: skip
 
     def ids_of_type(self, type: int) -> list[bytes]:

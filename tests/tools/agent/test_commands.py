@@ -192,7 +192,7 @@ def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[st
     assert code == 0
     assert (lines[0]["computer"], lines[0]["creator"]) == ("pc1", site.creator.fingerprint_text)
     job = {"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False, "signed": True}
-    assert lines[0]["jobs"] == [job]
+    assert lines[0]["jobs"] == [job | {"secret_lost": None}]
     assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
     shown = capsys.readouterr().out
     assert f"takes jobs signed with  {site.creator.fingerprint_text}" in shown

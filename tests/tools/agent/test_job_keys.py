@@ -76,6 +76,16 @@ async def test_another_job_under_a_known_name_is_refused(site: Site) -> None:
     assert site.vault.keyring is not None
 
 
+@pytest.mark.parametrize(("lost", "exit_code"), [("damaged", 9), ("unavailable", 8)])
+async def test_a_secret_that_the_vault_cannot_give_is_named(site: Site, lost: str, exit_code: int) -> None:
+    site.vault.job, site.vault.secret_lost = msgspec.structs.replace(site.vault.job, secret=None), lost  # type: ignore[assignment]
+    with pytest.raises(Failure, match="what was sealed for this agent of job 'job'") as caught:
+        await load(site)
+    assert caught.value.exit_code == exit_code
+    assert caught.value.hint
+    assert site.vault.keyring is None
+
+
 async def test_an_answer_that_was_lost_leaves_the_secret_usable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def lose(*arguments: object) -> None:
         raise ConnectionResetError

@@ -230,6 +230,20 @@ async def test_a_run_that_a_rotation_ends_is_begun_again(
     assert "the job has other keys now" in done.notes[0]
 
 
+async def test_newer_keys_that_the_vault_cannot_give_are_named(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the vault takes runs under the keys that are here, nothing is amiss."""
+    three.vault.secret_lost = "damaged"
+    assert (await three.back_up()).safeset == 4
+
+    def refuse(*_: object) -> None:
+        raise RemoteProtocolError(ErrorCode.conflict, "the keyring has generation 2 by now", "")
+
+    monkeypatch.setattr(three.vault, "_run_key", refuse)
+    with pytest.raises(Failure, match="of job 'job' is damaged at the vault") as caught:
+        await three.back_up()
+    assert "vaultctl keyring password --rotate" in caught.value.hint
+
+
 async def test_a_conflict_without_newer_keys_stays_one(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise RemoteProtocolError(ErrorCode.conflict, "the run has ended as aborted", "begin a new run")

@@ -1,18 +1,24 @@
 """A disk that goes away while the daemon runs is told once in the log, and in the metric."""
 
+import errno
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
+import trio
 
-from tests.vaultd.operations.small_site import make_site
+from tests.vaultd.operations.small_site import Site, make_site
 from vaultd import metrics
+from vaultd.errors import Unavailable
 from vaultd.maintenance import disks
 from vaultd.operations.disks import declare_lost, list_disks, take_back
 from vaultd.operations.vault import close_vault, open_vault, write_checkpoint
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.disks.known_disks import KnownDisk
+from vaultd.store.erase_keys.erase_keys import EraseKeys
 
 
 class Told:
@@ -140,6 +146,74 @@ async def test_one_that_cannot_be_written_is_told_and_not_tried_again(
     assert [event for event, _ in told.events] == ["erase key"] * 3  # the directory, and each of the keys, once
     (warning,) = list_disks(site.vault).warnings
     assert warning.startswith(f"{second}: 2 erase keys are on the other disk only")
+    close_vault(site.vault)
+
+
+def refuse_catalog(site: Site, patched: pytest.MonkeyPatch) -> str:
+    def refuse() -> object:
+        raise Unavailable("the catalog cannot be read now: MDB_READERS_FULL")
+
+    patched.setattr(site.vault.catalog, "read", refuse)
+    return "erase-keys"
+
+
+def refuse_file(site: Site, patched: pytest.MonkeyPatch) -> str:
+    """In the middle, where nothing of the kind is expected."""
+    path = str(site.config.disks[0] / "erase-keys")
+
+    def refuse(*_: object) -> object:
+        raise OSError(errno.EIO, "told to fail", path)
+
+    patched.setattr(EraseKeys, "_mend_key", refuse)
+    return path
+
+
+@pytest.mark.parametrize("refuse", [refuse_catalog, refuse_file])
+async def test_an_error_while_keys_are_completed_is_told_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuse: Callable[[Site, pytest.MonkeyPatch], str]
+) -> None:
+    site = make_site(tmp_path)
+    first, second = site.config.disks
+    told = Told()
+    monkeypatch.setattr(disks, "log", told)
+    (second / "disk.id").rename(tmp_path / "umounted")
+    site.ready()
+    (tmp_path / "umounted").rename(second / "disk.id")
+    with monkeypatch.context() as patched:
+        place = refuse(site, patched)
+        for _ in range(3):
+            await disks.look_once(site.vault, set())
+        assert told.events == [("erase key", place)]
+        (warning,) = list_disks(site.vault).warnings
+        assert warning.startswith(f"{second}: 2 erase keys are on the other disk only")
+    assert names_of_keys(second) == set()
+    await disks.look_once(site.vault, set())
+    assert names_of_keys(second) == names_of_keys(first)
+    assert list_disks(site.vault).warnings == []
+    close_vault(site.vault)
+
+
+async def test_a_look_that_fails_ends_nothing_and_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site(tmp_path)
+    looks, is_well = [], trio.Event()
+
+    async def look(*_: object) -> set[str]:
+        looks.append(1)
+        await trio.lowlevel.checkpoint()
+        if len(looks) < 4:
+            raise OSError(errno.EIO, "told to fail", "disk-1")
+        is_well.set()
+        return set()
+
+    monkeypatch.setattr(disks, "look_once", look)
+    monkeypatch.setattr(disks, "LOOK_SECONDS", 0)
+    with structlog.testing.capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(disks.watch_disks, site.vault)
+            await is_well.wait()
+            nursery.cancel_scope.cancel()
+    ((event, problem),) = [(line["event"], line["problem"]) for line in logs]
+    assert (event, problem) == ("disks not looked after", "OSError: [Errno 5] told to fail: 'disk-1'")
     close_vault(site.vault)
 
 

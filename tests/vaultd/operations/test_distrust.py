@@ -12,7 +12,7 @@ from tests.vaultd.operations.small_site import BackedUp, Site
 from tests.vaultd.operations.test_restore import request
 from vaultd.catalog.distrusted_keys import list_distrusted
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import dead_keys, distrust, fetch, jobs, offer, restore, safesets
+from vaultd.operations import dead_keys, distrust, fetch, jobs, leaning, offer, restore, safesets
 from vaultd.operations.distrust import Suspicion
 from vaultd.operations.rebuild import rebuild_vault
 from vaultd.operations.vault import close_vault, open_vault
@@ -170,13 +170,13 @@ def test_what_leans_on_it_is_listed(suspect: Suspect) -> None:
     suspect.commit([suspect.after, late], 3, suspect.second)
     with site.vault.catalog.read() as view:
         assert list(list_distrusted(view)) == []
-    page = distrust.leaning(site.vault, suspect.administrator, Suspicion("laptop", suspect.since_ns), b"")
+    page = leaning.leaning(site.vault, suspect.administrator, Suspicion("laptop", suspect.since_ns), b"")
     assert [(one.number, one.is_made, one.at_least) for one in page.safesets] == [(2, True, False), (3, True, False)]
     assert page.safesets[0].records == 3  # chunk, block, payload
     assert (page.safesets[0].computer, page.safesets[0].job, page.next) == ("laptop", "home", b"")
-    page = distrust.leaning(site.vault, suspect.administrator, Suspicion("laptop", until_ns), b"")
+    page = leaning.leaning(site.vault, suspect.administrator, Suspicion("laptop", until_ns), b"")
     assert [(one.number, one.is_made) for one in page.safesets] == [(3, True)]
-    page = distrust.leaning(site.vault, suspect.administrator, Suspicion("laptop", until_ns + 1), b"")
+    page = leaning.leaning(site.vault, suspect.administrator, Suspicion("laptop", until_ns + 1), b"")
     assert page.safesets == []
 
 
@@ -190,12 +190,48 @@ def test_an_older_safeset_that_these_runs_healed_is_listed_too(site: Site) -> No
     site.begin(suspect.backed_up)
     suspect.since_ns = site.clock.now_ns()
     suspect.commit([suspect.backed_up.sealer.record(DATA, suspect.contents[0])], 3, suspect.second)
-    page = distrust.leaning(site.vault, suspect.administrator, suspect.suspicion, b"")
+    page = leaning.leaning(site.vault, suspect.administrator, suspect.suspicion, b"")
     assert [(one.number, one.is_made, one.records) for one in page.safesets[:2]] == [(1, False, 1), (2, False, 1)]
     assert (page.safesets[2].number, page.safesets[2].is_made) == (3, True)
     suspect.distrust()
     assert suspect.missing(suspect.before, suspect.after) == [True, False]
     assert not suspect.is_whole(suspect.first)
+
+
+def pages_behind(suspect: Suspect, page: leaning.LeaningPage) -> list[int]:
+    """The numbers on all of them."""
+    found = []
+    while page.next:
+        page = leaning.leaning(suspect.site.vault, suspect.administrator, suspect.suspicion, page.next)
+        found += [one.number for one in page.safesets]
+    return found
+
+
+def test_a_page_behind_the_first_goes_through_no_runs_again(suspect: Suspect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long history is gone through once; after a restart, and after a pause, once more."""
+    site = suspect.site
+    monkeypatch.setattr(leaning, "SAFESETS_AT_ONCE", 1)
+    root_hash = suspect.second
+    for number in (3, 4, 5):
+        site.begin(suspect.backed_up)
+        root_hash = suspect.commit([suspect.after], number, root_hash)
+    walks, walk = [], distrust.list_runs_back
+
+    def counted(*words: object) -> object:
+        walks.append(words)
+        return walk(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(distrust, "list_runs_back", counted)
+    first = leaning.leaning(site.vault, suspect.administrator, suspect.suspicion, b"")
+    of_one_page = len(walks)
+    assert pages_behind(suspect, first) == [2, 3, 4, 5]
+    assert len(walks) == of_one_page
+    site.crash()
+    assert pages_behind(suspect, first) == [2, 3, 4, 5]
+    assert len(walks) == 2 * of_one_page
+    site.clock.advance(600)
+    assert pages_behind(suspect, first) == [2, 3, 4, 5]
+    assert len(walks) == 3 * of_one_page
 
 
 def test_a_provisional_safeset_that_was_replaced_is_not_listed(suspect: Suspect) -> None:
@@ -211,7 +247,7 @@ def test_a_provisional_safeset_that_was_replaced_is_not_listed(suspect: Suspect)
     for more, expected in ((False, [2, 3]), (True, [2, 4])):
         if more:
             suspect.commit([late], 4, blake3(root).digest())
-        page = distrust.leaning(site.vault, suspect.administrator, suspect.suspicion, b"")
+        page = leaning.leaning(site.vault, suspect.administrator, suspect.suspicion, b"")
         assert [one.number for one in page.safesets] == expected
 
 
@@ -255,4 +291,7 @@ def test_a_computer_of_another_account_is_not_distrusted(suspect: Suspect) -> No
         with pytest.raises(NotFound, match="computer 'laptop' does not exist"):
             act(suspect.site.vault, other, suspect.suspicion)
     with pytest.raises(NotFound, match="computer 'laptop' does not exist"):
-        distrust.leaning(suspect.site.vault, other, suspect.suspicion, b"")
+        leaning.leaning(suspect.site.vault, other, suspect.suspicion, b"")
+    leaning.leaning(suspect.site.vault, suspect.administrator, suspect.suspicion, b"")
+    with pytest.raises(NotFound, match="computer 'laptop' does not exist"):
+        leaning.leaning(suspect.site.vault, other, suspect.suspicion, bytes(44))

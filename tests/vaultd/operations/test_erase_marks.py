@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import PROOF, Site, make_site
 from tests.vaultd.operations.test_keyring_slots import change_of, opened
 from vaultd.errors import NotFound
 from vaultd.operations import keyring_slots
+from vaultd.operations.check import check_vault
 from vaultd.operations.disks import complete_keys
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
@@ -107,6 +109,54 @@ def test_no_mark_on_a_disk_erases_what_the_catalog_has(site: Site, kind: OwnerKi
         assert len(damage(site)) == 1
     assert copies(site, owner.id) == before
     assert site.vault.erase_keys.load(owner) == key
+
+
+def checked(site: Site) -> list[tuple[str, str, str]]:
+    """The findings of a check before the next start: severity, name of the file, sentence."""
+    report = check_vault(site.config, SystemDoor(), read_data=False)
+    return [(one.severity.value, Path(one.place).name, one.sentence) for one in report.findings]
+
+
+def test_a_check_before_the_start_says_of_a_mark_what_the_start_will_do(site: Site, tmp_path: Path) -> None:
+    owner = site.administrator()
+    backed_up = site.ready(owner)
+    slot_id, name = backed_up.slot_id, f"{backed_up.slot_id.hex()}.key"
+    first, second = (disk(site, number) / "erase-keys" / name for number in (1, 2))
+    close_vault(site.vault)
+    key = first.read_bytes()
+    first.write_bytes(mark(3, slot_id))
+    (told,) = checked(site)
+    assert told[:2] == ("warning", name)
+    assert f"this mark erases nothing: the vault's history has that slot {slot_id.hex()}" in told[2]
+    assert "the next start writes the good copy over it" in told[2]
+    start(site)
+    assert first.read_bytes() == key
+    site.begin(backed_up)
+    keyring_slots.change_slots(site.vault, owner, "laptop", "home", change_of(backed_up))
+    site.upload(backed_up, backed_up.sealer.record(DATA, b"behind what the catalog has applied"))
+    close_vault(site.vault)
+    assert checked(site) == []
+    second.write_bytes(key)
+    erased = "this erase key was erased for ever, and a copy is still here"
+    assert checked(site) == [("warning", name, erased)]
+    for image in ("catalog", "index"):
+        (site.config.directory / image).rename(tmp_path / image)
+    (told,) = [one for one in checked(site) if one[1] == name]
+    assert told[2] == f"{erased}; the next start keeps it only where the vault's history has what it is of"
+    start(site)
+    assert second.read_bytes() == mark(3, slot_id)
+
+
+def test_a_mark_without_a_good_copy_is_damage_before_the_start_too(site: Site) -> None:
+    backed_up = site.ready()
+    first, second = (disk(site, number) / f"erase-keys/{backed_up.slot_id.hex()}.key" for number in (1, 2))
+    close_vault(site.vault)
+    first.write_bytes(mark(3, backed_up.slot_id))
+    second.unlink()
+    told = [one for one in checked(site) if one[1] == first.name]
+    assert [one[0] for one in told] == ["damage"]
+    assert "no good copy is here: nothing under it opens" in told[0][2]
+    start(site)
 
 
 def test_a_mark_alone_of_what_the_catalog_has_is_told_and_copied_nowhere(site: Site) -> None:

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +13,8 @@ from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
 from tests.vaultd.operations.small_site import CREATOR, DEFINITION, Agent, Site, new_job
 from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
-from vaultd.operations import jobs
+from vaultd.operations import job_definition, jobs, removal
+from vaultd.operations.vault import close_vault, open_vault
 from vaultd.records import Identity
 from vaultd.store.disk_door import Handle, SystemDoor
 
@@ -30,6 +33,78 @@ def test_the_agent_gets_its_job_and_the_secret_as_it_was_sent(site: Site, owner:
     assert (job.job_id, job.name, job.definition, job.secret) == (new.job_id, "home", DEFINITION, new.secret)
     assert (job.revision, job.creator_key, job.signature) == (1, CREATOR.public_key, new.signature)
     assert (job.keyring_id, job.head_sequence, job.head_hash, job.timeline) == (None, 0, bytes(32), 1)
+
+
+def key_files(site: Site, job_id: bytes) -> list[Path]:
+    found = sorted(site.config.directory.glob(f"disk-*/erase-keys/{job_id.hex()}.*"))
+    assert len(found) == 2
+    return found
+
+
+def spoil(site: Site, job_id: bytes) -> None:
+    for path in key_files(site, job_id):
+        path.write_bytes(bytes(path.stat().st_size))
+
+
+def make_unreadable(site: Site, job_id: bytes) -> None:
+    for path in key_files(site, job_id):
+        path.unlink()
+        path.mkdir()
+
+
+def spoil_and_take_away(site: Site, job_id: bytes) -> None:
+    """The copy on the disk that is away may be whole."""
+    first, second = key_files(site, job_id)
+    close_vault(site.vault)
+    disk = second.parents[1]
+    disk.rename(disk.with_name("away"))
+    disk.mkdir()
+    first.write_bytes(bytes(first.stat().st_size))
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+
+
+@pytest.mark.parametrize(
+    ("fault", "lost"), [(spoil, "damaged"), (make_unreadable, "unavailable"), (spoil_and_take_away, "unavailable")]
+)
+def test_a_secret_that_does_not_open_costs_its_own_job_only(
+    site: Site, owner: tuple[Identity, Agent], fault: Callable[[Site, bytes], None], lost: str
+) -> None:
+    administrator, agent = owner
+    bad, good = new_job(agent, "bad"), new_job(agent, "good")
+    for new in (bad, good):
+        jobs.create(site.vault, administrator, new)
+    fault(site, bad.job_id)
+    found = {job.name: (job.secret, job.secret_lost) for job in jobs.list_for_agent(site.vault, agent.identity)}
+    assert found == {"bad": (None, lost), "good": (good.secret, None)}
+
+
+def test_a_computer_has_a_bounded_number_of_jobs(
+    site: Site, owner: tuple[Identity, Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them come in one answer. The name of a removed one of which nothing is stored makes room again."""
+    monkeypatch.setattr(job_definition, "COMPUTER_JOBS_MAX", 2)
+    administrator, agent = owner
+    first = new_job(agent, "one")
+    for new in (first, new_job(agent, "two"), first):
+        jobs.create(site.vault, administrator, new)
+    with pytest.raises(Conflict, match="computer 'laptop' has 2 jobs, .*: more than 2 are not possible"):
+        jobs.create(site.vault, administrator, new_job(agent, "three"))
+    removal.remove_job(site.vault, administrator, "laptop", "one")
+    jobs.create(site.vault, administrator, new_job(agent, "one"))
+    jobs.create(site.vault, administrator, new_job(site.agent(administrator, "other"), "one"))
+    assert len(jobs.list_for_agent(site.vault, agent.identity)) == 2
+
+
+def test_the_definitions_of_a_computer_have_a_bounded_size(
+    site: Site, owner: tuple[Identity, Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_definition, "COMPUTER_DEFINITIONS_BYTES_MAX", 1000)
+    administrator, agent = owner
+    large = msgspec.structs.replace(DEFINITION, include=(b"/" + b"d" * 500,))
+    jobs.create(site.vault, administrator, new_job(agent, "one", large))
+    with pytest.raises(Conflict, match="of all jobs of computer 'laptop' would have 1[0-9]{3} bytes together"):
+        jobs.create(site.vault, administrator, new_job(agent, "two", large))
+    jobs.create(site.vault, administrator, new_job(agent, "small"))
 
 
 def test_a_job_is_one_entry_of_the_journal(site: Site, owner: tuple[Identity, Agent]) -> None:

@@ -12,13 +12,14 @@ from tests.vaultd.operations.small_site import CREATOR, PROOF, Agent, BackedUp, 
 from tests.vaultd.operations.test_check import check
 from tests.vaultd.operations.test_keyring_slots import erase_key, files_with
 from tests.vaultd.operations.test_restore import saved
-from vaultd.errors import BadRequest, Conflict, NotFound, WrongPassword
-from vaultd.operations import jobs, keyring_join, keyring_slots, runs
+from vaultd.errors import BadRequest, Conflict, NotFound, Throttled, WrongPassword
+from vaultd.operations import jobs, keyring_join, keyring_slots, restore, runs
 from vaultd.operations.jobs import NewJob
 from vaultd.operations.keyring_join import Join, create_in_keyring
 from vaultd.operations.keyring_slots import SlotChange
 from vaultd.operations.keyrings import NewSlot
 from vaultd.operations.offer import offer
+from vaultd.operations.restore import OpenRequest
 from vaultd.operations.rotation import JobKeys, Rotation
 from vaultd.records import Identity
 
@@ -87,6 +88,30 @@ def test_without_the_proof_no_job_joins(site: Site, owner: Identity, member: Bac
             site.vault, owner, asked(member.agent), replace(join, change=replace(join.change, proof=bytes(32)))
         )
     assert site.vault.store.position.number == number
+
+
+def test_jobs_of_one_keyring_share_the_guesses_at_its_password(site: Site, owner: Identity, member: BackedUp) -> None:
+    """However many of them lead to it: ten at once of each caller, and then one a minute."""
+    names, laptop, join = ("home", "second"), member.agent.identity, join_of(member)
+    create_in_keyring(site.vault, owner, asked(member.agent), join)
+    slot_id = join.change.slots[0].slot[8:24]
+
+    def restored(name: str, proof: bytes) -> None:
+        restore.open_restore(site.vault, laptop, OpenRequest(None, name, slot_id, proof, 0))
+
+    def opened(name: str, proof: bytes) -> None:
+        keyring_slots.open_slot(site.vault, owner, "laptop", name, slot_id, proof)
+
+    for attempt in (restored, opened):
+        for number in range(10):
+            with pytest.raises(WrongPassword):
+                attempt(names[number % 2], bytes(32))
+        for name in names:
+            with pytest.raises(Throttled):
+                attempt(name, NEW_PROOF)
+    site.clock.advance(61)
+    restored("home", NEW_PROOF)
+    opened("second", NEW_PROOF)
 
 
 def test_the_keyring_of_another_account_is_none(site: Site, owner: Identity, member: BackedUp) -> None:

@@ -12,6 +12,7 @@ from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site, batch, certificate_request, new_job, new_keyring
 from tests.vaultd.operations.test_check import check
 from tests.vaultd.operations.test_provisional import Long
+from vaultd.catalog.grants import save_grant
 from vaultd.catalog.rows import decode
 from vaultd.errors import Conflict, NotAllowed, NotFound, NotSignedIn
 from vaultd.operations import (
@@ -35,7 +36,7 @@ from vaultd.operations.fetch import FetchStream
 from vaultd.operations.grants import Granting
 from vaultd.operations.restore import OpenRequest
 from vaultd.operations.sign_in import sign_in_certificate
-from vaultd.records import AuditEntry, Figures, Identity
+from vaultd.records import AuditEntry, Figures, Grant, Identity
 
 Remove = Callable[[Site, Identity], object]
 
@@ -164,6 +165,50 @@ def test_what_a_removed_computer_fetches_ends(site: Site, administrator: Identit
     with pytest.raises(NotAllowed, match="unknown or expired"):
         site.vault.tickets.find(job.agent.identity, own.ticket)
     assert others.fetch(ids, 1 << 20).records == [long.chunks[0]]
+
+
+def test_grants_that_nobody_can_use_any_more_go_with_the_computer(site: Site, administrator: Identity) -> None:
+    """Those to it. Those for its jobs stay: what it stored is restored under them."""
+    job = site.ready(administrator)
+    Long(site, job).add(complete=True)
+    second = site.ready(administrator, "second")
+    Long(site, second).add(complete=True)
+    site.agent(administrator, "third")
+    for to in ("second", "third"):
+        grants.give(site.vault, administrator, Granting("laptop", "home", to), 7)
+    grants.give(site.vault, administrator, Granting("second", "home", "laptop"), 7)
+    remove_computer(site, administrator)
+    removal.remove_computer(site.vault, administrator, "third")
+    site.crash()
+    (left,) = grants.list_all(site.vault, administrator)
+    assert (left.computer, left.job, left.to, left.is_good) == ("laptop", "home", "second", True)
+    with pytest.raises(Conflict, match="computer 'third' was removed"):
+        grants.give(site.vault, administrator, Granting("second", "home", "third"), 7)
+    with site.vault.catalog.read() as view:
+        assert len(list(view.scan("grants"))) == 1
+
+
+@pytest.mark.parametrize("remove", [remove_job, remove_computer])
+def test_no_grant_is_left_of_a_job_of_which_nothing_is_stored(
+    site: Site, administrator: Identity, remove: Remove
+) -> None:
+    """Its name may be another's by then."""
+    site.job(administrator, site.agent(administrator))
+    site.agent(administrator, "second")
+    grants.give(site.vault, administrator, Granting("laptop", "home", "second"), 7)
+    remove(site, administrator)
+    assert grants.list_all(site.vault, administrator) == []
+    with pytest.raises(Conflict, match="job 'home' was removed, and nothing is stored of it"):
+        grants.give(site.vault, administrator, Granting("laptop", "home", "second"), 7)
+
+
+def test_a_grant_of_before_to_a_removed_computer_is_not_shown_as_good(site: Site, administrator: Identity) -> None:
+    backed_up, second = site.ready(administrator), site.agent(administrator, "second").identity
+    removal.remove_computer(site.vault, administrator, "second")
+    kept = Grant(backed_up.job.job_id, second.computer_id, site.clock.now_ns(), site.clock.now_ns() + 10**15)
+    ledger.record(site.vault, save_grant(administrator.account_id, kept))
+    (shown,) = grants.list_all(site.vault, administrator)
+    assert (shown.to, shown.is_good) == ("second", False)
 
 
 def test_a_removed_job_is_shown_as_that_and_its_agent_hears_no_more_of_it(site: Site, administrator: Identity) -> None:

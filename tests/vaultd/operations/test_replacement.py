@@ -84,11 +84,58 @@ def test_the_agent_before_it_is_refused_whatever_it_asks(site: Site) -> None:
         lambda: safesets.is_whole_base(vault, old, job_id, root_hash),
         lambda: restore.parameters(vault, old, None, "home"),
         lambda: restore.open_restore(vault, old, opening(backed_up)),
+        lambda: fetch.open_fetch(vault, old, ticket),
     ):
         with pytest.raises(NotSignedIn, match=REPLACED):
             ask()
     with pytest.raises(NotAllowed, match="this ticket was taken back"):
         stream.fetch([bytes(32)], 100)
+
+
+def test_no_ticket_of_the_agent_before_it_is_honoured(site: Site) -> None:
+    """Nor one that it got when the replacement was done already."""
+    administrator = site.administrator()
+    backed_up = site.ready(administrator)
+    saved(site, backed_up)
+    old = backed_up.agent.identity
+    ticket = restore.open_restore(site.vault, old, opening(backed_up)).ticket
+    replace(site, administrator)
+    late = site.vault.tickets.issue(old, backed_up.job.job_id, backed_up.sealer.keyring_id)
+    for one in (ticket, late):
+        with pytest.raises(NotSignedIn, match=REPLACED):
+            fetch.open_fetch(site.vault, old, one)
+
+
+@pytest.mark.parametrize("what", ["replaced", "removed"])
+def test_who_is_replaced_while_a_restore_is_opened_gets_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Its password was found right, and its ticket is not made yet when the others are taken back."""
+    administrator = site.administrator()
+    backed_up = site.ready(administrator)
+    saved(site, backed_up)
+    old, choose = backed_up.agent.identity, restore.choose
+    issued: list[bytes] = []
+    issue = site.vault.tickets.issue
+
+    def choose_late(*words: object) -> object:
+        if what == "replaced":
+            replace(site, administrator)
+        else:
+            removal.remove_computer(site.vault, administrator, "laptop")
+        return choose(*words)  # type: ignore[arg-type]
+
+    def issue_noted(*words: object) -> bytes:
+        issued.append(issue(*words))  # type: ignore[arg-type]
+        return issued[-1]
+
+    monkeypatch.setattr(restore, "choose", choose_late)
+    monkeypatch.setattr(type(site.vault.tickets), "issue", lambda _, *words: issue_noted(*words))
+    with pytest.raises(NotSignedIn, match=REPLACED if what == "replaced" else "this computer was removed"):
+        restore.open_restore(site.vault, old, opening(backed_up))
+    for ticket in issued:
+        with pytest.raises(NotAllowed, match="unknown or expired"):
+            site.vault.tickets.find(old, ticket)
 
 
 def test_a_certificate_of_the_agent_before_it_is_refused(site: Site) -> None:

@@ -75,6 +75,7 @@ def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
         "safeset": job.head_sequence,
         "run_requested": job.run_requested,
         "signed": _is_signed(identity, job),
+        "secret_lost": job.secret_lost,
     }
 
 
@@ -98,6 +99,8 @@ def _size_text(limit_bytes: int | None) -> str:
 def _state(identity: Identity, job: AgentJob) -> str:
     if not _is_signed(identity, job):
         return "will not run: not as this agent's creator signed it"
+    if job.secret_lost is not None:
+        return f"what was sealed for it is {job.secret_lost} at the vault"
     if job.run_requested:
         return "a run is asked for"
     return "ready" if job.keyring_id is not None else "waits for its first backup"

@@ -3,6 +3,7 @@
 from protocol import messages as m
 from vaultd import offload
 from vaultd.operations import distrust
+from vaultd.operations import leaning as operation
 from vaultd.operations.distrust import Suspicion
 from vaultd.server import answers
 from vaultd.server.request import Request
@@ -22,5 +23,5 @@ async def distrust_runs(request: Request) -> m.ComputerDistrustAnswer:
 async def leaning(request: Request) -> m.ComputerLeaningAnswer:
     message: m.ComputerLeaningRequest = request.message
     suspicion = Suspicion(message.computer, message.since_ns)
-    page = await offload.walk(distrust.leaning, request.vault, request.identity, suspicion, message.after or b"")
+    page = await offload.walk(operation.leaning, request.vault, request.identity, suspicion, message.after or b"")
     return m.ComputerLeaningAnswer([answers.answer(one, m.LeaningSafeset) for one in page.safesets], page.next or None)

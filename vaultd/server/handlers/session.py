@@ -66,6 +66,7 @@ async def register(request: Request) -> m.RegisterAnswer:
         request.service.guesses.count(request.session.network)
         raise
     registered = await offload.write(computers.register, request.vault, checked)
+    request.service.work.wake(registered.computer_id)  # an agent whose place this one took learns it now
     return answers.answer(registered, m.RegisterAnswer)
 
 

@@ -3,9 +3,10 @@
 The daemon must be stopped. Memory is bounded by a journal segment, a container's directory, and what `Faults` holds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ from vaultd.store.disks.disk_set import Disks
 from vaultd.store.disks.identity import IDENTITY_NAME, decode_identity
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.opening import open_disks
+from vaultd.store.erase_keys.file import Owner
 from vaultd.store.errors import FormatError, StoreError
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index.index import Index
@@ -30,7 +32,26 @@ from vaultd.store.index.reading_progress import Tell, tell_nobody
 from vaultd.store.store_settings import StoreSettings
 
 KeyName = tuple[bytes, bytes]  # ids of keyring and run key
-KeyTrial = Callable[[Disks, Sequence[KeyName]], Sequence[KeyName]]
+
+
+class KeyTrial(Protocol):
+    """What only the catalog can tell of keys."""
+
+    def which_open(self, disks: Disks, keys: Sequence[KeyName]) -> Sequence[KeyName]:
+        """Of run keys that were given up those that open again."""
+
+    def owners_at(self, number: int) -> Collection[Owner] | None:
+        """Who has an erase key when the journal is applied up to this entry; None where that cannot be told."""
+
+
+class NoTrial:
+    """Without a catalog: no key opens, and nobody has one."""
+
+    def which_open(self, disks: Disks, keys: Sequence[KeyName]) -> Sequence[KeyName]:
+        return ()
+
+    def owners_at(self, number: int) -> Collection[Owner] | None:
+        return ()
 
 
 class CheckCounts(Struct, frozen=True):
@@ -71,26 +92,24 @@ def check_store(
     *,
     read_data: bool,
     known: Sequence[KnownDisk] = (),
-    which_open: KeyTrial = lambda disks, keys: (),
+    trial: KeyTrial | None = None,
     tell: Tell = tell_nobody,
 ) -> CheckReport:
-    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names.
-    `which_open` answers which run keys that were given up open again.
-    """
+    """With `read_data` every byte of every record is read and held against its cid. `known`: what the catalog names."""
     try:
         disks = open_disks(door, settings.disk_paths, settings.vault_id, known)
     except StoreError as error:
         unopened = [Finding(Severity.damage, "disks", str(error))]
         return CheckReport(unopened, CheckCounts(), Faults(), unchecked=["disks, journal, containers and index"])
-    return _Check(settings, door, disks, which_open).run(read_data=read_data, tell=tell)
+    return _Check(settings, door, disks, trial or NoTrial()).run(read_data=read_data, tell=tell)
 
 
 class _Check:
-    def __init__(self, settings: StoreSettings, door: Door, disks: Disks, which_open: KeyTrial) -> None:
+    def __init__(self, settings: StoreSettings, door: Door, disks: Disks, trial: KeyTrial) -> None:
         self._settings = settings
         self._door = door
         self._disks = disks
-        self._which_open = which_open
+        self._trial = trial
         self._open_keys: Sequence[KeyName] = ()
         self._findings: list[Finding] = []
         self._unchecked: list[str] = []
@@ -122,7 +141,7 @@ class _Check:
         kept: list[Finding] = []
         with self._step("kept files", kept):
             kept += kept_findings(self._door, self._disks)
-        erase_keys = EraseKeyCheck(self._door, self._disks)
+        erase_keys = EraseKeyCheck(self._door, self._disks, self._trial.owners_at(journal.catalog_end))
         with self._step("erase keys", erase_keys.findings):
             erase_keys.run()
         counts = CheckCounts(
@@ -197,7 +216,7 @@ class _Check:
 
     def _try_given_up_keys(self, index: Index) -> None:
         """What lies under one that opens again is no damage. Only a run of its keyring takes it back: none may come."""
-        self._open_keys = self._which_open(self._disks, index.given_up_keys())
+        self._open_keys = self._trial.which_open(self._disks, index.given_up_keys())
         index.count_as_open(self._open_keys)
         if count := len(self._open_keys):
             what = "a run key that was given up opens" if count == 1 else f"{count:,} run keys that were given up open"

@@ -11,10 +11,11 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.index.acknowledged import Group, acknowledge_entry, read_groups
 from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal.copies import JournalCopies
-from vaultd.store.journal.format import Segment
+from vaultd.store.journal.format import EntryKind, Segment
 from vaultd.store.journal.history import is_other_history
 from vaultd.store.position import START, Position
 
+_OF_THE_STORE = (EntryKind.group, EntryKind.container_sealed, EntryKind.supersede)
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 
 
@@ -23,6 +24,7 @@ class JournalCheck:
         self.entries = 0
         self.first = 1  # the number of the first entry that is left
         self.end: Position = START
+        self.catalog_end = 0  # the number of the last entry that may change the catalog
         self._door = door
         self._directories = directories
         self._vault_id = vault_id
@@ -98,6 +100,8 @@ class JournalCheck:
     def _take_entries(self, path: Path, segment: Segment) -> None:
         for entry in segment.entries:
             self.entries += 1
+            if entry.kind not in _OF_THE_STORE:
+                self.catalog_end = entry.position.number
             try:
                 acknowledge_entry(self.containers, entry)
             except _BAD_ENTRY as error:

@@ -60,6 +60,7 @@ class EraseKeys:
         self._lacking: dict[Path, frozenset[str]] = {}  # by directory: names of keys that are not in it and should be
         self._spared: frozenset[Owner] = frozenset()  # whose marks count for nothing
         self._is_due = False  # some were made while a disk was away, and nobody tried to complete them since
+        self._put_off = ""  # why the last try ended in the middle
 
     @classmethod
     def on(cls, door: Door, disks: Disks) -> Self:
@@ -131,11 +132,32 @@ class EraseKeys:
 
         `known` are the owners that the catalog has: none of them is erased by a mark that a disk brings back.
         """
+        directories, lacking = self._writable(), self._lacking
+        is_whole = len(directories) == len(self._directories)
+        if is_whole:
+            self._lacking = {}
+        try:
+            findings = self._mend_all(directories, known)
+        except BaseException:
+            self._lacking = lacking
+            raise
+        self._is_due, self._put_off = self._is_due and not is_whole, ""
+        return findings
+
+    def put_off(self, error: Exception) -> list[Finding]:
+        """After a `mend` that ended in the middle: it is due again. The same is told once."""
+        self._is_due = True
+        if (why := f"{type(error).__name__}: {error}") == self._put_off:
+            return []
+        self._put_off = why
+        place = getattr(error, "filename", None) or DIRECTORY
+        sentence = f"they are not completed on both disks ({why}): none is lost, and it is tried again with each look"
+        hint = "look at the disk, and restart vaultd when it is well"
+        return [Finding(Severity.damage, str(place), f"{sentence}; if that does not help, {hint}")]
+
+    def _mend_all(self, directories: Sequence[Path], known: Collection[Owner]) -> list[Finding]:
         findings = []
         names: set[str] = set()
-        directories = self._writable()
-        if len(directories) == len(self._directories):
-            self._lacking, self._is_due = {}, False
         for directory in self._everywhere:
             try:
                 files = [name for name in self._door.listdir(directory) if name.endswith(_SUFFIXES)]
@@ -144,6 +166,10 @@ class EraseKeys:
                 continue
             names |= {name.partition(".")[0] for name in files}
         return findings + [finding for name in sorted(names) for finding in self._mend_key(name, directories, known)]
+
+    def spare(self, known: Iterable[Owner]) -> None:
+        """Marks of these count for nothing, as after `mend`; nothing is written, for the offline check."""
+        self._spared = frozenset(known)
 
     def _mend_key(self, name: str, directories: Sequence[Path], known: Collection[Owner]) -> list[Finding]:
         copies = {path: self._read_good(path, name) for path in self._files(name)}

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.forked_programs import run_forked
 from tests.support.trees import write_long_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,14 +66,19 @@ sys.exit(main())
 
 def run_program(program: str, *words: object, stdin: str = "") -> Done:
     """Runs a program of this checkout with --json."""
-    return run_python("-m", MODULES[program], *words, stdin=stdin)
+    return _done(run_forked(MODULES[program], [*map(str, words), "--json"], environment(), stdin, PROGRAM_SECONDS))
 
 
-def run_python(*words: object, stdin: str = "") -> Done:
+def run_python(*words: object) -> Done:
     done = subprocess.run(
         [sys.executable, *map(str, words), "--json"],
-        cwd=ROOT, env=environment(), input=stdin, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False,
+        cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=PROGRAM_SECONDS, check=False,
     )  # fmt: skip
+    return _done(done)
+
+
+def _done(done: subprocess.CompletedProcess[str]) -> Done:
     return Done(done.returncode, _documents(done.stdout), done.stderr)
 
 

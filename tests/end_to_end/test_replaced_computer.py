@@ -138,7 +138,8 @@ def test_a_run_of_the_old_agent_is_aborted(site: Site, long_tree: Path) -> None:
         [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), "backup", "all", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert "running" in (outcome_of_the_run(site) for _ in range(60))
+    while (outcome := outcome_of_the_run(site)) != "running":
+        assert (outcome, agent.poll()) == ("not begun", None)
     assert site.run_agent("new", "register", site.url, "--code", code).exit_code == 0
     out, _ = agent.communicate()
     assert agent.returncode == 5, out

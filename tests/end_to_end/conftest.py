@@ -24,6 +24,17 @@ READY_WORDS = "listening on "
 # An agent behind these words looks at each new file for 5 ms more. The tracer is not its parent: signals reach it.
 SLOWLY = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-e", "trace=flistxattr"]
 SLOWLY += ["-e", "inject=flistxattr:delay_enter=5000"]
+# The agent's program behind these words, and it hands on a few files at a time: so it tells soon how far it is, and has
+# most of its work still before it then.
+SLOW_PROGRAM = """
+import sys
+from tools.agent import batch
+from tools.client import chunker
+batch.BATCH_ROWS, chunker.BUNDLE_MAX_BYTES = 50, 10_000
+from tools.agent.__main__ import main
+sys.exit(main())
+"""
+SLOW_AGENT = [*SLOWLY, sys.executable, "-c", SLOW_PROGRAM]
 READY_SECONDS = 60.0
 STOP_SECONDS = 60
 PROGRAM_SECONDS = 240

@@ -4,12 +4,11 @@ goes on meanwhile begins again by itself.
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import MODULES, ROOT, SLOWLY, Done, Site, differences, environment, restored
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Done, Site, differences, environment, restored
 from tests.independent.reader.restore import open_keyrings
 from tests.independent.reader.store import open_store
 from tests.support.trees import write_long_tree, write_tree
@@ -102,8 +101,7 @@ def test_a_run_that_goes_on_begins_again_by_itself(site: Site, tmp_path: Path) -
     site.register("acme", "pc")
     site.create_job("acme", "pc", "long", write_long_tree(tmp_path / "long", files=1_000))
     agent = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", MODULES["vault-agent"], "--state", str(site.state("pc")), "backup", "long",
-         "--json"],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), "backup", "long", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert agent.stdout is not None

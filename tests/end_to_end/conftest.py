@@ -24,13 +24,15 @@ READY_WORDS = "listening on "
 # An agent behind these words looks at each new file for 5 ms more. The tracer is not its parent: signals reach it.
 SLOWLY = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-e", "trace=flistxattr"]
 SLOWLY += ["-e", "inject=flistxattr:delay_enter=5000"]
-# The agent's program behind these words, and it hands on a few files at a time: so it tells soon how far it is, and has
-# most of its work still before it then.
-SLOW_PROGRAM = """
+# The agent's program behind these words, and it hands on a few files at a time, also in the child process of the
+# service: so it tells soon how far it is, and has most of its work still before it then.
+_SMALL_STEPS = "from tools.agent import batch; from tools.client import chunker; "
+_SMALL_STEPS += "batch.BATCH_ROWS, chunker.BUNDLE_MAX_BYTES = 50, 10_000"
+SLOW_PROGRAM = f"""
 import sys
-from tools.agent import batch
-from tools.client import chunker
-batch.BATCH_ROWS, chunker.BUNDLE_MAX_BYTES = 50, 10_000
+from tools.agent.service import worker
+{_SMALL_STEPS}
+worker._PROGRAM = worker._PROGRAM.replace("; main()", "; {_SMALL_STEPS}; main()")
 from tools.agent.__main__ import main
 sys.exit(main())
 """

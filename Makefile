@@ -6,7 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A directory with files of your own for the demo; without it some of the system's.
 SOURCE ?=
-WORKERS ?= 2
 SEEDS ?= 200
 KILLS ?= 10
 SEED ?= 1
@@ -24,6 +23,8 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml
 demo: $(VENV)/.ready
 	$(BIN)/vaultd demo $(if $(SOURCE),--source '$(subst ','\'',$(SOURCE))') --once
 
+# Twice the cores of a small machine: many tests wait, for a disk, a time-out or each other's programs.
+test: WORKERS ?= 4
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
@@ -34,6 +35,7 @@ lint: $(VENV)/.ready
 sabotage: $(VENV)/.ready
 	$(BIN)/python -m tests.sabotage
 
+torture: WORKERS ?= 2
 torture: $(VENV)/.ready
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --kills $(KILLS) --seed $(SEED) --workers $(WORKERS) $(if $(JSON),--json '$(JSON)')
 

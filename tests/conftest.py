@@ -30,10 +30,16 @@ def promised_tests() -> list[str]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    name = without_group(report.nodeid)
     if report.skipped and not hasattr(report, "wasxfail"):
-        SKIPPED.append(report.nodeid)
+        SKIPPED.append(name)
     if report.when == "call" or report.failed:
-        OUTCOMES[report.nodeid] = report.outcome
+        OUTCOMES[name] = report.outcome
+
+
+def without_group(node: str) -> str:
+    """xdist adds `@GROUP` to the id of a test; what stands in the brackets of a parameter stays."""
+    return re.sub(r"@[^]]+$", "", node)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

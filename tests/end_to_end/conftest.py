@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.forked_programs import run_forked
 from tests.support.trees import write_long_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,19 @@ READY_WORDS = "listening on "
 # An agent behind these words looks at each new file for 5 ms more. The tracer is not its parent: signals reach it.
 SLOWLY = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-e", "trace=flistxattr"]
 SLOWLY += ["-e", "inject=flistxattr:delay_enter=5000"]
+# The agent's program behind these words, and it hands on a few files at a time, also in the child process of the
+# service: so it tells soon how far it is, and has most of its work still before it then.
+_SMALL_STEPS = "from tools.agent import batch; from tools.client import chunker; "
+_SMALL_STEPS += "batch.BATCH_ROWS, chunker.BUNDLE_MAX_BYTES = 50, 10_000"
+SLOW_PROGRAM = f"""
+import sys
+from tools.agent.service import worker
+{_SMALL_STEPS}
+worker._PROGRAM = worker._PROGRAM.replace("; main()", "; {_SMALL_STEPS}; main()")
+from tools.agent.__main__ import main
+sys.exit(main())
+"""
+SLOW_AGENT = [*SLOWLY, sys.executable, "-c", SLOW_PROGRAM]
 READY_SECONDS = 60.0
 STOP_SECONDS = 60
 PROGRAM_SECONDS = 240
@@ -65,14 +79,19 @@ sys.exit(main())
 
 def run_program(program: str, *words: object, stdin: str = "") -> Done:
     """Runs a program of this checkout with --json."""
-    return run_python("-m", MODULES[program], *words, stdin=stdin)
+    return _done(run_forked(MODULES[program], [*map(str, words), "--json"], environment(), stdin, PROGRAM_SECONDS))
 
 
-def run_python(*words: object, stdin: str = "") -> Done:
+def run_python(*words: object) -> Done:
     done = subprocess.run(
         [sys.executable, *map(str, words), "--json"],
-        cwd=ROOT, env=environment(), input=stdin, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False,
+        cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=PROGRAM_SECONDS, check=False,
     )  # fmt: skip
+    return _done(done)
+
+
+def _done(done: subprocess.CompletedProcess[str]) -> Done:
     return Done(done.returncode, _documents(done.stdout), done.stderr)
 
 

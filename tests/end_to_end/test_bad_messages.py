@@ -17,6 +17,8 @@ from blake3 import blake3
 from tests.end_to_end.conftest import Site
 from tests.support.trees import write_tree
 
+pytestmark = pytest.mark.xdist_group("bad messages")  # one site for all of them
+
 HELLO = {"versions": [1], "program": "test", "program_version": "1"}
 
 

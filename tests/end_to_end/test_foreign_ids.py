@@ -34,6 +34,8 @@ from tests.end_to_end.hand_made_job import (
 from tests.support.trees import write_tree
 from tools.client.session import Endpoint, VaultSession, connect
 
+pytestmark = pytest.mark.xdist_group("foreign ids")  # one site for all of them
+
 
 def test_every_method_has_a_row() -> None:
     assert set(ROWS) == set(METHODS)

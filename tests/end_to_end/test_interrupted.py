@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, SLOWLY, Site, environment
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Site, environment
 from tests.support.trees import write_tree
 
 SOON_SECONDS = 30
@@ -35,7 +35,7 @@ def create_long(site: Site, tree: Path) -> None:
 def start(site: Site, *words: object) -> subprocess.Popen[str]:
     """The agent, in the middle of its work: it has told how far it is."""
     agent = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), *map(str, words), "--json"],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), *map(str, words), "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert agent.stdout is not None

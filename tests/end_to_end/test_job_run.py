@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.end_to_end.conftest import ROOT, SLOWLY, Site, environment
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Site, environment
 
 SOON_SECONDS = 60
 # Files, bytes done and in all, bytes per second, time left.
@@ -59,7 +59,7 @@ def terminal(*words: str) -> Iterator[Terminal]:
 def agent(site: Site, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """Nobody watches this one."""
     process = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), *words],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), *words],
         cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

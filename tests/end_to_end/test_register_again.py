@@ -46,8 +46,8 @@ def test_the_code_works_once_for_another_agent(site: Site, tmp_path: Path) -> No
         (("--code-file", "/dev/null"), "there is no invite code in /dev/null"),
     ],
 )
-def test_a_code_comes_from_one_place(site: Site, words: tuple[str, ...], sentence: str) -> None:
-    done = site.run_agent("pc", "register", site.url, *words, "--json")
+def test_a_code_comes_from_one_place(stopped_site: Site, words: tuple[str, ...], sentence: str) -> None:
+    done = stopped_site.run_agent("pc", "register", stopped_site.url, *words, "--json")
     assert done.exit_code == 2
     assert sentence in done.last["message"]
-    assert not site.state("pc").exists()
+    assert not stopped_site.state("pc").exists()

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import trio
 
 from protocol import messages as m
 from protocol.errors import ErrorCode, RemoteProtocolError
-from tests.end_to_end.conftest import ROOT, SLOWLY, Done, Site, differences, environment, restored
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Done, Site, differences, environment, restored
 from tests.support.trees import write_long_tree, write_tree
 from tools.client.session import Endpoint, VaultSession, connect
 
@@ -47,7 +46,7 @@ def growing(site: Site, tmp_path: Path, old_tree: Path) -> Site:
 def busy_agent(site: Site) -> Iterator[subprocess.Popen[str]]:
     """In the middle of its work: it has told how far it is, and stands still until `end_of`."""
     agent = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), "backup", "all", "--json"],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), "backup", "all", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert agent.stdout is not None

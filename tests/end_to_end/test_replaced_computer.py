@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from protocol import messages as m
 from protocol.errors import RemoteProtocolError
-from tests.end_to_end.conftest import ROOT, SLOWLY, Site, differences, environment, restored
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Site, differences, environment, restored
 from tests.support.trees import write_tree
 from tools.client.session import Endpoint, connect
 
@@ -135,10 +134,11 @@ def test_a_run_of_the_old_agent_is_aborted(site: Site, long_tree: Path) -> None:
     site.create_job("acme", "pc", "all", long_tree)
     code = invite(site, "pc")
     agent = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), "backup", "all", "--json"],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), "backup", "all", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert "running" in (outcome_of_the_run(site) for _ in range(60))
+    while (outcome := outcome_of_the_run(site)) != "running":
+        assert (outcome, agent.poll()) == ("not begun", None)
     assert site.run_agent("new", "register", site.url, "--code", code).exit_code == 0
     out, _ = agent.communicate()
     assert agent.returncode == 5, out

@@ -4,15 +4,14 @@ goes on meanwhile begins again by itself.
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import MODULES, ROOT, SLOWLY, Done, Site, differences, environment, restored
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Done, Site, differences, environment, restored
 from tests.independent.reader.restore import open_keyrings
 from tests.independent.reader.store import open_store
-from tests.support.trees import write_tree
+from tests.support.trees import write_long_tree, write_tree
 
 SOON_SECONDS = 200
 
@@ -97,13 +96,12 @@ def test_new_ids_are_told_first_and_upload_everything_again(site: Site, code: st
         assert differences(tree, restored(tmp_path / f"of-{number}", tree)) == []
 
 
-def test_a_run_that_goes_on_begins_again_by_itself(site: Site, long_tree: Path) -> None:
+def test_a_run_that_goes_on_begins_again_by_itself(site: Site, tmp_path: Path) -> None:
     site.create_account("acme")
     site.register("acme", "pc")
-    site.create_job("acme", "pc", "long", long_tree)
+    site.create_job("acme", "pc", "long", write_long_tree(tmp_path / "long", files=1_000))
     agent = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", MODULES["vault-agent"], "--state", str(site.state("pc")), "backup", "long",
-         "--json"],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), "backup", "long", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert agent.stdout is not None

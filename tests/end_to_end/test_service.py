@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, SLOWLY, Site, differences, environment, restored, run_program
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Site, differences, environment, restored, run_program
 from tests.support.trees import write_long_tree, write_tree
 
 SOON_SECONDS = 60
+AGENT = (sys.executable, "-m", "tools.agent")
 # What differs from one run of an unchanged tree to the next.
 OWN = {"seconds", "safeset", "bytes_per_second", "remaining_seconds"}
 
@@ -27,11 +28,11 @@ OWN = {"seconds", "safeset", "bytes_per_second", "remaining_seconds"}
 class Service:
     """The real program; `stop` returns its exit code."""
 
-    def __init__(self, site: Site, computer: str, before: Sequence[str] = ()) -> None:
+    def __init__(self, site: Site, computer: str, agent: Sequence[str]) -> None:
         self.log = site.directory / f"{computer}.service.log"
         with self.log.open("a") as log:
             self.program = subprocess.Popen(
-                [*before, sys.executable, "-m", "tools.agent", "--state", str(site.state(computer)), "serve", "--json"],
+                [*agent, "--state", str(site.state(computer)), "serve", "--json"],
                 cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self.program.stdout is not None
@@ -46,8 +47,8 @@ class Service:
 
 
 @contextmanager
-def serving(site: Site, computer: str = "pc", before: Sequence[str] = ()) -> Iterator[Service]:
-    service = Service(site, computer, before)
+def serving(site: Site, computer: str = "pc", agent: Sequence[str] = AGENT) -> Iterator[Service]:
+    service = Service(site, computer, agent)
     try:
         yield service
     finally:
@@ -216,13 +217,13 @@ def test_what_only_reads_works_beside_the_service(office: Site) -> None:
 
 @pytest.fixture
 def busy(office: Site, tmp_path: Path) -> Site:
-    """With a job whose backup takes many seconds under SLOWLY, and so does the end of its one batch."""
+    """With a job whose backup takes ten seconds of SLOW_AGENT."""
     office.create_job("acme", "pc", "long", write_long_tree(tmp_path / "long", files=2_000))
     return office
 
 
 def test_a_cancelled_run_ends_at_the_agent_too(busy: Site) -> None:
-    with serving(busy, before=SLOWLY), started(busy, *job_run(busy, "long")) as waiting:
+    with serving(busy, agent=SLOW_AGENT), started(busy, *job_run(busy, "long")) as waiting:
         read_until(waiting, '"backing up"')
         cancelled = busy.run_administrator("acme", "job", "cancel", "pc", "long")
         assert cancelled.last == {"computer": "pc", "job": "long", "request": False, "run": True}
@@ -235,7 +236,7 @@ def test_a_cancelled_run_ends_at_the_agent_too(busy: Site) -> None:
 
 
 def test_a_stop_ends_the_run_and_the_next_one_goes_on(busy: Site) -> None:
-    with serving(busy, before=SLOWLY) as service, started(busy, *job_run(busy, "long")) as waiting:
+    with serving(busy, agent=SLOW_AGENT) as service, started(busy, *job_run(busy, "long")) as waiting:
         read_until(waiting, '"backing up"')
         assert service.stop() == 0
         assert waiting.wait(SOON_SECONDS) == 1
@@ -247,7 +248,7 @@ def test_a_stop_ends_the_run_and_the_next_one_goes_on(busy: Site) -> None:
 
 def test_a_run_that_was_asked_for_goes_on_after_the_vault_was_away(busy: Site) -> None:
     """Its request is taken by then, and it is run to its end all the same."""
-    with serving(busy, before=SLOWLY):
+    with serving(busy, agent=SLOW_AGENT):
         busy.run_administrator("acme", "job", "run", "pc", "long")
         until_running(busy, "long")
         busy.kill()
@@ -259,7 +260,7 @@ def test_a_run_that_was_asked_for_goes_on_after_the_vault_was_away(busy: Site) -
 
 
 def test_a_service_that_is_killed_takes_its_run_with_it(busy: Site) -> None:
-    with serving(busy, before=SLOWLY) as service, started(busy, *job_run(busy, "long")) as waiting:
+    with serving(busy, agent=SLOW_AGENT) as service, started(busy, *job_run(busy, "long")) as waiting:
         read_until(waiting, '"backing up"')
         service.stop(signal.SIGKILL)
         assert waiting.wait(SOON_SECONDS) == 1
@@ -269,7 +270,7 @@ def test_a_service_that_is_killed_takes_its_run_with_it(busy: Site) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_cancels_what_was_handed_over(busy: Site, number: signal.Signals) -> None:
     words = ("tools.agent", "--state", str(busy.state("pc")), "backup", "long")
-    with serving(busy, before=SLOWLY), started(busy, *words) as backup:
+    with serving(busy, agent=SLOW_AGENT), started(busy, *words) as backup:
         until_running(busy, "long")
         backup.send_signal(number)
         output, error = backup.communicate(timeout=SOON_SECONDS)
@@ -283,7 +284,7 @@ def test_a_second_backup_waits_and_a_restore_goes_beside(office: Site, long_tree
     office.run_agent("pc", "backup", "small")
     office.create_job("acme", "pc", "long", long_tree)
     words = ("tools.agent", "--state", str(office.state("pc")), "backup")
-    with serving(office, before=SLOWLY), started(office, *words, "long") as first:
+    with serving(office, agent=SLOW_AGENT), started(office, *words, "long") as first:
         until_running(office, "long")
         with started(office, *words, "small") as second:
             read_until(second, '"behind": "the backup of long"')

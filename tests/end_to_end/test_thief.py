@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, SLOWLY, Site, environment
+from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Site, environment
 from tests.independent.reader.recovery_code import parse_recovery_code
 from tests.independent.reader.restore import open_keyrings
 from tests.independent.reader.run_key import open_run_key
@@ -138,7 +138,7 @@ def test_the_memory_of_an_agent_that_made_the_keyring_does_not_hold_it(site: Sit
     site.register("acme", "pc")
     code = site.create_job("acme", "pc", "all", long_tree)
     agent = subprocess.Popen(
-        [*SLOWLY, sys.executable, "-m", "tools.agent", "--state", str(site.state("pc")), "backup", "all", "--json"],
+        [*SLOW_AGENT, "--state", str(site.state("pc")), "backup", "all", "--json"],
         cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:

@@ -13,7 +13,9 @@ from protocol import messages as m
 from protocol.errors import ConnectionLost
 from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.fake_vault import FakeUpload, FakeVault
-from tools.agent.backup import Attempts, Done, back_up
+from tools.agent.agent import Attempts
+from tools.agent.backup import back_up
+from tools.agent.run_end import Done
 from tools.agent.survey import Overwrite
 from tools.client.failure import describe
 from tools.client.record_format import RecordType

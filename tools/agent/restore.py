@@ -101,7 +101,6 @@ class _Restore:
         self._tell = tell
         root, overwrite, rights = destination.root, destination.overwrite, destination.rights
         self._rights = rights
-        self._overwrite = overwrite
         self._survey = Survey(root, overwrite, hash_key, rights)
         self._writer = TreeWriter(root, overwrite, hash_key, self._written, rights)
         self._names: LinkedNames | None = LinkedNames()
@@ -203,8 +202,7 @@ class _Restore:
         """The windows that it fills. A name that stays is one that later ones may become further names of."""
         if self._writer.takes_no_links:
             self._names = None
-        # `newer` leaves what is another file.
-        is_left = decision is Decision.leave and self._overwrite is not Overwrite.newer
+        is_left = decision is Decision.leave
         is_named = self._is_last_written or is_left
         first = self._first_name(entry, is_named=is_named) if not entry.is_continuation else None
         if entry.kind == Kind.FILE and not entry.is_continuation and first is None:
@@ -244,7 +242,7 @@ class _Restore:
             return False  # a file that is there may be good
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
-        if decision is Decision.leave:
+        if decision in (Decision.leave, Decision.newer):
             self._left += entry.kind == Kind.FILE
             if self._rights.leaves_out(entry):
                 self._planned.add(entry.path, RIGHTS_LEFT_OUT)  # also where an earlier restore has left them out

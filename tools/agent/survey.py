@@ -34,6 +34,7 @@ class Decision(Enum):
     exists = 3  # something else is there and stays
     in_the_way = 4  # a link or another kind stands where a directory should be, or the other way round
     other_metadata = 5  # the same content is there, with another owner, mode or time, and stays
+    newer = 6  # something else is there that is not older, and stays
 
 
 class Survey:
@@ -99,9 +100,12 @@ class Survey:
         return self._leave(entry, status, name, directory)
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
-        if _has_size_and_time(entry, status) and not has_metadata(status, entry, self._rights):
-            return Decision.other_metadata
-        return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave
+        if entry.mtime_ns > status.st_mtime_ns:
+            return Decision.write
+        if _has_size_and_time(entry, status):
+            return Decision.leave if has_metadata(status, entry, self._rights) else Decision.other_metadata
+        is_it = entry.kind != Kind.FILE and has_metadata(status, entry, self._rights)
+        return Decision.leave if is_it and self._is_same(entry, status, name, directory) else Decision.newer
 
     def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if not _has_size_and_time(entry, status):
@@ -202,7 +206,7 @@ def decide_directory(entry: Entry, directory: int, overwrite: Overwrite) -> Deci
 
 
 def is_own(entry: Entry, directory: int, overwrite: Overwrite) -> bool:
-    """Whether a restore that was killed has left it unfinished. Whoever owns a directory chooses its time, and with it
-    what `newer` does to it: there any owner's mark is as good.
+    """Whether a restore that was killed has left it unfinished. `never` alone sets nothing that others chose: they could
+    make a directory older for `newer`, and the other rules set its metadata whatever they are.
     """
-    return is_unfinished(directory, None if overwrite is Overwrite.newer else owner_of(entry)[0])
+    return is_unfinished(directory, owner_of(entry)[0] if overwrite is Overwrite.never else None)

@@ -154,11 +154,12 @@ async def test_a_mark_of_somebody_else_is_none(site: Site) -> None:
     (site.source / "file").write_bytes(b"content")
     await site.back_up()
     await site.restore()
-    os.chmod(site.restored_source, 0o770)
-    os.setxattr(site.restored_source, "user.safeset.unfinished", b"")
+    os.chown(site.restored_source, 4711, 4711)
+    os.chmod(site.restored_source, 0o5770)
     restored = await site.restore()
     assert restored.missed.kept == [(bytes(site.source)[1:], "exists with other metadata")]
-    assert stat.S_IMODE(site.restored_source.stat().st_mode) == 0o770
+    status = site.restored_source.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o5770, 4711)
 
 
 @pytest.mark.parametrize("overwrite", list(Overwrite))

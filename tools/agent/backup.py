@@ -175,7 +175,7 @@ def _selection(agent: Agent, definition: JobDefinition) -> Selection:
 def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
     selection = _selection(agent, run.job.definition)
     expected = agent.state.job(run.job.job_id).load_expected()
-    is_unsure = expected is None and cache.base is None and run.head.sequence > 0
+    is_unsure = expected is None and not cache.has_rows and run.head.sequence > 0
     included = Included(selection, expected, cache.holds, cache.children, is_unsure=is_unsure)
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
     id_key = run.keys.id_key

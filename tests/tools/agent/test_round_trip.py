@@ -101,7 +101,7 @@ async def test_a_changed_run_over_the_cache_is_the_same_manifest_as_one_without(
     change_tree(site.source)
     await site.back_up()
     with_cache = site.vault.roots[-1][0]
-    site.vault.base_known = False
+    site.state.job(JOB_ID).cache_path.unlink()
     await site.back_up()
     without = site.vault.roots[-1][0]
     assert with_cache[232:264] == without[232:264]

@@ -183,9 +183,7 @@ def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
     return Scanner(walk, cache, keys, missed, agent.state.path)
 
 
-async def _finish(
-    agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done
-) -> Done:
+async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done) -> Done:
     manifest = done.sent.manifest
     contents = Contents(manifest, figures_of(done), tuple(done.missed.kept), True)
     hash = await _commit(agent, run, maker, contents, done.notes)

@@ -206,7 +206,7 @@ def decide_directory(entry: Entry, directory: int, overwrite: Overwrite) -> Deci
 
 
 def is_own(entry: Entry, directory: int, overwrite: Overwrite) -> bool:
-    """Whether a restore that was killed has left it unfinished. `never` alone sets nothing that others chose: they could
-    make a directory older for `newer`, and the other rules set its metadata whatever they are.
+    """Whether a restore that was killed has left it unfinished. Whose mark counts matters for `never` alone: others can
+    make their directory older for `newer`, and the other rules set its metadata whatever they are.
     """
     return is_unfinished(directory, owner_of(entry)[0] if overwrite is Overwrite.never else None)

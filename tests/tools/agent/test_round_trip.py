@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.support.trees import change_tree, write_tree
-from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
+from tests.tools.agent.conftest import JOB_ID, PASSWORD, RECOVERY_CODE, Site, differences
 from tools.agent import scan as scan_module
 from tools.agent import walk as walk_module
 from tools.agent.survey import Overwrite

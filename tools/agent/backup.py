@@ -49,7 +49,7 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """Runs the job; the caller holds the lock of the state directory.
 
     Where the vault refuses the root, it does not hold what the cache says: one more run offers everything. Where it has
-    given up the run's key one more run makes another.
+    given up the run's key, or takes no more keys for it, one more run makes another.
     """
     check_job(agent.state, agent.identity, job)
     is_over = await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
@@ -75,8 +75,8 @@ async def _newer_keys(
     agent: Agent, job: AgentJob, keys: Unattended, error: Exception
 ) -> tuple[AgentJob, Unattended | None]:
     """The job as it is now, with its newer keys where a rotation ended the run; else as it was, and none."""
-    cause = _found(error, RemoteProtocolError) or _found(error, RootRefused) or _found(error, RunEnded)
-    if cause is None or cause.code != ErrorCode.conflict:
+    kinds = (RemoteProtocolError, RootRefused, RunEnded, KeyRefused)
+    if not any((cause := _found(error, kind)) is not None and cause.code == ErrorCode.conflict for kind in kinds):
         return job, None
     answer, _ = await agent.session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
     for now in answer.jobs:

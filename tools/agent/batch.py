@@ -33,13 +33,11 @@ class ScanRow(NamedTuple):
         """Packed, when all chunks have their ids, as many at a time as one manifest entry lists."""
         if isinstance(self.extents, ChunkList):
             return self.extents.parts()
-        return iter(
-            (
-                pack_extents(
-                    (c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in self.extents
-                ),
-            )
-        )
+        return iter((
+            pack_extents(
+                (c.id if isinstance(c, PendingChunk) else c, start, length) for c, start, length in self.extents
+            ),
+        ))
 
 
 @dataclass(slots=True)

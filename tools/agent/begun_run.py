@@ -20,6 +20,7 @@ from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.run import Head, Run
 from tools.agent.run_journal import ResumableRun, RunJournal
 from tools.agent.sent_counts import SentCounts
+from tools.agent.upload import KeyRefused
 from tools.client.failure import Failure
 from tools.client.keyring import Unattended
 from tools.client.offload import compute
@@ -66,7 +67,12 @@ async def record_maker(agent: Agent, run: Run) -> RecordMaker:
         attempts.run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
         attempts.run_id, attempts.counts = run.run_id, SentCounts()
     run_key, definition = attempts.run_key, run.job.definition
-    await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
+    try:
+        await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.conflict:
+            raise
+        raise KeyRefused(error.code, error.message, error.hint) from None
     return make_record_maker(run.keys, run_key, definition.suite, definition.compression)
 
 

@@ -38,7 +38,9 @@ class SoFar:
 
 
 class Feed:
-    def __init__(self, cut_key: bytes, maker: RecordMaker, cache: Cache, missed: Missed, journal: RunJournal) -> None:
+    def __init__(
+        self, cut_key: bytes, maker: RecordMaker, cache: Cache, missed: Missed, journal: RunJournal
+    ) -> None:
         self._maker = maker
         self._cache = cache
         self._journal = journal

@@ -113,7 +113,9 @@ class FileReader:
         try:
             for attempt in range(ATTEMPTS_MAX):
                 layout = find_layout(descriptor, before.st_size) if may_have_holes(before) else None
-                large = LargeFile(descriptor, self._hash_key, self._cutter, sizeless_bytes_max, layout and layout.data)
+                large = LargeFile(
+                    descriptor, self._hash_key, self._cutter, sizeless_bytes_max, layout and layout.data
+                )
                 extents = yield from self._hand_over(large, before_bytes)
                 self._figures.bytes_read += large.size_bytes
                 # What lies where was looked at before: a write in between is a change too.

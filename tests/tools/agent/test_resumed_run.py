@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from protocol import messages as m
-from protocol.errors import ConnectionLost
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.fake_vault import FakeUpload, FakeVault
 from tools.agent.agent import Attempts
@@ -118,6 +118,26 @@ async def test_the_next_run_reads_nothing_of_what_was_acknowledged(
     assert (done.scanned.bytes_read, done.scanned.files, sent.again) == (0, FILES, [])
     await site.restore()
     assert differences(site.source, site.restored_source) == ""
+
+
+async def test_a_run_that_takes_no_more_keys_is_begun_anew_at_once(
+    site: Site, sent: Sent, aged: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process that goes on with a run makes a key, and the vault takes 64 for a run."""
+    write_files(site)
+    await break_off(site, sent, 5)
+    (run_id,) = site.vault.runs
+    real = FakeVault._run_key
+
+    def take(vault: FakeVault, request: m.RunKeyRequest, raw: bytes) -> Any:
+        if request.run_id == run_id:
+            raise RemoteProtocolError(ErrorCode.conflict, "the run has 64 keys already", "begin a new run")
+        return real(vault, request, raw)
+
+    monkeypatch.setattr(FakeVault, "_run_key", take)
+    done = await site.back_up()
+    assert done.notes == ["the run was begun anew, because the vault said: the run has 64 keys already"]
+    assert (done.safeset, sent.again, list(site.vault.runs.values())) == (1, [], ["failed", "done"])
 
 
 @pytest.mark.parametrize("lost", [None, 0, -1])

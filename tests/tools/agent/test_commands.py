@@ -20,6 +20,7 @@ from tests.tools.client.second_implementation import recovery_text
 from tools.agent import connection
 from tools.agent.__main__ import main
 from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
+from tools.agent.service.local_socket import listen
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
 from tools.client.invite_code import InviteCode, format_invite_code
@@ -304,3 +305,11 @@ def test_a_run_without_any_included_path_names_the_first(site: Site, capsys: pyt
     code, lines = run(site, capsys, "backup", "job")
     assert (code, lines[-1]["code"]) == (4, "not_found")
     assert lines[-1]["message"].endswith(f"; the first is {site.source}")
+
+
+def test_adopt_beside_the_service_says_what_to_do(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock_state(site.state), listen(site.state.path):
+        assert main.run(["--state", str(site.state.path), "adopt", "job"]) == 6  # type: ignore[attr-defined]
+    told = capsys.readouterr().err
+    assert "the service works with" in told
+    assert "systemctl stop vault-agent" in told

@@ -32,6 +32,7 @@ from tools.client.record_format import IntegrityError
 MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
+_ROOT_MODE = 0o700
 _WARNINGS = {
     Decision.exists: "exists",
     Decision.in_the_way: "in the way",
@@ -292,9 +293,13 @@ class _Restore:
 
 
 def prepare_root(root: Path) -> None:
-    """Makes the directory to restore into where it is missing."""
+    """Makes the directory to restore into where it is missing, for this user alone whatever the umask is: owners of what
+    comes into it may be numbers of somebody else here. Nothing in a safeset says what its mode should be.
+    """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        missing = [path for path in root.parents if not path.exists()]
+        for path in (*reversed(missing), root):
+            path.mkdir(mode=_ROOT_MODE, exist_ok=True)
     except OSError as error:
         raise Failure("usage", f"target {root} cannot be made: {error.strerror}", "name another --target") from None
 

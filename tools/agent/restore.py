@@ -293,8 +293,8 @@ class _Restore:
 
 
 def prepare_root(root: Path) -> None:
-    """Makes the directory to restore into where it is missing, for this user alone whatever the umask is: owners of what
-    comes into it may be numbers of somebody else here. Nothing in a safeset says what its mode should be.
+    """Makes the directory to restore into where it is missing, for this user alone whatever the umask is: owners of
+    what comes into it may be numbers of somebody else here. Nothing in a safeset says what its mode should be.
     """
     try:
         missing = [path for path in root.parents if not path.exists()]

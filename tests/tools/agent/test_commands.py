@@ -200,6 +200,18 @@ def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[st
     assert "key of this agent" in shown
 
 
+def test_status_shows_the_newest_complete_safeset(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a provisional one only while there is none, as `vaultctl job list` does."""
+    (site.source / "file").write_bytes(b"1")
+    assert run(site, capsys, "backup", "job")[0] == 0
+    root, payload = site.vault.roots[0]
+    provisional = root[:6] + b"\0" + root[7:], payload
+    site.vault.roots.append(provisional)
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["safeset"] == 1
+    site.vault.roots[0] = provisional
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["safeset"] == 2
+
+
 def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.vault.job = signed(site.vault.job, Creator())
     code, lines = run(site, capsys, "status")

@@ -124,7 +124,7 @@ async def test_what_was_lost_is_in_no_safeset_after_a_run_that_broke_off(
             await known.back_up()
     known.vault.records[lost] = record
     known.vault.base_known = True
-    known.define(exclude=[b"gone"])
+    known.define(exclude=["gone"])
     assert (await known.back_up()).scanned.files == FILES
     await known.restore()
     assert sorted(os.listdir(known.restored_source)) == [f"{number}" for number in range(FILES)]

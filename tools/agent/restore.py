@@ -201,11 +201,12 @@ class _Restore:
 
     def _steps_of(self, entry: Entry, decision: Decision) -> Iterator[Window]:
         """The windows that it fills. A name that stays is one that later ones may become further names of."""
-        if self._writer.takes_no_links:
-            self._names = None
         is_left = decision is Decision.leave
         is_named = self._is_last_written or is_left
         first = self._first_name(entry, is_named=is_named) if not entry.is_continuation else None
+        if first is not None and self._is_last_written and self._writer.takes_no_links:
+            self._planned.add(entry.path, NOT_LINKED)
+            first = None
         if entry.kind == Kind.FILE and not entry.is_continuation and first is None:
             holes = (entry.extras or {}).get(Extra.HOLES, [])
             self._spared_bytes += sum(holes[1::2]) if self._is_last_written else entry.size

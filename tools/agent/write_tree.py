@@ -38,13 +38,16 @@ _FILES_MAX = 65_536
 
 
 class TreeWriter:
-    """`unlinked`: paths that could not become further names of a file; they need content of their own."""
+    """`unlinked`: paths that could not become further names of a file; they need content of their own, and are told
+    when they have it.
+    """
 
     def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, missed: Missed, rights: Rights) -> None:
         self.files = 0
         self.bytes = 0
         self.unlinked: list[bytes] = []
         self.takes_no_links = False
+        self._apart: set[bytes] = set()
         self._files: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._rights = rights
         self._target = Target(root, self._leave_made)
@@ -118,7 +121,7 @@ class TreeWriter:
             self._make_directory(entry)
         elif entry.kind in NODES:
             codes = make_node(entry, self._parent_of(entry), self._overwrite, self._rights)
-            self._tell(entry, codes)
+            self._tell_written(entry, codes)
             self._note_left(entry)
         else:
             self._file = OpenFile(entry, self._parent_of(entry), self._hash_key)
@@ -140,6 +143,7 @@ class TreeWriter:
                 raise
             self.takes_no_links = self.takes_no_links or error.errno in NO_LINKS
             self.unlinked.append(step.entry.path)
+            self._apart.add(step.entry.path)
         else:
             self.files += step.entry.kind == Kind.FILE
 
@@ -166,6 +170,9 @@ class TreeWriter:
             self._files[entry.path] = _file_of(status)
             if len(self._files) > _FILES_MAX:
                 self._files.popitem(last=False)
+
+    def _tell_written(self, entry: Entry, codes: list[str]) -> None:
+        self._tell(entry, [*codes, NOT_LINKED] if entry.path in self._apart else codes)
 
     def _tell(self, entry: Entry, codes: list[str]) -> None:
         for code in codes:
@@ -217,7 +224,7 @@ class TreeWriter:
         if file.status is not None:
             self._note_file(file.entry, file.status)
         self._file = None
-        self._tell(file.entry, codes)
+        self._tell_written(file.entry, codes)
         self.files += 1
         self.bytes += file.written_bytes
 

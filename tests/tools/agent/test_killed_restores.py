@@ -11,7 +11,7 @@ import stat
 import struct
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def nothing_is_synced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def described(root: Path) -> dict[str, tuple[object, ...]]:
-    """By path: mode, owners, time, number of names, content, attributes."""
+    """By path: mode, owners, time, content, attributes."""
     found: dict[str, tuple[object, ...]] = {}
     for path in [root, *root.rglob("*")]:
         status = path.lstat()
@@ -194,11 +194,10 @@ def described(root: Path) -> dict[str, tuple[object, ...]]:
             content = os.readlink(path)
         elif stat.S_ISREG(status.st_mode):
             content = path.read_bytes()
-        names = 0 if stat.S_ISDIR(status.st_mode) else status.st_nlink
         attributes = {
             name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
         }
-        facts = status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, names, content, attributes
+        facts = status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, content, attributes
         found[str(path.relative_to(root))] = facts
     return found
 
@@ -210,8 +209,10 @@ async def made_case(site: Site, overwrite: Overwrite, owner: int, directory: Pat
     return Case(site, unlocked, overwrite, owner, directory)
 
 
-async def finish_each(case: Case, prepare: Callable[[Path], None] | None = None) -> int:
-    """How many calls a restore has, each of which was the last of one."""
+async def finish_each(
+    case: Case, prepare: Callable[[Path], None] | None = None, told_at: Sequence[tuple[bytes, str]] = ()
+) -> int:
+    """How many calls a restore has, each of which was the last of one. `told_at`: what the next one tells."""
     number, was_killed, wanted = 0, True, described(case.site.source)
     while was_killed:
         number += 1
@@ -225,8 +226,10 @@ async def finish_each(case: Case, prepare: Callable[[Path], None] | None = None)
             was_killed = await one.killed_at(number)
             finished = await one.restore()
             told = [told for told in finished.missed.kept if told[0].startswith(bytes(one.site.source)[1:])]
-            assert told == [], f"killed at call {number}"
+            assert told == list(told_at), f"killed at call {number}"
             assert described(one.restored_source) == wanted, f"killed at call {number}"
+            names = [one.restored_source / name for name in ("closed/file", "names/other")]
+            assert names[0].samefile(names[1]) is not bool(told_at), f"killed at call {number}"
             marked = [path for path in one.target.rglob("*") if path.lstat().st_mode & stat.S_ISUID]
             assert marked == [], f"killed at call {number}"
     return number - 1
@@ -253,6 +256,23 @@ async def test_the_next_one_of_a_user_without_rights_finishes_it(
     monkeypatch.setattr(metadata, "_IS_ROOT", False)
     case = await made_case(site, overwrite, NOBODY, open_directory)
     assert await finish_each(case) > 60
+
+
+async def test_the_next_one_finishes_it_where_no_link_can_be_made(
+    site: Site, open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not become a further name is written behind all others, into directories that are finished."""
+    real = os.link
+
+    def refuse(source: Any, *arguments: Any, **options: Any) -> None:
+        if os.fsencode(source).startswith(b"/proc/self/fd/") and os.stat(source).st_nlink:
+            raise OSError(errno.EMLINK, "told to fail")
+        real(source, *arguments, **options)
+
+    monkeypatch.setattr(os, "link", refuse)
+    case = await made_case(site, Overwrite.never, 0, open_directory)
+    told = (bytes(site.source / "names/other")[1:], "not one file with its other names any more")
+    assert await finish_each(case, told_at=[told]) > 60
 
 
 @pytest.mark.parametrize("overwrite", [Overwrite.newer, Overwrite.changed])

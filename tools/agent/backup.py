@@ -126,7 +126,7 @@ def _raise_for(error: BaseException, cache: Cache) -> None:
 
 async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: Tell) -> Done:
     await take_up(agent.session, run.run_id, journal, cache)
-    maker = await record_maker(agent, run)
+    maker = await record_maker(agent, run, journal)
     missed = Missed()
     await compute(cache.choose_bundles)
     scanner = _scanner(agent, run, cache, missed)

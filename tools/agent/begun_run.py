@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 
 from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import (
@@ -19,7 +20,6 @@ from tools.agent.commit import RootRefused
 from tools.agent.outgoing import RecordMaker, make_record_maker
 from tools.agent.run import Head, Run
 from tools.agent.run_journal import ResumableRun, RunJournal
-from tools.agent.sent_counts import SentCounts
 from tools.agent.upload import KeyRefused
 from tools.client.failure import Failure
 from tools.client.keyring import Unattended
@@ -60,12 +60,14 @@ async def begin_run(
     return Run(asked.run_id, job, keys, head, begin_ns), begin
 
 
-async def record_maker(agent: Agent, run: Run) -> RecordMaker:
-    """Under a key of this process: the same one on every connection of the run."""
+async def record_maker(agent: Agent, run: Run, journal: RunJournal) -> RecordMaker:
+    """Under a key of this process: the same one on every connection of the run. What other processes sent of the run
+    counts with what this one sends.
+    """
     attempts = agent.attempts
     if attempts.run_key is None or attempts.run_id != run.run_id:
         attempts.run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
-        attempts.run_id, attempts.counts = run.run_id, SentCounts()
+        attempts.run_id, attempts.counts = run.run_id, replace(journal.sent)
     run_key, definition = attempts.run_key, run.job.definition
     try:
         await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)

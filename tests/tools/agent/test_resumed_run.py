@@ -120,6 +120,25 @@ async def test_the_next_run_reads_nothing_of_what_was_acknowledged(
     assert differences(site.source, site.restored_source) == ""
 
 
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_what_its_own_processes_sent_is_not_reused(
+    site: Site, sent: Sent, aged: None, monkeypatch: pytest.MonkeyPatch, is_ended: bool
+) -> None:
+    """What a run that is over has sent is: this one found it at the vault."""
+    write_files(site)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeVault, "_safeset_commit", cut)
+        with pytest.raises((ConnectionLost, ExceptionGroup)):
+            await site.back_up()
+    if is_ended:
+        site.vault.end_run(next(iter(site.vault.runs)), "aborted")
+    done = await site.back_up()
+    content_bytes = FILES * (MIB // 2)
+    assert (done.sent.content_bytes, done.reused_bytes) == ((0, content_bytes) if is_ended else (content_bytes, 0))
+    assert (done.sent.record_bytes > content_bytes) is not is_ended
+    assert site.vault.ended[-1].new_bytes == done.sent.record_bytes
+
+
 async def test_a_run_that_takes_no_more_keys_is_begun_anew_at_once(
     site: Site, sent: Sent, aged: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

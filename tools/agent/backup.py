@@ -75,8 +75,9 @@ async def _newer_keys(
     agent: Agent, job: AgentJob, keys: Unattended, error: Exception
 ) -> tuple[AgentJob, Unattended | None]:
     """The job as it is now, with its newer keys where a rotation ended the run; else as it was, and none."""
-    kinds = (RemoteProtocolError, RootRefused, RunEnded, KeyRefused)
-    if not any((cause := _found(error, kind)) is not None and cause.code == ErrorCode.conflict for kind in kinds):
+    refused = _found(error, RootRefused) or _found(error, RunEnded) or _found(error, KeyRefused)
+    cause = _found(error, RemoteProtocolError) or refused
+    if cause is None or cause.code != ErrorCode.conflict:
         return job, None
     answer, _ = await agent.session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
     for now in answer.jobs:

@@ -72,7 +72,7 @@ async def record_maker(agent: Agent, run: Run, journal: RunJournal) -> RecordMak
     try:
         await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
     except RemoteProtocolError as error:
-        if error.code != ErrorCode.conflict:
+        if error.code != ErrorCode.conflict or await _is_over(agent, run):
             raise
         raise KeyRefused(error.code, error.message, error.hint) from None
     return make_record_maker(run.keys, run_key, definition.suite, definition.compression)
@@ -80,9 +80,14 @@ async def record_maker(agent: Agent, run: Run, journal: RunJournal) -> RecordMak
 
 async def raise_if_over(agent: Agent, run: Run, journal: RunJournal, refused: RootRefused) -> None:
     """Where somebody ended the run at the vault, its root is no fault of the cache, and nobody wants another run."""
+    if await _is_over(agent, run):
+        journal.end_run()
+        raise RunEnded(refused.code, refused.message, _ENDED_HINT) from refused
+
+
+async def _is_over(agent: Agent, run: Run) -> bool:
     try:
         await agent.session.ask("run.progress", RunProgressRequest(run.run_id, 0, 0), RunProgressAnswer)
     except RemoteProtocolError as error:
-        if error.code == ErrorCode.not_found:
-            journal.end_run()
-            raise RunEnded(refused.code, refused.message, _ENDED_HINT) from refused
+        return error.code == ErrorCode.not_found
+    return False

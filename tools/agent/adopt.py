@@ -56,8 +56,11 @@ class _WholeChain(Chain):
 
     signing_keys: dict[int, bytes]
 
-    def signing_key(self, encoded: bytes) -> bytes:
-        key = self.signing_keys.get(generation_of(encoded))
+    def load_signers(self) -> dict[int, bytes]:
+        return self.signing_keys
+
+    def signing_key(self, encoded: bytes, signers: dict[int, bytes]) -> bytes:
+        key = signers.get(generation_of(encoded))
         if key is None:
             raise IntegrityError(f"the keyring has no signing key for its generation {generation_of(encoded)}")
         return key

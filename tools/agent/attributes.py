@@ -7,9 +7,8 @@ from typing import Any
 from tools.client.manifest import Extra
 
 UNREADABLE, TOO_LARGE = "unreadable", "too large"
-UNFINISHED = "user.safeset.unfinished"  # a mark of a restore
 # Where a computer enforces them, every file has one from the system; a restore leaves that to the system again.
-LEFT_TO_THE_SYSTEM = frozenset({"security.selinux", UNFINISHED})
+LEFT_TO_THE_SYSTEM = frozenset({"security.selinux"})
 _NONE = (errno.EOPNOTSUPP, errno.ENOSYS)  # of a file system without any
 # Of one path: the extras of an entry have room for 16 MiB, holes among them.
 ATTRIBUTES_BYTES_MAX = 12 * 1024 * 1024

@@ -1,8 +1,9 @@
 """What the last safeset said about each path, so that an unchanged file costs no reading and no packing.
 
-Only a help: it belongs to one safeset (keyring, generation, id key, job, timeline, root hash) and is dropped when it
-belongs to another, is damaged, or the vault does not know its safeset. Every row carries a checksum, because its
-extents go into a manifest as they are.
+Only a help: it belongs to one safeset (keyring, generation, id key, job, timeline, root hash) and is dropped when it is
+of another id key, or damaged. Where the vault does not know its safeset, or the keyring has another generation now, it
+is unbound: its rows stay, once the vault was asked for all that they name (`unbound_rows.py`). Every row carries a
+checksum, because its extents go into a manifest as they are.
 
 Where it cannot be written, on a full disk for example, a run goes on without: `failure` says why, what the run has
 written is given back to the disk, and the base stays as it is. An error of reading a base ends the run, because the
@@ -23,15 +24,13 @@ from typing import Any
 
 from tools.agent.belonging import Base, Belonging
 from tools.agent.bundle_counts import BundleCounts
+from tools.agent.cache_base import SCHEMA, UNBOUND, load_base, save_base
 from tools.agent.cached_row import HASH_BYTES, CachedRow, KnownPath, hash_number, part_checksum
 from tools.agent.extent_list import PACKED_EXTENT_BYTES, IdentifiedExtent, unpack_extents
 from tools.agent.resumed_rows import end_rows, fold, forget_lost, make_tables, show_known
 from tools.client.extras_parts import first_extras
 from tools.client.manifest import Extra
 
-_SCHEMA_VERSION = 4
-# Its rows know nothing of attributes, links and holes: each path is looked at again, and contents stay known.
-_VERSION_WITHOUT_EXTRAS = 3
 _READ_ROWS = 1024
 # With their extents: those of one row are 320 KiB at most, those that follow are read when they are needed.
 _REPLAYED_ROWS = 64
@@ -44,10 +43,6 @@ _CODES_OF_THE_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlit
 _OF_LINKS = (Extra.LINK_SET, Extra.NAMES)
 
 _SCHEMA = """
-CREATE TABLE belongs (
-    version INTEGER, keyring BLOB, generation INTEGER, id_key_mark BLOB, job BLOB, timeline INTEGER, root_hash BLOB,
-    top_block BLOB, top_companion BLOB, level INTEGER, checksum INTEGER
-);
 CREATE TABLE rows (
     key BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER,
     prefix BLOB, extents BLOB, further INTEGER, extras BLOB, checksum INTEGER, hash INTEGER
@@ -76,12 +71,15 @@ def _as_damage() -> Iterator[None]:
 
 
 class Cache:
+    """`is_unbound`: its rows are of no safeset that the vault has; it was, or is to be, asked for each of their ids."""
+
     def __init__(self, path: Path, belonging: Belonging) -> None:
         self._path = path
         self._belonging = belonging
         self.base: Base | None = None
         self.failure: Exception | None = None
         self.is_resumed = False
+        self.is_unbound = False
         self._known = "rows"
         # Without any, a changed path costs no look for those that it leaves behind.
         self._has_further = False
@@ -100,7 +98,7 @@ class Cache:
         self._writer.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         self._writer.execute("PRAGMA journal_mode = WAL")
         if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            self._writer.executescript(_SCHEMA)
+            self._writer.executescript(SCHEMA + _SCHEMA)
         self.bundles = BundleCounts(self._writer)
         self._reader = self._connection()
         self._finder = self._connection()
@@ -113,29 +111,18 @@ class Cache:
         return connection
 
     def _load_base(self) -> Base | None:
-        found = self._writer.execute("SELECT * FROM belongs").fetchall()
-        if len(found) == 1 and found[0][0] == _VERSION_WITHOUT_EXTRAS:
-            self._forget_fingerprints()
-            found = self._writer.execute("SELECT * FROM belongs").fetchall()
-        if len(found) == 1 and found[0][:6] == (_SCHEMA_VERSION, *self._belonging.columns()):
-            base = Base(*found[0][6:10])
-            if base.checksum() == found[0][10]:
-                return base
-        if found:
+        base = load_base(self._writer, self._belonging)
+        if base is None and self._writer.execute("SELECT count(*) FROM belongs").fetchone()[0]:
             self.drop()
-        return None
-
-    def _forget_fingerprints(self) -> None:
-        self._writer.execute("BEGIN IMMEDIATE")
-        self._writer.execute("UPDATE rows SET inode = 0")
-        self._writer.execute("UPDATE belongs SET version = ?", (_SCHEMA_VERSION,))
-        self._writer.execute("COMMIT")
+        self.is_unbound = base == UNBOUND
+        return None if self.is_unbound else base
 
     def drop(self) -> None:
         """Begins with an empty one, or goes on without."""
         self.close()
         self.base = self.failure = None
-        self.is_resumed, self._known = False, "rows"
+        self.is_resumed = self.is_unbound = False
+        self._known = "rows"
         try:
             for suffix in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -153,7 +140,34 @@ class Cache:
     @property
     def has_rows(self) -> bool:
         """Whether anything is known of any path."""
-        return self.base is not None or self.is_resumed
+        return self.base is not None or self.is_resumed or self.is_unbound
+
+    # Rows of a safeset that the vault does not have, before the run begins that uses them. One thread at a time.
+
+    def unbind(self) -> None:
+        """The vault does not know its safeset."""
+        self.is_unbound = self.is_unbound or self.base is not None
+        self.base = None
+
+    def begin_forgetting(self) -> None:
+        if self.failure is None:
+            with self._until_it_fails():
+                self._writer.execute("BEGIN IMMEDIATE")
+
+    def forget(self, keys: Sequence[bytes]) -> None:
+        """Something that they need is not at the vault."""
+        if self.failure is None:
+            with self._until_it_fails():
+                for table in ("rows", "further_extents"):
+                    self._writer.executemany(f"DELETE FROM {table} WHERE key = ?", ((key,) for key in keys))
+
+    def end_forgetting(self) -> None:
+        """What is left is of no safeset from now on. Where that cannot be written nothing is known."""
+        if self.failure is None:
+            with self._until_it_fails():
+                save_base(self._writer, self._belonging, UNBOUND)
+                self._writer.execute("COMMIT")
+        self.is_unbound = self.failure is None
 
     # What a run that was broken off had acknowledged, before the run begins that goes on with it. One thread at a time.
 
@@ -305,7 +319,7 @@ class Cache:
             if self.is_resumed:
                 fold(self._writer)
             self._has_further = bool(self._writer.execute("SELECT 1 FROM further_extents LIMIT 1").fetchone())
-            if self.base is None:
+            if self.base is None and not self.is_unbound:
                 # Sorting all hashes once, at the commit, is cheaper than keeping them sorted while they come.
                 self._writer.execute("DROP INDEX IF EXISTS contents")
 
@@ -346,10 +360,8 @@ class Cache:
         """The cache belongs to this safeset from now on, unless `failure` says something else."""
         if self.failure is not None:
             return
-        belongs = (_SCHEMA_VERSION, *self._belonging.columns(), *base, base.checksum())
         with self._until_it_fails():
-            self._writer.execute("DELETE FROM belongs")
-            self._writer.execute("INSERT INTO belongs VALUES (?,?,?,?,?,?,?,?,?,?,?)", belongs)
+            save_base(self._writer, self._belonging, base)
             self._writer.execute(_CONTENTS)
             self.bundles.commit(base.root_hash)
             self._writer.execute("COMMIT")

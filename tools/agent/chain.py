@@ -33,41 +33,44 @@ class Chain:
         """The head that the vault tells, once every safeset up to it is seen; Failure when it is another history."""
         head = known or KnownHead(timeline=told.timeline, sequence=0, root_hash=_BEFORE_THE_FIRST.hex())
         check_head(head, told, self.state.head_path)
+        signers: dict[int, bytes] = {}
         while head.sequence < told.head_sequence:
             request = SafesetRootsRequest(self.job_id, head.sequence)
             _, raw = await self.session.ask("safeset.roots", request, SafesetRootsAnswer)
             roots = bytes(raw[: (told.head_sequence - head.sequence) * ROOT_BYTES])
-            head = await compute(self._after, head, roots)
+            signers = signers or await compute(self.load_signers)
+            head = await compute(self._after, head, roots, signers)
         check_head(head, told, self.state.head_path)
         return head
 
-    def _after(self, head: KnownHead, roots: bytes) -> KnownHead:
+    def _after(self, head: KnownHead, roots: bytes, signers: dict[int, bytes]) -> KnownHead:
         """The last of the roots, each of which follows the one before. Worker threads."""
         if not roots:
             raise rolled_back(f"it has nothing after safeset {head.sequence}", self.state.head_path)
         for start in range(0, len(roots), ROOT_BYTES):
             try:
-                head = self._next(head, roots[start : start + ROOT_BYTES])
+                head = self._next(head, roots[start : start + ROOT_BYTES], signers)
             except IntegrityError as error:
                 message = f"what it has after safeset {head.sequence} is not this agent's: {error}"
                 raise rolled_back(message, self.state.head_path) from None
         return head
 
-    def signing_key(self, encoded: bytes) -> bytes:
-        """Of a root: that of the greatest generation that is not above its own. An agent that never saw a rotation
-        knows one key, for all.
-        """
+    def load_signers(self) -> dict[int, bytes]:
+        """What verifies roots, by generation. An agent that never saw a rotation knows one key, for all."""
         own = signing_public_key(self.keys.signing_seed)
         earlier = {number: key for number, key in self.state.load_signers().items() if number < self.keys.generation}
-        signers = earlier | {self.keys.generation if earlier else 0: own}
+        return earlier | {self.keys.generation if earlier else 0: own}
+
+    def signing_key(self, encoded: bytes, signers: dict[int, bytes]) -> bytes:
+        """Of a root: that of the greatest generation that is not above its own."""
         generation = generation_of(encoded)
         of_then = [number for number in signers if number <= generation]
         if not of_then:
             raise IntegrityError(f"its generation {generation} is from before those that this agent knows")
         return signers[max(of_then)]
 
-    def _next(self, head: KnownHead, encoded: bytes) -> KnownHead:
-        root = open_root(encoded, self.signing_key(encoded))
+    def _next(self, head: KnownHead, encoded: bytes, signers: dict[int, bytes]) -> KnownHead:
+        root = open_root(encoded, self.signing_key(encoded, signers))
         mine = (self.keys.keyring_id, self.job_id, self.computer_id)
         if (root.keyring_id, root.job_id, root.computer_id) != mine:
             raise IntegrityError("it is of another keyring, job or computer")

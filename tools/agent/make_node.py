@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from tools.agent.metadata import Rights, apply_node_metadata
-from tools.agent.place import place, place_nameless, temporary_name
+from tools.agent.place import place, place_nameless
 from tools.agent.row_maker import KINDS
 from tools.agent.survey import Overwrite
+from tools.agent.temporary_name import temporary_name
 from tools.client.manifest import Entry, Extra, Kind
 from tools.client.record_format import IntegrityError
 

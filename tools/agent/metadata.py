@@ -1,6 +1,7 @@
 """Owner, mode, extended attributes and times of what is restored.
 
 Owner before mode and capabilities, because changing it clears them; ACLs before mode, so that nobody is let in between.
+The mode comes last: with it a directory loses the mark that it is not finished.
 What cannot be set is left: no file system's refusal is worth the content. The answers tell what was not set.
 """
 
@@ -63,8 +64,8 @@ def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
     mode = rights.mode_of(entry)
     if not is_owned:
         mode &= ~_SET_ID_BITS
-    has_mode = _succeeds(os.fchmod, descriptor, _safe_mode(mode, attributes, are_set=has_acls))
     has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+    has_mode = _succeeds(os.fchmod, descriptor, _safe_mode(mode, attributes, are_set=has_acls))
     is_set = has_mode and has_time and has_access(os.fstat(descriptor), entry, rights)
     return _codes(entry, rights, is_set=is_set, has_attributes=has_attributes and has_acls)
 
@@ -86,10 +87,11 @@ def apply_node_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[s
     return _codes(entry, rights, is_set=is_set, has_attributes=are_set)
 
 
-def apply_time(descriptor: int, entry: Entry) -> list[str]:
-    """For a directory that was there as it should be, and got its time from what came into it."""
-    has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-    return [] if has_time else [METADATA_NOT_SET]
+def apply_time_and_mode(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
+    """For a directory that was there as it should be, and got another time, and its mark, from what came into it."""
+    _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+    _succeeds(os.fchmod, descriptor, rights.mode_of(entry))
+    return [] if has_metadata(os.fstat(descriptor), entry, rights) else [METADATA_NOT_SET]
 
 
 def has_metadata(status: os.stat_result, entry: Entry, rights: Rights) -> bool:

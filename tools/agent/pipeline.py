@@ -7,7 +7,7 @@ manifest block and companion is. The event loop only passes batches on.
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -188,7 +188,7 @@ class Pipeline:
         """Tells the journal what of it is acknowledged, in its order."""
         async for sent_before, journal_end in from_feed:
             await self._sending.durable_before(sent_before)
-            await compute(self._stages.journal.acknowledge, journal_end)
+            await compute(self._stages.journal.acknowledge, journal_end, replace(self._counts))
 
     async def _send_so_far(self, sender: Sender, work: trio.Nursery) -> None:
         """One at a time: the next is due some time after this one is there."""

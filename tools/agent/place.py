@@ -6,12 +6,12 @@ nodes, it has a temporary one in the same directory.
 
 import errno
 import os
-import secrets
 from contextlib import suppress
 
 from tools.agent.holes import find_layout
 from tools.agent.survey import Overwrite
 from tools.agent.target import status_of
+from tools.agent.temporary_name import temporary_name
 
 _NAMELESS = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
 _NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -19,10 +19,6 @@ _NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 # File systems without hard links, or without them for this kind of file.
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
-
-
-def temporary_name() -> bytes:
-    return b".safeset-" + secrets.token_hex(8).encode()
 
 
 def create(directory: int) -> tuple[int, bytes | None]:

@@ -32,6 +32,7 @@ from tools.client.record_format import IntegrityError
 MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
+_ROOT_MODE = 0o700
 _WARNINGS = {
     Decision.exists: "exists",
     Decision.in_the_way: "in the way",
@@ -101,7 +102,6 @@ class _Restore:
         self._tell = tell
         root, overwrite, rights = destination.root, destination.overwrite, destination.rights
         self._rights = rights
-        self._overwrite = overwrite
         self._survey = Survey(root, overwrite, hash_key, rights)
         self._writer = TreeWriter(root, overwrite, hash_key, self._written, rights)
         self._names: LinkedNames | None = LinkedNames()
@@ -201,12 +201,12 @@ class _Restore:
 
     def _steps_of(self, entry: Entry, decision: Decision) -> Iterator[Window]:
         """The windows that it fills. A name that stays is one that later ones may become further names of."""
-        if self._writer.takes_no_links:
-            self._names = None
-        # `newer` leaves what is another file.
-        is_left = decision is Decision.leave and self._overwrite is not Overwrite.newer
+        is_left = decision is Decision.leave
         is_named = self._is_last_written or is_left
         first = self._first_name(entry, is_named=is_named) if not entry.is_continuation else None
+        if first is not None and self._is_last_written and self._writer.takes_no_links:
+            self._planned.add(entry.path, NOT_LINKED)
+            first = None
         if entry.kind == Kind.FILE and not entry.is_continuation and first is None:
             holes = (entry.extras or {}).get(Extra.HOLES, [])
             self._spared_bytes += sum(holes[1::2]) if self._is_last_written else entry.size
@@ -244,7 +244,7 @@ class _Restore:
             return False  # a file that is there may be good
         if decision in _WARNINGS:
             self._planned.add(entry.path, _WARNINGS[decision])
-        if decision is Decision.leave:
+        if decision in (Decision.leave, Decision.newer):
             self._left += entry.kind == Kind.FILE
             if self._rights.leaves_out(entry):
                 self._planned.add(entry.path, RIGHTS_LEFT_OUT)  # also where an earlier restore has left them out
@@ -294,9 +294,13 @@ class _Restore:
 
 
 def prepare_root(root: Path) -> None:
-    """Makes the directory to restore into where it is missing."""
+    """Makes the directory to restore into where it is missing, for this user alone whatever the umask is: owners of
+    what comes into it may be numbers of somebody else here. Nothing in a safeset says what its mode should be.
+    """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        missing = [path for path in root.parents if not path.exists()]
+        for path in (*reversed(missing), root):
+            path.mkdir(mode=_ROOT_MODE, exist_ok=True)
     except OSError as error:
         raise Failure("usage", f"target {root} cannot be made: {error.strerror}", "name another --target") from None
 

@@ -1,4 +1,5 @@
-"""Takes up what a run that was broken off had acknowledged: its rows come beside those of the base.
+"""Takes up what a run that was broken off had acknowledged: its rows come beside those of the base, or those of a
+safeset that the vault does not have.
 
 Every id that they name is offered to the vault first. A path whose content is not there any more is read again, as is
 one that changed: the scan compares it with its row as with any other.
@@ -11,12 +12,15 @@ from tools.agent.cached_row import CachedRow
 from tools.agent.extent_list import unpack_extents
 from tools.agent.offer import find_missing
 from tools.agent.run_journal import ExtentsPart, Piece, RunJournal
+from tools.agent.unbound_rows import offer_rows
 from tools.client.offload import compute
 from tools.client.session import VaultSession
 
 
 async def take_up(session: VaultSession, run_id: bytes, journal: RunJournal, cache: Cache) -> None:
     """Before the run begins to scan and to write. Where the cache cannot be written nothing is taken up."""
+    if cache.is_unbound:
+        await offer_rows(session, run_id, cache)
     if not journal.has_rows:
         return
     pieces = journal.pieces()

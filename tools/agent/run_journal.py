@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +21,10 @@ import msgspec
 
 from tools.agent.belonging import Belonging
 from tools.agent.cached_row import CachedRow
+from tools.agent.sent_counts import SentCounts
 
 _VERSION = 1
-_HEAD, _RUN, _ROWS, _EXTENTS, _MARK = range(5)
+_HEAD, _RUN, _ROWS, _EXTENTS, _MARK, _SENT = range(6)
 _FRAME = struct.Struct("<II")
 _FRAME_BYTES_MAX = 64 * 1024 * 1024
 # Of the rows of one frame: what is read at once by whoever goes on with the run.
@@ -50,7 +52,8 @@ Piece = list[CachedRow] | ExtentsPart
 
 class RunJournal:
     """`has_rows`: whether anything was acknowledged when the journal was opened; `end` is where the file ends,
-    `rows_end` where the last rows that were written since end.
+    `rows_end` where the last rows that were written since end. `sent` is how much of this run the vault had
+    acknowledged by then, or a little less: what came after the last mark is not counted.
     """
 
     def __init__(self, path: Path, belonging: Belonging) -> None:
@@ -59,6 +62,7 @@ class RunJournal:
         self.end = 0
         self.rows_end = 0
         self.has_rows = False
+        self.sent = SentCounts()
         self._path = path
         self._head = [_HEAD, _VERSION, *belonging.columns()]
         self._descriptor = -1
@@ -70,6 +74,8 @@ class RunJournal:
 
     def begin(self, run: ResumableRun) -> None:
         """What is written from now on is of this run; what is there already stays."""
+        if self.run is None or run.run_id != self.run.run_id:
+            self.sent = SentCounts()
         if run != self.run:
             self._append([_RUN, *run])
             self.run = run
@@ -78,6 +84,7 @@ class RunJournal:
         """The vault was told that the run is over: another one goes on with what was acknowledged."""
         self._append([_RUN, b"", None])
         self.run = None
+        self.sent = SentCounts()
 
     def add_rows(self, rows: Sequence[CachedRow]) -> None:
         part: list[CachedRow] = []
@@ -96,9 +103,10 @@ class RunJournal:
         """Before the row whose extents they go on with."""
         self._append([_EXTENTS, key, number, extents])
 
-    def acknowledge(self, end: int) -> None:
-        """Everything before this place of the file is durable at the vault."""
+    def acknowledge(self, end: int, sent: SentCounts) -> None:
+        """Everything before this place of the file is durable at the vault; so much of the run was sent."""
         self._append([_MARK, end])
+        self._append([_SENT, *astuple(sent)])
 
     def pieces(self) -> Iterator[Piece]:
         """What was acknowledged when the journal was opened, in the order in which it came: a later row of a path
@@ -128,9 +136,9 @@ class RunJournal:
         if not self._acknowledged:
             self._append(self._head)
             return
-        self.acknowledge(self.end)
         if self.run is not None:
             self._append([_RUN, *self.run])
+        self.acknowledge(self._acknowledged, self.sent)
 
     def _find_acknowledged(self) -> int:
         """How far the file counts; 0 where it is of other keys, another job or another version."""
@@ -143,7 +151,11 @@ class RunJournal:
                     return 0
                 acknowledged = self._place
             elif kind == _RUN:
+                if run is None or run.run_id != values[0]:
+                    self.sent = SentCounts()
                 run = ResumableRun(*values)
+            elif kind == _SENT:
+                self.sent = SentCounts(*values)
             elif kind == _ROWS and first_rows is None:
                 first_rows = self._place
             elif kind == _MARK:

@@ -11,9 +11,11 @@ from blake3 import blake3
 
 from tools.agent.attributes import place_of
 from tools.agent.holes import find_layout
-from tools.agent.metadata import Rights, has_access, has_attributes, has_metadata
+from tools.agent.metadata import Rights, has_access, has_attributes, has_metadata, owner_of
 from tools.agent.row_maker import KINDS
 from tools.agent.target import InTheWay, Target, status_of
+from tools.agent.temporary_name import remove_temporary
+from tools.agent.unfinished import is_unfinished
 from tools.client.manifest import Entry, Extra, Kind
 
 _READ_BYTES = 1024 * 1024
@@ -32,10 +34,11 @@ class Decision(Enum):
     exists = 3  # something else is there and stays
     in_the_way = 4  # a link or another kind stands where a directory should be, or the other way round
     other_metadata = 5  # the same content is there, with another owner, mode or time, and stays
+    newer = 6  # something else is there that is not older, and stays
 
 
 class Survey:
-    """For one thread at a time; looks, and changes nothing."""
+    """For one thread at a time; looks, and changes nothing but what a restore that was killed has left."""
 
     def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, rights: Rights) -> None:
         self._target = Target(root)
@@ -81,8 +84,15 @@ class Survey:
         if (entry.kind == Kind.DIRECTORY) != stat.S_ISDIR(status.st_mode):
             return Decision.in_the_way
         if entry.kind == Kind.DIRECTORY:
+            self._clear(entry)
             return Decision.write  # the writer looks at it again, before it writes anything in it
         return self._RULES[self._overwrite](self, entry, status, name, directory)
+
+    def _clear(self, entry: Entry) -> None:
+        """Before anything in it is looked at: what has such a name in the safeset comes again."""
+        directory = self._target.find(entry.path)
+        if directory is not None and is_own(entry, directory, self._overwrite):
+            remove_temporary(directory)
 
     def _never(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if not self._is_same(entry, status, name, directory):
@@ -90,9 +100,12 @@ class Survey:
         return self._leave(entry, status, name, directory)
 
     def _newer(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
-        if _has_size_and_time(entry, status) and not has_metadata(status, entry, self._rights):
-            return Decision.other_metadata
-        return Decision.write if entry.mtime_ns > status.st_mtime_ns else Decision.leave
+        if entry.mtime_ns > status.st_mtime_ns:
+            return Decision.write
+        if _has_size_and_time(entry, status):
+            return Decision.leave if has_metadata(status, entry, self._rights) else Decision.other_metadata
+        is_it = entry.kind != Kind.FILE and has_metadata(status, entry, self._rights)
+        return Decision.leave if is_it and self._is_same(entry, status, name, directory) else Decision.newer
 
     def _changed(self, entry: Entry, status: os.stat_result, name: bytes, directory: int) -> Decision:
         if not _has_size_and_time(entry, status):
@@ -178,12 +191,22 @@ def _has_size_and_time(entry: Entry, status: os.stat_result) -> bool:
     return is_file and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
-def decide_directory(entry: Entry, status: os.stat_result, overwrite: Overwrite) -> Decision:
+def decide_directory(entry: Entry, directory: int, overwrite: Overwrite) -> Decision:
     """For one that is there: `write` sets its metadata, again where it is right and what comes into it changes it."""
+    status = os.fstat(directory)
     if overwrite in (Overwrite.changed, Overwrite.always) or has_metadata(status, entry, Rights()):
+        return Decision.write
+    if is_own(entry, directory, overwrite):
         return Decision.write
     if overwrite is Overwrite.never:
         return Decision.other_metadata
     if entry.mtime_ns > status.st_mtime_ns:
         return Decision.write
     return Decision.leave if has_access(status, entry, Rights()) else Decision.other_metadata
+
+
+def is_own(entry: Entry, directory: int, overwrite: Overwrite) -> bool:
+    """Whether a restore that was killed has left it unfinished. Whose mark counts matters for `never` alone: others can
+    make their directory older for `newer`, and the other rules set its metadata whatever they are.
+    """
+    return is_unfinished(directory, owner_of(entry)[0] if overwrite is Overwrite.never else None)

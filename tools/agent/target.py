@@ -7,11 +7,11 @@ cost few calls. For one thread at a time.
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.agent.descriptor_limit import raise_descriptor_limit
-from tools.agent.unfinished import is_unfinished, mark_unfinished
+from tools.agent.unfinished import MODE_AS_MADE, mark_unfinished
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -19,8 +19,10 @@ Leave = Callable[[int], None]
 """What remains to be done with a directory's descriptor when everything in it is written."""
 
 
-LeaveMade = Callable[[bytes], Leave | None]
-"""Asked for a directory that had to be made although it is no entry that is restored."""
+LeaveMade = Callable[[bytes, int | None], Leave | None]
+"""Asked for a directory on the way, which is no entry that is restored: one that is there, by its descriptor, or one
+that has to be made.
+"""
 
 
 class InTheWay(OSError):
@@ -28,20 +30,28 @@ class InTheWay(OSError):
 
 
 class _Level:
-    __slots__ = ("descriptor", "leave", "name")
+    """`is_changed`: it is marked, and what remains to be done is due."""
 
-    def __init__(self, name: bytes, descriptor: int) -> None:
+    __slots__ = ("descriptor", "is_changed", "leave", "name")
+
+    def __init__(self, name: bytes, descriptor: int, leave: Leave | None, *, is_changed: bool) -> None:
         self.name = name
         self.descriptor = descriptor
-        self.leave: Leave | None = None
+        self.leave = leave
+        self.is_changed = is_changed
+
+    def change(self) -> None:
+        if self.leave is not None and not self.is_changed:
+            mark_unfinished(self.descriptor)
+            self.is_changed = True
 
 
 class Target:
-    def __init__(self, root: Path, leave_made: LeaveMade = lambda path: None) -> None:
+    def __init__(self, root: Path, leave_made: LeaveMade = lambda path, directory: None) -> None:
         """`root` itself may be reached through links: it is what the person named."""
         raise_descriptor_limit()
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._levels = [_Level(b"", descriptor)]
+        self._levels = [_Level(b"", descriptor, None, is_changed=False)]
         self._leave_made = leave_made
 
     @property
@@ -77,30 +87,38 @@ class Target:
             os.close(descriptor)
 
     def make(self, path: bytes) -> int:
-        """The descriptor of a directory; it and those above it are made where missing, closed to others."""
+        """The descriptor of a directory, to change what is in it; it and those above it are made where missing, closed
+        to others.
+        """
         descriptor = self._reach(path, is_made=True)
         assert descriptor is not None
+        self._levels[-1].change()
         return descriptor
 
     def make_entry(self, path: bytes) -> tuple[int, bool]:
         """The same for a directory that will get its owner and mode later: closed to others until then; is it new?"""
         parent, _, name = path.rpartition(b"/")
-        above = self.make(parent)
-        try:
-            os.mkdir(name, 0o700, dir_fd=above)
-        except FileExistsError:
-            descriptor = self.make(path)
-            return descriptor, is_unfinished(descriptor)
-        descriptor = self.make(path)
-        _check_fresh(descriptor)
-        mark_unfinished(descriptor)
-        return descriptor, True
+        self._reach(parent, is_made=True)
+        descriptor = self._reach(path, is_made=False)
+        if descriptor is not None:
+            return descriptor, False
+        made = self._make_below(name, is_marked=True)
+        if made is not None:
+            self._levels.append(_Level(name, made, None, is_changed=False))
+            return made, True
+        descriptor = self._reach(path, is_made=True)
+        assert descriptor is not None
+        return descriptor, False
 
-    def on_leave(self, path: bytes, leave: Leave) -> None:
-        """`path` is the directory that was made last."""
+    def on_leave(self, path: bytes, leave: Leave, *, is_changed: bool) -> None:
+        """`path` is the directory that was made last. What is not changed yet is left as it is, unless something comes
+        into it.
+        """
         level = self._levels[-1]
         assert path.rpartition(b"/")[2] == level.name
         level.leave = leave
+        if is_changed:
+            level.change()
 
     def close(self) -> None:
         """Leaves all directories, the deepest first."""
@@ -111,26 +129,40 @@ class Target:
         components = path.split(b"/") if path else []
         self._leave_others(components)
         for depth in range(len(self._levels), len(components) + 1):
-            name, above = components[depth - 1], self._levels[-1].descriptor
-            leave, is_new = None, False
+            name, so_far = components[depth - 1], b"/".join(components[:depth])
+            leave: Leave | None = None
             try:
-                descriptor = _open_below(name, above)
+                descriptor = _open_below(name, self._levels[-1].descriptor)
             except FileNotFoundError:
                 if not is_made:
                     return None
-                with suppress(FileExistsError):
-                    os.mkdir(name, 0o700, dir_fd=above)
-                    is_new = True
-                descriptor = _open_below(name, above)
-            if is_new:
-                _check_fresh(descriptor)
-            if is_made and (is_new or is_unfinished(descriptor)):
-                leave = self._leave_made(b"/".join(components[:depth]))
-                if leave is not None:
-                    mark_unfinished(descriptor)
-            self._levels.append(_Level(name, descriptor))
-            self._levels[-1].leave = leave
+                leave = self._leave_made(so_far, None)
+                made = self._make_below(name, is_marked=leave is not None)
+                descriptor = _open_below(name, self._levels[-1].descriptor) if made is None else made
+            else:
+                made = None
+            if made is None:
+                leave = self._leave_made(so_far, descriptor) if is_made else None
+            self._levels.append(_Level(name, descriptor, leave, is_changed=leave is not None))
         return self._levels[-1].descriptor
+
+    def _make_below(self, name: bytes, *, is_marked: bool) -> int | None:
+        """A new directory in the last one; None where something has got that name meanwhile."""
+        self._levels[-1].change()
+        above = self._levels[-1].descriptor
+        try:
+            os.mkdir(name, MODE_AS_MADE if is_marked else 0o700, dir_fd=above)
+        except FileExistsError:
+            return None
+        descriptor = _open_below(name, above)
+        try:
+            _check_fresh(descriptor)
+        except InTheWay:
+            os.close(descriptor)
+            raise
+        if is_marked:
+            mark_unfinished(descriptor)
+        return descriptor
 
     def _leave_others(self, components: list[bytes]) -> None:
         """Leaves the directories that are not on the way."""
@@ -145,7 +177,7 @@ class Target:
     def _pop(self) -> None:
         level = self._levels.pop()
         try:
-            if level.leave is not None:
+            if level.leave is not None and level.is_changed:
                 level.leave(level.descriptor)
         finally:
             os.close(level.descriptor)

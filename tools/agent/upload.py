@@ -25,7 +25,9 @@ FRAME_BYTES = 2 * 1024 * 1024
 
 
 class KeyRefused(Failure):
-    """The vault gave up this run's key, as damaged: nothing that comes under it could be restored."""
+    """The vault gave up this run's key, as damaged, so that nothing that comes under it could be restored; or it takes
+    no more keys for a run that was gone on with very often.
+    """
 
 
 class _Waiting(NamedTuple):

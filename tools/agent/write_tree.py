@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tools.agent.make_node import NODES, make_name, make_node
-from tools.agent.metadata import Rights, apply_metadata, apply_time, attributes_of, has_metadata
+from tools.agent.metadata import Rights, apply_metadata, apply_time_and_mode, has_metadata, owner_of
 from tools.agent.missed import Missed
 from tools.agent.open_file import OpenFile
 from tools.agent.place import NO_LINKS
 from tools.agent.survey import Decision, Overwrite, decide_directory
 from tools.agent.sync import WrittenFileSystems
 from tools.agent.target import InTheWay, Leave, Target
-from tools.agent.unfinished import mark_finished
+from tools.agent.unfinished import is_unfinished
 from tools.agent.window import Above, Begin, Left, Name, OutOfReach, Part, Window
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Extra, Kind, check_path
@@ -38,13 +38,16 @@ _FILES_MAX = 65_536
 
 
 class TreeWriter:
-    """`unlinked`: paths that could not become further names of a file; they need content of their own."""
+    """`unlinked`: paths that could not become further names of a file; they need content of their own, and are told
+    when they have it.
+    """
 
     def __init__(self, root: Path, overwrite: Overwrite, hash_key: bytes, missed: Missed, rights: Rights) -> None:
         self.files = 0
         self.bytes = 0
         self.unlinked: list[bytes] = []
         self.takes_no_links = False
+        self._apart: set[bytes] = set()
         self._files: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._rights = rights
         self._target = Target(root, self._leave_made)
@@ -118,7 +121,7 @@ class TreeWriter:
             self._make_directory(entry)
         elif entry.kind in NODES:
             codes = make_node(entry, self._parent_of(entry), self._overwrite, self._rights)
-            self._tell(entry, codes)
+            self._tell_written(entry, codes)
             self._note_left(entry)
         else:
             self._file = OpenFile(entry, self._parent_of(entry), self._hash_key)
@@ -140,6 +143,7 @@ class TreeWriter:
                 raise
             self.takes_no_links = self.takes_no_links or error.errno in NO_LINKS
             self.unlinked.append(step.entry.path)
+            self._apart.add(step.entry.path)
         else:
             self.files += step.entry.kind == Kind.FILE
 
@@ -167,6 +171,9 @@ class TreeWriter:
             if len(self._files) > _FILES_MAX:
                 self._files.popitem(last=False)
 
+    def _tell_written(self, entry: Entry, codes: list[str]) -> None:
+        self._tell(entry, [*codes, NOT_LINKED] if entry.path in self._apart else codes)
+
     def _tell(self, entry: Entry, codes: list[str]) -> None:
         for code in codes:
             self._missed.add(entry.path, code)
@@ -181,30 +188,26 @@ class TreeWriter:
             return
         descriptor, is_new = self._target.make_entry(entry.path)
         self._written.add(descriptor)
-        status = os.fstat(descriptor)
-        decision = Decision.write if is_new else decide_directory(entry, status, self._overwrite)
+        decision = Decision.write if is_new else decide_directory(entry, descriptor, self._overwrite)
         if decision is Decision.write:
-            is_as_it_should_be = not is_new and has_metadata(status, entry, self._rights)
+            is_as_it_should_be = not is_new and has_metadata(os.fstat(descriptor), entry, self._rights)
             leave = self._leave_as_it_was(entry) if is_as_it_should_be else self._leave(entry)
-            self._target.on_leave(entry.path, leave)
+            self._target.on_leave(entry.path, leave, is_changed=not is_as_it_should_be)
         elif decision is Decision.other_metadata:
             self._missed.add(entry.path, OTHER_METADATA)
 
-    def _leave_made(self, path: bytes) -> Leave | None:
+    def _leave_made(self, path: bytes, directory: int | None) -> Leave | None:
+        """Of one that is there only where a restore that was killed has made it."""
         entry = self._above.get(path)
-        return None if entry is None else self._leave(entry)
+        if entry is None or (directory is not None and not is_unfinished(directory, owner_of(entry)[0])):
+            return None
+        return self._leave(entry)
 
     def _leave(self, entry: Entry) -> Leave:
-        def leave(descriptor: int) -> None:
-            mark_finished(descriptor)
-            is_set = not attributes_of(entry) and has_metadata(os.fstat(descriptor), entry, self._rights)
-            if not is_set:
-                self._tell(entry, apply_metadata(descriptor, entry, self._rights))
-
-        return leave
+        return lambda descriptor: self._tell(entry, apply_metadata(descriptor, entry, self._rights))
 
     def _leave_as_it_was(self, entry: Entry) -> Leave:
-        return lambda descriptor: self._tell(entry, apply_time(descriptor, entry))
+        return lambda descriptor: self._tell(entry, apply_time_and_mode(descriptor, entry, self._rights))
 
     def _append(self, file: OpenFile, part: Part) -> None:
         content = part.slot.content
@@ -221,7 +224,7 @@ class TreeWriter:
         if file.status is not None:
             self._note_file(file.entry, file.status)
         self._file = None
-        self._tell(file.entry, codes)
+        self._tell_written(file.entry, codes)
         self.files += 1
         self.bytes += file.written_bytes
 

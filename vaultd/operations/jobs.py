@@ -186,7 +186,7 @@ def show(vault: Vault, identity: Identity, computer: str, name: str) -> JobDetai
     with vault.catalog.read() as view:
         job = named_job(view, named_computer(view, identity, computer), name)
         newest = zip(range(RUNS_SHOWN), list_runs_back(view, job.account_id, job.job_id), strict=False)
-        return JobDetails(summarise_job(view, job), [summarise_run(run) for _, run in newest])
+        return JobDetails(summarise_job(view, job), [summarise_run(view, job, run) for _, run in newest])
 
 
 def request_run(vault: Vault, identity: Identity, computer: str, name: str) -> Asked:
@@ -209,12 +209,13 @@ def request_state(vault: Vault, identity: Identity, computer: str, name: str, re
         run = requested_run(view, job.account_id, job.job_id, request)
         if run is None:
             working_job(view, job)  # else somebody would wait for ever
+        summary = None if run is None else summarise_run(view, job, run)
     if run is None:
         return RequestState("waiting" if request > job.requests_taken else "aborted", job.job_id, None)
     if run.outcome is Outcome.RUNNING:
-        return RequestState("running", job.job_id, summarise_run(run))
+        return RequestState("running", job.job_id, summary)
     ended_well = run.outcome in (Outcome.DONE, Outcome.WARNINGS)
-    return RequestState("done" if ended_well else "failed", job.job_id, summarise_run(run))
+    return RequestState("done" if ended_well else "failed", job.job_id, summary)
 
 
 def list_for_agent(vault: Vault, identity: Identity) -> list[AgentJob]:

@@ -9,6 +9,7 @@ from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_computer_jobs
 from vaultd.catalog.runs import list_runs_back, read_run
+from vaultd.operations.replaced import standing_sequence
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import agent_key_fingerprint, fingerprint_text
 from vaultd.policy.provisional import newest_sequence
@@ -58,6 +59,8 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """`sequence` is the newest safeset that it made, 0 where it made none, or a provisional one that was replaced."""
+
     run_id: bytes
     begin_ns: int
     end_ns: int
@@ -120,7 +123,7 @@ def summarise_job(view: View, job: Job) -> JobSummary:
     )
 
 
-def summarise_run(run: Run) -> RunSummary:
+def summarise_run(view: View, job: Job, run: Run) -> RunSummary:
     return RunSummary(
         run_id=run.run_id,
         begin_ns=run.begin_ns,
@@ -130,7 +133,7 @@ def summarise_run(run: Run) -> RunSummary:
         new_chunks=run.figures.new_chunks,
         new_bytes=run.figures.new_bytes,
         warnings=run.figures.warnings,
-        sequence=run.sequence,
+        sequence=standing_sequence(view, job, run),
     )
 
 

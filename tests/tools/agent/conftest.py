@@ -12,11 +12,13 @@ import pytest
 from protocol import messages as m
 from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
-from tools.agent.backup import Agent, Done, back_up
+from tools.agent.agent import Agent
+from tools.agent.backup import back_up
 from tools.agent.entries import Damage, walk_safeset, wanted_paths
 from tools.agent.metadata import Rights
 from tools.agent.pipeline import Pace
 from tools.agent.restore import Destination, Restored, prepare_root, restore
+from tools.agent.run_end import Done
 from tools.agent.state import Identity, StateDirectory, create_state
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Secret, Wanted, unlock

@@ -158,6 +158,13 @@ class FakeVault:
     def _safeset_roots(self, request: m.SafesetRootsRequest, raw: bytes) -> tuple[Any, bytes]:
         return m.SafesetRootsAnswer(), b"".join(root for root, _ in self.roots[request.after :][:2])
 
+    def _safeset_list(self, request: m.SafesetListRequest, raw: bytes) -> tuple[Any, bytes]:
+        found = [
+            m.SafesetSummary(number, 1, root[6] == 1, 0, 0, 0, "", 1, None, None, None, False, blake3(root).digest())
+            for number, (root, _) in enumerate(self.roots, 1)
+        ]
+        return m.SafesetListAnswer(found, None), b""
+
     def _countersign(self, root: bytes) -> bytes:
         message = b"safeset countersignature v1" + blake3(root).digest() + self.vault_id + struct.pack("<q", 2_000)
         return self.signing.sign(message)

@@ -67,13 +67,17 @@ def test_readers_see_the_base_until_the_commit(tmp_path: Path) -> None:
     assert [known[0] for known in Cache(tmp_path / "cache", BELONGING).known_paths()] == [b"a", b"a\0x", b"a.b", b"b"]
 
 
+@pytest.mark.parametrize("change", [{"generation": 2}, {"timeline": 2}])
+def test_a_cache_of_another_generation_or_timeline_is_of_no_safeset(tmp_path: Path, change: dict[str, Any]) -> None:
+    filled(tmp_path / "cache").close()
+    cache = Cache(tmp_path / "cache", replace(BELONGING, **change))
+    assert (cache.base, cache.is_unbound, len(list(cache.known_paths()))) == (None, True, 4)
+
+
 @pytest.mark.parametrize(
     "change",
-    [
-        {"keyring_id": b"K" * 16}, {"generation": 2}, {"id_key_mark": b"M" * 16}, {"job_id": b"J" * 16},
-        {"timeline": 2},
-    ],
-)  # fmt: skip
+    [{"keyring_id": b"K" * 16}, {"id_key_mark": b"M" * 16}, {"job_id": b"J" * 16}],
+)
 def test_a_cache_of_something_else_begins_anew(tmp_path: Path, change: dict[str, Any]) -> None:
     filled(tmp_path / "cache").close()
     cache = Cache(tmp_path / "cache", replace(BELONGING, **change))

@@ -66,6 +66,20 @@ async def test_a_newer_head_is_taken_when_this_agent_signed_the_way_to_it(five: 
     assert (await five.back_up()).safeset == 6
 
 
+async def test_what_verifies_the_roots_is_read_once(five: Site, monkeypatch: Patch) -> None:
+    """However many there are, and however few the vault gives at a time."""
+    know(five, 0)
+    real, calls = JobState.load_signers, []
+
+    def load_signers(state: JobState) -> dict[int, bytes]:
+        calls.append(state)
+        return real(state)
+
+    monkeypatch.setattr(JobState, "load_signers", load_signers)
+    await five.back_up()
+    assert len(calls) == 1
+
+
 def rotate(site: Site) -> None:
     """A second generation, whose signing key is that of the first."""
     saved = job_state(site).load_unattended()

@@ -20,6 +20,7 @@ from tests.tools.client.second_implementation import recovery_text
 from tools.agent import connection
 from tools.agent.__main__ import main
 from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
+from tools.agent.service.local_socket import listen
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
 from tools.client.invite_code import InviteCode, format_invite_code
@@ -199,6 +200,18 @@ def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[st
     assert "key of this agent" in shown
 
 
+def test_status_shows_the_newest_complete_safeset(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a provisional one only while there is none, as `vaultctl job list` does."""
+    (site.source / "file").write_bytes(b"1")
+    assert run(site, capsys, "backup", "job")[0] == 0
+    root, payload = site.vault.roots[0]
+    provisional = root[:6] + b"\0" + root[7:], payload
+    site.vault.roots.append(provisional)
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["safeset"] == 1
+    site.vault.roots[0] = provisional
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["safeset"] == 2
+
+
 def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.vault.job = signed(site.vault.job, Creator())
     code, lines = run(site, capsys, "status")
@@ -304,3 +317,11 @@ def test_a_run_without_any_included_path_names_the_first(site: Site, capsys: pyt
     code, lines = run(site, capsys, "backup", "job")
     assert (code, lines[-1]["code"]) == (4, "not_found")
     assert lines[-1]["message"].endswith(f"; the first is {site.source}")
+
+
+def test_adopt_beside_the_service_says_what_to_do(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock_state(site.state), listen(site.state.path):
+        assert main.run(["--state", str(site.state.path), "adopt", "job"]) == 6  # type: ignore[attr-defined]
+    told = capsys.readouterr().err
+    assert "the service works with" in told
+    assert "systemctl stop vault-agent" in told

@@ -11,7 +11,9 @@ from protocol import messages as m
 from protocol.errors import ConnectionLost
 from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.fake_vault import FakeUpload, FakeVault
-from tools.agent.backup import Attempts, RunEnded, back_up
+from tools.agent.agent import Attempts
+from tools.agent.backup import back_up
+from tools.agent.begun_run import RunEnded
 from tools.client.failure import Failure, describe
 
 MIB = 1 << 20

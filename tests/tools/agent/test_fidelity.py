@@ -149,7 +149,10 @@ async def test_one_name_alone_comes_back_whole(site: Site) -> None:
     assert (site.restored_source / "b").read_bytes() == b"content"
 
 
-async def test_where_no_link_can_be_made_each_name_is_a_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.EMLINK, errno.EXDEV, errno.EPERM])
+async def test_where_no_link_can_be_made_each_name_is_a_file_and_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     (site.source / "d").mkdir()
     (site.source / "d/a").write_bytes(b"content")
     for name in ("b", "c"):
@@ -161,13 +164,14 @@ async def test_where_no_link_can_be_made_each_name_is_a_file(site: Site, monkeyp
 
     def refuse(source: bytes, *arguments: Any, **options: Any) -> None:
         if source.startswith(b"/proc/self/fd/") and os.stat(source).st_nlink:
-            raise OSError(errno.EMLINK, "told to fail")
+            raise OSError(number, "told to fail")
         link(source, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(make_node.os, "link", refuse)
         restored = await site.restore()
-    assert (restored.files, restored.missed.kept) == (3, [])
+    told = [(bytes(site.source / "d" / name)[1:], "not one file with its other names any more") for name in ("b", "c")]
+    assert (restored.files, sorted(restored.missed.kept)) == (3, told)
     assert {path.read_bytes() for path in (site.restored_source / "d").iterdir()} == {b"content"}
     assert (site.restored_source / "d").stat().st_mtime_ns == OLD_NS
 

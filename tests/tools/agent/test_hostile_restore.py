@@ -341,8 +341,8 @@ async def test_odd_metadata_costs_no_other_path(planter: Planter, change: dict[s
     assert result.files >= 2
 
 
-async def test_marks_and_labels_of_a_manifest_are_not_set(planter: Planter) -> None:
-    attributes = {b"user.safeset.unfinished": b"", b"user.a": b"", b"security.capability": bytes(20)}
+async def test_labels_of_a_manifest_are_not_set(planter: Planter) -> None:
+    attributes = {b"security.selinux": b"any", b"user.a": b"", b"security.capability": bytes(20)}
     rows = [entry(b"d", kind=2, mode=0o700, extras={4: attributes}), entry(b"p", kind=4, extras={4: attributes})]
     await restored(planter, rows)
     assert os.listxattr(planter.site.target / "d") == ["user.a"]

@@ -152,11 +152,11 @@ async def test_an_include_that_always_was_empty_is_no_error(site: Site) -> None:
         assert (await site.back_up()).missed.kept == []
 
 
-async def test_without_a_known_base_an_empty_include_is_a_warning(site: Site) -> None:
+async def test_where_nothing_is_known_an_empty_include_is_a_warning(site: Site) -> None:
     _, second = make_includes(site)
     await site.back_up()
     take_away(second, "emptied")
-    site.vault.base_known = False
+    site.state.job(JOB_ID).cache_path.unlink()
     (site.state.job(JOB_ID).directory / "expected.json").unlink()
     assert (await site.back_up()).missed.kept == [(bytes(second)[1:], "include is empty")]
     assert site.vault.ended[-1].outcome == "warnings"

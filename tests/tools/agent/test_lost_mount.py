@@ -75,7 +75,7 @@ async def test_without_a_cache_it_is_told_too(site: Site, mounts: Mounts) -> Non
     mounts.mount(disk, 4001)
     await site.back_up()
     take_away(disk)
-    site.vault.base_known = False
+    site.state.job(b"j" * 16).cache_path.unlink()
     assert (await site.back_up()).missed.kept == [(bytes(disk)[1:], LOST)]
 
 
@@ -174,9 +174,8 @@ async def test_an_included_path_whose_files_lie_on_the_disk_around_it_now_is_bac
     mounts.mount(site.source, 4001)
     await site.back_up()
     mounts.devices.clear()
-    site.vault.base_known = False
+    site.state.job(b"j" * 16).cache_path.unlink()
     assert (await site.back_up()).missed.kept == [(bytes(site.source)[1:], NOT_MOUNTED)]
-    site.vault.base_known = True
     assert (await site.back_up()).missed.kept == [(bytes(site.source)[1:], NOT_MOUNTED)], "it is told each time"
     next(site.state.path.rglob("expected.json")).unlink()  # as docs/operations.md says
     assert (await site.back_up()).missed.kept == []

@@ -11,7 +11,7 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.messages import KeyringCreateRequest, SlotUpload
+from protocol.messages import KeyringCreateRequest, RunKeyRequest, SlotUpload
 from tests.support.creator import Creator
 from tests.tools.agent.conftest import ACCOUNT_ID, COMPUTER_ID, JOB_ID, PASSWORD, Site
 from tests.tools.agent.forging import GENERATION, agents_own, forged
@@ -245,12 +245,18 @@ async def test_newer_keys_that_the_vault_cannot_give_are_named(three: Site, monk
 
 
 async def test_a_conflict_without_newer_keys_stays_one(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    """Somebody cancelled the run just after its begin: it is not begun anew."""
+    begun: list[bytes] = []
+
+    def refuse(request: RunKeyRequest, raw: bytes) -> None:
+        begun.append(request.run_id)
+        three.vault.end_run(request.run_id, "aborted")
         raise RemoteProtocolError(ErrorCode.conflict, "the run has ended as aborted", "begin a new run")
 
     monkeypatch.setattr(three.vault, "_run_key", refuse)
     with pytest.raises(RemoteProtocolError, match="has ended as aborted"):
         await three.back_up()
+    assert len(begun) == 1
 
 
 async def test_a_state_of_before_goes_on(three: Site) -> None:

@@ -12,8 +12,9 @@ from protocol import messages as m
 from protocol.errors import ConnectionLost
 from tests.tools.agent.conftest import Site
 from tests.tools.agent.fake_vault import FakeUpload, FakeVault
-from tools.agent.backup import Done, back_up
+from tools.agent.backup import back_up
 from tools.agent.pipeline import Pace
+from tools.agent.run_end import Done
 from tools.agent.survey import Overwrite
 
 MIB = 1 << 20

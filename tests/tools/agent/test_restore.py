@@ -13,6 +13,7 @@ from tools.agent import entries as entries_module
 from tools.agent import restore as module
 from tools.agent import target, write_tree
 from tools.agent.entries import Damage, paths_above
+from tools.agent.restore import prepare_root
 from tools.agent.survey import Overwrite
 from tools.agent.unlock import Unlocked
 from tools.client.manifest import Entry
@@ -154,11 +155,12 @@ async def test_a_mark_of_somebody_else_is_none(site: Site) -> None:
     (site.source / "file").write_bytes(b"content")
     await site.back_up()
     await site.restore()
-    os.chmod(site.restored_source, 0o770)
-    os.setxattr(site.restored_source, "user.safeset.unfinished", b"")
+    os.chown(site.restored_source, 4711, 4711)
+    os.chmod(site.restored_source, 0o5770)
     restored = await site.restore()
     assert restored.missed.kept == [(bytes(site.source)[1:], "exists with other metadata")]
-    assert stat.S_IMODE(site.restored_source.stat().st_mode) == 0o770
+    status = site.restored_source.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o5770, 4711)
 
 
 @pytest.mark.parametrize("overwrite", list(Overwrite))
@@ -174,3 +176,17 @@ async def test_what_a_second_restore_brings_leaves_the_times_of_directories(site
     restored = await site.restore(overwrite=overwrite)
     assert restored.missed.kept == []
     assert differences(site.source, site.restored_source) == ""
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_a_new_target_is_for_its_user_alone_in_the_service_and_without_it(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        (tmp_path / "there").mkdir(mode=0o755)
+        os.chmod(tmp_path / "there", 0o755)
+        prepare_root(tmp_path / "there/new/target")
+        prepare_root(tmp_path / "there")
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / path).stat().st_mode) for path in ("there", "there/new", "there/new/target")]
+    assert modes == [0o755, 0o700, 0o700]

@@ -10,10 +10,12 @@ import pytest
 import trio
 
 from protocol import messages as m
-from protocol.errors import ConnectionLost
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.tools.agent.conftest import Site, differences
 from tests.tools.agent.fake_vault import FakeUpload, FakeVault
-from tools.agent.backup import Attempts, Done, back_up
+from tools.agent.agent import Attempts
+from tools.agent.backup import back_up
+from tools.agent.run_end import Done
 from tools.agent.survey import Overwrite
 from tools.client.failure import describe
 from tools.client.record_format import RecordType
@@ -116,6 +118,45 @@ async def test_the_next_run_reads_nothing_of_what_was_acknowledged(
     assert (done.scanned.bytes_read, done.scanned.files, sent.again) == (0, FILES, [])
     await site.restore()
     assert differences(site.source, site.restored_source) == ""
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_what_its_own_processes_sent_is_not_reused(
+    site: Site, sent: Sent, aged: None, monkeypatch: pytest.MonkeyPatch, is_ended: bool
+) -> None:
+    """What a run that is over has sent is: this one found it at the vault."""
+    write_files(site)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeVault, "_safeset_commit", cut)
+        with pytest.raises((ConnectionLost, ExceptionGroup)):
+            await site.back_up()
+    if is_ended:
+        site.vault.end_run(next(iter(site.vault.runs)), "aborted")
+    done = await site.back_up()
+    content_bytes = FILES * (MIB // 2)
+    assert (done.sent.content_bytes, done.reused_bytes) == ((0, content_bytes) if is_ended else (content_bytes, 0))
+    assert (done.sent.record_bytes > content_bytes) is not is_ended
+    assert site.vault.ended[-1].new_bytes == done.sent.record_bytes
+
+
+async def test_a_run_that_takes_no_more_keys_is_begun_anew_at_once(
+    site: Site, sent: Sent, aged: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process that goes on with a run makes a key, and the vault takes 64 for a run."""
+    write_files(site)
+    await break_off(site, sent, 5)
+    (run_id,) = site.vault.runs
+    real = FakeVault._run_key
+
+    def take(vault: FakeVault, request: m.RunKeyRequest, raw: bytes) -> Any:
+        if request.run_id == run_id:
+            raise RemoteProtocolError(ErrorCode.conflict, "the run has 64 keys already", "begin a new run")
+        return real(vault, request, raw)
+
+    monkeypatch.setattr(FakeVault, "_run_key", take)
+    done = await site.back_up()
+    assert done.notes == ["the run was begun anew, because the vault said: the run has 64 keys already"]
+    assert (done.safeset, sent.again, list(site.vault.runs.values())) == (1, [], ["failed", "done"])
 
 
 @pytest.mark.parametrize("lost", [None, 0, -1])

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.support.trees import change_tree, write_tree
-from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, differences
+from tests.tools.agent.conftest import JOB_ID, PASSWORD, RECOVERY_CODE, Site, differences
 from tools.agent import scan as scan_module
 from tools.agent import walk as walk_module
 from tools.agent.survey import Overwrite
@@ -101,7 +101,7 @@ async def test_a_changed_run_over_the_cache_is_the_same_manifest_as_one_without(
     change_tree(site.source)
     await site.back_up()
     with_cache = site.vault.roots[-1][0]
-    site.vault.base_known = False
+    site.state.job(JOB_ID).cache_path.unlink()
     await site.back_up()
     without = site.vault.roots[-1][0]
     assert with_cache[232:264] == without[232:264]

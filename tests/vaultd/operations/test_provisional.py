@@ -120,6 +120,24 @@ def test_a_run_that_was_killed_leaves_its_last_one_until_the_next_complete_one(l
     assert check(long.site).findings == []
 
 
+def test_a_run_is_shown_with_a_safeset_that_is_there_alone(long: Long) -> None:
+    def shown() -> list[int]:
+        details = jobs.show(long.site.vault, long.job.agent.identity, "laptop", "home")
+        return [run.sequence for run in details.runs]
+
+    long.add(complete=True)
+    long.begin()
+    long.add()
+    long.begin()
+    long.add()
+    long.add()
+    assert shown() == [4, 2, 1]
+    long.begin()
+    assert shown() == [0, 4, 2, 1]
+    long.add(complete=True)
+    assert shown() == [5, 0, 0, 1]
+
+
 def test_one_that_was_replaced_is_not_restored_and_the_sentence_says_by_which(long: Long) -> None:
     long.add()
     long.add()

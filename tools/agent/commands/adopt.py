@@ -6,11 +6,20 @@ from tools.agent.adopt import Adopting, adopt
 from tools.agent.commands.backup import named_job
 from tools.agent.commands.context import output_of, read_secret, secret_options, sequence_of, state_of
 from tools.agent.connection import ask_vault
-from tools.agent.state import KnownHead, lock_state
+from tools.agent.service.hand_over import is_up
+from tools.agent.state import KnownHead, StateDirectory, lock_state
+from tools.client.failure import Failure
 from tools.client.passwords import PasswordSource
 from tools.client.program import Command
 from tools.client.session import VaultSession
 from tools.client.terminal_text import escape_text
+
+
+def _require_no_service(state: StateDirectory) -> None:
+    """It holds the state as long as it is up: nobody should wait for its end, nor type a password for nothing."""
+    if is_up(state.path):
+        message = f"the service works with {state.path}, and keys are taken up without it"
+        raise Failure("conflict", message, "stop it (`systemctl stop vault-agent`), adopt, and start it again")
 
 
 @click.command("adopt", cls=Command)
@@ -29,6 +38,7 @@ def command(
     output, state = output_of(ctx), state_of(ctx)
     sequence = sequence_of(safeset)
     identity = state.load_identity()
+    _require_no_service(state)
     secret = read_secret(PasswordSource(password_file, password_command), recovery_code_file, job)
 
     async def talk(session: VaultSession) -> KnownHead:

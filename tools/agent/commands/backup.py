@@ -7,13 +7,15 @@ import click
 import trio
 
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
-from tools.agent.backup import Agent, Attempts, Done, back_up
+from tools.agent.agent import Agent, Attempts
+from tools.agent.backup import back_up
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault, collect_garbage_rarely
 from tools.agent.local_settings import load_local_settings
 from tools.agent.lost_connection import Patience, is_lost
 from tools.agent.missed import tell_missed
 from tools.agent.pipeline import Pace
+from tools.agent.run_end import Done
 from tools.agent.scan_figures import ScanFigures
 from tools.agent.service.hand_over import hand_over
 from tools.agent.service.orders import BackupOrder

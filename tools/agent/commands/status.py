@@ -1,6 +1,7 @@
 """`vault-agent status`: who this agent is, the key that people compare, and its jobs."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
@@ -11,12 +12,16 @@ from tools.agent.job_trust import check_signature
 from tools.agent.local_settings import MIB, LocalSettings, load_local_settings
 from tools.agent.service.hand_over import is_up
 from tools.agent.state import Identity
+from tools.client.calls import list_safesets
 from tools.client.failure import EXIT_OK, Failure, describe
 from tools.client.program import Command
 from tools.client.session import VaultSession
 from tools.client.tables import Column, fields_text, table_text
 
 _COLUMNS = (Column("JOB"), Column("NEWEST SAFESET", right=True), Column("STATE"))
+
+Jobs = list[tuple[AgentJob, int]]
+"""With the number of the newest safeset of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,10 @@ def command(ctx: click.Context) -> int:
     """
     state = state_of(ctx)
     identity = state.load_identity()
-    jobs: list[AgentJob] | None = None
+    jobs: Jobs | None = None
     failure: Failure | None = None
     try:
-        jobs = ask_vault(state, identity, _jobs)
+        jobs = ask_vault(state, identity, partial(_jobs, computer=identity.computer))
     except Exception as error:
         failure = describe(error)
     output, local = output_of(ctx), Local(load_local_settings(state.path), is_up(state.path))
@@ -48,12 +53,21 @@ def command(ctx: click.Context) -> int:
     return failure.exit_code
 
 
-async def _jobs(session: VaultSession) -> list[AgentJob]:
+async def _jobs(session: VaultSession, computer: str) -> Jobs:
     answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
-    return answer.jobs
+    return [(job, await _newest(session, computer, job)) for job in answer.jobs]
 
 
-def _document(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> dict[str, object]:
+async def _newest(session: VaultSession, computer: str, job: AgentJob) -> int:
+    """The newest complete one, a provisional one only while there is none: the head of the chain may be either."""
+    if not job.head_sequence:
+        return 0
+    safesets = await list_safesets(session, computer, job.name)
+    complete = [safeset.number for safeset in safesets if safeset.complete]
+    return max(complete or [safeset.number for safeset in safesets], default=0)
+
+
+def _document(identity: Identity, local: Local, jobs: Jobs | None) -> dict[str, object]:
     return {
         "computer": identity.computer,
         "kind": identity.kind,
@@ -64,22 +78,22 @@ def _document(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> 
         "account_id": identity.account_id,
         "service": local.has_service,
         "memory_limit_bytes": local.settings.memory_limit_bytes,
-        "jobs": None if jobs is None else [_job_document(identity, job) for job in jobs],
+        "jobs": None if jobs is None else [_job_document(identity, job, newest) for job, newest in jobs],
     }
 
 
-def _job_document(identity: Identity, job: AgentJob) -> dict[str, object]:
+def _job_document(identity: Identity, job: AgentJob, newest: int) -> dict[str, object]:
     return {
         "job": job.name,
         "keyring_ready": job.keyring_id is not None,
-        "safeset": job.head_sequence,
+        "safeset": newest,
         "run_requested": job.run_requested,
         "signed": _is_signed(identity, job),
         "secret_lost": job.secret_lost,
     }
 
 
-def _text(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> str:
+def _text(identity: Identity, local: Local, jobs: Jobs | None) -> str:
     fields = fields_text([
         ("computer", identity.computer), ("key of this agent", identity.agent_key),
         ("takes jobs signed with", identity.creator), ("vault", identity.url),
@@ -88,7 +102,7 @@ def _text(identity: Identity, local: Local, jobs: list[AgentJob] | None) -> str:
     ])  # fmt: skip
     if jobs is None:
         return fields
-    rows = [(job.name, str(job.head_sequence or "-"), _state(identity, job)) for job in jobs]
+    rows = [(job.name, str(newest or "-"), _state(identity, job)) for job, newest in jobs]
     return fields + "\n\n" + table_text(_COLUMNS, rows, "This computer has no job yet.")
 
 

@@ -145,6 +145,22 @@ async def revoke_grant(session: VaultSession, computer: str, job: str, to: str) 
     return await _answer(session, "safeset.revoke", request, m.SafesetRevokeAnswer)
 
 
+async def order_restore(session: VaultSession, request: m.RestoreOrderRequest) -> m.RestoreOrderAnswer:
+    return await _answer(session, "restore.order", request, m.RestoreOrderAnswer)
+
+
+async def list_restores(session: VaultSession) -> list[m.RestoreOrderSummary]:
+    return (await _answer(session, "restore.orders", m.RestoreOrdersRequest(), m.RestoreOrdersAnswer)).orders
+
+
+async def restore_state(session: VaultSession, number: int) -> m.RestoreStateAnswer:
+    return await _answer(session, "restore.state", m.RestoreStateRequest(number), m.RestoreStateAnswer)
+
+
+async def cancel_restore(session: VaultSession, number: int) -> m.RestoreOrderSummary:
+    return (await _answer(session, "restore.cancel", m.RestoreCancelRequest(number), m.RestoreCancelAnswer)).order
+
+
 async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:
     """None of these methods has raw bytes beside its answer."""
     answer, _ = await session.ask(method, request, answer_type)

@@ -1,0 +1,56 @@
+"""Whoever follows a restore from elsewhere: how far it is, and what came of it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import trio
+
+from protocol.errors import RemoteProtocolError
+from protocol.messages import RestoreProgressAnswer, RestoreProgressRequest
+from tools.agent.restore import Restored
+from tools.client.progress import Figures
+from tools.client.session import VaultSession
+
+REPORT_SECONDS = 1.0
+
+
+class RestoreWatch:
+    """`restored` is None until something was restored to its end. Nobody elsewhere hears of it."""
+
+    def __init__(self) -> None:
+        self.figures = Figures("restoring")
+        self.restored: Restored | None = None
+
+    @asynccontextmanager
+    async def reporting(self, session: VaultSession) -> AsyncGenerator[None]:
+        """While it lasts."""
+        yield
+
+
+class OrderWatch(RestoreWatch):
+    """An administrator, through the vault."""
+
+    def __init__(self, order_id: bytes) -> None:
+        super().__init__()
+        self._order_id = order_id
+
+    @asynccontextmanager
+    async def reporting(self, session: VaultSession) -> AsyncGenerator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._report, session)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _report(self, session: VaultSession) -> None:
+        """No answer to it ends the restore."""
+        while True:
+            figures = self.figures
+            told = RestoreProgressRequest(self._order_id, figures.files, figures.bytes, figures.bytes_total)
+            try:
+                await session.ask("restore.progress", told, RestoreProgressAnswer)
+            except RemoteProtocolError:
+                pass
+            await trio.sleep(REPORT_SECONDS)
+
+
+UNWATCHED = RestoreWatch()

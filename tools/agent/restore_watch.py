@@ -1,7 +1,7 @@
 """Whoever follows a restore from elsewhere: how far it is, and what came of it."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -46,10 +46,8 @@ class OrderWatch(RestoreWatch):
         while True:
             figures = self.figures
             told = RestoreProgressRequest(self._order_id, figures.files, figures.bytes, figures.bytes_total)
-            try:
+            with suppress(RemoteProtocolError):
                 await session.ask("restore.progress", told, RestoreProgressAnswer)
-            except RemoteProtocolError:
-                pass
             await trio.sleep(REPORT_SECONDS)
 
 

@@ -42,8 +42,8 @@ Secret = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`computer` None means this one; `sequence` 0 means the latest complete safeset. `job_id` where the job is known by
-    more than its name.
+    """`computer` None means this one; `sequence` 0 means the latest complete safeset. `job_id` where the job is known
+    by more than its name.
     """
 
     job: str

@@ -102,6 +102,8 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
 
 async def cancel_job(session: VaultSession, computer: str, job: str) -> m.JobCancelAnswer:
     return await _answer(session, "job.cancel", m.JobCancelRequest(computer, job), m.JobCancelAnswer)
+
+
 async def remove_job(session: VaultSession, computer: str, job: str) -> m.JobRemoveAnswer:
     return await _answer(session, "job.remove", m.JobRemoveRequest(computer, job), m.JobRemoveAnswer)
 

@@ -125,9 +125,7 @@ def _seal(purpose: int, plaintext: bytes, address: JobAddress, agent: Recipient,
     return message + creator.public_key + creator.sign(_SIGNATURE_LABEL + message)
 
 
-def _open(
-    wanted: int, message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes
-) -> tuple[bytes, bytes]:
+def _open(wanted: int, message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> tuple[bytes, bytes]:
     """Message id and plaintext."""
     if len(message) < _HEADER.size + _SIGNED_TAIL_BYTES:
         raise IntegrityError(f"the job secret has {len(message)} bytes, that is too short")

@@ -1,4 +1,4 @@
-"""A restore that was ordered: how far it is, and how it ended, in words. The vault knows codes only, so they are here."""
+"""A restore that was ordered: how far it is, and how it ended, in words; the vault knows codes only."""
 
 from collections.abc import Iterator
 
@@ -30,7 +30,10 @@ _REFUSED = {
         "the agent found that its creator did not give this order for it, or not so",
         "order with the context that invited the computer; if you did, ask the vault's operator",
     ),
-    "expired": ("the order came to the agent too late by that computer's clock", "compare its clock, and order it again"),
+    "expired": (
+        "the order came to the agent too late by that computer's clock",
+        "compare its clock, and order it again",
+    ),
     "early": ("the clock of that computer is behind the one here", "set the clocks, and order it again"),
     "repeated": ("the agent has seen another order with this id", "order it again"),
 }
@@ -65,7 +68,8 @@ def end_of(output: Output, order: m.RestoreOrderSummary) -> int:
     """The summary and the exit code that says how it ended; Failure where it did not end well."""
     if order.state not in _EXIT_CODES:
         raise _failure(order)
-    output.show({"type": "summary", **document_of(order)}, lambda: fields_text(_fields(order)))
+    document = {"type": "summary", **document_of(order), "seconds": round(_seconds(order), 3)}
+    output.show(document, lambda: fields_text(_fields(order)))
     return _EXIT_CODES[order.state]
 
 
@@ -85,13 +89,16 @@ def _failure(order: m.RestoreOrderSummary) -> Failure:
 
 
 def _fields(order: m.RestoreOrderSummary) -> list[tuple[str, str]]:
-    seconds = ((order.end_ns or 0) - (order.begin_ns or 0)) / _SECOND_NS
     return [
         ("restore", str(order.number)),
         ("outcome", order.state),
         ("on", escape_text(order.to)),
-        ("duration", elapsed_text(seconds)),
+        ("duration", elapsed_text(_seconds(order))),
         ("files", f"{count_text(order.files)} ({size_text(order.bytes)})"),
         ("stayed", count_text(order.left)),
         ("warnings", count_text(order.warnings)),
     ]
+
+
+def _seconds(order: m.RestoreOrderSummary) -> float:
+    return ((order.end_ns or 0) - (order.begin_ns or 0)) / _SECOND_NS

@@ -79,8 +79,8 @@ def has_outlived(vault: Vault) -> bool:
 
 
 def expire(vault: Vault, heard: Collection[bytes]) -> None:
-    """W. Messages of orders that are over go, in one entry. One that is carried out still, as those in `heard`, comes to
-    its end.
+    """W. Messages of orders that are over go, in one entry. One that is carried out still, as those in `heard`, comes
+    to its end.
     """
     now_ns = vault.clock.now_ns()
     changes: list[Change] = []

@@ -1,4 +1,4 @@
-"""How long a restore order is good: a day, also for whoever began it and was cut. Which of those that ended are kept."""
+"""How long a restore order is good: a day, also for whoever began it and was cut; and how many there are at most."""
 
 from vaultd.policy.clock_jump import is_alive
 

@@ -1,7 +1,8 @@
 """What waits to be told to the services of agents: in memory only, one box for each connection that asks for work.
 
-Invariants: a box holds at most the jobs and the open restore orders of its computer, each once. It is opened before the catalog is looked at, so
-that nothing is missed between the two, and goes with its connection. Whoever waits holds no thread.
+Invariants: a box holds at most the jobs and the open restore orders of its computer, each once. It is opened before the
+catalog is looked at, so that nothing is missed between the two, and goes with its connection. Whoever waits holds no
+thread.
 Threads: the event loop only.
 """
 

@@ -45,7 +45,17 @@ def opened(message, address=ADDRESS, key=KEY, creator=V["creator_fingerprint"]):
 
 @pytest.mark.parametrize("frozen", ORDERS)
 def test_the_frozen_orders_hold(frozen, tmp_path):
-    names = ("computer_name", "job_name", "safeset", "paths", "target", "overwrite", "created_ns", "expires_ns", "password")
+    names = (
+        "computer_name",
+        "job_name",
+        "safeset",
+        "paths",
+        "target",
+        "overwrite",
+        "created_ns",
+        "expires_ns",
+        "password",
+    )
     fields = [frozen[name] for name in names]
     message = frozen["message"]
     assert message[:8] == b"SSM1\1\1\3\0"

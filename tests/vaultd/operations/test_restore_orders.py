@@ -1,5 +1,6 @@
 """Restore orders: for one agent, once, for a day; the message goes with their end, and leave comes with `--to` only."""
 
+import dataclasses
 import os
 import struct
 from collections.abc import Callable
@@ -9,17 +10,19 @@ import msgspec
 import pytest
 
 from tests.vaultd.operations.sealing import agent_fingerprint
-from tests.vaultd.operations.small_site import CREATOR, Agent, BackedUp, Site, certificate_request
+from tests.vaultd.operations.small_site import CREATOR, Agent, BackedUp, Site, certificate_request, new_job
+from tests.vaultd.operations.test_lost_catalog import lose_catalog
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import decode
 from vaultd.clock import FixedClock
 from vaultd.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn
-from vaultd.operations import computers, grants, ledger, ordered_restores, removal, restore, restore_orders
+from vaultd.operations import computers, grants, jobs, ledger, ordered_restores, removal, restore, restore_orders
 from vaultd.operations.computers import RegistrationRequest
 from vaultd.operations.grants import Granting
 from vaultd.operations.restore_orders import NewOrder, OrderSummary
-from vaultd.operations.vault import write_checkpoint
-from vaultd.records import AuditEntry, Grant, Identity, OrderState, RestoreFigures, RestoreOrder
+from vaultd.operations.vault import open_vault, write_checkpoint
+from vaultd.records import AuditEntry, Grant, OrderState, RestoreFigures, RestoreOrder
+from vaultd.store.disk_door import SystemDoor
 
 DAY_SECONDS = 24 * 3600
 DONE = RestoreFigures(files=3, bytes=4000, left=1, warnings=0, exit_code=0)
@@ -68,7 +71,9 @@ class Two:
         return restore_orders.list_all(self.site.vault, self.administrator)
 
     def rows(self) -> list[RestoreOrder]:
-        return self._read(lambda view: [decode("restore_orders", *row, RestoreOrder) for row in view.scan("restore_orders")])
+        return self._read(
+            lambda view: [decode("restore_orders", *row, RestoreOrder) for row in view.scan("restore_orders")]
+        )
 
     def grants(self) -> list[Grant]:
         return self._read(lambda view: [decode("grants", *row, Grant) for row in view.scan("grants")])
@@ -131,21 +136,10 @@ def test_orders_come_back_without_a_catalog(two: Two) -> None:
     write_checkpoint(two.site.vault)
     second = two.give("second")
     rows, given = two.rows(), two.grants()
-    two.site.vault.catalog.close()
-    two.site.vault.store.close()
-    two.site.vault.lock.close()
-    for file in (two.site.config.directory / "catalog").iterdir():
-        file.unlink()
-    two.site.reopen() if False else _open_again(two.site)
+    lose_catalog(two.site)
+    two.site.vault = open_vault(two.site.config, two.site.clock, SystemDoor())
     assert (two.rows(), two.grants()) == (rows, given)
     assert two.asked(two.second) == [second]
-
-
-def _open_again(site: Site) -> None:
-    from vaultd.operations.vault import open_vault
-    from vaultd.store.disk_door import SystemDoor
-
-    site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 
 def test_only_its_computer_gets_it(two: Two) -> None:
@@ -332,20 +326,11 @@ def test_a_message_for_another_key_purpose_or_unsigned_is_not_kept(two: Two) -> 
 
 
 def test_an_order_is_no_secret_of_a_job(two: Two) -> None:
-    from vaultd.operations import jobs
-    from tests.vaultd.operations.small_site import new_job
-
     new = new_job(two.laptop, "other")
     ids = (two.laptop.identity.account_id, two.laptop.identity.identity_id, new.job_id)
     message = sealed(ids, agent_fingerprint(two.laptop.spki, two.laptop.sealing_key))
     with pytest.raises(BadRequest, match="purpose 3"):
-        jobs.create(two.site.vault, two.administrator, dataclass_replace(new, secret=message))
-
-
-def dataclass_replace(new: object, **changed: object) -> object:
-    import dataclasses
-
-    return dataclasses.replace(new, **changed)  # type: ignore[type-var]
+        jobs.create(two.site.vault, two.administrator, dataclasses.replace(new, secret=message))
 
 
 @pytest.mark.parametrize(

@@ -85,19 +85,19 @@ async def told(connection: ClientTransport, then: Callable[[], Awaitable[None]])
 
 async def test_a_service_that_waits_is_told_at_once(waiting: Waiting) -> None:
     async with waiting.connect(AGENT) as agent:
-        assert await ask(agent, all=True) == m.AgentWorkAnswer([], [])
-        assert await told(agent, lambda: waiting.person("run")) == m.AgentWorkAnswer([waiting.job_id], [])
-        assert await told(agent, lambda: waiting.person("cancel")) == m.AgentWorkAnswer([], [waiting.job_id])
+        assert await ask(agent, all=True) == m.AgentWorkAnswer([], [], [])
+        assert await told(agent, lambda: waiting.person("run")) == m.AgentWorkAnswer([waiting.job_id], [], [])
+        assert await told(agent, lambda: waiting.person("cancel")) == m.AgentWorkAnswer([], [waiting.job_id], [])
 
 
 async def test_a_new_connection_learns_what_was_asked_for_before(waiting: Waiting) -> None:
     await waiting.person("run")
     for _ in range(2):
         async with waiting.connect(AGENT) as agent:
-            assert await ask(agent, all=True) == m.AgentWorkAnswer([waiting.job_id], [])
+            assert await ask(agent, all=True) == m.AgentWorkAnswer([waiting.job_id], [], [])
     waiting.site.begin(waiting.backed_up)
     async with waiting.connect(AGENT) as agent:
-        assert await ask(agent, all=True) == m.AgentWorkAnswer([], [])
+        assert await ask(agent, all=True) == m.AgentWorkAnswer([], [], [])
 
 
 async def test_what_comes_between_two_requests_is_kept(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,18 +105,18 @@ async def test_what_comes_between_two_requests_is_kept(waiting: Waiting, monkeyp
     async with waiting.connect(AGENT) as agent:
         await ask(agent, all=True)
         await waiting.person("run")
-        assert await ask(agent, all=False) == m.AgentWorkAnswer([waiting.job_id], [])
+        assert await ask(agent, all=False) == m.AgentWorkAnswer([waiting.job_id], [], [])
         await waiting.person("cancel")
         await waiting.person("run")
-        assert await ask(agent, all=False) == m.AgentWorkAnswer([waiting.job_id], [waiting.job_id])
+        assert await ask(agent, all=False) == m.AgentWorkAnswer([waiting.job_id], [waiting.job_id], [])
 
 
 async def test_another_computer_of_the_account_is_told_nothing(waiting: Waiting) -> None:
     async with waiting.connect(SIBLING) as sibling, waiting.connect(AGENT) as agent:
         await ask(sibling, all=True)
         await ask(agent, all=True)
-        assert await told(agent, lambda: waiting.person("run")) == m.AgentWorkAnswer([waiting.job_id], [])
-        assert await ask(sibling, all=True) == m.AgentWorkAnswer([], [])
+        assert await told(agent, lambda: waiting.person("run")) == m.AgentWorkAnswer([waiting.job_id], [], [])
+        assert await ask(sibling, all=True) == m.AgentWorkAnswer([], [], [])
         boxes = waiting.running.service.work._by_computer
         assert [box.is_empty for held in boxes.values() for box in held.values()] == [True, True]
 
@@ -124,16 +124,16 @@ async def test_another_computer_of_the_account_is_told_nothing(waiting: Waiting)
 async def test_nothing_for_some_minutes_is_an_empty_answer(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_book, "WORK_SECONDS", 0.0)
     async with waiting.connect(AGENT) as agent:
-        assert await ask(agent, all=False) == m.AgentWorkAnswer([], [])
+        assert await ask(agent, all=False) == m.AgentWorkAnswer([], [], [])
 
 
 async def test_a_later_wait_of_a_connection_ends_the_one_before(waiting: Waiting) -> None:
     async with waiting.connect(AGENT) as agent:
 
         async def again() -> None:
-            assert await told(agent, lambda: waiting.person("run")) == m.AgentWorkAnswer([waiting.job_id], [])
+            assert await told(agent, lambda: waiting.person("run")) == m.AgentWorkAnswer([waiting.job_id], [], [])
 
-        assert await told(agent, again) == m.AgentWorkAnswer([], [])
+        assert await told(agent, again) == m.AgentWorkAnswer([], [], [])
 
 
 async def test_who_waits_holds_no_thread_and_no_box_without_a_connection(waiting: Waiting) -> None:
@@ -154,7 +154,7 @@ async def test_a_stop_of_the_vault_does_not_wait_for_who_waits(waiting: Waiting)
         async def stop() -> None:
             waiting.running.listener.stop()
 
-        assert await told(agent, stop) == m.AgentWorkAnswer([], [])
+        assert await told(agent, stop) == m.AgentWorkAnswer([], [], [])
         with pytest.raises(RemoteProtocolError) as caught:
             await ask(agent, all=False)
         assert caught.value.code is ErrorCode.unavailable

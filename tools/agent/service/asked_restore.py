@@ -1,8 +1,8 @@
 """A restore that an administrator ordered through the vault, which knows no more of it than whose it is.
 
 Nothing is restored before it is certain that this agent's creator signed the order for this computer and job, that it
-is still good, and that it was not carried out before. What happens then is what `vault-agent restore` does. The vault is
-told counts and codes only: names of files stay in this computer's log.
+is still good, and that it was not carried out before. What happens then is what `vault-agent restore` does. The vault
+is told counts and codes only: names of files stay in this computer's log.
 """
 
 import time

@@ -37,8 +37,8 @@ class BackupOrder(_Part, frozen=True, tag="backup"):
 
 
 class RestoreOrder(_Part, frozen=True, tag="restore"):
-    """`sequence` 0 is the latest; `paths` without leading slashes, one empty path is everything. `job_id` where the job is
-    known by more than its name.
+    """`sequence` 0 is the latest; `paths` without leading slashes, one empty path is everything. `job_id` where the job
+    is known by more than its name.
     """
 
     job: _Name

@@ -12,7 +12,7 @@ from protocol.limits import ORDER_BYTES_MAX
 from tools.client import calls
 from tools.client.agent_key import fingerprint_text
 from tools.client.context import pin_agent_key
-from tools.client.failure import EXIT_OK, INTERRUPTED, Failure
+from tools.client.failure import EXIT_OK, INTERRUPTED, Failure, first_cause
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import seal_restore_order
 from tools.client.output import Output
@@ -21,7 +21,7 @@ from tools.client.program import Command
 from tools.client.progress import Progress
 from tools.client.restore_order import DAY_NS, OVERWRITE_RULES, PATH_BYTES_MAX, PATHS_MAX, RestoreOrder
 from tools.client.terminal_text import escape_text
-from tools.client.units import time_text
+from tools.client.units import time_json, time_text
 from tools.vaultctl.agent_trust import Trust, check_trust
 from tools.vaultctl.confirmed_agent import ConfirmedAgent, confirm_agent
 from tools.vaultctl.identity import ask_vault, context_file, output_of
@@ -43,6 +43,14 @@ class Options:
     trust_agent_key: bool
     wait: bool
 
+    @property
+    def trust(self) -> Trust:
+        return Trust(expected=self.agent_key, first_use=self.trust_agent_key)
+
+    @property
+    def password_source(self) -> PasswordSource:
+        return PasswordSource(self.password_file, self.password_command)
+
 
 @click.command("restore", cls=Command)
 @click.argument("computer")
@@ -51,11 +59,16 @@ class Options:
 @click.option("--path", "paths", multiple=True, metavar="P", help="Only what is at and below P; repeatable.")
 @click.option("--to", metavar="COMPUTER2", help="Restore on another computer, which gets leave for that.")
 @click.option(
-    "--target", required=True, metavar="DIR",
+    "--target",
+    required=True,
+    metavar="DIR",
     help="On that computer: files come to DIR and their full source path; / is the original place.",
 )
 @click.option(
-    "--overwrite", type=click.Choice(OVERWRITE_RULES), default="never", show_default=True,
+    "--overwrite",
+    type=click.Choice(OVERWRITE_RULES),
+    default="never",
+    show_default=True,
     help="Replace files that are there: never, older ones, those of another size or time, or always.",
 )
 @click.option("--password-file", metavar="FILE", help="The job password; - is standard input.")
@@ -63,33 +76,46 @@ class Options:
 @click.option("--agent-key", metavar="FINGERPRINT", help="What `vault-agent status` shows on that computer.")
 @click.option("--trust-agent-key", is_flag=True, help="Take the key that the vault says, this first time.")
 @click.option("--wait", is_flag=True, help="Show how far the restore is until its end, and exit as it did.")
-@click.pass_context  # fmt: skip
+@click.pass_context
 def restore(ctx: click.Context, computer: str, job: str, **words: object) -> int:
     """Has the service of COMPUTER, or of COMPUTER2, restore JOB, with the rights of that service.
 
     The order is sealed for its agent on this machine: the vault can neither read nor alter it. It is good for a day.
     """
-    options = Options(**words)  # type: ignore[arg-type]
-    check_trust(Trust(expected=options.agent_key, first_use=options.trust_agent_key))
-    sequence, target, paths = sequence_of(options.safeset), _path("--target", options.target), _paths(options.paths)
-    if not target.startswith(b"/"):
-        raise Failure("usage", f"--target {options.target} is no absolute path", "it is one of the other computer")
-    password = read_password(PasswordSource(options.password_file, options.password_command), f"job {job}")
-    output = output_of(ctx)
-    agent = confirm_agent(ctx, options.to or computer, Trust(expected=options.agent_key, first_use=options.trust_agent_key))
-    shown = ask_vault(ctx, partial(calls.show_job, computer=computer, job=job)).job
-    owner = None if options.to is None or options.to.casefold() == computer.casefold() else computer
+    options, output = Options(**words), output_of(ctx)  # type: ignore[arg-type]
+    check_trust(options.trust)
+    wanted = _wanted(options)
+    password = read_password(options.password_source, f"job {job}")
+    agent = confirm_agent(ctx, options.to or computer, options.trust)
+    job_id = ask_vault(ctx, partial(calls.show_job, computer=computer, job=job)).job.job_id
+    is_own = options.to is None or options.to.casefold() == computer.casefold()
     now_ns = time.time_ns()
-    order = RestoreOrder(
-        owner, job, sequence, paths, target, options.overwrite, now_ns, now_ns + DAY_NS, password
-    )  # fmt: skip
-    request = m.RestoreOrderRequest(computer, job, options.to, _sealed(order, shown.job_id, agent))
-    given = Sending().send(ctx, partial(calls.order_restore, request=request))
+    order = RestoreOrder(None if is_own else computer, job, *wanted, now_ns, now_ns + DAY_NS, password)
+    given = _send(ctx, m.RestoreOrderRequest(computer, job, options.to, _sealed(order, job_id, agent)))
     pin_agent_key(context_file(ctx), agent.computer, fingerprint_text(agent.recipient.fingerprint))
     if not options.wait:
-        _show_given(output, given)
+        _show_given(output, given.order, is_connected=given.is_connected)
         return EXIT_OK
     return _wait(ctx, output, given)
+
+
+def _wanted(options: Options) -> tuple[int, tuple[bytes, ...], bytes, str]:
+    """Safeset, paths, target and overwrite rule; what can be refused before anything is asked."""
+    target = _path("--target", options.target)
+    if not target.startswith(b"/"):
+        hint = "it is a directory of the computer that restores; / is the original place"
+        raise Failure("usage", f"--target {options.target} is no absolute path", hint)
+    return sequence_of(options.safeset), _paths(options.paths), target, options.overwrite
+
+
+def _send(ctx: click.Context, request: m.RestoreOrderRequest) -> m.RestoreOrderAnswer:
+    sending = Sending()
+    try:
+        return sending.send(ctx, partial(calls.order_restore, request=request))
+    except BaseException as error:
+        if sending.may_be_done(error):
+            output_of(ctx).note("the restore may be ordered all the same: see `vaultctl safeset restores`")
+        raise
 
 
 def sequence_of(text: str) -> int:
@@ -128,21 +154,14 @@ def _sealed(order: RestoreOrder, job_id: bytes, agent: ConfirmedAgent) -> bytes:
     return message
 
 
-def _show_given(output: Output, given: m.RestoreOrderAnswer) -> None:
-    order = given.order
-    lines = [
-        f"Restore {order.number} of {escape_text(order.computer)}/{escape_text(order.job)} on {escape_text(order.to)} is"
-        f" ordered: `vaultctl safeset restores` shows it."
-    ]
-    if not given.is_connected:
-        lines.append(_away(order))
+def _show_given(output: Output, order: m.RestoreOrderSummary, *, is_connected: bool) -> None:
+    names = tuple(map(escape_text, (order.job, order.computer, order.to)))
+    text = "Restore {} of job {} of {} on {} is ordered: `vaultctl safeset restores` shows it."
+    lines = [text.format(order.number, *names), *([] if is_connected else [_away(order)])]
+    document = {"restore": order.number, "computer": order.computer, "job": order.job, "to": order.to}
     output.show(
-        {
-            "restore": order.number, "computer": order.computer, "job": order.job, "to": order.to,
-            "connected": given.is_connected,
-        },
-        lambda: "\n".join(lines),
-    )  # fmt: skip
+        document | {"connected": is_connected, "expires": time_json(order.expires_ns)}, lambda: "\n".join(lines)
+    )
 
 
 def _away(order: m.RestoreOrderSummary) -> str:
@@ -163,7 +182,9 @@ def _wait(ctx: click.Context, output: Output, given: m.RestoreOrderAnswer) -> in
     try:
         with Progress(output) as progress:
             end = follow(answers, output, progress)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(first_cause(error), KeyboardInterrupt):
+            raise
         hint = f"`vaultctl safeset cancel-restore {number}` ends it"
         raise Failure(INTERRUPTED, f"interrupted: restore {number} stays ordered", hint) from None
     return end_of(output, end.order)

@@ -19,7 +19,7 @@ from tools.agent.service.worker import Streams
 from tools.client.failure import Failure
 from tools.client.output import Output
 
-RUN, CANCEL = AgentWorkAnswer([JOB_ID], []), AgentWorkAnswer([], [JOB_ID])
+RUN, CANCEL = AgentWorkAnswer([JOB_ID], [], []), AgentWorkAnswer([], [JOB_ID], [])
 
 
 @dataclass
@@ -102,7 +102,7 @@ async def test_a_cancel_ends_the_run_that_goes_on(site: Site, vault: Vault) -> N
         await until_told(vault, RUN)  # asked for again meanwhile: one waits, and no more
         await until_told(vault, RUN)
         vault.codes = [0]
-        await until_told(vault, AgentWorkAnswer([JOB_ID], [JOB_ID]))
+        await until_told(vault, AgentWorkAnswer([JOB_ID], [JOB_ID], []))
         assert (len(vault.begun), vault.codes) == (2, [])
         nursery.cancel_scope.cancel()
 

@@ -15,9 +15,12 @@ REPORT_SECONDS = 1.0
 
 
 class RestoreWatch:
-    """`restored` is None until something was restored to its end. Nobody elsewhere hears of it."""
+    """`is_open`: the password opened the safeset. `restored` is None until something was restored to its end. Nobody
+    elsewhere hears of it.
+    """
 
     def __init__(self) -> None:
+        self.is_open = False
         self.figures = Figures("restoring")
         self.restored: Restored | None = None
 
@@ -36,6 +39,7 @@ class OrderWatch(RestoreWatch):
 
     @asynccontextmanager
     async def reporting(self, session: VaultSession) -> AsyncGenerator[None]:
+        self.is_open = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report, session)
             yield

@@ -146,7 +146,8 @@ def without_grant(view: View, account_id: bytes, order: RestoreOrder) -> list[Ch
     anew.
     """
     grant = read_grant(view, account_id, order.job_id, order.computer_id)
-    if not order.is_granted or grant is None or grant.created_ns != order.created_ns:
+    of_order = order.created_ns, order.expires_ns
+    if not order.is_granted or grant is None or (grant.created_ns, grant.expires_ns) != of_order:
         return []
     others = (one for one in list_orders_back(view, account_id) if one.number != order.number and one.state.is_open)
     needs = (order.job_id, order.computer_id)

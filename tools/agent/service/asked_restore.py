@@ -28,6 +28,9 @@ from tools.client.record_format import IntegrityError
 from tools.client.restore_order import CLOCK_BEHIND_NS
 from tools.client.session import VaultSession
 
+# A vault that began anew knows no ticket any more: then the password opens the safeset again, if that is still allowed.
+TRIES = 5
+
 
 class Refused(Failure):
     """`reason` is what the vault is told."""
@@ -115,16 +118,20 @@ def _begin(orders: TakenOrders, opened: OpenedOrder, taken: RestoreTakeAnswer) -
 
 def _restore(output: Output, state: StateDirectory, opened: OpenedOrder, taken: RestoreTakeAnswer) -> OrderEnd:
     """Raises what says that it is not over: an interruption, or a vault that is out of reach."""
-    watch = OrderWatch(opened.message_id)
-    try:
-        exit_code = carry_out_restore(output, state, _work(opened.order, taken.job_id, output), watch)
-    except Exception as error:
-        failure = describe(error)
-        if failure.code == INTERRUPTED or is_lost(error):
-            raise
-        tell_error(output, error)
-        return _end("failed", failure.exit_code, failure.code, watch)
-    return _end("warnings" if exit_code == EXIT_WARNINGS else "done", exit_code, "", watch)
+    work = _work(opened.order, taken.job_id, output)
+    for tries_left in range(TRIES - 1, -1, -1):
+        watch = OrderWatch(opened.message_id)
+        try:
+            exit_code = carry_out_restore(output, state, work, watch)
+            return _end("warnings" if exit_code == EXIT_WARNINGS else "done", exit_code, "", watch)
+        except Exception as error:
+            failure = describe(error)
+            if failure.code == INTERRUPTED or is_lost(error):
+                raise
+            tell_error(output, error)
+            if not (tries_left and watch.is_open and failure.code == ErrorCode.not_allowed):
+                return _end("failed", failure.exit_code, failure.code, watch)
+    raise AssertionError("the last try ends it")
 
 
 def _work(order: restore_order.RestoreOrder, job_id: bytes, output: Output) -> RestoreOrder:

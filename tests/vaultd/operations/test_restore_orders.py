@@ -1,94 +1,22 @@
 """Restore orders: for one agent, once, for a day; the message goes with their end, and leave comes with `--to` only."""
 
-import dataclasses
 import os
-import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.vaultd.operations.sealing import agent_fingerprint
-from tests.vaultd.operations.small_site import CREATOR, Agent, BackedUp, Site, certificate_request, new_job
+from tests.vaultd.operations.ordering import DAY_SECONDS, Two
+from tests.vaultd.operations.small_site import Site, certificate_request
 from tests.vaultd.operations.test_lost_catalog import lose_catalog
-from vaultd.catalog.database import View
-from vaultd.catalog.rows import decode
 from vaultd.clock import FixedClock
-from vaultd.errors import BadRequest, Conflict, NotAllowed, NotFound, NotSignedIn
-from vaultd.operations import computers, grants, jobs, ledger, ordered_restores, removal, restore, restore_orders
+from vaultd.errors import Conflict, NotAllowed, NotFound, NotSignedIn
+from vaultd.operations import computers, grants, ledger, ordered_restores, removal, restore, restore_orders
 from vaultd.operations.computers import RegistrationRequest
 from vaultd.operations.grants import Granting
-from vaultd.operations.restore_orders import NewOrder, OrderSummary
 from vaultd.operations.vault import open_vault, write_checkpoint
-from vaultd.records import AuditEntry, Grant, OrderState, RestoreFigures, RestoreOrder
+from vaultd.records import OrderState, RestoreOrder
 from vaultd.store.disk_door import SystemDoor
-
-DAY_SECONDS = 24 * 3600
-DONE = RestoreFigures(files=3, bytes=4000, left=1, warnings=0, exit_code=0)
-
-
-def sealed(ids: tuple[bytes, bytes, bytes], agent_key: bytes, *, purpose: int = 3, length: int = 1300) -> bytes:
-    """By hand from docs/format.md; nobody opens it here."""
-    head = b"SSM1" + bytes([1, 1, purpose, 0]) + b"".join(ids) + os.urandom(16) + agent_key
-    return CREATOR.sign_secret(head + struct.pack("<I", length) + os.urandom(length))
-
-
-class Two:
-    """A job of `laptop`, and the computer `second`."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.administrator = site.administrator()
-        self.backed_up: BackedUp = site.ready(self.administrator)
-        self.laptop: Agent = self.backed_up.agent
-        self.second: Agent = site.agent(self.administrator, "second")
-
-    @property
-    def job_id(self) -> bytes:
-        return self.backed_up.sealer.job_id
-
-    def message(self, agent: Agent, **changed: object) -> bytes:
-        ids = (agent.identity.account_id, agent.identity.identity_id, self.job_id)
-        return sealed(ids, agent_fingerprint(agent.spki, agent.sealing_key), **changed)  # type: ignore[arg-type]
-
-    def give(self, to: str | None = None, message: bytes = b"") -> bytes:
-        """The order's id."""
-        agent = self.laptop if to is None else self.second
-        new = NewOrder("laptop", "home", to, message or self.message(agent))
-        return restore_orders.give(self.site.vault, self.administrator, new).order_id
-
-    def take(self, agent: Agent, order_id: bytes) -> bytes:
-        return ordered_restores.take(self.site.vault, agent.identity, order_id).message
-
-    def end(self, agent: Agent, order_id: bytes, state: OrderState = OrderState.DONE) -> None:
-        ordered_restores.end(self.site.vault, agent.identity, order_id, state, DONE)
-
-    def asked(self, agent: Agent) -> list[bytes]:
-        return ordered_restores.asked_orders(self.site.vault, agent.identity)
-
-    def shown(self) -> list[OrderSummary]:
-        return restore_orders.list_all(self.site.vault, self.administrator)
-
-    def rows(self) -> list[RestoreOrder]:
-        return self._read(
-            lambda view: [decode("restore_orders", *row, RestoreOrder) for row in view.scan("restore_orders")]
-        )
-
-    def grants(self) -> list[Grant]:
-        return self._read(lambda view: [decode("grants", *row, Grant) for row in view.scan("grants")])
-
-    def audit(self) -> list[tuple[str, str, str]]:
-        rows = self._read(lambda view: [decode("audit", *row, AuditEntry) for row in view.scan("audit")])
-        return [(row.actor, row.action, row.subject) for row in rows if row.action.startswith("restore.")]
-
-    def expire(self, *heard: bytes) -> None:
-        if ordered_restores.has_outlived(self.site.vault):
-            ordered_restores.expire(self.site.vault, heard)
-
-    def _read(self, look: Callable[[View], list]) -> list:  # type: ignore[type-arg]
-        with self.site.vault.catalog.read() as view:
-            return look(view)
 
 
 @pytest.fixture
@@ -292,64 +220,6 @@ def test_leave_stays_as_long_as_another_order_needs_it(two: Two) -> None:
     restore_orders.cancel(two.site.vault, two.administrator, 2)
     assert len(two.grants()) == 1
     assert two.asked(two.second) == [first] != [second]
-
-
-WRONG = {
-    "account": (lambda two, ids: (os.urandom(16), *ids[1:]), "account"),
-    "computer": (lambda two, ids: (ids[0], two.second.identity.identity_id, ids[2]), "computer"),
-    "job": (lambda two, ids: (*ids[:2], os.urandom(16)), "job"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_message_for_something_else_is_not_kept(two: Two, name: str) -> None:
-    change, field = WRONG[name]
-    agent = two.laptop
-    ids = change(two, (agent.identity.account_id, agent.identity.identity_id, two.job_id))
-    message = sealed(ids, agent_fingerprint(agent.spki, agent.sealing_key))
-    with pytest.raises(BadRequest, match=f"message: {field} .* is not the one of this job and computer"):
-        two.give(message=message)
-
-
-def test_a_message_for_another_key_purpose_or_unsigned_is_not_kept(two: Two) -> None:
-    ids = (two.laptop.identity.account_id, two.laptop.identity.identity_id, two.job_id)
-    with pytest.raises(BadRequest, match="message: agent_key"):
-        two.give(message=sealed(ids, bytes(20)))
-    with pytest.raises(BadRequest, match="message: purpose 1"):
-        two.give(message=two.message(two.laptop, purpose=1))
-    good = two.message(two.laptop)
-    with pytest.raises(BadRequest, match="signature"):
-        two.give(message=good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(BadRequest, match="length"):
-        two.give(message=two.message(two.laptop, length=65_536))
-    assert two.rows() == []
-
-
-def test_an_order_is_no_secret_of_a_job(two: Two) -> None:
-    new = new_job(two.laptop, "other")
-    ids = (two.laptop.identity.account_id, two.laptop.identity.identity_id, new.job_id)
-    message = sealed(ids, agent_fingerprint(two.laptop.spki, two.laptop.sealing_key))
-    with pytest.raises(BadRequest, match="purpose 3"):
-        jobs.create(two.site.vault, two.administrator, dataclasses.replace(new, secret=message))
-
-
-@pytest.mark.parametrize(
-    ("names", "sentence"),
-    [
-        (("nobody", "home", None), "computer 'nobody' does not exist"),
-        (("laptop", "nothing", None), "job 'nothing' does not exist"),
-        (("laptop", "home", "nobody"), "computer 'nobody' does not exist"),
-    ],
-)
-def test_what_does_not_exist(two: Two, names: tuple[str, str, str | None], sentence: str) -> None:
-    with pytest.raises(NotFound, match=sentence):
-        restore_orders.give(two.site.vault, two.administrator, NewOrder(*names, two.message(two.laptop)))
-
-
-def test_a_job_without_a_keyring_has_nothing_to_restore(two: Two) -> None:
-    two.site.job(two.administrator, two.laptop, "new")
-    with pytest.raises(Conflict, match="no keyring yet"):
-        restore_orders.give(two.site.vault, two.administrator, NewOrder("laptop", "new", None, two.message(two.laptop)))
 
 
 def test_open_orders_of_one_computer_are_bounded(two: Two) -> None:

@@ -1,4 +1,4 @@
-"""A restore that is ordered through the vault: what an agent refuses of it, what it tells, and what is done once only."""
+"""A restore that is ordered through the vault: what an agent refuses of it, what it tells, what is done once."""
 
 import os
 import time

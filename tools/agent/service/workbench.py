@@ -110,9 +110,10 @@ class Workbench:
             piece.cancelled.set()
 
     def _job_id(self, piece: Piece) -> bytes | None:
+        """Of a backup."""
         if isinstance(piece.order, AskedOrder):
             return piece.order.job_id
-        return self._state.known_job_id(piece.order.job)
+        return self._state.known_job_id(piece.order.job) if isinstance(piece.order, BackupOrder) else None
 
     async def _carry_out_now(self, piece: Piece) -> Ended:
         if piece.cancelled.is_set():

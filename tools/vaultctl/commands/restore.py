@@ -184,6 +184,7 @@ def _wait(ctx: click.Context, output: Output, given: m.RestoreOrderAnswer) -> in
             end = follow(answers, output, progress)
     except BaseException as error:
         if not isinstance(first_cause(error), KeyboardInterrupt):
+            output.note(f"restore {number} stays ordered: see `vaultctl safeset restores`")
             raise
         hint = f"`vaultctl safeset cancel-restore {number}` ends it"
         raise Failure(INTERRUPTED, f"interrupted: restore {number} stays ordered", hint) from None

@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import SLOWLY, Done, Site, differences, restored
 from tests.end_to_end.test_service import SOON_SECONDS, read_until, serving, started
+from tests.support.creator import Creator
 from tests.support.trees import write_tree
 
 
@@ -98,6 +99,16 @@ def test_a_restore_that_fails_ends_as_it_would_there(
         done = order(office, tmp_path / "back", *words, "--wait")
     assert (done.exit_code, done.last["type"], done.last["code"]) == (exit_code, "error", code)
     assert (orders(office)[0]["state"], orders(office)[0]["exit_code"]) == ("failed", exit_code)
+
+
+def test_an_order_of_another_creator_is_refused(office: Site, tmp_path: Path) -> None:
+    """Somebody has the context, as who made the account does, and not its signing key."""
+    Creator().write(office.context("acme"))
+    with serving(office):
+        done = order(office, tmp_path / "back", "--wait")
+    assert (done.exit_code, done.last["code"], orders(office)[0]["state"]) == (5, "not_allowed", "refused")
+    assert "its creator did not give this order" in done.error
+    assert not (tmp_path / "back").exists()
 
 
 def test_an_order_waits_for_a_service_that_is_away(office: Site, tmp_path: Path) -> None:

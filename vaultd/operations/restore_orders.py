@@ -28,7 +28,7 @@ from vaultd.operations.sealed_headers import (
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RESTORE_ORDER, job_owner, wrap
 from vaultd.policy.grant_life import end_of_grant, is_grant_good
-from vaultd.policy.order_life import ENDED_KEPT, OPEN_MAX, ORDER_LIFE_NS, is_order_over
+from vaultd.policy.order_life import ENDED_KEPT, OPEN_IN_ACCOUNT_MAX, OPEN_MAX, ORDER_LIFE_NS, is_order_over
 from vaultd.records import Change, Computer, Grant, Identity, Job, OrderState, RestoreOrder
 
 SHOWN_MAX = 10_000
@@ -79,13 +79,13 @@ def give(vault: Vault, identity: Identity, new: NewOrder) -> ShownOrder:
     with vault.catalog.read() as view:
         job, target = _parties(view, identity, new)
         message_id = _checked_id(new.message, job, target)
-        if known := find_order(view, account_id, message_id):
-            return _shown(view, account_id, known, now_ns)
-        of_target = [one for one in list_orders_back(view, account_id) if one.computer_id == target.computer_id]
-        _check_room(of_target, target)
-        newest = next(list_orders_back(view, account_id), None)
+        if same := find_order(view, account_id, message_id):
+            return _shown(view, account_id, same, now_ns)
+        known = list(list_orders_back(view, account_id))
+        of_target = [one for one in known if one.computer_id == target.computer_id]
+        _check_room(known, of_target, target)
         order = RestoreOrder(
-            number=1 if newest is None else newest.number + 1,
+            number=known[0].number + 1 if known else 1,
             order_id=message_id,
             job_id=job.job_id,
             computer_id=target.computer_id,
@@ -191,12 +191,12 @@ def _checked_id(message: bytes, job: Job, target: Computer) -> bytes:
     return header.message_id
 
 
-def _check_room(of_target: Iterable[RestoreOrder], target: Computer) -> None:
+def _check_room(known: Iterable[RestoreOrder], of_target: Iterable[RestoreOrder], target: Computer) -> None:
+    hint = "wait for their end, or cancel one: `vaultctl safeset restores` shows them"
     if sum(order.state.is_open for order in of_target) >= OPEN_MAX:
-        raise Conflict(
-            f"{OPEN_MAX} restores of computer {target.name!r} are open already",
-            "wait for their end, or cancel one: `vaultctl safeset restores` shows them",
-        )
+        raise Conflict(f"{OPEN_MAX} restores of computer {target.name!r} are open already", hint)
+    if sum(order.state.is_open for order in known) >= OPEN_IN_ACCOUNT_MAX:
+        raise Conflict(f"{OPEN_IN_ACCOUNT_MAX} restores of the account are open already", hint)
 
 
 def _outlived(of_target: Iterable[RestoreOrder]) -> list[RestoreOrder]:

@@ -4,6 +4,7 @@ from vaultd.policy.clock_jump import is_alive
 
 ORDER_LIFE_NS = 24 * 3600 * 1_000_000_000
 OPEN_MAX = 16  # of one computer at once
+OPEN_IN_ACCOUNT_MAX = 128  # their messages, of 64 KiB at most, are read with each look for one
 ENDED_KEPT = 20  # of one computer, the newest
 
 

@@ -233,6 +233,17 @@ def test_open_orders_of_one_computer_are_bounded(two: Two) -> None:
     assert two.give()
 
 
+def test_open_orders_of_one_account_are_bounded(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore_orders, "OPEN_IN_ACCOUNT_MAX", 3)
+    for to in (None, None, "second"):
+        two.give(to)
+    for to in (None, "second"):
+        with pytest.raises(Conflict, match="3 restores of the account are open already"):
+            two.give(to)
+    restore_orders.cancel(two.site.vault, two.administrator, 2)
+    assert two.give("second")
+
+
 def test_the_newest_that_ended_are_kept(two: Two) -> None:
     two.give("second")
     for _ in range(30):

@@ -145,23 +145,31 @@ def without_grant(view: View, account_id: bytes, order: RestoreOrder) -> list[Ch
     """The leave that came with an order goes with it, but for one that another open order needs, or that was given
     anew.
     """
+    others = (one for one in list_orders_back(view, account_id) if one.number != order.number and one.state.is_open)
+    needs = (order.job_id, order.computer_id)
+    is_needed = any((one.job_id, one.computer_id) == needs for one in others)
+    return [] if is_needed else _own_grant(view, account_id, order)
+
+
+def cancelled_with(view: View, computer: Computer, now_ns: int) -> list[Change]:
+    """The open orders of a computer that was removed, or whose agent another one takes the place of, with their leave:
+    nobody else can open them.
+    """
+    account_id, changes = computer.account_id, []
+    for order in list_orders_back(view, account_id):
+        if order.computer_id == computer.computer_id and order.state.is_open:
+            changes += save_order(account_id, over(order, OrderState.CANCELLED, now_ns))
+            changes += _own_grant(view, account_id, order)
+    return changes
+
+
+def _own_grant(view: View, account_id: bytes, order: RestoreOrder) -> list[Change]:
+    """Takes back what came with the order."""
     grant = read_grant(view, account_id, order.job_id, order.computer_id)
     of_order = order.created_ns, order.expires_ns
     if not order.is_granted or grant is None or (grant.created_ns, grant.expires_ns) != of_order:
         return []
-    others = (one for one in list_orders_back(view, account_id) if one.number != order.number and one.state.is_open)
-    needs = (order.job_id, order.computer_id)
-    is_needed = any((one.job_id, one.computer_id) == needs for one in others)
-    return [] if is_needed else remove_grant(account_id, grant)
-
-
-def cancelled_with(view: View, computer: Computer, now_ns: int) -> list[Change]:
-    """The open orders of a computer that was removed, or whose agent another one takes the place of: nobody else can
-    open them.
-    """
-    orders = (one for one in list_orders_back(view, computer.account_id) if one.computer_id == computer.computer_id)
-    ended = [over(order, OrderState.CANCELLED, now_ns) for order in orders if order.state.is_open]
-    return [change for order in ended for change in save_order(computer.account_id, order)]
+    return remove_grant(account_id, grant)
 
 
 def _parties(view: View, identity: Identity, new: NewOrder) -> tuple[Job, Computer]:

@@ -49,10 +49,10 @@ def carry_out_asked(output: Output, state: StateDirectory, order_id: bytes) -> i
         return EXIT_OK
     try:
         opened = _opened(state, identity, order_id, taken)
-        check_time(opened.order, time.time_ns())
         orders = TakenOrders(state.path / "orders")
         end = _begin(orders, opened, taken)
         if end is None:
+            check_time(opened.order, time.time_ns())
             end = _restore(output, state, opened, taken)
             orders.end(opened.message_id, end)
         else:

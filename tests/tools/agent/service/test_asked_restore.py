@@ -223,6 +223,15 @@ def test_an_end_that_the_vault_did_not_hear_is_told_again(ordered: Ordered) -> N
     assert ordered.site.vault.asked.count("restore.open") == opened
 
 
+def test_an_end_is_told_as_it_was_also_after_its_day(ordered: Ordered, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = ordered.order()
+    ordered.carry_out(message)
+    now_ns = time.time_ns()
+    monkeypatch.setattr(asked_restore.time, "time_ns", lambda: now_ns + 2 * DAY_NS)
+    ordered.carry_out(message)
+    assert [told.outcome for told in ordered.ended] == ["done", "done"]
+
+
 @pytest.mark.parametrize(
     ("changed", "end"),
     [

@@ -13,6 +13,7 @@ CODES_HEADER_BYTES_MAX = 24 * KIB  # bytes; `run.end`: warning codes
 BATCH_HEADER_BYTES_MAX = 192 * KIB  # bytes; `chunk.upload`: 4,096 lengths and cids
 SLOTS_HEADER_BYTES_MAX = 2_112 * KIB  # bytes; `keyring.create`: all slots
 CHANGE_HEADER_BYTES_MAX = 2_624 * KIB  # bytes; `keyring.slots`: all slots, and keys for each job of the keyring
+ORDER_HEADER_BYTES_MAX = 68 * KIB  # bytes; `restore.order`: a restore order beside names
 JOB_HEADER_BYTES_MAX = 1 * MIB  # bytes; `job.create`: a definition; decoded it costs up to about 8 times this
 ANSWER_HEADER_BYTES_MAX = 8 * MIB  # bytes; of an answer: a list of 30,000 safesets (a client reads its own vault)
 FRAME_RAW_BYTES_MAX = 16 * MIB  # bytes; of an upload or an answer: 2 MiB usually
@@ -37,6 +38,7 @@ SLOT_BYTES_MAX = 256 * KIB  # bytes; one slot with its keyring
 SLOTS_MAX = 8  # items; slots of one keyring
 KEYRING_JOBS_MAX = 64  # items; jobs of one keyring
 SECRET_BYTES_MAX = 8 * KIB  # bytes; a sealed job secret
+ORDER_BYTES_MAX = 64 * KIB  # bytes; a sealed restore order with its paths
 SEALED_KEY_BYTES_MAX = 1_230  # bytes; a sealed run key: KEM 1, the larger
 SEALED_KEYS_MAX = 4_096  # items; sealed run keys in one answer
 CERTIFICATE_BYTES_MAX = 8 * KIB  # bytes; a certificate or a request for one
@@ -44,6 +46,7 @@ PAYLOAD_BYTES_MAX = 300 * KIB  # bytes; a sealed root payload (plain limit 256 K
 SAFESETS_PAGE = 2_000  # items; of one answer of `safeset.list`, about 400 KB
 HITS_PAGE = 32  # items; of one answer of `disk.hit`, as many safesets are looked at
 LIST_ITEMS_MAX = 65_536  # items; rows of a list answer
+ORDERS_SHOWN_MAX = 10_000  # items; of one answer of `restore.orders`, the newest
 CODES_MAX = 64  # items; warning codes that a run reports
 
 # HTTP/2 sizes

@@ -36,6 +36,23 @@ class Outcome(StrEnum):
     ABORTED = "aborted"
 
 
+class OrderState(StrEnum):
+    """How a restore order stands. The first two are the only ones that are open."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    WARNINGS = "warnings"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (OrderState.WAITING, OrderState.RUNNING)
+
+
 class Identity(Row, frozen=True):
     """Who is at the other end. The operator belongs to no account (NO_ID); an agent's identity is its computer's id."""
 
@@ -260,6 +277,36 @@ class Grant(Row, frozen=True):
     created_ns: int
     expires_ns: int
     first_used_ns: int = 0
+
+
+class RestoreFigures(Row, frozen=True):
+    """What an agent tells at the end of a restore that it was ordered: counts and a code, no names."""
+
+    files: int = 0
+    bytes: int = 0
+    left: int = 0
+    warnings: int = 0
+    exit_code: int = -1
+    code: str = ""
+
+
+class RestoreOrder(Row, frozen=True):
+    """A restore that `computer_id` is to carry out. `order_id` is that of its message; `wrapped` the sealed message,
+    wrapped under the job's erase key, and empty once the order ended or expired. `is_granted`: leave came with it.
+    """
+
+    number: int
+    order_id: bytes
+    job_id: bytes
+    computer_id: bytes
+    created_ns: int
+    expires_ns: int
+    wrapped: bytes
+    is_granted: bool
+    state: OrderState = OrderState.WAITING
+    begin_ns: int = 0
+    end_ns: int = 0
+    figures: RestoreFigures = RestoreFigures()
 
 
 class AuditEntry(Row, frozen=True):

@@ -146,7 +146,10 @@ class AgentWorkRequest(Message, frozen=True):
 
 
 class AgentWorkAnswer(Message, frozen=True):
-    """Jobs to run, and jobs of which nothing is to go on; both empty where there was nothing for some minutes."""
+    """Jobs to run, jobs and restore orders of which nothing is to go on, and orders to carry out; all empty where there
+    was nothing for some minutes.
+    """
 
     run: Annotated[list[fields.Id], Meta(max_length=LIST_ITEMS_MAX)]
     cancel: Annotated[list[fields.Id], Meta(max_length=LIST_ITEMS_MAX)]
+    restore: Annotated[list[fields.Id], Meta(max_length=LIST_ITEMS_MAX)]

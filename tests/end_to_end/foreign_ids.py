@@ -12,6 +12,7 @@ import msgspec
 
 from protocol import messages as m
 from tests.end_to_end.hand_made_job import AgentFacts, create_request
+from tests.vaultd.operations.ordering import sealed_order
 from tests.vaultd.operations.sealing import Sealer, slot
 
 RECORD = bytes(200)
@@ -90,6 +91,17 @@ def job_id_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
     """Under a name that is taken: with a free one, an id that does not exist would make a job."""
     assert mine.agent is not None
     return create_request(mine.agent, str(mine.ids["computer"]), str(mine.ids["job"]), value), b""
+
+
+def order_for(mine: Facts) -> bytes:
+    """To restore the job on the computer itself."""
+    assert mine.agent is not None
+    ids = (mine.agent.account_id, mine.agent.computer_id, mine.ids["job_id"])
+    return sealed_order(ids, mine.agent.fingerprint)  # type: ignore[arg-type]
+
+
+def order_end(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
+    return m.RestoreEndRequest(value, "done", 0, "", 0, 0, 0, 0), b""
 
 
 def key_request(value: Any, mine: Facts) -> tuple[msgspec.Struct, bytes]:
@@ -271,6 +283,22 @@ ROWS: dict[str, Row] = {
             ),
         },
     ),
+    "restore.order": Row(
+        "administrator",
+        {
+            "computer": make(m.RestoreOrderRequest, job=of("job"), to=None, message=order_for)("computer"),
+            "job": make(m.RestoreOrderRequest, computer=of("computer"), to=None, message=order_for)("job"),
+            "to": make(m.RestoreOrderRequest, computer=of("computer"), job=of("job"), message=order_for)("to"),
+        },
+    ),
+    "restore.orders": NO_IDS,
+    "restore.state": NO_IDS,
+    "restore.cancel": NO_IDS,
+    "restore.take": Row("agent", {"order_id": make(m.RestoreTakeRequest)("order_id")}),
+    "restore.progress": Row(
+        "agent", {"order_id": make(m.RestoreProgressRequest, files=1, bytes=2, bytes_total=3)("order_id")}
+    ),
+    "restore.end": Row("agent", {"order_id": order_end}),
     "chunk.fetch": Row("agent", {"ticket": make(m.ChunkFetchRequest, _raw=bytes(32))("ticket")}),
 }
 # Ids that are chunks: asked for with the caller's own run or ticket.

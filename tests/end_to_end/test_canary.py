@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.end_to_end.conftest import Done, Site
+from tests.end_to_end.test_service import serving
 from tests.end_to_end.test_thief import found_in_files, found_in_memory
 
 FILE_NAME = "canary-file-name-7c1f"
@@ -43,7 +44,9 @@ def test_the_vault_learns_no_secret_and_no_name(site: Site, tmp_path: Path) -> N
     code = site.create_job("acme", "pc", "all", tree)
     site.backup("pc", "all")
     site.restore("pc", "all", tmp_path / "back")
-    assert [path.read_bytes() for path in (tmp_path / "back").rglob(FILE_NAME)] == [CONTENT]
+    order_restores(site, tree, tmp_path / "ordered")
+    for directory in ("back", "ordered"):
+        assert [path.read_bytes() for path in (tmp_path / directory).rglob(FILE_NAME)] == [CONTENT]
     secrets = canaries(site, code)
     answers = failing_requests(site, tmp_path)
     assert site.daemon is not None
@@ -59,6 +62,19 @@ def test_the_vault_learns_no_secret_and_no_name(site: Site, tmp_path: Path) -> N
     planted = site.vault / "planted"
     planted.write_bytes(b"x" + FILE_NAME.encode())
     assert found_in_files(site.vault, secrets) == {"file name"}
+
+
+def order_restores(site: Site, tree: Path, target: Path) -> None:
+    """Through the vault: one that names the path, and one that cannot write it."""
+    words = ("safeset", "restore", "pc", "all", "--password-file", site.password("all"), "--wait")
+    with serving(site):
+        for exit_code in (0, 3):
+            path = ("--path", tree / DIRECTORY_NAME / FILE_NAME, "--target", target)
+            assert site.run_administrator("acme", *words, *path).exit_code == exit_code
+            for file in target.rglob(FILE_NAME):
+                file.write_bytes(b"in the way")
+    for file in target.rglob(FILE_NAME):
+        file.write_bytes(CONTENT)
 
 
 def failing_requests(site: Site, tmp_path: Path) -> list[Done]:

@@ -22,7 +22,7 @@ from protocol import messages as m
 from protocol.errors import RemoteProtocolError
 from protocol.methods import METHODS, Direction
 from tests.end_to_end.conftest import Site
-from tests.end_to_end.foreign_ids import CHUNK_ROWS, ROWS, Facts
+from tests.end_to_end.foreign_ids import CHUNK_ROWS, ROWS, Facts, order_for
 from tests.end_to_end.hand_made_job import (
     agent_facts,
     begin,
@@ -47,6 +47,7 @@ def test_every_method_has_a_row() -> None:
         covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run", "all"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
+        covered |= {"message", "exit_code", "code", "left"}
         covered |= {"change"} if "slot_id" in row.kinds else set()
         covered |= {"keyring"} if "keyring_id" in row.kinds else set()
         covered |= {"base"} if "root_hash" in row.kinds else set()
@@ -92,6 +93,10 @@ async def collect_facts(site: Site, account: str, session: VaultSession) -> Fact
     async with connect(people_endpoint(site, account), "test") as people:
         facts.agent = await agent_facts(people, site.state(f"{account}-pc"), f"{account}-pc")
         facts.sealer = sealer = await make_job(people, session, facts.agent, f"{account}-pc")
+        ordering = m.RestoreOrderRequest(f"{account}-pc", f"{account}-job", None, order_for(facts))
+        await people.ask("restore.order", ordering, m.RestoreOrderAnswer)
+        facts.ids["order_id"] = ordering.message[56:72]
+    await session.ask("restore.take", m.RestoreTakeRequest(ordering.message[56:72]), m.RestoreTakeAnswer)
     await begin(session, sealer)
     facts.ids["run_id"] = sealer.run_id
     chunks = some_records(sealer, 2, 1000)
@@ -199,6 +204,10 @@ async def test_the_same_requests_work_with_ones_own_ids(two: Site) -> None:
             "keyring.parameters": {"computer", "job"},
             "keyring.open": {"computer", "job", "slot_id"},
             "restore.open": {"computer", "job", "slot_id"},
+            "restore.order": {"computer", "job"},
+            "restore.take": {"order_id"},
+            "restore.progress": {"order_id"},
+            "restore.end": {"order_id"},
             "job.cancel": {"job"},
             "computer.distrust": {"computer"},  # ends the run that goes on
         }

@@ -42,11 +42,14 @@ Secret = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`computer` None means this one; `sequence` 0 means the latest complete safeset."""
+    """`computer` None means this one; `sequence` 0 means the latest complete safeset. `job_id` where the job is known
+    by more than its name.
+    """
 
     job: str
     computer: str | None
     sequence: int
+    job_id: bytes | None = None
 
     @property
     def text(self) -> str:
@@ -78,6 +81,12 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
         )
     if wanted.computer is None:
         _check_job(state, wanted.job, parameters.job_id)
+    if wanted.job_id not in (None, parameters.job_id):
+        raise Failure(
+            "conflict",
+            f"the vault shows another job under the name {wanted.job!r} than the one that was to be restored",
+            "nothing was restored: was the job created anew meanwhile? else ask the vault's operator",
+        )
     answer, raw, keys = await _open(session, wanted, parameters, secret)
     try:
         keyring = await compute(open_slot_copies, answer.slots, keys)

@@ -102,6 +102,8 @@ async def job_request(session: VaultSession, computer: str, job: str, request: i
 
 async def cancel_job(session: VaultSession, computer: str, job: str) -> m.JobCancelAnswer:
     return await _answer(session, "job.cancel", m.JobCancelRequest(computer, job), m.JobCancelAnswer)
+
+
 async def remove_job(session: VaultSession, computer: str, job: str) -> m.JobRemoveAnswer:
     return await _answer(session, "job.remove", m.JobRemoveRequest(computer, job), m.JobRemoveAnswer)
 
@@ -143,6 +145,22 @@ async def list_grants(session: VaultSession) -> list[m.GrantSummary]:
 async def revoke_grant(session: VaultSession, computer: str, job: str, to: str) -> m.SafesetRevokeAnswer:
     request = m.SafesetRevokeRequest(computer, job, to)
     return await _answer(session, "safeset.revoke", request, m.SafesetRevokeAnswer)
+
+
+async def order_restore(session: VaultSession, request: m.RestoreOrderRequest) -> m.RestoreOrderAnswer:
+    return await _answer(session, "restore.order", request, m.RestoreOrderAnswer)
+
+
+async def list_restores(session: VaultSession) -> list[m.RestoreOrderSummary]:
+    return (await _answer(session, "restore.orders", m.RestoreOrdersRequest(), m.RestoreOrdersAnswer)).orders
+
+
+async def restore_state(session: VaultSession, number: int) -> m.RestoreStateAnswer:
+    return await _answer(session, "restore.state", m.RestoreStateRequest(number), m.RestoreStateAnswer)
+
+
+async def cancel_restore(session: VaultSession, number: int) -> m.RestoreOrderSummary:
+    return (await _answer(session, "restore.cancel", m.RestoreCancelRequest(number), m.RestoreCancelAnswer)).order
 
 
 async def _answer(session: VaultSession, method: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:

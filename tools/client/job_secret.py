@@ -1,5 +1,5 @@
 """The job secret: what the creator of a job sends to one agent, once: password and recovery code to make the keyring
-from, or the agent's part of a newer generation of it.
+from, the agent's part of a newer generation of it, or a restore that the agent is to carry out.
 
 Sealed to the agent's key and signed by the creator's: whoever could only seal could give an agent keys of his.
 """
@@ -21,6 +21,7 @@ from tools.client.kem import KEM_HYBRID, open_sealed, seal
 from tools.client.new_keys import NewKeys
 from tools.client.record_format import IntegrityError
 from tools.client.recovery_code import CODE_BYTES
+from tools.client.restore_order import RestoreOrder
 from tools.client.strict_msgpack import elements, pack, sized, typed, unpack_array
 
 _HEADER = struct.Struct("<4sBBBB16s16s16s16s20sI")
@@ -29,6 +30,7 @@ _MAGIC = b"SSM1"
 _VERSION = 1
 _PURPOSE_MAKE_KEYRING = 1
 _PURPOSE_NEW_KEYS = 2
+_PURPOSE_RESTORE = 3
 _LABEL = b"safeset job secret v1"
 _SIGNATURE_LABEL = b"safeset job secret signature v1"
 _SIGNED_TAIL_BYTES = PUBLIC_KEY_BYTES + SIGNATURE_BYTES
@@ -59,6 +61,14 @@ class OpenedKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedOrder:
+    """The same of a restore that a computer is to carry out."""
+
+    message_id: bytes
+    order: RestoreOrder
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """The agent whose key was confirmed: its sealing key, and the fingerprint (20 bytes) over both its keys."""
 
@@ -75,6 +85,11 @@ def seal_new_keys(keys: NewKeys, address: JobAddress, agent: Recipient, creator:
     return _seal(_PURPOSE_NEW_KEYS, keys.encode(), address, agent, creator)
 
 
+def seal_restore_order(order: RestoreOrder, address: JobAddress, agent: Recipient, creator: CreatorKey) -> bytes:
+    """`address` names the computer that is to restore, which may be another one than the job's."""
+    return _seal(_PURPOSE_RESTORE, order.encode(), address, agent, creator)
+
+
 def open_job_secret(message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> OpenedSecret:
     """The secret; IntegrityError when the message is damaged, is for another job, purpose or agent, or not signed by
     the key with the fingerprint `creator`.
@@ -87,6 +102,12 @@ def open_new_keys(message: bytes, address: JobAddress, agent_key: AgentKey, crea
     """The same of new keys."""
     message_id, plaintext = _open(_PURPOSE_NEW_KEYS, message, address, agent_key, creator)
     return OpenedKeys(message_id, NewKeys.decode(plaintext))
+
+
+def open_restore_order(message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> OpenedOrder:
+    """The same of a restore order."""
+    message_id, plaintext = _open(_PURPOSE_RESTORE, message, address, agent_key, creator)
+    return OpenedOrder(message_id, RestoreOrder.decode(plaintext))
 
 
 def _seal(purpose: int, plaintext: bytes, address: JobAddress, agent: Recipient, creator: CreatorKey) -> bytes:
@@ -104,9 +125,7 @@ def _seal(purpose: int, plaintext: bytes, address: JobAddress, agent: Recipient,
     return message + creator.public_key + creator.sign(_SIGNATURE_LABEL + message)
 
 
-def _open(
-    wanted: int, message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes
-) -> tuple[bytes, bytes]:
+def _open(wanted: int, message: bytes, address: JobAddress, agent_key: AgentKey, creator: bytes) -> tuple[bytes, bytes]:
     """Message id and plaintext."""
     if len(message) < _HEADER.size + _SIGNED_TAIL_BYTES:
         raise IntegrityError(f"the job secret has {len(message)} bytes, that is too short")

@@ -58,9 +58,10 @@ TABLES = (
     "distrusted_keys",
     "erased_slots",
     "damaged_safesets",
+    "restore_orders",
 )
 # What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
-_LATER_TABLES = ("disks", "grants", "distrusted_keys", "erased_slots", "damaged_safesets")
+_LATER_TABLES = ("disks", "grants", "distrusted_keys", "erased_slots", "damaged_safesets", "restore_orders")
 _FIRST_TABLES = tuple(table for table in TABLES if table not in _LATER_TABLES)
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.

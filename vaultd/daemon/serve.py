@@ -77,7 +77,7 @@ async def _run(vault: Vault) -> int:
     port = await listener.open()
     async with trio.open_nursery() as background:
         background.start_soon(_commit_groups, service)
-        background.start_soon(run_maintenance, vault, service.stop_if_broken)
+        background.start_soon(run_maintenance, vault, service.stop_if_broken, service.restores.told_jobs)
         background.start_soon(_feed_watchdog)
         async with trio.open_nursery() as front:
             front.start_soon(listener.serve)

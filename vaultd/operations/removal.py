@@ -18,6 +18,7 @@ from vaultd.catalog.jobs import list_computer_jobs, remove_secret, update_job
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job
 from vaultd.operations.auditing import audited
+from vaultd.operations.restore_orders import cancelled_with
 from vaultd.operations.runs import end_active
 from vaultd.operations.vault import Vault
 from vaultd.records import NO_ID, Change, Identity, Job
@@ -63,6 +64,7 @@ def remove_computer(vault: Vault, identity: Identity, name: str) -> RemovedCompu
         audit = audited(vault, view, identity, "computer.remove", name)
         changes = [change for job in jobs if not job.removed_ns for change in _without(view, job, now_ns)]
         changes += _useless_grants(view, identity, jobs, computer.computer_id)
+        changes += cancelled_with(view, computer, now_ns)
     changes += update_computer(msgspec.structs.replace(computer, removed_ns=now_ns))
     ledger.record(vault, [*changes, *audit])
     vault.tickets.take_back(computer.computer_id)

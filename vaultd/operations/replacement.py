@@ -11,6 +11,7 @@ import msgspec
 from vaultd.catalog.computers import save_replaced
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_computer_jobs, read_secret, remove_secret
+from vaultd.operations.restore_orders import cancelled_with
 from vaultd.operations.runs import end_active
 from vaultd.records import Change, Computer
 
@@ -35,7 +36,7 @@ def replace_agent(view: View, old: Computer, keys: NewKeys, now_ns: int) -> tupl
         sealing_key=keys.sealing_key,
         certificate_pem=keys.certificate_pem,
     )
-    changes = save_replaced(computer)
+    changes = [*save_replaced(computer), *cancelled_with(view, old, now_ns)]
     for job in list_computer_jobs(view, old.account_id, old.computer_id):
         if read_secret(view, job) is not None:  # sealed to the old agent's key: nobody can open it any more
             changes += remove_secret(job)

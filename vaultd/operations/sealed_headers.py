@@ -21,6 +21,8 @@ SEALED_RUN_KEY_BYTES = {1: 1120 + 32 + 16, 2: 32 + 32 + 16}
 SECRET_BYTES_MAX = 8192
 SECRET_PURPOSE_KEYRING = 1
 SECRET_PURPOSE_NEW_KEYS = 2
+SECRET_PURPOSE_RESTORE = 3
+ORDER_BYTES_MAX = 65_536
 FINGERPRINT_BYTES = 20
 FINGERPRINT_LABEL = b"safeset agent key v1"
 RECOVERY_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -98,16 +100,16 @@ def parse_run_key(data: bytes) -> RunKeyHeader:
     return RunKeyHeader(kem, keyring_id, generation, job_id, run_id)
 
 
-def parse_secret(data: bytes) -> SecretHeader:
+def parse_secret(data: bytes, bytes_max: int = SECRET_BYTES_MAX) -> SecretHeader:
     """The signature holds, whoever it is of."""
-    if not _SECRET.size + _SECRET_TAIL.size < len(data) <= SECRET_BYTES_MAX:
+    if not _SECRET.size + _SECRET_TAIL.size < len(data) <= bytes_max:
         raise BadRequest(f"secret: {len(data)} bytes are not the length of a job secret")
     magic, version, kem, purpose, reserved, *ids, agent_key, length = _SECRET.unpack_from(data)
     if (magic, version, reserved) != (b"SSM1", 1, 0):
         raise BadRequest(f"secret: magic {magic.hex()}, version {version} or reserved {reserved} is unknown")
     if kem != 1:
         raise BadRequest(f"secret: kem {kem} is not the one of an agent key (1)")
-    if purpose not in (SECRET_PURPOSE_KEYRING, SECRET_PURPOSE_NEW_KEYS):
+    if purpose not in (SECRET_PURPOSE_KEYRING, SECRET_PURPOSE_NEW_KEYS, SECRET_PURPOSE_RESTORE):
         raise BadRequest(f"secret: purpose {purpose} is unknown")
     if length != len(data) - _SECRET.size - _SECRET_TAIL.size:
         raise BadRequest(f"secret: sealed_length {length} does not fit {len(data)} bytes")

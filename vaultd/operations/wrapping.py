@@ -11,10 +11,11 @@ from vaultd.store.errors import KeyUnread, NewerFormat, StoreError
 SLOT = "slot"
 RUN_KEY = "run_key"
 JOB_SECRET = "job_secret"
+RESTORE_ORDER = "restore_order"
 
 
 def job_owner(job_id: bytes) -> Owner:
-    """Of a job's secret and of the run keys that it made."""
+    """Of a job's secret, of the run keys that it made, and of orders to restore it."""
     return Owner(OwnerKind.job, job_id)
 
 

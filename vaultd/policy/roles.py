@@ -38,6 +38,10 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "safeset.grant",
         "safeset.grants",
         "safeset.revoke",
+        "restore.order",
+        "restore.orders",
+        "restore.state",
+        "restore.cancel",
     }
 )
 AGENT_ACTIONS = frozenset(
@@ -57,6 +61,9 @@ AGENT_ACTIONS = frozenset(
         "safeset.list",
         "restore.parameters",
         "restore.open",
+        "restore.take",
+        "restore.progress",
+        "restore.end",
         "chunk.fetch",
     }
 )

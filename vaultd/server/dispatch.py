@@ -47,6 +47,7 @@ from vaultd.server.handlers import (
     job,
     keyring,
     restore,
+    restore_order,
     run,
     safeset,
     session,
@@ -102,6 +103,13 @@ ASKED: dict[str, Asked] = {
     "safeset.roots": safeset.roots,
     "restore.parameters": restore.parameters,
     "restore.open": restore.open_restore,
+    "restore.order": restore_order.give,
+    "restore.orders": restore_order.list_all,
+    "restore.state": restore_order.show,
+    "restore.cancel": restore_order.cancel,
+    "restore.take": restore_order.take,
+    "restore.progress": restore_order.tell_progress,
+    "restore.end": restore_order.end,
 }
 STREAMED: dict[str, Streamed] = {
     "chunk.upload": chunk_upload.upload,
@@ -113,6 +121,7 @@ LARGE_ANSWERS = {
     "safeset.roots": ROOT_BYTES * ROOTS_MAX,
     "safeset.list": 512 * SAFESETS_PAGE,
     "safeset.grants": ANSWER_HEADER_BYTES_MAX,
+    "restore.orders": ANSWER_HEADER_BYTES_MAX,
     **dict.fromkeys(
         (
             "account.list",

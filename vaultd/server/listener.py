@@ -118,6 +118,7 @@ class Listener:
         finally:
             self._service.sessions.discard(session)
             self._service.progress.forget_connection(session)
+            self._service.restores.forget_connection(session)
             self._service.work.forget_connection(session)
             self._networks -= Counter([session.network])
             metrics.CONNECTIONS.set(len(self._service.sessions))

@@ -50,6 +50,7 @@ class Service:
     fetches: FetchBudget = field(default_factory=FetchBudget)
     sessions: set[Session] = field(default_factory=set)
     progress: RunProgressBook = field(default_factory=RunProgressBook)
+    restores: RunProgressBook = field(default_factory=RunProgressBook)
     work: WorkBook = field(default_factory=WorkBook)
     # By id, since the start: connections that were open then. Whoever comes later is refused by the catalog.
     removed_computers: set[bytes] = field(default_factory=set)

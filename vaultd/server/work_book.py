@@ -1,7 +1,8 @@
 """What waits to be told to the services of agents: in memory only, one box for each connection that asks for work.
 
-Invariants: a box holds at most the jobs of its computer, each once. It is opened before the catalog is looked at, so
-that nothing is missed between the two, and goes with its connection. Whoever waits holds no thread.
+Invariants: a box holds at most the jobs and the open restore orders of its computer, each once. It is opened before the
+catalog is looked at, so that nothing is missed between the two, and goes with its connection. Whoever waits holds no
+thread.
 Threads: the event loop only.
 """
 
@@ -15,15 +16,16 @@ from vaultd.server.session import Session
 
 @dataclass(slots=True)
 class Box:
-    """Job ids. A cancel comes before the run that was asked for after it."""
+    """Ids of jobs, and of restore orders. A cancel comes before what was asked for after it."""
 
     run: dict[bytes, None] = field(default_factory=dict)
     cancel: dict[bytes, None] = field(default_factory=dict)
+    restore: dict[bytes, None] = field(default_factory=dict)
     changed: trio.Event = field(default_factory=trio.Event)
 
     @property
     def is_empty(self) -> bool:
-        return not (self.run or self.cancel)
+        return not (self.run or self.cancel or self.restore)
 
 
 class WorkBook:
@@ -50,8 +52,8 @@ class WorkBook:
     def take(self, session: Session) -> Box:
         """What is there now; it is told once."""
         box = self._by_computer.get(session.identity.computer_id, {}).get(session, Box())
-        taken = Box(box.run, box.cancel)
-        box.run, box.cancel = {}, {}
+        taken = Box(box.run, box.cancel, box.restore)
+        box.run, box.cancel, box.restore = {}, {}, {}
         return taken
 
     def ask_run(self, computer_id: bytes, job_id: bytes) -> None:
@@ -64,6 +66,21 @@ class WorkBook:
             box.run.pop(job_id, None)
             box.cancel[job_id] = None
             box.changed.set()
+
+    def ask_restore(self, computer_id: bytes, order_id: bytes) -> None:
+        for box in self._by_computer.get(computer_id, {}).values():
+            box.restore[order_id] = None
+            box.changed.set()
+
+    def cancel_restore(self, computer_id: bytes, order_id: bytes) -> None:
+        for box in self._by_computer.get(computer_id, {}).values():
+            box.restore.pop(order_id, None)
+            box.cancel[order_id] = None
+            box.changed.set()
+
+    def is_waited(self, computer_id: bytes) -> bool:
+        """Whether the service of this computer is connected."""
+        return computer_id in self._by_computer
 
     def wake(self, computer_id: bytes) -> None:
         """Something else changed: who waits looks again."""

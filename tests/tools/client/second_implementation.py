@@ -223,8 +223,8 @@ def ed25519_public(seed):
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
-def seal_job_secret(public, account, computer, job, message, agent_key, creator_seed, plaintext):
-    head = b"SSM1" + bytes([1, 1, 1, 0]) + account + computer + job + message + agent_key
+def seal_job_secret(public, account, computer, job, message, agent_key, creator_seed, plaintext, purpose=1):
+    head = b"SSM1" + bytes([1, 1, purpose, 0]) + account + computer + job + message + agent_key
     sealed = hpke_seal(1, public, plaintext, b"safeset job secret v1" + head)
     signed = head + struct.pack("<I", len(sealed)) + sealed
     signature = Ed25519PrivateKey.from_private_bytes(creator_seed).sign(b"safeset job secret signature v1" + signed)
@@ -233,6 +233,22 @@ def seal_job_secret(public, account, computer, job, message, agent_key, creator_
 
 def open_job_secret(private, message):
     return hpke_open(1, private, message[96:-96], b"safeset job secret v1" + message[:92])
+
+
+def new_keys_plaintext(keyring, newest, earlier):
+    """`newest` is [minimum suite, generation, KEM, public key, id key, chunker seed, signing seed]; each of `earlier`
+    [generation, public key, id key, chunker seed, signing seed].
+    """
+    rows = []
+    for generation, public, id_key, chunker_seed, signing_seed in earlier:
+        values = public + id_key + chunker_seed + signing_seed
+        mark = b3(b"safeset known generation v1" + keyring + struct.pack("<I", generation) + values)
+        rows.append([generation, mark, ed25519_public(signing_seed)])
+    return msgpack.packb([msgpack.packb([1, keyring, *newest]), rows])
+
+
+def restore_order_plaintext(computer, job, safeset, paths, target, overwrite, created, expires, password):
+    return msgpack.packb([1, computer, job, safeset, paths, target, overwrite, created, expires, password])
 
 
 # Root

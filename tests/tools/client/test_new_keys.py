@@ -7,7 +7,9 @@ import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tools.client.agent_key import create_agent_key
+from tests.tools.client import second_implementation as second
+from tests.tools.client.vectors import load
+from tools.client.agent_key import AgentKey, create_agent_key
 from tools.client.creator_key import CreatorKey
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import Recipient, open_new_keys, seal_new_keys
@@ -44,6 +46,19 @@ def test_the_bytes_are_those_of_the_page(third: Keyring) -> None:
         public = Ed25519PrivateKey.from_private_bytes(seeds[one.number]).public_key().public_bytes_raw()
         expected.append([one.number, blake3(marked).digest(), public])
     assert earlier == expected
+
+
+def test_the_frozen_message_holds() -> None:
+    v, w = load("job_secret"), load("new_keys")
+    assert w["message"][:8] == b"SSM1\1\1\2\0"
+    plaintext = second.open_job_secret(v["sealing_private"], w["message"])
+    newest = [w["minimum_suite"], w["newest"][0], w["kem"], *w["newest"][1:]]
+    assert plaintext == w["plaintext"] == second.new_keys_plaintext(w["keyring"], newest, w["earlier"])
+    agent = AgentKey(v["tls_private_pem"].encode(), v["sealing_private"])
+    address = JobAddress(v["account"], v["computer"], v["job"])
+    opened = open_new_keys(w["message"], address, agent, v["creator_fingerprint"])
+    assert (opened.message_id, opened.keys.encode()) == (w["message_id"], plaintext)
+    assert (opened.keys.unattended.generation, [one.number for one in opened.keys.earlier]) == (4, [1, 2])
 
 
 def test_no_private_key_of_a_keyring_is_in_it(third: Keyring) -> None:

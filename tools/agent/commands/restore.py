@@ -23,6 +23,7 @@ from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
 from tools.agent.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore_room import check_room
+from tools.agent.restore_watch import UNWATCHED, RestoreWatch
 from tools.agent.service.hand_over import hand_over
 from tools.agent.service.orders import RestoreOrder
 from tools.agent.state import StateDirectory
@@ -91,7 +92,9 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
     return carry_out_restore(output, state, order) if exit_code is None else exit_code
 
 
-def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder) -> int:
+def carry_out_restore(
+    output: Output, state: StateDirectory, order: RestoreOrder, watch: RestoreWatch = UNWATCHED
+) -> int:
     """Writes nothing in the state: a restore may go on beside a backup."""
     start = time.monotonic()
     collect_garbage_rarely()
@@ -104,7 +107,7 @@ def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder
 
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
-            wanted = Wanted(order.job, order.computer, order.sequence)
+            wanted = Wanted(order.job, order.computer, order.sequence, order.job_id)
             unlocked = await unlock(session, state, wanted, order.secret)
             adoptable.extend(_without_keys(state, wanted, unlocked))
             if unlocked.is_known_damaged:
@@ -119,15 +122,19 @@ def carry_out_restore(output: Output, state: StateDirectory, order: RestoreOrder
                 return None if total_bytes is None else max(total_bytes, written_bytes)
 
             def tell(files: int, written_bytes: int) -> None:
-                progress.update(Figures("restoring", files, written_bytes, at_least(written_bytes)))
+                figures = Figures("restoring", files, written_bytes, at_least(written_bytes))
+                progress.update(figures)
+                watch.figures = figures
 
-            return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
+            async with watch.reporting(session):
+                return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
 
     try:
         restored, is_complete = ask_vault(state, state.load_identity(), talk)
     except KeyboardInterrupt:
         hint = "run the same restore again: what is whole stays, and the rest comes"
         raise Failure(INTERRUPTED, "interrupted", hint) from None
+    watch.restored = restored
     if adoptable:
         command = f"vault-agent adopt {order.job}"
         output.note(f"note: this agent has no keys of this job: `{command}` takes them up for `backup`")

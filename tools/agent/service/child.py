@@ -12,7 +12,16 @@ from pathlib import Path
 
 from tools.agent.commands.backup import back_up_asked, back_up_named
 from tools.agent.commands.restore import carry_out_restore
-from tools.agent.service.orders import PREFIX, AskedOrder, BackupOrder, Work, decode_message, frame_length
+from tools.agent.service.asked_restore import carry_out_asked
+from tools.agent.service.orders import (
+    PREFIX,
+    AskedOrder,
+    AskedRestore,
+    BackupOrder,
+    Work,
+    decode_message,
+    frame_length,
+)
 from tools.agent.state import open_state, remove_unfinished
 from tools.client.failure import EXIT_FAILED
 from tools.client.output import Output
@@ -48,6 +57,8 @@ def _carry_out(work: Work, output: Output) -> int:
         case AskedOrder():
             remove_unfinished(state)
             return back_up_asked(output, state, work.order.job_id)
+        case AskedRestore():
+            return carry_out_asked(output, state, work.order.order_id)
     return carry_out_restore(output, state, work.order)
 
 

@@ -21,6 +21,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Path = Annotated[bytes, Meta(max_length=1 << 20)]
 _AbsolutePath = Annotated[bytes, Meta(min_length=1, max_length=1 << 20)]
 _Password = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _RecoveryCode = Annotated[bytes, Meta(min_length=20, max_length=20)]
 
 
@@ -36,7 +37,9 @@ class BackupOrder(_Part, frozen=True, tag="backup"):
 
 
 class RestoreOrder(_Part, frozen=True, tag="restore"):
-    """`sequence` 0 is the latest; `paths` without leading slashes, one empty path is everything."""
+    """`sequence` 0 is the latest; `paths` without leading slashes, one empty path is everything. `job_id` where the job
+    is known by more than its name.
+    """
 
     job: _Name
     computer: _Name | None
@@ -49,6 +52,7 @@ class RestoreOrder(_Part, frozen=True, tag="restore"):
     password: _Password | None
     recovery_code: _RecoveryCode | None
     json: bool
+    job_id: _Id | None = None
 
     def __post_init__(self) -> None:
         if (self.password is None) == (self.recovery_code is None):
@@ -67,7 +71,14 @@ class RestoreOrder(_Part, frozen=True, tag="restore"):
 class AskedOrder(_Part, frozen=True, tag="asked"):
     """The vault says that somebody asks for a run; it is begun only if that still holds. Never from the socket."""
 
-    job_id: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    job_id: _Id
+    json: bool
+
+
+class AskedRestore(_Part, frozen=True, tag="asked_restore"):
+    """An administrator wants something restored here; the child fetches from the vault what. Never from the socket."""
+
+    order_id: _Id
     json: bool
 
 
@@ -75,7 +86,7 @@ class Work(_Part, frozen=True):
     """What a child process gets."""
 
     state: bytes
-    order: BackupOrder | RestoreOrder | AskedOrder
+    order: BackupOrder | RestoreOrder | AskedOrder | AskedRestore
 
 
 class Accepted(_Part, frozen=True, tag="accepted"):

@@ -12,7 +12,7 @@ from protocol.messages import AgentWorkAnswer
 from tools.agent.connection import PROGRAM
 from tools.agent.service import local_socket
 from tools.agent.service.counter import serve_orders
-from tools.agent.service.orders import AskedOrder
+from tools.agent.service.orders import AskedOrder, AskedRestore
 from tools.agent.service.vault_link import VaultLink
 from tools.agent.service.workbench import Piece, Workbench
 from tools.agent.state import Identity, StateDirectory
@@ -22,10 +22,13 @@ from tools.client.output import Output
 from tools.client.session import Endpoint
 from tools.client.terminal_text import escape_text
 
-# A run that is asked for and ended otherwise may not have begun: it is tried again as long as it is asked for.
+# What is asked for and ended otherwise may not have begun: it is tried again as long as it is asked for. A restore that
+# was carried out, however it ended, is settled.
 RETRY_FIRST_SECONDS = 60.0
 RETRY_LAST_SECONDS = 3600.0
 _SETTLED = (EXIT_OK, EXIT_WARNINGS, Failure(INTERRUPTED, "").exit_code, Failure("not_found", "").exit_code)
+
+_Asked = AskedOrder | AskedRestore
 
 
 class Service:
@@ -35,7 +38,7 @@ class Service:
         self._identity = identity
         self._output = output
         self._bench = Workbench(state, lock)
-        self._retry_seconds: dict[bytes, float] = {}
+        self._retry_seconds: dict[_Asked, float] = {}
         self._failure: Failure | None = None
 
     async def run(self) -> None:
@@ -78,10 +81,13 @@ class Service:
         endpoint = Endpoint(identity.url, identity.authority_pem, None, *files)
 
         def take(answer: AgentWorkAnswer) -> None:
-            for job_id in answer.cancel:
-                self._bench.cancel_job(job_id)
+            for id_ in answer.cancel:
+                self._bench.cancel_job(id_)
+                self._bench.cancel_restore(id_)
             for job_id in answer.run:
-                self._begin(job_id, front, pieces)
+                self._begin(AskedOrder(job_id=job_id, json=self._output.json), front, pieces)
+            for order_id in answer.restore:
+                self._begin(AskedRestore(order_id=order_id, json=self._output.json), front, pieces)
 
         try:
             await VaultLink(endpoint, PROGRAM, take, self._output.note).keep()
@@ -89,25 +95,31 @@ class Service:
             self._failure = failure
             front.cancel_scope.cancel()
 
-    def _begin(self, job_id: bytes, front: trio.Nursery, pieces: trio.Nursery) -> None:
-        if not (self._bench.is_closed or self._bench.is_waiting(job_id)):
-            pieces.start_soon(self._run_asked, job_id, front, pieces)
+    def _begin(self, order: _Asked, front: trio.Nursery, pieces: trio.Nursery) -> None:
+        if not (self._bench.is_closed or self._is_there(order)):
+            pieces.start_soon(self._carry_out, order, front, pieces)
 
-    async def _run_asked(self, job_id: bytes, front: trio.Nursery, pieces: trio.Nursery) -> None:
-        piece = Piece(AskedOrder(job_id=job_id, json=self._output.json))
+    def _is_there(self, order: _Asked) -> bool:
+        """A restore is asked for once; a run that goes on may be asked for again."""
+        if isinstance(order, AskedRestore):
+            return self._bench.has_restore(order.order_id)
+        return self._bench.is_waiting(order.job_id)
+
+    async def _carry_out(self, order: _Asked, front: trio.Nursery, pieces: trio.Nursery) -> None:
+        piece = Piece(order)
         ended = await self._bench.carry_out(piece, _tell_nobody)
         if ended.message:
             self._output.note(f"{piece.text}: {ended.message}")
         if ended.exit_code in _SETTLED:
-            self._retry_seconds.pop(job_id, None)
+            self._retry_seconds.pop(order, None)
         elif not self._bench.is_closed:
-            front.start_soon(self._begin_later, job_id, front, pieces)
+            front.start_soon(self._begin_later, order, front, pieces)
 
-    async def _begin_later(self, job_id: bytes, front: trio.Nursery, pieces: trio.Nursery) -> None:
-        pause_seconds = self._retry_seconds.get(job_id, RETRY_FIRST_SECONDS)
-        self._retry_seconds[job_id] = min(2 * pause_seconds, RETRY_LAST_SECONDS)
+    async def _begin_later(self, order: _Asked, front: trio.Nursery, pieces: trio.Nursery) -> None:
+        pause_seconds = self._retry_seconds.get(order, RETRY_FIRST_SECONDS)
+        self._retry_seconds[order] = min(2 * pause_seconds, RETRY_LAST_SECONDS)
         await trio.sleep(pause_seconds)
-        self._begin(job_id, front, pieces)
+        self._begin(order, front, pieces)
 
 
 async def _tell_nobody(_behind: str) -> None:

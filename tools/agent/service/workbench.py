@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from tools.agent.service.orders import AskedOrder, BackupOrder, Ended, RestoreOrder, Work
+from tools.agent.service.orders import AskedOrder, AskedRestore, BackupOrder, Ended, RestoreOrder, Work
 from tools.agent.service.worker import Streams, run_child
 from tools.agent.state import StateDirectory
 from tools.client.failure import INTERRUPTED, Failure
@@ -22,7 +22,7 @@ Run = Callable[[Work, int, Streams, trio.Event], Awaitable[int]]
 class Piece:
     """One order on its way. `streams` are those of whoever gave it."""
 
-    order: BackupOrder | RestoreOrder | AskedOrder
+    order: BackupOrder | RestoreOrder | AskedOrder | AskedRestore
     streams: Streams = field(default_factory=Streams)
     cancelled: trio.Event = field(default_factory=trio.Event)
     has_begun: bool = False
@@ -34,6 +34,8 @@ class Piece:
                 return f"the backup of {self.order.job}"
             case RestoreOrder():
                 return f"the restore of {self.order.job}"
+            case AskedRestore():
+                return "a restore that the vault was asked for"
         return "a backup that the vault was asked for"
 
 
@@ -56,7 +58,7 @@ class Workbench:
 
     async def carry_out(self, piece: Piece, tell_waiting: Tell) -> Ended:
         """In its turn. `tell_waiting` hears whose end it waits for."""
-        lane = self._restores if isinstance(piece.order, RestoreOrder) else self._backups
+        lane = self._restores if isinstance(piece.order, RestoreOrder | AskedRestore) else self._backups
         if self.is_closed:
             return _interrupted()
         behind = lane.pieces[-1:]
@@ -80,6 +82,18 @@ class Workbench:
             if (is_asked or piece.has_begun) and self._job_id(piece) == job_id:
                 piece.cancelled.set()
 
+    def cancel_restore(self, order_id: bytes) -> None:
+        """Begun or not."""
+        for piece in self._restores.pieces:
+            if isinstance(piece.order, AskedRestore) and piece.order.order_id == order_id:
+                piece.cancelled.set()
+
+    def has_restore(self, order_id: bytes) -> bool:
+        return any(
+            isinstance(piece.order, AskedRestore) and piece.order.order_id == order_id
+            for piece in self._restores.pieces
+        )
+
     def is_waiting(self, job_id: bytes) -> bool:
         """Whether a run of it, which the vault was asked for, will look again at what is asked for."""
         return any(
@@ -96,9 +110,10 @@ class Workbench:
             piece.cancelled.set()
 
     def _job_id(self, piece: Piece) -> bytes | None:
+        """Of a backup."""
         if isinstance(piece.order, AskedOrder):
             return piece.order.job_id
-        return self._state.known_job_id(piece.order.job)
+        return self._state.known_job_id(piece.order.job) if isinstance(piece.order, BackupOrder) else None
 
     async def _carry_out_now(self, piece: Piece) -> Ended:
         if piece.cancelled.is_set():

@@ -1,7 +1,7 @@
 """`vaultctl job run` and `cancel`: asks a computer's agent for a run, follows it, ends it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import click
@@ -18,11 +18,8 @@ from tools.client.tables import fields_text
 from tools.client.units import count_text, size_text
 from tools.vaultctl.identity import ask_vault, output_of
 from tools.vaultctl.listing import run_duration
+from tools.vaultctl.polling import answers_until_end
 
-POLL_FIRST_SECONDS = 0.5
-POLL_LAST_SECONDS = 15.0
-POLL_GROWTH = 1.5
-POLL_RUNNING_SECONDS = 1.0
 _SECOND_NS = 1_000_000_000
 
 _START = "the run starts at once if its agent's service is up, else with its next `backup`"
@@ -54,7 +51,7 @@ def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
         )
         return EXIT_OK
     ask = partial(calls.job_request, computer=computer, job=job, request=request)
-    answers = answers_until_end(lambda: ask_vault(ctx, ask), time.sleep)
+    answers = answers_until_end(lambda: ask_vault(ctx, ask), lambda answer: answer.state, time.sleep)
     with Progress(output) as progress:
         end = follow(answers, output, progress, computer)
     return show_end(output, end)
@@ -74,23 +71,6 @@ def cancel(ctx: click.Context, computer: str, job: str) -> None:
         {"computer": computer, "job": job, "request": done.request, "run": done.run},
         lambda: _CANCELLED[done.request, done.run],
     )
-
-
-def answers_until_end(
-    ask: Callable[[], JobRequestAnswer], sleep: Callable[[float], None]
-) -> Iterator[JobRequestAnswer]:
-    """The last one is the end.
-
-    `ask` makes a connection of its own each time: a restart of the vault meanwhile is not the end of the run.
-    """
-    pause_seconds = POLL_FIRST_SECONDS
-    while True:
-        answer = ask()
-        yield answer
-        if answer.state not in _NOTES:
-            return
-        sleep(POLL_RUNNING_SECONDS if answer.state == "running" else pause_seconds)
-        pause_seconds = min(pause_seconds * POLL_GROWTH, POLL_LAST_SECONDS)
 
 
 def follow(answers: Iterator[JobRequestAnswer], output: Output, progress: Progress, computer: str) -> JobRequestAnswer:

@@ -8,6 +8,8 @@ from tools.client import calls
 from tools.client.program import Group
 from tools.client.safeset_listing import safeset_document, safesets_text
 from tools.vaultctl.commands.grant import grant, grants, revoke
+from tools.vaultctl.commands.restore import restore
+from tools.vaultctl.commands.restores import cancel_restore, restores
 from tools.vaultctl.identity import ask_vault, output_of
 
 
@@ -19,6 +21,9 @@ def command() -> None:
 command.add_command(grant)
 command.add_command(grants)
 command.add_command(revoke)
+command.add_command(restore)
+command.add_command(restores)
+command.add_command(cancel_restore)
 
 
 @command.command("list")

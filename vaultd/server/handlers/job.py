@@ -4,7 +4,7 @@ import msgspec
 
 from protocol import messages as m
 from vaultd import offload
-from vaultd.operations import jobs, removal, work
+from vaultd.operations import jobs, ordered_restores, removal, work
 from vaultd.operations.keyring_join import Join, create_in_keyring
 from vaultd.records import JobDefinition
 from vaultd.server import answers
@@ -93,5 +93,7 @@ async def wait_for_work(request: Request) -> m.AgentWorkAnswer:
         await book.wait(request.session)
     told = book.take(request.session)
     asked = await offload.read(work.asked_jobs, request.vault, request.identity)
+    orders = await offload.read(ordered_restores.asked_orders, request.vault, request.identity)
     run = asked if message.all else [job_id for job_id in asked if job_id in told.run]
-    return m.AgentWorkAnswer(run=run, cancel=list(told.cancel))
+    restore = orders if message.all else [order_id for order_id in orders if order_id in told.restore]
+    return m.AgentWorkAnswer(run=run, cancel=list(told.cancel), restore=restore)

@@ -13,13 +13,15 @@ import trio.testing
 from protocol.messages import AgentWorkAnswer
 from tests.tools.agent.conftest import JOB_ID, Site
 from tools.agent.service import service as service_module
-from tools.agent.service.orders import AskedOrder, Work
+from tools.agent.service.orders import AskedOrder, AskedRestore, Work
 from tools.agent.service.service import Service
 from tools.agent.service.worker import Streams
 from tools.client.failure import Failure
 from tools.client.output import Output
 
-RUN, CANCEL = AgentWorkAnswer([JOB_ID], []), AgentWorkAnswer([], [JOB_ID])
+ORDER_ID = b"o" * 16
+RESTORE = AgentWorkAnswer([], [], [ORDER_ID])
+RUN, CANCEL = AgentWorkAnswer([JOB_ID], [], []), AgentWorkAnswer([], [JOB_ID], [])
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Vault:
     take: Callable[[AgentWorkAnswer], None] = lambda _: None
 
     async def run(self, work: Work, lock: int, streams: Streams, cancelled: trio.Event) -> int:
-        assert work.order == AskedOrder(job_id=JOB_ID, json=False)
+        assert work.order in (AskedOrder(job_id=JOB_ID, json=False), AskedRestore(order_id=ORDER_ID, json=False))
         self.begun.append(trio.current_time())
         code = self.codes.pop(0)
         if code == 130:
@@ -102,9 +104,36 @@ async def test_a_cancel_ends_the_run_that_goes_on(site: Site, vault: Vault) -> N
         await until_told(vault, RUN)  # asked for again meanwhile: one waits, and no more
         await until_told(vault, RUN)
         vault.codes = [0]
-        await until_told(vault, AgentWorkAnswer([JOB_ID], [JOB_ID]))
+        await until_told(vault, AgentWorkAnswer([JOB_ID], [JOB_ID], []))
         assert (len(vault.begun), vault.codes) == (2, [])
         nursery.cancel_scope.cancel()
+
+
+async def test_a_restore_that_is_asked_for_begins_once(site: Site, vault: Vault) -> None:
+    vault.codes = [130]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(make(site, vault).run)
+        for _ in range(3):
+            await until_told(vault, RESTORE)
+        assert len(vault.begun) == 1
+        await until_told(vault, AgentWorkAnswer([], [ORDER_ID], []))
+        vault.codes = [0]
+        await until_told(vault, RESTORE)
+        assert (len(vault.begun), vault.codes) == (2, [])
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_restore_that_was_cut_is_tried_again(
+    site: Site, vault: Vault, autojump_clock: trio.testing.MockClock
+) -> None:
+    vault.codes = [8, -9, 0]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(make(site, vault).run)
+        await until_told(vault, RESTORE)
+        await trio.sleep(24 * 3600)
+        nursery.cancel_scope.cancel()
+    pauses = [round(after - before) for before, after in zip(vault.begun, vault.begun[1:], strict=False)]
+    assert pauses == [60, 120]
 
 
 async def test_a_removed_computer_ends_the_service_and_what_goes_on(site: Site, vault: Vault) -> None:

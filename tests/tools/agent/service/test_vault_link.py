@@ -15,8 +15,8 @@ from tools.agent.service.vault_link import Pauses, VaultLink
 from tools.client.failure import Failure
 from tools.client.session import Endpoint
 
-NOTHING = AgentWorkAnswer([], [])
-WORK = AgentWorkAnswer([b"j" * 16], [])
+NOTHING = AgentWorkAnswer([], [], [])
+WORK = AgentWorkAnswer([b"j" * 16], [], [])
 REMOVED = RemoteProtocolError(ErrorCode.not_signed_in, "this agent's key is not known", "register the computer")
 GONE = ConnectionLost("the connection ended")
 

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from tests.tools.agent.conftest import JOB_ID, Site
-from tools.agent.service.orders import AskedOrder, BackupOrder, Ended, RestoreOrder, Work
+from tools.agent.service.orders import AskedOrder, AskedRestore, BackupOrder, Ended, RestoreOrder, Work
 from tools.agent.service.workbench import Piece, Workbench
 from tools.agent.service.worker import Streams
 
@@ -96,6 +96,10 @@ def restore() -> Piece:
     return Piece(order, Streams(7, 8))
 
 
+def asked_restore(order_id: bytes) -> Piece:
+    return Piece(AskedRestore(order_id=order_id, json=True), Streams(7, 8))
+
+
 INTERRUPTED = Ended(exit_code=130, code="interrupted", message="interrupted")
 
 
@@ -120,6 +124,30 @@ async def test_a_restore_goes_beside_a_backup_and_not_beside_another(bench: Benc
     assert len(bench.children.begun) == 3
     await bench.end(0)
     await bench.end(2)
+
+
+async def test_a_restore_that_is_asked_for_waits_for_other_restores_only(bench: Bench) -> None:
+    await bench.give(backup("one"))
+    await bench.give(restore())
+    await bench.give(asked_restore(b"o" * 16))
+    assert bench.waiting == ["the restore of job"]
+    assert [bench.bench.has_restore(id_ * 16) for id_ in (b"o", b"p")] == [True, False]
+    await bench.end(1)
+    assert bench.bench.has_restore(b"o" * 16)  # begun
+    await bench.end(2)
+    assert not bench.bench.has_restore(b"o" * 16)
+    await bench.end(0)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_a_cancel_reaches_the_restore_of_its_order_alone(bench: Bench, *, has_begun: bool) -> None:
+    first = await bench.give(asked_restore(b"o" * 16) if has_begun else restore())
+    second = await bench.give(asked_restore(b"p" * 16) if has_begun else asked_restore(b"o" * 16))
+    bench.bench.cancel_restore(b"o" * 16)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (first.cancelled.is_set(), second.cancelled.is_set()) == (has_begun, not has_begun)
+    bench.bench.close()
+    await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_what_is_cancelled_before_its_turn_starts_nothing(bench: Bench) -> None:

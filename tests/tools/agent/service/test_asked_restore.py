@@ -1,0 +1,328 @@
+"""A restore that is ordered through the vault: what an agent refuses of it, what it tells, what is done once."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from protocol import messages as m
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from tests.support.creator import Creator
+from tests.tools.agent.conftest import ACCOUNT_ID, COMPUTER_ID, JOB_ID, PASSWORD, Site, differences
+from tests.tools.client import second_implementation as second
+from tools.agent import connection
+from tools.agent.restore_watch import OrderWatch
+from tools.agent.service import asked_restore
+from tools.agent.service.asked_restore import carry_out_asked
+from tools.agent.taken_orders import OrderEnd, TakenOrders
+from tools.client.agent_key import AgentKey, create_agent_key
+from tools.client.failure import Failure
+from tools.client.output import Output
+
+HOUR_NS, DAY_NS = 3600 * 10**9, 24 * 3600 * 10**9
+ORDER_ID = b"o" * 16
+
+
+class Ordered:
+    """An agent with one safeset, and a vault that hands out what a test wants."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.key = AgentKey(site.state.key_path.read_bytes(), site.state.load_sealing_private())
+        self.message = b""
+        self.job_id = JOB_ID
+        self.ended: list[m.RestoreEndRequest] = []
+        self.told: list[m.RestoreProgressRequest] = []
+        self.end_errors: list[Exception] = []
+        for name in ("take", "progress", "end"):
+            setattr(site.vault, f"_restore_{name}", getattr(self, f"_{name}"))
+
+    def order(self, **changed: Any) -> bytes:
+        """By the second implementation; keyword arguments replace what is said, sealed or signed."""
+        now_ns = time.time_ns()
+        facts: dict[str, Any] = {
+            "account": ACCOUNT_ID, "computer": COMPUTER_ID, "job": JOB_ID, "message": ORDER_ID,
+            "agent_key": self.key.fingerprint, "creator": self.site.creator, "public": self.key.sealing_public,
+            "purpose": 3, "owner": None, "name": "job", "safeset": 0, "paths": [],
+            "target": os.fsencode(self.site.target), "overwrite": "never", "created": now_ns,
+            "expires": now_ns + DAY_NS, "password": PASSWORD,
+        }  # fmt: skip
+        assert changed.keys() <= facts.keys()
+        facts |= changed
+        names = ("owner", "name", "safeset", "paths", "target", "overwrite", "created", "expires", "password")
+        plaintext = second.restore_order_plaintext(*(facts[name] for name in names))
+        ids = (facts[name] for name in ("account", "computer", "job", "message", "agent_key"))
+        return second.seal_job_secret(facts["public"], *ids, facts["creator"].seed, plaintext, facts["purpose"])
+
+    def carry_out(self, message: bytes) -> int:
+        self.message = message
+        return carry_out_asked(Output(), self.site.state, ORDER_ID)
+
+    @property
+    def end(self) -> tuple[str, int, str]:
+        """How the vault was told that it ended."""
+        told = self.ended[-1]
+        return told.outcome, told.exit_code, told.code
+
+    @property
+    def has_restored(self) -> bool:
+        return self.site.target.exists()
+
+    def _take(self, request: m.RestoreTakeRequest, raw: bytes) -> tuple[Any, bytes]:
+        if not self.message:
+            raise RemoteProtocolError(ErrorCode.not_found, "it does not exist")
+        return m.RestoreTakeAnswer(self.job_id, self.message), b""
+
+    def _progress(self, request: m.RestoreProgressRequest, raw: bytes) -> tuple[Any, bytes]:
+        self.told.append(request)
+        return m.RestoreProgressAnswer(), b""
+
+    def _end(self, request: m.RestoreEndRequest, raw: bytes) -> tuple[Any, bytes]:
+        if self.end_errors:
+            raise self.end_errors.pop()
+        self.ended.append(request)
+        return m.RestoreEndAnswer(), b""
+
+
+@pytest.fixture
+def ordered(site: Site, monkeypatch: pytest.MonkeyPatch) -> Ordered:
+    (site.source / "file").write_bytes(os.urandom(100_000))
+    trio.run(site.back_up)
+
+    @asynccontextmanager
+    async def connect(_endpoint: object, _program: str) -> AsyncIterator[Any]:
+        yield site.vault
+
+    monkeypatch.setattr(connection, "connect", connect)
+    return Ordered(site)
+
+
+def test_what_is_ordered_is_restored(ordered: Ordered) -> None:
+    assert ordered.carry_out(ordered.order()) == 0
+    assert differences(ordered.site.source, ordered.site.restored_source) == ""
+    assert ordered.end == ("done", 0, "")
+    assert (ordered.ended[0].files, ordered.ended[0].bytes, ordered.ended[0].warnings) == (1, 100_000, 0)
+    assert {told.order_id for told in ordered.told} == {ORDER_ID}
+
+
+Change = Callable[[Ordered], bytes]
+
+
+def flipped(at: int) -> Change:
+    def change(ordered: Ordered) -> bytes:
+        message = bytearray(ordered.order())
+        message[at] ^= 1
+        return bytes(message)
+
+    return change
+
+
+def for_another_job(ordered: Ordered) -> bytes:
+    ordered.job_id = b"k" * 16
+    return ordered.order()
+
+
+def for_another_agent(ordered: Ordered) -> bytes:
+    other = create_agent_key()
+    return ordered.order(public=other.sealing_public, agent_key=other.fingerprint)
+
+
+def at(hours: float) -> Change:
+    """Given so many hours ago."""
+
+    def change(ordered: Ordered) -> bytes:
+        created = time.time_ns() - round(hours * HOUR_NS)
+        return ordered.order(created=created, expires=created + DAY_NS)
+
+    return change
+
+
+REFUSED: dict[str, tuple[Change, str]] = {
+    "head-altered": (flipped(8), "forged"),
+    "sealed-part-altered": (flipped(400), "forged"),
+    "signature-altered": (flipped(-1), "forged"),
+    "of-another-creator": (lambda ordered: ordered.order(creator=Creator()), "forged"),
+    "for-another-account": (lambda ordered: ordered.order(account=b"b" * 16), "forged"),
+    "for-another-computer": (lambda ordered: ordered.order(computer=b"d" * 16), "forged"),
+    "for-another-job": (for_another_job, "forged"),
+    "for-another-agent": (for_another_agent, "forged"),
+    "of-another-purpose": (lambda ordered: ordered.order(purpose=1), "forged"),
+    "another-one-than-said": (lambda ordered: ordered.order(message=b"p" * 16), "forged"),
+    "good-for-longer-than-a-day": (lambda ordered: ordered.order(expires=time.time_ns() + 2 * DAY_NS), "forged"),
+    "to-no-absolute-path": (lambda ordered: ordered.order(target=b"there"), "forged"),
+    "expired": (at(24), "expired"),
+    "of-tomorrow": (at(-2), "early"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_forged_order_is_refused(ordered: Ordered, name: str) -> None:
+    change, reason = REFUSED[name]
+    assert ordered.carry_out(change(ordered)) == 0
+    assert ordered.end == ("refused", 5, reason)
+    assert not ordered.has_restored
+    assert "restore.parameters" not in ordered.site.vault.asked
+
+
+@pytest.mark.parametrize("hours", [23.99, -0.9])
+def test_within_its_day_it_is_taken_by_a_clock_that_is_a_little_behind_too(ordered: Ordered, hours: float) -> None:
+    ordered.carry_out(at(hours)(ordered))
+    assert ordered.end == ("done", 0, "")
+
+
+def test_an_order_is_carried_out_once(ordered: Ordered) -> None:
+    message = ordered.order(overwrite="always")
+    ordered.carry_out(message)
+    (restored,) = [path for path in ordered.site.target.rglob("file") if path.is_file()]
+    restored.write_bytes(b"changed since")
+    assert ordered.carry_out(message) == 0
+    assert restored.read_bytes() == b"changed since"
+    assert msgspec.to_builtins(ordered.ended[0]) == msgspec.to_builtins(ordered.ended[1])
+
+
+def test_another_order_with_the_id_of_an_earlier_one_is_refused(ordered: Ordered, tmp_path: Path) -> None:
+    ordered.carry_out(ordered.order())
+    ordered.carry_out(ordered.order(target=os.fsencode(tmp_path / "elsewhere")))
+    assert ordered.end == ("refused", 5, "repeated")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_one_that_was_cut_is_gone_on_with(ordered: Ordered, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = ordered.order()
+    for error in (Failure("interrupted", "interrupted"), ConnectionLost("it is gone")):
+        with monkeypatch.context() as patch:
+            patch.setattr(asked_restore, "carry_out_restore", raising(error))
+            with pytest.raises(type(error)):
+                ordered.carry_out(message)
+    assert ordered.ended == []
+    ordered.carry_out(message)
+    assert ordered.end == ("done", 0, "")
+
+
+def raising(error: Exception) -> Callable[..., int]:
+    def carry_out(*_: object) -> int:
+        raise error
+
+    return carry_out
+
+
+def test_an_end_that_the_vault_did_not_hear_is_told_again(ordered: Ordered) -> None:
+    message = ordered.order()
+    ordered.end_errors = [ConnectionLost("it is gone")]
+    with pytest.raises(ConnectionLost):
+        ordered.carry_out(message)
+    opened = ordered.site.vault.asked.count("restore.open")
+    ordered.carry_out(message)
+    assert ordered.end == ("done", 0, "")
+    assert ordered.site.vault.asked.count("restore.open") == opened
+
+
+def test_an_end_is_told_as_it_was_also_after_its_day(ordered: Ordered, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = ordered.order()
+    ordered.carry_out(message)
+    now_ns = time.time_ns()
+    monkeypatch.setattr(asked_restore.time, "time_ns", lambda: now_ns + 2 * DAY_NS)
+    ordered.carry_out(message)
+    assert [told.outcome for told in ordered.ended] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "end"),
+    [
+        ({"password": "another one"}, ("failed", 12, "wrong_password")),
+        ({"safeset": 7}, ("failed", 4, "not_found")),
+        ({"paths": [b"/nothing"]}, ("failed", 4, "not_found")),
+        ({"target": b"/dev/null/there"}, ("failed", 2, "usage")),
+    ],
+)
+def test_what_fails_is_told_by_its_code(ordered: Ordered, changed: dict[str, Any], end: tuple[str, int, str]) -> None:
+    assert ordered.carry_out(ordered.order(**changed)) == 0
+    assert ordered.end == end
+
+
+def test_a_path_that_is_there_ends_with_a_warning(ordered: Ordered) -> None:
+    ordered.site.restored_source.mkdir(parents=True)
+    (ordered.site.restored_source / "file").write_bytes(b"mine")
+    ordered.carry_out(ordered.order())
+    assert ordered.end == ("warnings", 3, "")
+    assert (ordered.ended[0].files, ordered.ended[0].warnings > 0) == (0, True)
+
+
+def test_a_vault_cannot_put_another_job_in_its_place(ordered: Ordered) -> None:
+    """As on a computer that never backed that job up."""
+    ordered.site.state.names_path.unlink()
+    ordered.site.vault.job = msgspec.structs.replace(ordered.site.vault.job, job_id=b"k" * 16)
+    ordered.carry_out(ordered.order())
+    assert ordered.end == ("failed", 6, "conflict")
+    assert not ordered.has_restored
+
+
+def test_one_that_was_cancelled_is_nothing(ordered: Ordered) -> None:
+    assert ordered.carry_out(b"") == 0
+    assert ordered.ended == []
+
+
+def test_a_ticket_that_is_gone_is_made_anew_as_long_as_that_is_allowed(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = RemoteProtocolError(ErrorCode.not_allowed, "this ticket is unknown or expired")
+    tries: list[bool] = []
+
+    def carry_out(_output: object, _state: object, _order: object, watch: OrderWatch) -> int:
+        watch.is_open = len(tries) < 2
+        tries.append(watch.is_open)
+        raise refused
+
+    monkeypatch.setattr(asked_restore, "carry_out_restore", carry_out)
+    ordered.carry_out(ordered.order())
+    assert tries == [True, True, False]
+    assert ordered.end == ("failed", 5, "not_allowed")
+
+
+def test_no_password_is_kept_or_told(ordered: Ordered, capfd: pytest.CaptureFixture[str]) -> None:
+    ordered.carry_out(ordered.order())
+    said = "".join(capfd.readouterr())
+    assert PASSWORD not in said + repr(ordered.ended) + repr(ordered.told)
+    files = [path for path in ordered.site.state.path.rglob("*") if path.is_file()]
+    assert [path for path in files if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def test_what_is_remembered_is_there_before_the_restore_begins(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def carry_out(*_: object) -> int:
+        seen.extend(os.listdir(ordered.site.state.path / "orders"))
+        return 0
+
+    monkeypatch.setattr(asked_restore, "carry_out_restore", carry_out)
+    ordered.carry_out(ordered.order())
+    assert seen == [ORDER_ID.hex()]
+
+
+def test_a_damaged_memory_refuses_to_restore(ordered: Ordered) -> None:
+    ordered.carry_out(ordered.order())
+    path = ordered.site.state.path / "orders" / ORDER_ID.hex()
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Failure, match="is damaged"):
+        ordered.carry_out(ordered.order())
+
+
+def test_old_and_half_written_ones_are_forgotten(tmp_path: Path) -> None:
+    orders = TakenOrders(tmp_path / "orders")
+    assert orders.begin(b"a" * 16, b"first") is None
+    orders.end(b"a" * 16, OrderEnd("done", 0))
+    (tmp_path / "orders" / ".half").write_bytes(b"")
+    assert orders.begin(b"a" * 16, b"first") == OrderEnd("done", 0)
+    assert os.listdir(tmp_path / "orders") == [(b"a" * 16).hex()]
+    past = time.time() - 100 * 24 * 3600
+    os.utime(tmp_path / "orders" / (b"a" * 16).hex(), (past, past))
+    assert orders.begin(b"b" * 16, b"second") is None
+    assert os.listdir(tmp_path / "orders") == [(b"b" * 16).hex()]

@@ -1,0 +1,18 @@
+"""How long a restore order is good: a day, also for whoever began it and was cut; and how many there are at most."""
+
+from vaultd.policy.clock_jump import is_alive
+
+ORDER_LIFE_NS = 24 * 3600 * 1_000_000_000
+OPEN_MAX = 16  # of one computer at once
+OPEN_IN_ACCOUNT_MAX = 128  # their messages, of 64 KiB at most, are read with each look for one
+ENDED_KEPT = 20  # of one computer, the newest
+
+
+def is_order_good(created_ns: int, expires_ns: int, now_ns: int) -> bool:
+    """Neither before its begin: a clock that is set back makes no order live longer."""
+    return is_alive(created_ns, expires_ns, now_ns)
+
+
+def is_order_over(expires_ns: int, now_ns: int) -> bool:
+    """For good: a clock that was set back ends nothing."""
+    return now_ns >= expires_ns

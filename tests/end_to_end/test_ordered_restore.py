@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import SLOWLY, Done, Site, differences, restored
-from tests.end_to_end.test_service import SOON_SECONDS, read_until, serving, started
+from tests.end_to_end.test_service import AGENT, SOON_SECONDS, read_until, serving, started
 from tests.support.creator import Creator
 from tests.support.trees import write_tree
 
@@ -139,13 +139,13 @@ def test_cancelled_before_it_began(office: Site, tmp_path: Path) -> None:
 
 
 # An agent behind these words takes 300 ms more for each file that it restores.
-SLOW_RESTORES = [*SLOWLY[:-4], "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=300000"]
+SLOW_AGENT = [*SLOWLY[:-4], "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=300000", *AGENT]
 LARGE_FILES = 30
 
 
 @pytest.fixture
 def busy(office: Site, tmp_path: Path) -> Site:
-    """With a job whose restore takes many seconds under SLOW_RESTORES."""
+    """With a job whose restore takes many seconds under SLOW_AGENT."""
     (tmp_path / "long").mkdir()
     for number in range(LARGE_FILES):  # none shares a batch with all others
         (tmp_path / "long" / f"large-{number}").write_bytes(os.urandom(3 << 20))
@@ -162,7 +162,7 @@ def waiting_for(site: Site, target: Path) -> tuple[object, ...]:
 
 
 def test_who_waits_sees_how_far_it_is_and_a_cancel_ends_it(busy: Site, tmp_path: Path) -> None:
-    with serving(busy, before=SLOW_RESTORES), started(busy, *waiting_for(busy, tmp_path / "back")) as waiting:
+    with serving(busy, agent=SLOW_AGENT), started(busy, *waiting_for(busy, tmp_path / "back")) as waiting:
         read_until(waiting, '"bytes_per_second"')
         assert busy.run_administrator("acme", "safeset", "cancel-restore", "1").exit_code == 0
         output, error = waiting.communicate(timeout=SOON_SECONDS)
@@ -174,7 +174,7 @@ def test_who_waits_sees_how_far_it_is_and_a_cancel_ends_it(busy: Site, tmp_path:
 
 
 def test_ctrl_c_leaves_the_order(busy: Site, tmp_path: Path) -> None:
-    with serving(busy, before=SLOW_RESTORES), started(busy, *waiting_for(busy, tmp_path / "back")) as waiting:
+    with serving(busy, agent=SLOW_AGENT), started(busy, *waiting_for(busy, tmp_path / "back")) as waiting:
         read_until(waiting, '"running"')
         waiting.send_signal(signal.SIGINT)
         _, error = waiting.communicate(timeout=SOON_SECONDS)
@@ -186,7 +186,7 @@ def test_ctrl_c_leaves_the_order(busy: Site, tmp_path: Path) -> None:
 
 def test_a_service_that_is_killed_finishes_it_when_it_is_up_again(busy: Site, tmp_path: Path) -> None:
     with started(busy, *waiting_for(busy, tmp_path / "back")) as waiting:
-        with serving(busy, before=SLOW_RESTORES) as service:
+        with serving(busy, agent=SLOW_AGENT) as service:
             read_until(waiting, '"bytes_per_second"')
             service.stop(signal.SIGKILL)
         assert orders(busy)[0]["state"] == "running"
@@ -201,7 +201,7 @@ def test_a_service_that_is_killed_finishes_it_when_it_is_up_again(busy: Site, tm
 
 
 def test_a_vault_that_was_away_does_not_end_it(busy: Site, tmp_path: Path) -> None:
-    with serving(busy, before=SLOW_RESTORES):
+    with serving(busy, agent=SLOW_AGENT):
         password = ("--password-file", busy.password("long"))
         busy.run_administrator("acme", "safeset", "restore", "pc", "long", "--target", tmp_path / "back", *password)
         while orders(busy)[0]["state"] != "running":

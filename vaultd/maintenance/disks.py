@@ -24,8 +24,8 @@ async def watch_disks(vault: Vault) -> None:
 
 def _tell_failed(problem: str, before: str) -> str:
     if problem != before:
-        hint = "it is tried again; look at the disks, and restart vaultd if it stays"
-        log.error("disks not looked after", problem=problem, hint=hint)
+        what_to_do = "it is tried again; look at the disks, and restart vaultd if it stays"
+        log.error("disks not looked after", problem=f"{problem}; {what_to_do}")
     return problem
 
 

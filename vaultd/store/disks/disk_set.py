@@ -5,6 +5,7 @@ what lies on it is out of reach and neither missing nor damaged.
 Threads: `know` and `look` replace what others read, in one assignment; of looks at once the one that began last counts.
 """
 
+import errno
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from vaultd.store.findings import Finding, Severity
 from vaultd.store.index_rows import ContainerRow
 
 COPIES = 2  # journal, checkpoints and erase keys lie on so many disks
+_OWN_SHORTAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Away(Struct, frozen=True):
@@ -78,16 +80,8 @@ class Disks:
         a disk that is gone left in memory does not bring it back.
         """
         disk = self._by_id.get(disk_id)
-        if disk is None:
-            return False
         try:
-            handle = door.open_read(disk.path / IDENTITY_NAME)
-            try:
-                door.drop_cache(handle, 0, IDENTITY_BYTES)
-                data = door.read(handle, 0, IDENTITY_BYTES)
-            finally:
-                door.close(handle)
-            return decode_identity(data, disk.path)[0].disk_id == disk_id
+            return disk is not None and _holds_its_identity(door, disk)
         except (StoreError, OSError):
             return False
 
@@ -99,11 +93,20 @@ class Disks:
         with self._looking:
             self._looks_begun += 1
             number = self._looks_begun
-        gone = frozenset(disk.disk_id for disk in self.online if not self.is_here(door, disk.disk_id))
+        gone = frozenset(disk.disk_id for disk in self.online if self._is_gone_now(door, disk))
         with self._looking:
             if number > self._look_told:
                 self._gone, self._look_told = gone, number
         return bool(gone)
+
+    def _is_gone_now(self, door: Door, disk: Disk) -> bool:
+        """As before where the process is short of what a look needs: that says nothing of the disk."""
+        try:
+            return not _holds_its_identity(door, disk)
+        except OSError as error:
+            return self.has_gone(disk.disk_id) if error.errno in _OWN_SHORTAGE else True
+        except StoreError:
+            return True
 
     def has_gone(self, disk_id: bytes) -> bool:
         """As of the last look."""
@@ -239,3 +242,13 @@ def _details(away: Away) -> str:
     details = [away.reason, away.disk.name_in_brackets if away.disk else ""]
     text = ", ".join(filter(None, details))
     return text and f" ({text})"
+
+
+def _holds_its_identity(door: Door, disk: Disk) -> bool:
+    handle = door.open_read(disk.path / IDENTITY_NAME)
+    try:
+        door.drop_cache(handle, 0, IDENTITY_BYTES)
+        data = door.read(handle, 0, IDENTITY_BYTES)
+    finally:
+        door.close(handle)
+    return decode_identity(data, disk.path)[0].disk_id == disk.disk_id

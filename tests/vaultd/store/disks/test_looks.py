@@ -1,5 +1,6 @@
-"""Two threads look after the disks at once: what the later look found stays."""
+"""Looks after the disks: what the later of two at once found stays, and what a look cannot tell changes nothing."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, get_ident
 
@@ -67,3 +68,32 @@ def test_the_next_look_counts_again(disks):
         mount(first)
         assert not disks.look(door)
         assert not disks.has_gone(first.disk_id)
+
+
+class ShortDoor(SystemDoor):
+    """Of a process that has no descriptor left, or no memory."""
+
+    def __init__(self, number):
+        self._number = number
+
+    def open_read(self, path):
+        raise OSError(self._number, "injected", str(path))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("was_away", [True, False])
+def test_a_look_that_the_process_is_too_short_for_changes_nothing(disks, number, was_away):
+    first = disks.online[0]
+    if was_away:
+        umount(first)
+        disks.look(SystemDoor())
+        mount(first)
+    assert disks.look(ShortDoor(number)) is was_away
+    assert disks.has_gone(first.disk_id) is was_away
+    assert not disks.has_gone(disks.online[1].disk_id)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT, errno.ENXIO])
+def test_a_disk_that_fails_is_gone(disks, number):
+    assert disks.look(ShortDoor(number))
+    assert all(disks.has_gone(disk.disk_id) for disk in disks.online)

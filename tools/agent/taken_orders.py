@@ -6,7 +6,6 @@ because a backup that goes on beside cleans up in the state's.
 """
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from blake3 import blake3
 from tools.client.failure import Failure
 from tools.client.private_file import read_private, replace_private
 
-# Whoever sets the clock back may have a message look good again: it is remembered for longer than it is good.
-_KEPT_NS = 90 * 24 * 3600 * 1_000_000_000
+# The newest are kept, however old: a clock that jumps ahead and back would else make a message good once more.
+KEPT_MAX = 10_000
 _FILE_BYTES_MAX = 4096
 
 
@@ -78,8 +77,10 @@ class TakenOrders:
         return self.directory / message_id.hex()
 
     def _forget_old(self) -> None:
-        """Also what a kill left half written: one restore at a time is at work here."""
-        for name in os.listdir(self.directory):
-            path = self.directory / name
-            if name.startswith(".") or path.stat().st_mtime_ns < time.time_ns() - _KEPT_NS:
-                path.unlink()
+        """Also what a kill left half written: one restore at a time is at work here. What is no file is not ours."""
+        with os.scandir(self.directory) as entries:
+            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        files.sort(key=lambda entry: (not entry.name.startswith("."), entry.stat().st_mtime_ns))
+        half_written = sum(entry.name.startswith(".") for entry in files)
+        for entry in files[: max(half_written, len(files) - KEPT_MAX + 1)]:
+            os.unlink(entry)

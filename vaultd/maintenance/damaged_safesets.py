@@ -49,6 +49,7 @@ class DamageWatch:
         await self._carry_out(look.run())
         if look.is_cut:
             self._cut[name] = now
+            self._vault.store.looks.put_off(due)
         else:
             self._cut.pop(name, None)
             await offload.write(damaged_safesets.conclude, self._vault, due)

@@ -16,7 +16,7 @@ from vaultd.operations.auditing import audited
 from vaultd.operations.restore_orders import over, without_grant
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RESTORE_ORDER, job_owner, unwrap
-from vaultd.policy.order_life import is_order_good, is_order_over
+from vaultd.policy.order_life import is_heard_too_long, is_order_good, is_order_over
 from vaultd.records import Change, Identity, OrderState, RestoreFigures, RestoreOrder
 
 
@@ -66,9 +66,12 @@ def end(vault: Vault, identity: Identity, order_id: bytes, state: OrderState, fi
         if not order.state.is_open:
             return
         ended = msgspec.structs.replace(over(order, state, vault.clock.now_ns()), figures=figures)
-        changes = [*save_order(identity.account_id, ended), *without_grant(view, identity.account_id, order)]
+        leave = without_grant(view, identity.account_id, order)
+        changes = [*save_order(identity.account_id, ended), *leave]
         changes += audited(vault, view, identity, "restore.end", f"{order.number}: {state.value}")
     ledger.record(vault, changes)
+    if leave:
+        vault.tickets.take_back(order.computer_id, order.job_id)
 
 
 def has_outlived(vault: Vault) -> bool:
@@ -84,17 +87,28 @@ def expire(vault: Vault, heard: Collection[bytes]) -> None:
     """
     now_ns = vault.clock.now_ns()
     changes: list[Change] = []
+    without_leave: list[RestoreOrder] = []
     with vault.catalog.read() as view:
         for account_id, order in read_all_orders(view):
             if not _is_over(order, now_ns):
                 continue
-            if order.state is OrderState.RUNNING and order.order_id in heard:
-                changes += save_order(account_id, msgspec.structs.replace(order, wrapped=b""))
-            else:
-                changes += save_order(account_id, over(order, OrderState.EXPIRED, now_ns))
-                changes += without_grant(view, account_id, order)
+            if _is_heard(order, heard, now_ns):
+                changes += (
+                    [] if not order.wrapped else save_order(account_id, msgspec.structs.replace(order, wrapped=b""))
+                )
+                continue
+            leave = without_grant(view, account_id, order)
+            changes += [*save_order(account_id, over(order, OrderState.EXPIRED, now_ns)), *leave]
+            without_leave += [order] if leave else []
     if changes:
         ledger.record(vault, changes)
+    for order in without_leave:
+        vault.tickets.take_back(order.computer_id, order.job_id)
+
+
+def _is_heard(order: RestoreOrder, heard: Collection[bytes], now_ns: int) -> bool:
+    is_told = order.state is OrderState.RUNNING and order.order_id in heard
+    return is_told and not is_heard_too_long(order.expires_ns, now_ns)
 
 
 def _is_over(order: RestoreOrder, now_ns: int) -> bool:

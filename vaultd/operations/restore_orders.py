@@ -127,11 +127,12 @@ def cancel(vault: Vault, identity: Identity, number: int) -> ShownOrder:
         if not order.state.is_open:
             raise Conflict(f"restore {number} has ended as {order.state.value}", "there is nothing left to cancel")
         ended = over(order, OrderState.CANCELLED, now_ns)
-        changes = [*save_order(account_id, ended), *without_grant(view, account_id, order)]
+        leave = without_grant(view, account_id, order)
+        changes = [*save_order(account_id, ended), *leave]
         changes += audited(vault, view, identity, "restore.cancel", str(number))
         shown = _shown(view, account_id, ended, now_ns)
     ledger.record(vault, changes)
-    if order.is_granted:
+    if leave:
         vault.tickets.take_back(order.computer_id, order.job_id)
     return shown
 

@@ -6,6 +6,7 @@ any.
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 
 from blake3 import blake3
@@ -13,6 +14,8 @@ from msgspec import Struct
 
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.index.index import Index
+
+SUSPECTED_AGAIN_SECONDS = 3600
 
 
 class Due(Struct, frozen=True):
@@ -40,6 +43,7 @@ class DamageLooks:
         self._notes = notes
         self._lacks_rows = lacks_rows
         self._suspects: dict[bytes, bytes] = {}
+        self._next_look_seconds: dict[bytes, float] = {}  # of a keyring that was suspected
 
     @property
     def waits_for_commit(self) -> bool:
@@ -48,33 +52,44 @@ class DamageLooks:
 
     def suspect(self, keyring_id: bytes) -> None:
         """A record of it that somebody asked for has no row that leads to it. Not kept over a restart: nothing was
-        found on a disk.
+        found on a disk. Whoever asks for ids that never were has a keyring looked at once an hour.
         """
         self._suspects[keyring_id] = os.urandom(8)
 
     def due(self) -> Due:
         given_up = self._given_up()
         is_same = given_up == self._index.looks.given_up_then()
-        return Due(self._index.looks.due(), self._suspects.copy(), None if is_same else given_up)
+        now_seconds = time.monotonic()
+        suspects = {
+            id_: stamp for id_, stamp in self._suspects.items() if now_seconds >= self._next_look_seconds.get(id_, 0)
+        }
+        return Due(self._index.looks.due(), suspects, None if is_same else given_up)
 
     def is_due(self, keyring_id: bytes) -> bool:
         """Whether more of its safesets may be hurt than was found."""
         number = self._index.keyring_number(keyring_id)
         noted = {numbered for numbered, _ in list(self._notes.damaged)}  # first: a commit makes rows of them
         due = self.due()
-        return due.everything is not None or keyring_id in due.keyrings or number in noted
+        is_suspected = keyring_id in self._suspects
+        return due.everything is not None or keyring_id in due.flagged or is_suspected or number in noted
 
     def is_any_due(self) -> bool:
         is_noted = bool(self._notes.damaged)
         due = self.due()
-        return is_noted or due.everything is not None or bool(due.keyrings)
+        return is_noted or due.everything is not None or bool(due.flagged or self._suspects)
 
     def conclude(self, due: Due) -> None:
         """W. What this says was looked at, and its outcome is durable."""
         for keyring_id, stamp in due.suspected.items():
             if self._suspects.get(keyring_id) == stamp:
                 self._suspects.pop(keyring_id, None)
+        self.put_off(due)
         self._index.looks.conclude(due.flagged, due.everything)
+
+    def put_off(self, due: Due) -> None:
+        """These were looked at, to their end or not: what is only suspected of them can wait."""
+        for keyring_id in due.suspected:
+            self._next_look_seconds[keyring_id] = time.monotonic() + SUSPECTED_AGAIN_SECONDS
 
     def lost(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool | None]:
         """In the order of `ids`: whether nobody can be given that record, whatever is thought of the run that stored

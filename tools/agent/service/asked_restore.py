@@ -52,16 +52,30 @@ def carry_out_asked(output: Output, state: StateDirectory, order_id: bytes) -> i
         orders = TakenOrders(state.path / "orders")
         end = _begin(orders, opened, taken)
         if end is None:
-            check_time(opened.order, time.time_ns())
-            end = _restore(output, state, opened, taken)
+            end = _carry_out(output, state, opened, taken)
             orders.end(opened.message_id, end)
         else:
             output.note("this restore was carried out before: nothing is done again")
     except Refused as refused:
-        tell_error(output, refused)
-        end = OrderEnd("refused", refused.exit_code, refused.reason)
+        end = _refusal(output, refused)
     _tell_end(state, identity, order_id, end)
     return EXIT_OK
+
+
+def _carry_out(output: Output, state: StateDirectory, opened: OpenedOrder, taken: RestoreTakeAnswer) -> OrderEnd:
+    """A refusal is an end like others: whoever was told of it may order anew, and this one is not carried out beside
+    that when the clock is right again.
+    """
+    try:
+        check_time(opened.order, time.time_ns())
+    except Refused as refused:
+        return _refusal(output, refused)
+    return _restore(output, state, opened, taken)
+
+
+def _refusal(output: Output, refused: Refused) -> OrderEnd:
+    tell_error(output, refused)
+    return OrderEnd("refused", refused.exit_code, refused.reason)
 
 
 def check_time(order: restore_order.RestoreOrder, now_ns: int) -> None:
@@ -126,6 +140,10 @@ def _restore(output: Output, state: StateDirectory, opened: OpenedOrder, taken: 
             return _end("warnings" if exit_code == EXIT_WARNINGS else "done", exit_code, "", watch)
         except Exception as error:
             failure = describe(error)
+            if is_lost(error) and watch.restored is not None:
+                # The connection was lost after everything: a vault that cuts it there has nothing done again.
+                code = EXIT_WARNINGS if watch.restored.missed.count else EXIT_OK
+                return _end("warnings" if code == EXIT_WARNINGS else "done", code, "", watch)
             if failure.code == INTERRUPTED or is_lost(error):
                 raise
             tell_error(output, error)

@@ -88,9 +88,10 @@ def restore(ctx: click.Context, computer: str, job: str, **words: object) -> int
     password = read_password(options.password_source, f"job {job}")
     agent = confirm_agent(ctx, options.to or computer, options.trust)
     job_id = ask_vault(ctx, partial(calls.show_job, computer=computer, job=job)).job.job_id
+    number = number_of(ctx, computer, job, options.safeset)
     is_own = options.to is None or options.to.casefold() == computer.casefold()
     now_ns = time.time_ns()
-    order = RestoreOrder(None if is_own else computer, job, *wanted, now_ns, now_ns + DAY_NS, password)
+    order = RestoreOrder(None if is_own else computer, job, number, *wanted, now_ns, now_ns + DAY_NS, password)
     given = _send(ctx, m.RestoreOrderRequest(computer, job, options.to, _sealed(order, job_id, agent)))
     pin_agent_key(context_file(ctx), agent.computer, fingerprint_text(agent.recipient.fingerprint))
     if not options.wait:
@@ -99,13 +100,29 @@ def restore(ctx: click.Context, computer: str, job: str, **words: object) -> int
     return _wait(ctx, output, given)
 
 
-def _wanted(options: Options) -> tuple[int, tuple[bytes, ...], bytes, str]:
-    """Safeset, paths, target and overwrite rule; what can be refused before anything is asked."""
+def number_of(ctx: click.Context, computer: str, job: str, text: str) -> int:
+    """`latest` is the newest complete safeset as of now; its number is sealed, so that the vault cannot choose another
+    one later. Told, because somebody should see which it is.
+    """
+    wanted = sequence_of(text)
+    safesets = ask_vault(ctx, partial(calls.list_safesets, computer=computer, job=job))
+    found = [one for one in safesets if (one.number == wanted if wanted else one.complete)]
+    if not found:
+        what = f"no safeset {wanted}" if wanted else "no complete safeset yet"
+        raise Failure("not_found", f"job {job!r} of {computer!r} has {what}", "see `vaultctl safeset list`")
+    newest = max(found, key=lambda one: one.number)
+    output_of(ctx).note(f"safeset {newest.number} of {time_text(newest.time_ns)} UTC is to be restored")
+    return newest.number
+
+
+def _wanted(options: Options) -> tuple[tuple[bytes, ...], bytes, str]:
+    """Paths, target and overwrite rule; what can be refused before anything is asked."""
+    sequence_of(options.safeset)
     target = _path("--target", options.target)
     if not target.startswith(b"/"):
         hint = "it is a directory of the computer that restores; / is the original place"
         raise Failure("usage", f"--target {options.target} is no absolute path", hint)
-    return sequence_of(options.safeset), _paths(options.paths), target, options.overwrite
+    return _paths(options.paths), target, options.overwrite
 
 
 def _send(ctx: click.Context, request: m.RestoreOrderRequest) -> m.RestoreOrderAnswer:

@@ -6,6 +6,7 @@ because a backup that goes on beside cleans up in the state's.
 """
 
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from tools.client.private_file import read_private, replace_private
 # Whoever sets the clock back may have a message look good again: it is remembered for longer than it is good.
 _KEPT_NS = 90 * 24 * 3600 * 1_000_000_000
 _FILE_BYTES_MAX = 4096
+
+
+class Damaged(Failure):
+    """Whether the order was carried out before is not known."""
 
 
 class OrderEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +50,9 @@ class TakenOrders:
     directory: Path
 
     def begin(self, message_id: bytes, message: bytes) -> OrderEnd | None:
-        """Remembers it; how it ended where it was carried out already. ValueError for another message with its id."""
+        """Remembers it; how it ended where it was carried out already. ValueError for another message with its id,
+        Damaged where nobody knows that any more.
+        """
         self.directory.mkdir(mode=0o700, exist_ok=True)
         self._forget_old()
         taken = _Taken(blake3(message).hexdigest())
@@ -69,7 +76,7 @@ class TakenOrders:
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Failure("damaged", f"{path} is damaged: {error}", "remove it, and order the restore anew") from None
+            raise Damaged("damaged", f"{path} is damaged: {error}", "order the restore anew") from None
 
     def _write(self, message_id: bytes, taken: _Taken) -> None:
         replace_private(self._path(message_id), msgspec.json.encode(taken))
@@ -78,8 +85,11 @@ class TakenOrders:
         return self.directory / message_id.hex()
 
     def _forget_old(self) -> None:
-        """Also what a kill left half written: one restore at a time is at work here."""
+        """Also what a kill left half written: one restore at a time is at work here. What is no file is not ours."""
         for name in os.listdir(self.directory):
             path = self.directory / name
-            if name.startswith(".") or path.stat().st_mtime_ns < time.time_ns() - _KEPT_NS:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            if name.startswith(".") or status.st_mtime_ns < time.time_ns() - _KEPT_NS:
                 path.unlink()

@@ -311,8 +311,10 @@ def test_a_damaged_memory_refuses_to_restore(ordered: Ordered) -> None:
     ordered.carry_out(ordered.order())
     path = ordered.site.state.path / "orders" / ORDER_ID.hex()
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(Failure, match="is damaged"):
-        ordered.carry_out(ordered.order())
+    ordered.ended.clear()
+    ordered.carry_out(ordered.order())
+    (end,) = ordered.ended
+    assert (end.outcome, end.code) == ("refused", "unsure")
 
 
 def test_old_and_half_written_ones_are_forgotten(tmp_path: Path) -> None:
@@ -326,3 +328,10 @@ def test_old_and_half_written_ones_are_forgotten(tmp_path: Path) -> None:
     os.utime(tmp_path / "orders" / (b"a" * 16).hex(), (past, past))
     assert orders.begin(b"b" * 16, b"second") is None
     assert os.listdir(tmp_path / "orders") == [(b"b" * 16).hex()]
+
+
+def test_what_is_no_file_stays_and_ends_no_order(tmp_path: Path) -> None:
+    (tmp_path / "orders" / ".hidden").mkdir(parents=True)
+    (tmp_path / "orders" / ".lost").symlink_to("nowhere")
+    assert TakenOrders(tmp_path / "orders").begin(b"a" * 16, b"first") is None
+    assert sorted(os.listdir(tmp_path / "orders")) == [".hidden", ".lost", (b"a" * 16).hex()]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT, environment
+from tests.end_to_end.conftest import ROOT, Done, Site, differences, environment, restored, run_program, run_python
 from tests.support.forked_programs import run_forked
+from tests.support.trees import write_tree
 
 SOON_SECONDS = 60.0
+DIFFERING = {"seconds", "new_chunks", "sent_bytes", "uploaded_bytes"}
 
 
 def started(module: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
@@ -40,6 +45,40 @@ def forked(module: str, *words: str, stdin: str = "") -> tuple[int, str, str]:
 )
 def test_it_ends_and_speaks_as_one_that_is_started(module: str, words: tuple[str, ...]) -> None:
     assert forked(module, *words) == started(module, *words)
+
+
+def test_a_backup_a_look_and_a_restore_are_as_those_that_are_started(site: Site, tmp_path: Path) -> None:
+    """Of the same files, each in a job of its own."""
+    site.create_account("acme")
+    site.register("acme", "pc")
+    tree = write_tree(tmp_path / "tree", small_files=20)
+
+    def answers(job: str, run: Callable[..., Done]) -> list[tuple[int, str, object]]:
+        site.create_job("acme", "pc", job, tree)
+        target, password = tmp_path / f"{job}-back", ("--password-file", site.password(job))
+        agent = "--state", site.state("pc")
+        done = [
+            run(*agent, "backup", job),
+            run(*agent, "ls", job, *password),
+            run(*agent, "restore", job, "--target", target, *password),
+            run(*agent, "restore", "none", "--target", target, *password),
+        ]
+        assert differences(tree, restored(target, tree)) == []
+        return [(one.exit_code, one.error.replace(job, "JOB"), same(one.last, job)) for one in done]
+
+    with_fork = answers("forked", partial(run_program, "vault-agent"))
+    assert with_fork == answers("started", partial(run_python, "-m", "tools.agent"))
+    assert [exit_code for exit_code, _, _ in with_fork[:3]] == [0, 0, 0]
+    assert with_fork[3][0] != 0
+
+
+def same(answer: Any, job: str) -> object:
+    """Without how long it took and where contents were cut, which each keyring does in its own way."""
+    if isinstance(answer, dict):
+        return {name: same(value, job) for name, value in answer.items() if name not in DIFFERING}
+    if isinstance(answer, list):
+        return [same(value, job) for value in answer]
+    return answer.replace(job, "JOB") if isinstance(answer, str) else answer
 
 
 def test_it_reads_what_it_is_given() -> None:

@@ -3,6 +3,9 @@
 Tests start thousands of them, and imports are most of what a short one does. Nothing of a program has run before the
 fork, and its exit code and output are its own. Those that a test watches, traces or kills start with `-m`.
 
+Limits: it ends by `os._exit`, so what an interpreter does at its end is not seen; `TZ`, `LC_*` and `PYTHON*` of its
+environment have no effect; all modules are imported, so an import that is missing or goes round is not seen.
+
 One server for each process of the tests. It ends when its socket does: with that process, however that ends.
 """
 

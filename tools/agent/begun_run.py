@@ -52,7 +52,7 @@ async def begin_run(
             raise RunEnded(error.code, error.message, _ENDED_HINT) from None
         asked = ResumableRun(os.urandom(16), base)
         begin, _ = await agent.session.ask("run.begin", RunBeginRequest(job.job_id, asked.run_id, base), RunBeginAnswer)
-    if not begin.base_known or begin.timeline != job.timeline:
+    if not begin.base_known:
         cache.unbind()
         asked = asked._replace(base=None)
     journal.begin(asked)

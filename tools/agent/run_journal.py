@@ -1,8 +1,8 @@
 """What the vault has acknowledged of a run that goes on, so that the next one goes on with it where it is broken off.
 
-A file that is only appended to: frames with a length and a checksum. Rows are written as the manifest gets them and
-count only below a later mark, which says that everything before it was acknowledged. Nothing is synced: what a power
-cut takes is read once more. Where it cannot be written the run goes on without: `failure` says why.
+A file of frames with a length and a checksum, only appended to while a run goes on. Rows are written as the manifest
+gets them and count only below a later mark, which says that everything before it was acknowledged. Nothing is synced:
+what a power cut takes is read once more. Where it cannot be written the run goes on without: `failure` says why.
 
 Threads: one that feeds the manifest and one that marks may write at once.
 """
@@ -30,6 +30,8 @@ _FRAME_BYTES_MAX = 64 * 1024 * 1024
 # Of the rows of one frame: what is read at once by whoever goes on with the run.
 _ROWS_BYTES = 1024 * 1024
 _ROWS_MAX = 1024
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW = "-new"
 
 
 class ResumableRun(NamedTuple):
@@ -46,6 +48,8 @@ class ExtentsPart(NamedTuple):
     number: int
     extents: bytes
 
+
+_NO_RUN = ResumableRun(b"", None)
 
 Piece = list[CachedRow] | ExtentsPart
 
@@ -82,7 +86,7 @@ class RunJournal:
 
     def end_run(self) -> None:
         """The vault was told that the run is over: another one goes on with what was acknowledged."""
-        self._append([_RUN, b"", None])
+        self._append([_RUN, *_NO_RUN])
         self.run = None
         self.sent = SentCounts()
 
@@ -122,6 +126,7 @@ class RunJournal:
         self.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+            self._path.with_name(self._path.name + _NEW).unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -129,20 +134,46 @@ class RunJournal:
             self._descriptor = -1
 
     def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._descriptor = os.open(self._path, _FLAGS, 0o600)
         self._acknowledged = self._find_acknowledged()
-        os.ftruncate(self._descriptor, self._acknowledged)
-        self.end = os.lseek(self._descriptor, self._acknowledged, os.SEEK_SET)
         if not self._acknowledged:
+            os.ftruncate(self._descriptor, 0)
             self._append(self._head)
-            return
-        if self.run is not None:
-            self._append([_RUN, *self.run])
-        self.acknowledge(self._acknowledged, self.sent)
+        elif self._is_ahead:
+            self._leave_rest()
+        else:
+            os.ftruncate(self._descriptor, self._place)
+            self.end = os.lseek(self._descriptor, self._place, os.SEEK_SET)
+
+    def _leave_rest(self) -> None:
+        """A later mark must not count rows that nobody acknowledged. Marks lie behind these, so both are there until a
+        file without these rows takes the place of this one.
+        """
+        new_path = self._path.with_name(self._path.name + _NEW)
+        new = os.open(new_path, _FLAGS | os.O_TRUNC, 0o600)
+        try:
+            for start in range(0, self._acknowledged, _ROWS_BYTES):
+                length = min(_ROWS_BYTES, self._acknowledged - start)
+                _write_all(new, os.pread(self._descriptor, length, start))
+            for values in (
+                [_RUN, *(self.run or _NO_RUN)], [_MARK, self._acknowledged], [_SENT, *astuple(self.sent)]
+            ):  # fmt: skip
+                _write_all(new, _frame(values))
+            self.end = os.lseek(new, 0, os.SEEK_CUR)
+            os.replace(new_path, self._path)
+        except OSError:
+            os.close(new)
+            with suppress(OSError):
+                new_path.unlink()
+            raise
+        os.close(self._descriptor)
+        self._descriptor = new
 
     def _find_acknowledged(self) -> int:
-        """How far the file counts; 0 where it is of other keys, another job or another version."""
-        acknowledged = 0
+        """How far the file counts; 0 where it is of other keys, another job or another version. `_is_ahead`: whether
+        rows, or parts of some, come after that.
+        """
+        acknowledged = last_rows = 0
         first_rows: int | None = None
         run: ResumableRun | None = None
         for kind, *values in self._frames(os.fstat(self._descriptor).st_size):
@@ -156,12 +187,15 @@ class RunJournal:
                 run = ResumableRun(*values)
             elif kind == _SENT:
                 self.sent = SentCounts(*values)
-            elif kind == _ROWS and first_rows is None:
-                first_rows = self._place
+            elif kind in (_ROWS, _EXTENTS):
+                last_rows = self._place
+                if kind == _ROWS and first_rows is None:
+                    first_rows = self._place
             elif kind == _MARK:
                 acknowledged = max(acknowledged, min(values[0], self._place))
         self.has_rows = first_rows is not None and first_rows <= acknowledged
         self.run = run if run and run.run_id else None
+        self._is_ahead = last_rows > acknowledged
         return acknowledged
 
     def _frames(self, end: int) -> Iterator[list[Any]]:
@@ -185,8 +219,7 @@ class RunJournal:
     def _append(self, values: list[Any]) -> None:
         if self.failure is not None:
             return
-        payload = msgspec.msgpack.encode(values)
-        frame = _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+        frame = _frame(values)
         with self._writing:
             try:
                 _write_all(self._descriptor, frame)
@@ -198,6 +231,11 @@ class RunJournal:
     def _give_up(self, error: OSError) -> None:
         """What was acknowledged stays for the next run; a half frame at the end counts for nothing."""
         self.failure = error
+
+
+def _frame(values: list[Any]) -> bytes:
+    payload = msgspec.msgpack.encode(values)
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

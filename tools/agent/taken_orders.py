@@ -20,6 +20,10 @@ KEPT_MAX = 10_000
 _FILE_BYTES_MAX = 4096
 
 
+class Damaged(Failure):
+    """Whether the order was carried out before is not known."""
+
+
 class OrderEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As the vault is told."""
 
@@ -44,7 +48,9 @@ class TakenOrders:
     directory: Path
 
     def begin(self, message_id: bytes, message: bytes) -> OrderEnd | None:
-        """Remembers it; how it ended where it was carried out already. ValueError for another message with its id."""
+        """Remembers it; how it ended where it was carried out already. ValueError for another message with its id,
+        Damaged where nobody knows that any more.
+        """
         self.directory.mkdir(mode=0o700, exist_ok=True)
         self._forget_old()
         taken = _Taken(blake3(message).hexdigest())
@@ -68,7 +74,7 @@ class TakenOrders:
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Failure("damaged", f"{path} is damaged: {error}", "remove it, and order the restore anew") from None
+            raise Damaged("damaged", f"{path} is damaged: {error}", "order the restore anew") from None
 
     def _write(self, message_id: bytes, taken: _Taken) -> None:
         replace_private(self._path(message_id), msgspec.json.encode(taken))

@@ -21,7 +21,16 @@ _Piece = tuple[bytes, list[bytes]]
 
 
 async def offer_rows(session: VaultSession, run_id: bytes, cache: Cache) -> None:
-    """Before the run begins to scan and to write. A path of which anything is lost is read as if it were new."""
+    """Before the run begins to scan and to write. A path of which anything is lost is read as if it were new; with a
+    damaged cache everything is.
+    """
+    try:
+        await _offer_rows(session, run_id, cache)
+    except sqlite3.Error:
+        await compute(cache.drop)
+
+
+async def _offer_rows(session: VaultSession, run_id: bytes, cache: Cache) -> None:
     await compute(cache.begin_forgetting)
     pieces = _pieces(cache)
     while part := await compute(_next, pieces):

@@ -2,10 +2,11 @@
 one is killed, that they are its own.
 
 Set-user-id and sticky together: nobody but a directory's owner can set them, no directory has both for a use, all file
-systems with modes have them, and the last step of a restore, which sets the mode, takes them away: there is no moment
-at which a directory is neither marked nor finished.
+systems with modes have them, and the last step of a restore, which sets the mode, takes them away. One that was just
+made and is still empty is known by the mode that it was made with.
 
-Only a help: where modes cannot be set there are no marks, and such directories are told.
+Only a help: where modes cannot be set, or somebody changes them meanwhile, there are no marks, and such directories are
+told. A backup of a directory that a restore has not finished keeps the two bits as a part of its mode.
 """
 
 import os

@@ -24,8 +24,8 @@ _NUMBER_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class RestoreOrder:
-    """`computer` is whose job it is, None for the job of the computer itself; `sequence` is the safeset's number: the
-    vault is not asked which one is the latest; no `paths`: all of it. The times are those of the administrator's clock.
+    """`computer` is whose job it is, None for the job of the computer itself; `sequence` 0 the latest safeset,
+    as the vault says; no `paths`: all of it. The times are those of the administrator's clock.
     """
 
     computer: str | None
@@ -49,7 +49,7 @@ class RestoreOrder:
         """Raises IntegrityError that names the field."""
         array = of_version(unpack_array(data, "restore order"), _VERSION, 10, "restore order")
         computer, job, sequence, paths, target, overwrite, created_ns, expires_ns, password = array[1:]
-        counted(sequence, 1, _NUMBER_MAX, "safeset of the restore order")
+        counted(sequence, 0, _NUMBER_MAX, "safeset of the restore order")
         counted(created_ns, 0, _NUMBER_MAX, "begin of the restore order")
         counted(expires_ns, 0, _NUMBER_MAX, "end of the restore order")
         found = tuple(_path(path, "path") for path in typed(paths, list, "paths of the restore order"))

@@ -36,6 +36,7 @@ _REFUSED = {
     ),
     "early": ("the clock of that computer is behind the one here", "set the clocks, and order it again"),
     "repeated": ("the agent has seen another order with this id", "order it again"),
+    "unsure": ("what the agent remembered of this order is damaged", "see what was restored, and order it again"),
 }
 
 

@@ -1,15 +1,21 @@
 """A cache whose safeset the vault does not have: what it says of files stays, once the vault has all that it names."""
 
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from protocol import messages as m
 from protocol.errors import ConnectionLost
 from tests.tools.agent.conftest import JOB_ID, Site, differences
 from tests.tools.agent.fake_vault import FakeVault
+from tools.agent.cache import Cache
+from tools.client.failure import Failure
 from tools.client.keyring import Unattended
 from tools.client.record_format import RecordType
 
@@ -55,9 +61,61 @@ async def test_what_the_vault_lacks_is_read_and_sent_again(known: Site) -> None:
     lost = known.vault.ids_of_type(RecordType.DATA)[0]
     del known.vault.records[lost]
     known.vault.base_known = False
+    known.vault.asked.clear()
     done = await known.back_up()
+    assert (known.vault.asked.count("run.begin"), done.notes) == (1, []), "the vault refuses no root"
     assert done.scanned.bytes_read == 2 * MIB
     assert lost in known.vault.records
+    await restored_right(known)
+
+
+@pytest.mark.parametrize("step", ["forget", "commit"])
+async def test_what_cannot_be_forgotten_costs_all(known: Site, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Else what the vault lacks would be believed."""
+    full = sqlite3.OperationalError("database or disk is full")
+    real = Cache.forget
+
+    def failing_keys() -> Iterator[bytes]:
+        raise full
+        yield b""
+
+    def fail(*_: object) -> None:
+        raise full
+
+    if step == "forget":
+        monkeypatch.setattr(Cache, "forget", lambda cache, keys: real(cache, failing_keys()))  # type: ignore[arg-type]
+    else:
+        monkeypatch.setattr("tools.agent.cache.save_base", fail)
+    lost = known.vault.ids_of_type(RecordType.DATA)[0]
+    del known.vault.records[lost]
+    known.vault.base_known = False
+    known.vault.asked.clear()
+    done = await known.back_up()
+    assert known.vault.asked.count("run.begin") == 1
+    assert done.scanned.bytes_read == FILES * 2 * MIB
+    assert lost in known.vault.records
+    await restored_right(known)
+
+
+async def test_a_run_that_begins_on_another_timeline_is_refused(known: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vault was brought back between its two answers, and knows a safeset with this hash."""
+    real = known.vault._run_begin
+
+    def begin(request: m.RunBeginRequest, raw: bytes) -> tuple[Any, bytes]:
+        answer, back = real(request, raw)
+        return msgspec.structs.replace(answer, timeline=answer.timeline + 1), back
+
+    monkeypatch.setattr(known.vault, "_run_begin", begin)
+    with pytest.raises(Failure, match="it is on timeline 2, this agent knows timeline 1"):
+        await known.back_up()
+    assert len(known.vault.roots) == 1
+
+
+async def test_a_damaged_one_costs_all_and_ends_no_run(known: Site) -> None:
+    with closing(sqlite3.connect(known.state.job(JOB_ID).cache_path)) as connection, connection:
+        connection.execute("UPDATE rows SET checksum = checksum + 1 WHERE key = (SELECT max(key) FROM rows)")
+    known.vault.base_known = False
+    assert (await known.back_up()).scanned.bytes_read == FILES * 2 * MIB
     await restored_right(known)
 
 

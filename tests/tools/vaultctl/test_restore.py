@@ -32,6 +32,10 @@ RUNNING = msgspec.structs.replace(WAITING, state="running", begin_ns=10**18 + SE
 DONE = msgspec.structs.replace(
     RUNNING, state="done", end_ns=10**18 + 3 * SECOND_NS, exit_code=0, files=12, bytes=3_000_000, left=4
 )
+SAFESETS = [
+    m.SafesetSummary(number, 10**18, number != 9, 9, 1000, 10, "", 10**18, None, None, None, False, bytes(32))
+    for number in (1, 7, 8, 9)
+]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,7 @@ def asked(vault: FakeVault, agent: AgentKey, monkeypatch: pytest.MonkeyPatch) ->
 
     vault.on("computer.show", show)
     vault.on("job.show", lambda _: m.JobShowAnswer(JOB, []))
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer(SAFESETS, None))
     vault.on("restore.order", lambda _: m.RestoreOrderAnswer(WAITING, True))
     pauses: list[float] = []
     monkeypatch.setattr(restore_command.time, "sleep", pauses.append)
@@ -106,7 +111,9 @@ def test_on_another_computer(
     assert run(administrator, *words, "--target", "/", "--to", to).exit_code == 0
     assert [request.computer for request in vault.requests("computer.show")] == [to]
     order = opened(vault, agent)
-    assert (order.computer, order.sequence, order.paths, order.target) == (owner, 0, (), b"/")
+    assert (order.computer, order.sequence, order.paths, order.target) == (owner, 8, (), b"/"), (
+        "the newest complete one"
+    )
 
 
 @pytest.mark.usefixtures("asked")
@@ -290,3 +297,23 @@ def test_cancel(vault: FakeVault, administrator: Path, run: Run, *, begun: bool,
     assert vault.requests("restore.cancel") == [m.RestoreCancelRequest(3)]
     assert run(administrator, "safeset", "cancel-restore", "3", "--json").json["state"] == "cancelled"
     assert run(administrator, "safeset", "cancel-restore", "three").exit_code == 2
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize(
+    ("safesets", "number", "said"), [([], "latest", "no complete safeset yet"), (SAFESETS, "3", "no safeset 3")]
+)
+def test_what_is_not_there_is_not_ordered(
+    vault: FakeVault, administrator: Path, run: Run, words: list[str], safesets: list[m.SafesetSummary], number: str,
+    said: str,
+) -> None:  # fmt: skip
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer(safesets, None))
+    ended = run(administrator, *words, "--target", "/", "--safeset", number)
+    assert ended.exit_code == 4
+    assert said in ended.err
+    assert vault.requests("restore.order") == []
+
+
+@pytest.mark.usefixtures("asked")
+def test_which_one_is_the_latest_is_told(administrator: Path, run: Run, words: list[str]) -> None:
+    assert "safeset 8 of 2001-09-09 01:46" in run(administrator, *words, "--target", "/").err

@@ -222,6 +222,45 @@ def test_leave_stays_as_long_as_another_order_needs_it(two: Two) -> None:
     assert two.asked(two.second) == [first] != [second]
 
 
+ENDS = {
+    "cancel": lambda two, _: restore_orders.cancel(two.site.vault, two.administrator, 1),
+    "end": lambda two, first: two.end(two.second, first),
+    "expiry": lambda two, _: (two.site.clock.advance(DAY_SECONDS - 60), two.expire()),
+}
+
+
+@pytest.mark.parametrize("has_another", [True, False])
+@pytest.mark.parametrize("how", ENDS)
+def test_tickets_go_with_the_leave(two: Two, how: str, *, has_another: bool) -> None:
+    first = two.give("second")
+    two.take(two.second, first)
+    two.site.clock.advance(60)
+    if has_another:
+        two.give("second")
+    ticket = two.site.vault.tickets.issue(two.second.identity, two.job_id, b"k" * 16)
+    ENDS[how](two, first)
+    assert len(two.grants()) == has_another
+    if has_another:
+        assert two.site.vault.tickets.find(two.second.identity, ticket)
+    else:
+        with pytest.raises(NotAllowed):
+            two.site.vault.tickets.find(two.second.identity, ticket)
+
+
+def test_one_that_is_told_of_for_ever_is_over_two_days_later(two: Two) -> None:
+    order_id = two.give()
+    two.take(two.laptop, order_id)
+    two.site.clock.advance(3 * DAY_SECONDS - 1)
+    two.expire(order_id)
+    assert two.rows()[0].state is OrderState.RUNNING
+    position = two.site.vault.catalog.position()
+    two.expire(order_id)
+    assert two.site.vault.catalog.position() == position, "an entry that changes nothing is none"
+    two.site.clock.advance(1)
+    two.expire(order_id)
+    assert two.rows()[0].state is OrderState.EXPIRED
+
+
 def test_open_orders_of_one_computer_are_bounded(two: Two) -> None:
     for _ in range(16):
         two.give()

@@ -5,6 +5,7 @@ from functools import partial
 
 import click
 
+from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault
@@ -59,10 +60,17 @@ async def _jobs(session: VaultSession, computer: str) -> Jobs:
 
 
 async def _newest(session: VaultSession, computer: str, job: AgentJob) -> int:
-    """The newest complete one, a provisional one only while there is none: the head of the chain may be either."""
+    """The newest complete one, a provisional one only while there is none: the head of the chain may be either. None
+    of a job that was removed meanwhile.
+    """
     if not job.head_sequence:
         return 0
-    safesets = await list_safesets(session, computer, job.name)
+    try:
+        safesets = await list_safesets(session, computer, job.name)
+    except RemoteProtocolError as error:
+        if error.code is not ErrorCode.not_found:
+            raise
+        return 0
     complete = [safeset.number for safeset in safesets if safeset.complete]
     return max(complete or [safeset.number for safeset in safesets], default=0)
 

@@ -17,7 +17,7 @@ from tools.agent.lost_connection import is_lost
 from tools.agent.restore_watch import OrderWatch
 from tools.agent.service.orders import RestoreOrder
 from tools.agent.state import Identity, StateDirectory
-from tools.agent.taken_orders import OrderEnd, TakenOrders
+from tools.agent.taken_orders import Damaged, OrderEnd, TakenOrders
 from tools.client import restore_order
 from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, describe
@@ -128,6 +128,8 @@ def _begin(orders: TakenOrders, opened: OpenedOrder, taken: RestoreTakeAnswer) -
     except ValueError as error:
         hint = "nothing was restored: order the restore anew"
         raise Refused("repeated", f"the order to restore repeats an earlier one: {error}", hint) from None
+    except Damaged as error:
+        raise Refused("unsure", error.message, error.hint) from None
 
 
 def _restore(output: Output, state: StateDirectory, opened: OpenedOrder, taken: RestoreTakeAnswer) -> OrderEnd:

@@ -16,11 +16,11 @@ from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.support.creator import Creator
 from tests.tools.agent.conftest import ACCOUNT_ID, COMPUTER_ID, JOB_ID, PASSWORD, Site, differences
 from tests.tools.client import second_implementation as second
-from tools.agent import connection
+from tools.agent import connection, taken_orders
 from tools.agent.restore_watch import OrderWatch
 from tools.agent.service import asked_restore
 from tools.agent.service.asked_restore import carry_out_asked
-from tools.agent.taken_orders import OrderEnd, TakenOrders
+from tools.agent.taken_orders import TakenOrders
 from tools.client.agent_key import AgentKey, create_agent_key
 from tools.client.failure import Failure
 from tools.client.output import Output
@@ -311,18 +311,72 @@ def test_a_damaged_memory_refuses_to_restore(ordered: Ordered) -> None:
     ordered.carry_out(ordered.order())
     path = ordered.site.state.path / "orders" / ORDER_ID.hex()
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(Failure, match="is damaged"):
-        ordered.carry_out(ordered.order())
+    ordered.ended.clear()
+    ordered.carry_out(ordered.order())
+    (end,) = ordered.ended
+    assert (end.outcome, end.code) == ("refused", "unsure")
 
 
-def test_old_and_half_written_ones_are_forgotten(tmp_path: Path) -> None:
+def test_half_written_ones_and_all_but_the_newest_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taken_orders, "KEPT_MAX", 3)
     orders = TakenOrders(tmp_path / "orders")
-    assert orders.begin(b"a" * 16, b"first") is None
-    orders.end(b"a" * 16, OrderEnd("done", 0))
+    for number, id in enumerate((b"a" * 16, b"b" * 16, b"c" * 16)):
+        assert orders.begin(id, b"message") is None
+        os.utime(tmp_path / "orders" / id.hex(), (number, number))  # however old
     (tmp_path / "orders" / ".half").write_bytes(b"")
-    assert orders.begin(b"a" * 16, b"first") == OrderEnd("done", 0)
-    assert os.listdir(tmp_path / "orders") == [(b"a" * 16).hex()]
-    past = time.time() - 100 * 24 * 3600
-    os.utime(tmp_path / "orders" / (b"a" * 16).hex(), (past, past))
-    assert orders.begin(b"b" * 16, b"second") is None
-    assert os.listdir(tmp_path / "orders") == [(b"b" * 16).hex()]
+    assert orders.begin(b"d" * 16, b"message") is None
+    assert sorted(os.listdir(tmp_path / "orders")) == [(id * 16).hex() for id in (b"b", b"c", b"d")]
+
+
+def test_a_clock_that_jumps_ahead_and_back_has_nothing_done_again(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns, message = time.time_ns, ordered.order(overwrite="always")
+    ordered.carry_out(message)
+    (restored,) = ordered.site.target.rglob("file")
+    restored.write_bytes(b"work of today")
+    for ahead_ns in (100 * DAY_NS, 0):
+        monkeypatch.setattr(time, "time_ns", lambda ahead_ns=ahead_ns: now_ns() + ahead_ns)
+        ordered.carry_out(message)
+        assert ordered.end[0] == "done"
+    assert restored.read_bytes() == b"work of today"
+
+
+def test_a_refusal_is_an_end(ordered: Ordered, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns, message = time.time_ns, ordered.order()
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() - 3 * HOUR_NS)
+    ordered.carry_out(message)
+    assert ordered.end == ("refused", 5, "early")
+    monkeypatch.setattr(time, "time_ns", now_ns)
+    ordered.carry_out(message)
+    assert ordered.end == ("refused", 5, "early")
+    assert not ordered.has_restored
+
+
+def test_a_connection_that_is_cut_after_everything_has_nothing_done_again(
+    ordered: Ordered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out_restore = asked_restore.carry_out_restore
+
+    def cut(*arguments: Any) -> int:
+        carry_out_restore(*arguments)
+        raise ConnectionLost("cut after the last file")
+
+    monkeypatch.setattr(asked_restore, "carry_out_restore", cut)
+    message = ordered.order(overwrite="always")
+    ordered.carry_out(message)
+    assert ordered.end == ("done", 0, "")
+    monkeypatch.setattr(asked_restore, "carry_out_restore", carry_out_restore)
+    (restored,) = ordered.site.target.rglob("file")
+    restored.write_bytes(b"work of today")
+    ordered.carry_out(message)
+    assert restored.read_bytes() == b"work of today"
+
+
+def test_what_is_no_file_stays_and_ends_no_order(tmp_path: Path) -> None:
+    (tmp_path / "orders" / ".hidden").mkdir(parents=True)
+    (tmp_path / "orders" / ".lost").symlink_to("nowhere")
+    assert TakenOrders(tmp_path / "orders").begin(b"a" * 16, b"first") is None
+    assert sorted(os.listdir(tmp_path / "orders")) == [".hidden", ".lost", (b"a" * 16).hex()]

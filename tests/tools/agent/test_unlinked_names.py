@@ -19,12 +19,13 @@ NOT_LINKED = "not one file with its other names any more"
 
 @pytest.fixture
 async def linked(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """One file in two directories, and nothing can be linked."""
-    for name in ("first", "second"):
+    """One file in two directories, another one behind it, and nothing can be linked."""
+    for name in ("first", "second", "third"):
         (site.source / name).mkdir()
+    (site.source / "third/c").write_bytes(b"behind")
     (site.source / "first/a").write_bytes(b"content")
     os.link(site.source / "first/a", site.source / "second/b")
-    for number, name in enumerate(("second", "first", "")):
+    for number, name in enumerate(("third", "second", "first", "")):
         os.utime(site.source / name, ns=(1, 1_500_000_000_000_000_000 + number))
     await site.back_up()
     real = os.link
@@ -38,8 +39,8 @@ async def linked(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
-def both(site: Site) -> list[bytes]:
-    return [bytes(site.source / name) for name in ("first/a", "second/b")]
+def every(site: Site) -> list[bytes]:
+    return [bytes(site.source / name) for name in ("first/a", "second/b", "third/c")]
 
 
 async def test_a_directory_above_one_that_was_there_keeps_its_metadata(linked: Site) -> None:
@@ -47,7 +48,7 @@ async def test_a_directory_above_one_that_was_there_keeps_its_metadata(linked: S
     there.mkdir(parents=True)
     there.chmod(0o750)
     os.chown(there, 4713, 4714)
-    restored = await linked.restore(both(linked), overwrite=Overwrite.always)
+    restored = await linked.restore(every(linked), overwrite=Overwrite.always)
     status = there.stat()
     assert restored.missed.kept == [(bytes(linked.source / "second/b")[1:], NOT_LINKED)]
     assert (there / "b").read_bytes() == b"content"
@@ -55,7 +56,7 @@ async def test_a_directory_above_one_that_was_there_keeps_its_metadata(linked: S
 
 
 async def test_a_directory_above_one_that_was_made_gets_its_time_again(linked: Site) -> None:
-    await linked.restore(both(linked))
+    await linked.restore(every(linked))
     assert differences(linked.source / "second", linked.restored_source / "second") == ""
 
 
@@ -65,11 +66,11 @@ async def test_a_list_that_is_damaged_meanwhile_is_told(linked: Site, monkeypatc
     async def walk(*arguments: Any) -> AsyncGenerator[list[Entry]]:
         nonlocal calls
         calls += 1
-        if calls == 3:
+        if calls == 4:
             raise IntegrityError("told to fail")
         async for entries in real(*arguments):
             yield entries
 
     monkeypatch.setattr(restore, "walk_safeset", walk)
-    restored = await linked.restore(both(linked))
-    assert (list(restored.manifest_damage), restored.files) == (["told to fail"], 1)
+    restored = await linked.restore(every(linked))
+    assert (list(restored.manifest_damage), restored.files) == (["told to fail"], 2)

@@ -4,7 +4,7 @@ The plan runs ahead of the writer by at most the budget. Whatever is damaged is 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Set
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from tools.agent.missed import Missed
 from tools.agent.restore_plan import Planner
 from tools.agent.selection import is_inside
 from tools.agent.survey import Decision, Overwrite, Survey
+from tools.agent.target_lock import held_target
 from tools.agent.unlock import Unlocked
 from tools.agent.window import Slot, Window
 from tools.agent.write_tree import LOST, NOT_LINKED, OTHER_METADATA, TreeWriter
@@ -79,7 +80,8 @@ Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery],
 
 async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Destination, tell: Tell) -> Restored:
     """`paths` without leading slashes, none inside another; an empty one is everything."""
-    return await _Restore(unlocked, destination, tell).run(paths)
+    with held_target(destination.root):
+        return await _Restore(unlocked, destination, tell).run(paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,33 +139,42 @@ class _Restore:
         self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
     ) -> None:
         """Names that could not be made further names of a file, as files of their own. What is above them gets its time
-        again.
+        again, where it was asked for or made.
         """
         with to_writer:
-            for path in paths:
-                parents = {path.rpartition(b"/")[0]} - self._leading
-                await self._plan_path(path, _Above(parents, self._planner.add), to_writer, nursery)
+            with self._noting_damage():
+                for path in paths:
+                    parent = {path.rpartition(b"/")[0]}
+                    is_asked = parent.isdisjoint(self._above | self._leading)
+                    plan = self._planner.add if is_asked else self._planner.add_above
+                    await self._plan_path(path, _Above(parent, plan), to_writer, nursery)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     async def _plan(
         self, paths: Sequence[bytes], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
     ) -> None:
         with to_writer:
-            try:
+            with self._noting_damage():
                 for path in paths:
                     above = set(paths_above(path)) - self._above
-                    await self._plan_path(path, _Above(above, self._planner.add_above), to_writer, nursery)
-            except IntegrityError as error:
-                self._manifest_damage[str(error)] = None
+                    if await self._plan_path(path, _Above(above, self._planner.add_above), to_writer, nursery):
+                        self._above |= above
             if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
                 hint = "see `vault-agent ls`; a path with a \\ of its needs --escaped"
                 raise Failure("not_found", "the safeset holds none of the paths", hint)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
+    @contextmanager
+    def _noting_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            self._manifest_damage[str(error)] = None
+
     async def _plan_path(
         self, path: bytes, above: _Above, to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery
-    ) -> None:
-        """The directories above come first, where anything comes at all. One whose entry cannot be read stays closed
+    ) -> bool:
+        """Whether anything came. The directories above come first then. One whose entry cannot be read stays closed
         to others; what is below it is restored.
         """
         directories: list[Entry] = []
@@ -178,12 +189,14 @@ class _Restore:
                     continue
                 if not is_found:
                     is_found = True
-                    self._above |= above.paths
+                    if self._names is not None:  # later the writer has names of its own there
+                        await compute(self._survey.clear_above, directories)
                     for window in chain.from_iterable(map(above.plan, directories)):
                         await self._pass_on(window, to_writer, nursery)
                 await self._plan_entries(inside, to_writer, nursery)
         if not is_found:
             self._planned.add(path, NOT_IN_SAFESET)
+        return is_found
 
     async def _plan_entries(
         self, entries: list[Entry], to_writer: trio.MemorySendChannel[Window], nursery: trio.Nursery

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum, StrEnum
 from io import FileIO
 from pathlib import Path
@@ -56,6 +57,14 @@ class Survey:
                 self._last = self._decide_guarded(entry)
             decisions.append(self._last)
         return decisions
+
+    def clear_above(self, entries: list[Entry]) -> None:
+        """For directories above what is asked for, before anything is written below them."""
+        for entry in entries:
+            with suppress(OSError):  # which is told with what is below it
+                directory = self._target.find(entry.path)
+                if directory is not None and is_left_above(entry, directory):
+                    remove_temporary(directory)
 
     def close(self) -> None:
         self._target.close()
@@ -210,3 +219,8 @@ def is_own(entry: Entry, directory: int, overwrite: Overwrite) -> bool:
     make their directory older for `newer`, and the other rules set its metadata whatever they are.
     """
     return is_unfinished(directory, owner_of(entry)[0] if overwrite is Overwrite.never else None)
+
+
+def is_left_above(entry: Entry, directory: int) -> bool:
+    """The same for one that is not asked for, which no rule changes otherwise."""
+    return is_unfinished(directory, owner_of(entry)[0])

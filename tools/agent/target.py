@@ -59,7 +59,9 @@ class Target:
         return self._levels[0].descriptor
 
     def find(self, path: bytes) -> int | None:
-        """The descriptor of a directory that is there, None when a part of the way is missing."""
+        """The descriptor of a directory that is there, None when a part of the way is missing. What `leave_made`
+        answers for it, or for one on the way, is due from now on.
+        """
         return self._reach(path, is_made=False)
 
     @contextmanager
@@ -130,6 +132,7 @@ class Target:
         self._leave_others(components)
         for depth in range(len(self._levels), len(components) + 1):
             name, so_far = components[depth - 1], b"/".join(components[:depth])
+            made: int | None = None
             leave: Leave | None = None
             try:
                 descriptor = _open_below(name, self._levels[-1].descriptor)
@@ -139,11 +142,10 @@ class Target:
                 leave = self._leave_made(so_far, None)
                 made = self._make_below(name, is_marked=leave is not None)
                 descriptor = _open_below(name, self._levels[-1].descriptor) if made is None else made
-            else:
-                made = None
             if made is None:
-                leave = self._leave_made(so_far, descriptor) if is_made else None
-            self._levels.append(_Level(name, descriptor, leave, is_changed=leave is not None))
+                leave = self._leave_made(so_far, descriptor)
+            self._levels.append(_Level(name, descriptor, leave, is_changed=made is not None and leave is not None))
+            self._levels[-1].change()
         return self._levels[-1].descriptor
 
     def _make_below(self, name: bytes, *, is_marked: bool) -> int | None:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tools.agent.make_node import NODES, make_name, make_node
-from tools.agent.metadata import Rights, apply_metadata, apply_time_and_mode, has_metadata, owner_of
+from tools.agent.metadata import Rights, apply_metadata, apply_time_and_mode, has_metadata
 from tools.agent.missed import Missed
 from tools.agent.open_file import OpenFile
 from tools.agent.place import NO_LINKS
-from tools.agent.survey import Decision, Overwrite, decide_directory
+from tools.agent.survey import Decision, Overwrite, decide_directory, is_left_above
 from tools.agent.sync import WrittenFileSystems
 from tools.agent.target import InTheWay, Leave, Target
-from tools.agent.unfinished import is_unfinished
 from tools.agent.window import Above, Begin, Left, Name, OutOfReach, Part, Window
 from tools.client.failure import Failure
 from tools.client.manifest import Entry, Extra, Kind, check_path
@@ -52,6 +51,7 @@ class TreeWriter:
         self._rights = rights
         self._target = Target(root, self._leave_made)
         self._above: dict[bytes, Entry] = {}
+        self._finished_above: dict[bytes, tuple[int, int]] = {}
         self._written = WrittenFileSystems()
         self._overwrite = overwrite
         self._hash_key = hash_key
@@ -68,7 +68,7 @@ class TreeWriter:
         for step in window.steps:
             match step:
                 case Above():
-                    self._above[step.entry.path] = step.entry
+                    self._guarded(step.entry, self._take_up, step.entry)
                 case Begin():
                     self._guarded(step.entry, self._begin, step.entry)
                 case Name():
@@ -114,6 +114,15 @@ class TreeWriter:
             if error.errno in _FULL_DISK:
                 raise Failure("no_space", "the disk restored to is full", "make room and restore again") from None
             self._missed.add(entry.path, "not written")
+
+    def _take_up(self, entry: Entry) -> None:
+        """A directory above what is restored. Where one is there that a killed restore has left unfinished, it is
+        finished even if nothing below it is missing any more.
+        """
+        _check(entry.path)
+        self._above[entry.path] = entry
+        with suppress(OSError):  # which is told with what is below it
+            self._target.find(entry.path)
 
     def _begin(self, entry: Entry) -> None:
         _check(entry.path)
@@ -197,14 +206,26 @@ class TreeWriter:
             self._missed.add(entry.path, OTHER_METADATA)
 
     def _leave_made(self, path: bytes, directory: int | None) -> Leave | None:
-        """Of one that is there only where a restore that was killed has made it."""
+        """Of one that is there only where this restore, or one that was killed, has made it."""
         entry = self._above.get(path)
-        if entry is None or (directory is not None and not is_unfinished(directory, owner_of(entry)[0])):
+        if entry is None:
             return None
-        return self._leave(entry)
+        is_own = (
+            directory is None
+            or is_left_above(entry, directory)
+            or self._finished_above.get(path) == _file_of(os.fstat(directory))
+        )
+        return self._leave_above(entry) if is_own else None
 
     def _leave(self, entry: Entry) -> Leave:
         return lambda descriptor: self._tell(entry, apply_metadata(descriptor, entry, self._rights))
+
+    def _leave_above(self, entry: Entry) -> Leave:
+        def leave(descriptor: int) -> None:
+            self._finished_above[entry.path] = _file_of(os.fstat(descriptor))
+            self._tell(entry, apply_metadata(descriptor, entry, self._rights))
+
+        return leave
 
     def _leave_as_it_was(self, entry: Entry) -> Leave:
         return lambda descriptor: self._tell(entry, apply_time_and_mode(descriptor, entry, self._rights))

@@ -12,7 +12,8 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,15 @@ class Killer:
 
 @dataclass
 class Case:
-    """`owner` restores; `target` is made anew for each number."""
+    """`owner` restores; `target` is made anew for each number. `paths` are asked for; without any, everything."""
 
     site: Site
     unlocked: Unlocked
     overwrite: Overwrite
     owner: int
     directory: Path
+    paths: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
 
     @property
     def target(self) -> Path:
@@ -95,10 +98,11 @@ class Case:
 
     async def restore(self) -> Restored:
         destination = Destination(self.target, self.overwrite, Rights())
+        paths = wanted_paths([bytes(self.site.source / path) for path in self.paths])
         os.setegid(self.owner)
         os.seteuid(self.owner)
         try:
-            return await restore(self.unlocked, wanted_paths(()), destination, lambda *_: None)
+            return await restore(self.unlocked, paths, destination, lambda *_: None)
         finally:
             os.seteuid(0)
             os.setegid(0)
@@ -113,6 +117,32 @@ class Case:
                 if not killer.is_dead:
                     raise
             return killer.is_dead
+
+    def wanted(self) -> dict[str, tuple[object, ...]]:
+        """The source, or of it the files that are asked for or included, with what is above them."""
+        everything, files = described(self.site.source), self.paths or self.included
+        way = {str(part) for path in files for part in (Path(path), *Path(path).parents)}
+        return {name: facts for name, facts in everything.items() if not files or name in way}
+
+    def of_the_source(self, told: Sequence[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+        """What is above it has an owner whom not everybody can set."""
+        return [(path, code) for path, code in told if path.startswith(bytes(self.site.source)[1:])]
+
+    @contextmanager
+    def begun(self, prepare: Callable[[Path], None] | None = None) -> Iterator[Case]:
+        """With a target of its own."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as name:
+            os.chmod(name, 0o711)
+            one = replace(self, directory=Path(name))
+            prepare_root(one.target)
+            os.chown(one.target, self.owner, self.owner)
+            if prepare is not None:
+                prepare(one.restored_source)
+            yield one
+
+    def assert_finished(self, wanted: dict[str, tuple[object, ...]], when: str) -> None:
+        assert described(self.restored_source) == wanted, when
+        assert [path for path in self.target.rglob("*") if path.lstat().st_mode & stat.S_ISUID] == [], when
 
 
 def acl(mask: int) -> bytes:
@@ -213,26 +243,34 @@ async def finish_each(
     case: Case, prepare: Callable[[Path], None] | None = None, told_at: Sequence[tuple[bytes, str]] = ()
 ) -> int:
     """How many calls a restore has, each of which was the last of one. `told_at`: what the next one tells."""
-    number, was_killed, wanted = 0, True, described(case.site.source)
+    number, was_killed, wanted = 0, True, case.wanted()
     while was_killed:
         number += 1
-        with tempfile.TemporaryDirectory(dir=case.directory) as name:
-            one = Case(case.site, case.unlocked, case.overwrite, case.owner, Path(name))
-            os.chmod(name, 0o711)
-            prepare_root(one.target)
-            os.chown(one.target, case.owner, case.owner)
-            if prepare is not None:
-                prepare(one.restored_source)
+        with case.begun(prepare) as one:
             was_killed = await one.killed_at(number)
             finished = await one.restore()
-            told = [told for told in finished.missed.kept if told[0].startswith(bytes(one.site.source)[1:])]
-            assert told == list(told_at), f"killed at call {number}"
-            assert described(one.restored_source) == wanted, f"killed at call {number}"
-            names = [one.restored_source / name for name in ("closed/file", "names/other")]
-            assert names[0].samefile(names[1]) is not bool(told_at), f"killed at call {number}"
-            marked = [path for path in one.target.rglob("*") if path.lstat().st_mode & stat.S_ISUID]
-            assert marked == [], f"killed at call {number}"
+            assert one.of_the_source(finished.missed.kept) == list(told_at), f"killed at call {number}"
+            one.assert_finished(wanted, f"killed at call {number}")
+            if "names/other" in wanted:
+                names = [one.restored_source / name for name in ("closed/file", "names/other")]
+                assert names[0].samefile(names[1]) is not bool(told_at), f"killed at call {number}"
     return number - 1
+
+
+async def finish_pairs(case: Case, calls: int) -> None:
+    """A sample of two kills in a row: for each call of the first restore one anywhere in the second, and one soon after
+    that has taken up what the first has just made.
+    """
+    wanted = case.wanted()
+    for first in range(1, calls + 1):
+        for second in {first * 7 % calls + 1, max(first - 2, 1)}:
+            with case.begun() as one:
+                assert await one.killed_at(first)
+                await one.killed_at(second)
+                told = (await one.restore()).missed.kept
+                when = f"killed at call {first}, then at call {second}"
+                one.assert_finished(wanted, when)
+                assert not one.of_the_source(told), when
 
 
 @pytest.mark.parametrize(
@@ -299,3 +337,53 @@ async def test_the_next_one_finishes_what_lacks_a_file(site: Site, open_director
             os.utime(restored_source / name, ns=(1, (site.source / name).stat().st_mtime_ns))
 
     assert await finish_each(case, prepare) > 10
+
+
+@pytest.mark.parametrize(
+    ("path", "overwrite", "owner"),
+    [
+        ("shared/file", Overwrite.never, 0),
+        ("shared/file", Overwrite.changed, 0),
+        ("open/link", Overwrite.never, 0),
+        ("read-only/below/file", Overwrite.never, NOBODY),
+    ],
+)
+async def test_the_next_one_of_a_path_finishes_the_directories_above_it(
+    site: Site, open_directory: Path, monkeypatch: pytest.MonkeyPatch, path: str, overwrite: Overwrite, owner: int
+) -> None:
+    """Whether or not anything below them is missing; after two kills too, of which the second takes up what the first
+    has just made.
+    """
+    monkeypatch.setattr(metadata, "_IS_ROOT", not owner)
+    case = replace(await made_case(site, overwrite, owner, open_directory), paths=(path,))
+    calls = await finish_each(case)
+    assert calls > 20
+    await finish_pairs(case, calls)
+
+
+async def test_the_next_one_finishes_what_is_above_an_included_file(site: Site, open_directory: Path) -> None:
+    site.define(include=[bytes(site.source / "shared/file")])
+    case = replace(await made_case(site, Overwrite.never, 0, open_directory), included=("shared/file",))
+    assert await finish_each(case) > 20
+
+
+async def test_the_next_one_finishes_it_after_two_kills(site: Site, open_directory: Path) -> None:
+    await finish_pairs(await made_case(site, Overwrite.never, 0, open_directory), 60)
+
+
+@pytest.mark.parametrize("name", ["shared", "open"])
+async def test_a_directory_above_a_path_that_is_no_restores_own_stays_as_it_is(
+    site: Site, open_directory: Path, name: str
+) -> None:
+    """Temporary names in it as well."""
+    case = replace(await made_case(site, Overwrite.always, 0, open_directory), paths=(f"{name}/file",))
+    with case.begun() as one:
+        there = one.restored_source / name
+        there.mkdir(parents=True)
+        os.chown(there, 4713, 4714)
+        there.chmod(0o2755)
+        (there / ".safeset-0123456789abcdef").touch()
+        await one.restore()
+        status = there.stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o2755, 4713, 4714)
+        assert sorted(os.listdir(there)) == [".safeset-0123456789abcdef", "file"]

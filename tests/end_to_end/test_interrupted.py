@@ -67,7 +67,7 @@ def test_an_interrupted_backup_does_not_wait_for_a_vault_that_hangs(busy: Site, 
     assert busy.daemon is not None
     busy.daemon.send_signal(signal.SIGSTOP)
     try:
-        end(agent, signal.SIGTERM)
+        end(agent, signal.SIGTERM, GOES_ON)
     finally:
         busy.daemon.send_signal(signal.SIGCONT)
 
@@ -95,7 +95,7 @@ def test_an_agent_that_still_connects_is_interrupted_at_once(busy: Site, long_tr
             cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         connection, _ = listener.accept()
-        end(agent, signal.SIGTERM)
+        end(agent, signal.SIGTERM, GOES_ON)
         connection.close()
 
 

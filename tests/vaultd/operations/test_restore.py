@@ -9,7 +9,7 @@ import pytest
 
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site
-from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
+from vaultd.errors import BadRequest, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
 from vaultd.operations import fetch, grants, proofs, restore
 from vaultd.operations.grants import Granting
 from vaultd.operations.restore import OpenRequest

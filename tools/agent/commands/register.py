@@ -55,8 +55,8 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
     if answer.name != computer:
         output_of(ctx).note(
             f"note: the code replaces the computer {escape_text(answer.name)}: that is its name, not {computer}",
-            "next, for each of its jobs (see `vault-agent status`): `vault-agent restore JOB --target DIR` for what is to"
-            " come back, `vault-agent adopt JOB`, `vault-agent backup JOB`",
+            "next, for each of its jobs (see `vault-agent status`): `vault-agent restore JOB --target DIR` for what is"
+            " to come back, `vault-agent adopt JOB`, `vault-agent backup JOB`",
         )
     document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
     output_of(ctx).show(

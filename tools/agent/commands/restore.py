@@ -164,7 +164,7 @@ async def _missing_keys(session: VaultSession, state: StateDirectory, wanted: Wa
 
 
 def _require_directory(target: Path) -> None:
-    if target.exists() and not target.is_dir():
+    if os.path.exists(target) and not os.path.isdir(target):  # noqa: PTH110, PTH112 - no error where it is hidden
         raise Failure("conflict", f"target {target} is a file, not a directory", "name another --target")
 
 

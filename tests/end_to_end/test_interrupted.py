@@ -27,6 +27,9 @@ def busy(site: Site) -> Site:
     return site
 
 
+GOES_ON = "hint: the same command goes on where it ended\n"
+
+
 def create_long(site: Site, tree: Path) -> None:
     """A job whose backup takes many seconds."""
     site.create_job("acme", "pc", "long", tree)
@@ -53,7 +56,7 @@ def end(agent: subprocess.Popen[str], number: signal.Signals, hint: str = "") ->
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupted_backup_ends_its_run(busy: Site, long_tree: Path, number: signal.Signals) -> None:
     create_long(busy, long_tree)
-    end(start(busy, "backup", "long"), number)
+    end(start(busy, "backup", "long"), number, GOES_ON)
     shown = busy.run_administrator("acme", "job", "show", "pc", "long").last
     assert [run["outcome"] for run in shown["runs"]] == ["aborted"]
 
@@ -64,7 +67,7 @@ def test_an_interrupted_backup_does_not_wait_for_a_vault_that_hangs(busy: Site, 
     assert busy.daemon is not None
     busy.daemon.send_signal(signal.SIGSTOP)
     try:
-        end(agent, signal.SIGTERM)
+        end(agent, signal.SIGTERM, GOES_ON)
     finally:
         busy.daemon.send_signal(signal.SIGCONT)
 
@@ -92,7 +95,7 @@ def test_an_agent_that_still_connects_is_interrupted_at_once(busy: Site, long_tr
             cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         connection, _ = listener.accept()
-        end(agent, signal.SIGTERM)
+        end(agent, signal.SIGTERM, GOES_ON)
         connection.close()
 
 

@@ -20,6 +20,7 @@ from tests.end_to_end.conftest import ROOT, SLOW_AGENT, Site, differences, envir
 from tests.support.trees import write_long_tree, write_tree
 
 SOON_SECONDS = 60
+GOES_ON = "the same command goes on where it ended"
 AGENT = (sys.executable, "-m", "tools.agent")
 # What differs from one run of an unchanged tree to the next.
 OWN = {"seconds", "safeset", "bytes_per_second", "remaining_seconds"}
@@ -274,7 +275,7 @@ def test_ctrl_c_cancels_what_was_handed_over(busy: Site, number: signal.Signals)
         until_running(busy, "long")
         backup.send_signal(number)
         output, error = backup.communicate(timeout=SOON_SECONDS)
-        assert (backup.returncode, error) == (130, "error: interrupted\n")
+        assert (backup.returncode, error) == (130, f"error: interrupted\nhint: {GOES_ON}\n")
         assert json.loads(output.splitlines()[-1])["code"] == "interrupted"
         assert busy.run_agent("pc", "backup", "small").exit_code == 3
     assert outcomes(busy, "long") == ["aborted"]

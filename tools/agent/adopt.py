@@ -93,13 +93,12 @@ async def adopt(adopting: Adopting, secret: Secret, sequence: int) -> KnownHead:
 
 
 def _require_keys_elsewhere(state: StateDirectory, job: AgentJob) -> None:
+    hint = f"run `vault-agent backup {job.name}`"
     if job.keyring_id is None:
-        raise Failure(
-            "conflict", f"job {job.name!r} has no keyring yet: there is nothing to take up", "run `vault-agent backup`"
-        )
+        raise Failure("conflict", f"job {job.name!r} has no keyring yet: there is nothing to take up", hint)
     saved = state.job(job.job_id).load_unattended()
     if saved is not None and Unattended.decode(saved).keyring_id == job.keyring_id:
-        raise Failure("conflict", f"this agent has the keys of job {job.name!r} already", "run `vault-agent backup`")
+        raise Failure("conflict", f"this agent has the keys of job {job.name!r} already", hint)
 
 
 async def _open(adopting: Adopting, secret: Secret, sequence: int) -> _JobKeys:

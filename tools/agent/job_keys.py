@@ -105,6 +105,17 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
     return made.unattended
 
 
+def are_keys_elsewhere(state: StateDirectory, job: AgentJob) -> bool:
+    """Whether another state directory made the job's keyring, which `load_job_keys` refuses; changes nothing."""
+    job_state = state.job(job.job_id)
+    if job.keyring_id is None or job_state.load_candidate(job.keyring_id) is not None:
+        return False
+    if job_state.is_new:
+        return job.secret is None and job.secret_lost is None
+    saved = job_state.load_unattended()
+    return saved is None or _decode(saved).keyring_id != job.keyring_id
+
+
 def _saved(job_state: JobState, keyring_id: bytes) -> Unattended | None:
     """Of the keyring that the vault names, if it was made here."""
     saved = job_state.load_unattended()

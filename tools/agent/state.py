@@ -234,6 +234,12 @@ class StateDirectory:
         found = [job_id for held, job_id in known.items() if held.casefold() == name.casefold()]
         return bytes.fromhex(found[0]) if found else None
 
+    def job_name(self, job_id: bytes) -> str:
+        """As it was first backed up here; the id of another one."""
+        names = _load_json(self.names_path, _JobNames)
+        known = names.job_ids if names is not None else {}
+        return next((name for name, known_id in known.items() if known_id == job_id.hex()), job_id.hex())
+
     def save_job_id(self, name: str, job_id: bytes) -> None:
         names = _load_json(self.names_path, _JobNames)
         known = names.job_ids if names is not None else {}

@@ -23,6 +23,7 @@ from tools.client.keyring import Keyring, Unattended, signing_public_key
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError, LaterVersion
+from tools.client.recovery_code import OTHER_CODE_HINT
 from tools.client.root import Payload, Root, generation_of, open_root, root_hash, verify_countersignature
 from tools.client.session import VaultSession
 from tools.client.slot import (
@@ -197,5 +198,6 @@ def _check_names(payload: Payload, wanted: Wanted, identity: Identity) -> None:
 
 
 def wrong_secret(secret: Secret) -> Failure:
-    what = "password" if isinstance(secret, str) else "recovery code"
-    return Failure("wrong_password", f"the {what} does not open this job", "check for the right job and computer")
+    if isinstance(secret, str):
+        return Failure("wrong_password", "the password does not open this job", "check for the right job and computer")
+    return Failure("wrong_password", "the recovery code does not open this job", OTHER_CODE_HINT)

@@ -14,11 +14,11 @@ _CODE_FILE_BYTES_MAX = 4096
 
 
 def read_recovery_code(file: str) -> bytes:
-    """The 20 bytes; `-` is standard input. One that cannot be right is a wrong password."""
+    """The 20 bytes; `-` is standard input. One that cannot be right is wrong usage: the vault is not asked."""
     try:
         return parse_recovery_code(read_code_file(file, "recovery code", is_secret=True))
     except RecoveryCodeError as error:
-        raise Failure("wrong_password", str(error), "compare with what was shown when the job was created") from None
+        raise Failure("usage", str(error), "compare it with what was shown when the code was made") from None
 
 
 def read_code_file(file: str, what: str, *, is_secret: bool = False) -> str:
@@ -32,7 +32,8 @@ def read_code_file(file: str, what: str, *, is_secret: bool = False) -> str:
             text = handle.read(_CODE_FILE_BYTES_MAX).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise Failure("usage", f"{name} cannot be read for the {what}: {why}") from None
+        hint = f"name a file with the whole {what}; - is standard input"
+        raise Failure("usage", f"{name} cannot be read for the {what}: {why}", hint) from None
     if is_open:
         raise Failure("not_allowed", f"{what} file {file} may be read by other users", f"run: chmod 600 {file}")
     if not text:

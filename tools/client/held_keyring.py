@@ -12,6 +12,7 @@ from tools.client.failure import Failure
 from tools.client.keyring import Keyring
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError, LaterVersion
+from tools.client.recovery_code import OTHER_CODE_HINT
 from tools.client.session import VaultSession
 from tools.client.slot import (
     KIND_PASSWORD,
@@ -85,5 +86,6 @@ def _opened(copies: list[bytes], keys: SlotKeys, parameters: m.KeyringParameters
 
 
 def _wrong(secret: Secret) -> Failure:
-    what = "password" if isinstance(secret, str) else "recovery code"
-    return Failure("wrong_password", f"the {what} does not open this job", "check for the right job and computer")
+    if isinstance(secret, str):
+        return Failure("wrong_password", "the password does not open this job", "check for the right job and computer")
+    return Failure("wrong_password", "the recovery code does not open this job", OTHER_CODE_HINT)

@@ -15,6 +15,11 @@ _GROUP_CHARACTERS = 5  # four of content and one check character
 _READ_AS = str.maketrans("OIL", "011")
 
 
+OTHER_CODE_HINT = (
+    "check for the right job and computer; a later `vaultctl keyring password --rotate` makes an older code void"
+)
+
+
 class RecoveryCodeError(ValueError):
     """A recovery code was typed wrong; the sentence names the group."""
 
@@ -63,7 +68,7 @@ def parse_recovery_code(text: str) -> bytes:
         raise RecoveryCodeError(_wrong_length(text, len(characters)))
     for number, group in enumerate(groups):
         if group[-1] != _check_character(number, group[:-1]):
-            raise RecoveryCodeError(f"group {number + 1} of the recovery code is wrong: compare it with your note")
+            raise RecoveryCodeError(f"group {number + 1} of the recovery code is wrong")
     try:
         return base32_bytes("".join(group[:-1] for group in groups))
     except ValueError:

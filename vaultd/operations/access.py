@@ -15,7 +15,10 @@ def named_computer(view: View, identity: Identity, name: str) -> Computer:
         own_computer(view, identity)
     computer = find_computer(view, identity.account_id, name)
     if computer is None:
-        raise NotFound(f"computer {name!r} does not exist", "`vaultctl computer list` shows the account's computers")
+        who = "an administrator sees" if identity.role is Role.AGENT else "see"
+        raise NotFound(
+            f"computer {name!r} does not exist", f"{who} the account's computers with `vaultctl computer list`"
+        )
     return computer
 
 
@@ -93,6 +96,19 @@ def job_with_keyring(job: Job) -> Job:
     return job
 
 
+def job_with_safesets(job: Job) -> Job:
+    """For a restore: without a keyring there is none."""
+    if job.keyring_id == NO_ID:
+        raise no_safeset(job)
+    return job
+
+
+def no_safeset(job: Job) -> NotFound:
+    if job.removed_ns:
+        return NotFound(f"job {job.name!r} has no safeset", "it was removed before its first run had made one")
+    return NotFound(f"job {job.name!r} has no safeset yet", "its first run makes one")
+
+
 def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
     """A run of the agent's own computer, and its job."""
     _check_key(identity, read_computer(view, identity.account_id, identity.computer_id))
@@ -106,8 +122,14 @@ def own_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
 def active_run(view: View, identity: Identity, run_id: bytes) -> tuple[Run, Job]:
     run, job = own_run(view, identity, run_id)
     if run.outcome is not Outcome.RUNNING:
-        raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}", "begin a new run")
+        raise Conflict(f"run {run_id.hex()} of job {job.name!r} has ended as {run.outcome.value}", _ended_hint(run))
     return run, job
+
+
+def _ended_hint(run: Run) -> str:
+    if run.outcome is Outcome.ABORTED:
+        return "it was cancelled at the vault, or another run or other keys took its place: a new run goes on with it"
+    return "begin a new run"
 
 
 def running_run(view: View, identity: Identity, run_id: bytes) -> Run:

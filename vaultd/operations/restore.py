@@ -68,7 +68,7 @@ class Opened:
 def parameters(vault: Vault, identity: Identity, computer: str | None, job: str) -> Parameters:
     """What a password needs to be turned into a proof."""
     with vault.catalog.read() as view:
-        row = access.job_with_keyring(_job(vault, view, identity, computer, job))
+        row = access.job_with_safesets(_job(vault, view, identity, computer, job))
         slots = list(list_slots(view, row.account_id, row.keyring_id))
     headers = slot_headers(vault, slots)
     if not headers:
@@ -87,7 +87,7 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     the caller has a grant noted as used (`grants.use`).
     """
     with vault.catalog.read() as view:
-        job = access.job_with_keyring(_job(vault, view, identity, request.computer, request.job))
+        job = access.job_with_safesets(_job(vault, view, identity, request.computer, request.job))
         slots = list(list_slots(view, job.account_id, job.keyring_id, request.slot_id))
         if not slots or len(request.slot_id) != len(NO_ID):
             raise NotFound(f"job {request.job!r} has no slot {request.slot_id.hex()}")

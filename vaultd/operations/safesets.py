@@ -180,8 +180,9 @@ def choose(view: View, job: Job, sequence: int) -> Safeset:
     number = sequence or newest_sequence(job)
     safeset = read_safeset(view, job, number) if number else None
     if safeset is None:
-        what = f"safeset {sequence}" if sequence else "a safeset"
-        raise NotFound(f"job {job.name!r} does not have {what}")
+        if not sequence:
+            raise access.no_safeset(job)
+        raise NotFound(f"job {job.name!r} does not have safeset {sequence}")
     if is_replaced(view, job, safeset):
         newer = replaced_by(view, job, safeset)
         raise NotFound(

@@ -57,6 +57,7 @@ async def test_a_wrong_password_takes_nothing_up(replaced: Site) -> None:
         with pytest.raises(Failure) as caught:
             await take_up(replaced, secret)
         assert caught.value.exit_code == 12
+        assert ("--rotate" in caught.value.hint) == isinstance(secret, bytes)
     assert not has_keys(replaced)
 
 
@@ -114,5 +115,6 @@ async def test_safesets_of_earlier_generations_are_followed(rotated: Site) -> No
 async def test_keys_that_are_here_are_not_taken_up_again(site: Site) -> None:
     (site.source / "file").write_bytes(b"content")
     await site.back_up()
-    with pytest.raises(Failure, match="has the keys of job 'job' already"):
+    with pytest.raises(Failure, match="has the keys of job 'job' already") as caught:
         await take_up(site)
+    assert caught.value.hint == "run `vault-agent backup job`"

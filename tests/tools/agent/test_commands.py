@@ -3,27 +3,33 @@
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from protocol.errors import ConnectionLost
 from tests.support.creator import Creator
 from tests.support.trees import write_tree
-from tests.tools.agent.conftest import PASSWORD, RECOVERY_CODE, Site, signed
+from tests.tools.agent.conftest import JOB_ID, PASSWORD, RECOVERY_CODE, Site, signed
 from tests.tools.agent.planted import Planter, entry
 from tests.tools.client.second_implementation import recovery_text
 from tools.agent import connection
 from tools.agent.__main__ import main
+from tools.agent.commands import backup as backup_command
+from tools.agent.commands import restore as restore_command
 from tools.agent.entries import UNKNOWN_EXTRAS, UNKNOWN_KIND
 from tools.agent.service.local_socket import listen
 from tools.agent.state import lock_state
 from tools.client import manifest_walk
+from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, format_invite_code
+from tools.client.output import Output
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +199,7 @@ def test_status_shows_keys_and_jobs(site: Site, capsys: pytest.CaptureFixture[st
     assert code == 0
     assert (lines[0]["computer"], lines[0]["creator"]) == ("pc1", site.creator.fingerprint_text)
     job = {"job": "job", "keyring_ready": False, "safeset": 0, "run_requested": False, "signed": True}
-    assert lines[0]["jobs"] == [job | {"secret_lost": None}]
+    assert lines[0]["jobs"] == [job | {"secret_lost": None, "adopt_first": False}]
     assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
     shown = capsys.readouterr().out
     assert f"takes jobs signed with  {site.creator.fingerprint_text}" in shown
@@ -210,6 +216,88 @@ def test_status_shows_the_newest_complete_safeset(site: Site, capsys: pytest.Cap
     assert run(site, capsys, "status")[1][0]["jobs"][0]["safeset"] == 1
     site.vault.roots[0] = provisional
     assert run(site, capsys, "status")[1][0]["jobs"][0]["safeset"] == 2
+
+
+def test_status_says_which_job_is_to_be_adopted(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as a backup would refuse it: the keys were made in another state directory."""
+    (site.source / "file").write_bytes(b"1")
+    assert run(site, capsys, "backup", "job")[0] == 0
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["adopt_first"] is False
+    shutil.rmtree(site.state.path / "jobs")
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["adopt_first"] is True
+    assert main.run(["--state", str(site.state.path), "status"]) == 0  # type: ignore[attr-defined]
+    shown = capsys.readouterr().out
+    assert ("ready" in shown, "adopt first\n" in shown, "\n  vault-agent adopt JOB\n" in shown) == (False, True, True)
+    assert run(site, capsys, "backup", "job")[0] == 6
+    assert run(site, capsys, "status")[1][0]["jobs"][0]["adopt_first"] is True
+
+
+def test_a_job_that_was_removed_is_called_that(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.source / "file").write_bytes(b"1")
+    assert run(site, capsys, "backup", "job")[0] == 0
+    ask = site.vault.ask
+
+    async def removed(message_type: str, message: Any, answer: Any) -> Any:
+        return (answer([]), b"") if message_type == "agent.jobs" else await ask(message_type, message, answer)
+
+    site.vault.ask = removed  # type: ignore[method-assign]
+    told = run(site, capsys, "backup", "job")[1][-1]
+    assert (told["message"], told["hint"]) == ("job 'job' was removed", "its safesets are kept and can be restored")
+    assert run(site, capsys, "backup", "other")[1][-1]["message"] == "this computer has no job 'other'"
+    shutil.rmtree(site.state.path / "jobs")
+    with password_file(site.directory, PASSWORD) as path:
+        words = ["restore", "job", "--target", str(site.target), "--password-file", path]
+        assert main.run(["--state", str(site.state.path), *words]) == 0  # type: ignore[attr-defined]
+    said = capsys.readouterr().err
+    assert ("job was removed at the vault" in said, "adopt" in said) == (True, False)
+
+
+def test_a_target_that_is_a_file_is_exit_code_6(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    (site.source / "file").write_bytes(b"1")
+    run(site, capsys, "backup", "job")
+    with password_file(site.directory, PASSWORD) as path:
+        code, lines = run(site, capsys, "restore", "job", "--target", path, "--password-file", path)
+        assert (code, lines[-1]["message"]) == (6, f"target {path} is a file, not a directory")
+        assert Path(path).read_text() == PASSWORD + "\n"
+
+
+def test_an_interrupted_backup_says_how_it_goes_on(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backup_command, "ask_vault", interrupted)
+    code, lines = run(site, capsys, "backup", "job")
+    told = (code, lines[-1]["message"], lines[-1]["hint"])
+    assert told == (130, "interrupted", "the same command goes on where it ended")
+
+
+def test_a_run_that_was_asked_for_names_its_job(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the log of the service."""
+    (site.source / "file").write_bytes(b"1")
+    site.vault.job = msgspec.structs.replace(site.vault.job, run_requested=True)
+    with lock_state(site.state):
+        assert backup_command.back_up_asked(Output(), site.state, JOB_ID) == 0
+    assert capsys.readouterr().out.startswith("Job job: Safeset 1: 1 file, 1 B, ")
+
+
+def test_a_full_disk_says_how_many_files_are_whole(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.source / "file").write_bytes(b"1")
+    run(site, capsys, "backup", "job")
+
+    async def full(unlocked: object, paths: object, destination: object, tell: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        tell(12, 100)
+        raise Failure("no_space", "the disk restored to is full", "make room and restore again")
+
+    monkeypatch.setattr(restore_command, "restore", full)
+    with password_file(site.directory, PASSWORD) as path:
+        code, lines = run(site, capsys, "restore", "job", "--target", str(site.target), "--password-file", path)
+    assert (code, lines[-1]["message"]) == (7, "the disk restored to is full; 12 files or more are whole")
+    assert lines[-1]["hint"] == "make room and restore again: what is whole stays"
 
 
 def test_status_says_which_job_will_not_run(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +332,7 @@ def test_a_recovery_code_comes_from_a_file_or_standard_input(
     assert run(site, capsys, "ls", "job", "--recovery-code-file", str(path))[0] == 5
     path.chmod(0o600)
     assert run(site, capsys, "ls", "job", "--recovery-code-file", str(path))[0] == 0
-    for given, code in ((written.lower() + b"\r\n", 0), (b"", 2), (written[:-1], 12), (b"\xff", 2)):
+    for given, code in ((written.lower() + b"\r\n", 0), (b"", 2), (written[:-1], 2), (b"\xff", 2)):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
         assert run(site, capsys, "ls", "job", "--recovery-code-file", "-")[0] == code
 

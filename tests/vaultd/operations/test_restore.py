@@ -9,7 +9,7 @@ import pytest
 
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import PROOF, BackedUp, Site
-from vaultd.errors import BadRequest, Conflict, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
+from vaultd.errors import BadRequest, Damaged, NotAllowed, NotFound, Throttled, Unavailable, WrongPassword
 from vaultd.operations import fetch, grants, proofs, restore
 from vaultd.operations.grants import Granting
 from vaultd.operations.restore import OpenRequest
@@ -246,11 +246,12 @@ def test_a_slot_id_prefix_opens_nothing(site: Site) -> None:
 def test_without_a_safeset_or_a_keyring_there_is_nothing_to_open(site: Site) -> None:
     administrator = site.administrator()
     backed_up = site.ready(administrator)
-    with pytest.raises(NotFound, match="job 'home' does not have a safeset"):
+    with pytest.raises(NotFound, match="job 'home' has no safeset yet"):
         restore.open_restore(site.vault, backed_up.agent.identity, request(backed_up))
     site.job(administrator, backed_up.agent, "later")
-    with pytest.raises(Conflict, match="job 'later' has no keyring yet"):
+    with pytest.raises(NotFound, match="job 'later' has no safeset yet") as caught:
         restore.parameters(site.vault, backed_up.agent.identity, None, "later")
+    assert caught.value.hint == "its first run makes one"
 
 
 def test_one_damaged_copy_of_a_slot_is_survived(site: Site) -> None:

@@ -17,7 +17,7 @@ def test_a_new_run_aborts_the_active_one(site: Site) -> None:
     old = backed_up.sealer.run_id
     site.begin(backed_up)
     identity = backed_up.agent.identity
-    with pytest.raises(Conflict, match=f"run {old.hex()} has ended as aborted"):
+    with pytest.raises(Conflict, match=f"run {old.hex()} of job 'home' has ended as aborted"):
         offer.offer(site.vault, identity, old, b"")
     assert offer.offer(site.vault, identity, backed_up.sealer.run_id, b"").missing == 0
     outcomes = [run.outcome for run in jobs.show(site.vault, administrator, "laptop", "home").runs]

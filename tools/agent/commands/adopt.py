@@ -42,7 +42,7 @@ def command(
     secret = read_secret(PasswordSource(password_file, password_command), recovery_code_file, job)
 
     async def talk(session: VaultSession) -> KnownHead:
-        return await adopt(Adopting(session, state, identity, await named_job(session, job)), secret, sequence)
+        return await adopt(Adopting(session, state, identity, await named_job(session, state, job)), secret, sequence)
 
     with lock_state(state):
         head = ask_vault(state, identity, talk)

@@ -20,11 +20,12 @@ from tools.agent.scan_figures import ScanFigures
 from tools.agent.service.hand_over import hand_over
 from tools.agent.service.orders import BackupOrder
 from tools.agent.state import StateDirectory, lock_state
-from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure, describe
+from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, describe
 from tools.client.output import Output
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
 from tools.client.session import VaultSession
+from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, elapsed_text, files_text, size_text
 
 
@@ -50,7 +51,7 @@ def back_up_named(output: Output, state: StateDirectory, name: str) -> int:
 
     exit_code = _back_up(output, state, is_it)
     if exit_code is None:
-        raise _no_job(name)
+        raise _no_job(state, name)
     return exit_code
 
 
@@ -60,18 +61,22 @@ def back_up_asked(output: Output, state: StateDirectory, job_id: bytes) -> int:
     def is_it(job: AgentJob) -> bool:
         return job.job_id == job_id and job.run_requested
 
-    exit_code = _back_up(output, state, is_it)
+    exit_code = _back_up(output, state, is_it, is_asked=True)
     return EXIT_OK if exit_code is None else exit_code
 
 
-def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], bool]) -> int | None:
-    """None where the vault has no such job of this computer; the one that was found once is gone on with."""
+def _back_up(
+    output: Output, state: StateDirectory, is_it: Callable[[AgentJob], bool], *, is_asked: bool = False
+) -> int | None:
+    """None where the vault has no such job of this computer; the one that was found once is gone on with. `is_asked`:
+    what is said is for the service's log, and names the job.
+    """
     start = time.monotonic()
     collect_garbage_rarely()
     identity = state.load_identity()
     pace = Pace(load_local_settings(state.path).contents_bytes)
 
-    chosen: list[bytes] = []
+    chosen: dict[bytes, str] = {}
     finished: list[Done] = []
     attempts, patience = Attempts(), Patience()
 
@@ -81,7 +86,7 @@ def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], 
             raise Failure("not_found", "the job was removed while its run went on", "its safesets stay")
         if job is None:
             return
-        chosen.append(job.job_id)
+        chosen[job.job_id] = job.name
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
@@ -102,6 +107,8 @@ def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], 
     except (Exception, KeyboardInterrupt) as error:
         # How the connection ends does not matter to a safeset that was countersigned.
         if not finished:
+            if isinstance(error, KeyboardInterrupt):
+                raise _interrupted(next(iter(chosen.values()), "") if is_asked else "") from None
             raise
         finished[0].notes.append(f"the connection did not end well: {describe(error).message}")
     if not finished:
@@ -109,7 +116,8 @@ def _back_up(output: Output, state: StateDirectory, is_it: Callable[[AgentJob], 
     (done,) = finished
     if patience.losses:
         done.notes.append(f"the vault was out of reach {patience.losses} times; the run went on each time")
-    _tell_done(output, done, time.monotonic() - start)
+    (name,) = chosen.values()
+    _tell_done(output, done, time.monotonic() - start, f"Job {escape_text(name)}: " if is_asked else "")
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
 
 
@@ -118,18 +126,27 @@ async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> Age
     return next(filter(is_it, answer.jobs), None)
 
 
-async def named_job(session: VaultSession, name: str) -> AgentJob:
+def _interrupted(name: str) -> Failure:
+    if name:
+        return Failure(INTERRUPTED, f"the run of job {name!r} was interrupted", "the next one goes on where it ended")
+    return Failure(INTERRUPTED, "interrupted", "the same command goes on where it ended")
+
+
+async def named_job(session: VaultSession, state: StateDirectory, name: str) -> AgentJob:
     job = await _find(session, lambda job: job.name == name)
     if job is None:
-        raise _no_job(name)
+        raise _no_job(state, name)
     return job
 
 
-def _no_job(name: str) -> Failure:
+def _no_job(state: StateDirectory, name: str) -> Failure:
+    """The vault names those that take runs."""
+    if state.known_job_id(name) is not None:
+        return Failure("not_found", f"job {name!r} was removed", "its safesets are kept and can be restored")
     return Failure("not_found", f"this computer has no job {name!r}", "see `vault-agent status`")
 
 
-def _tell_done(output: Output, done: Done, seconds: float) -> None:
+def _tell_done(output: Output, done: Done, seconds: float, of_job: str) -> None:
     tell_missed(output, done.missed)
     scanned, sent = done.scanned, done.sent
     output.note(*(f"note: {note}" for note in done.notes))
@@ -147,6 +164,6 @@ def _tell_done(output: Output, done: Done, seconds: float) -> None:
     })  # fmt: skip
     if not output.json:
         click.echo(
-            f"Safeset {done.safeset}: {files_text(scanned.files)}, {size_text(scanned.protected_bytes)},"
+            f"{of_job}Safeset {done.safeset}: {files_text(scanned.files)}, {size_text(scanned.protected_bytes)},"
             f" {size_text(sent.record_bytes)} uploaded in {elapsed_text(seconds)}."
         )

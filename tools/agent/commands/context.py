@@ -53,10 +53,12 @@ def safeset_options(command: Callback) -> Callback:
 def secret_options(command: Callback) -> Callback:
     """What opens a job: its password or its recovery code."""
     for option in reversed((
-        click.option("--password-file", metavar="FILE", help="File with the job password; - is standard input."),
+        click.option(
+            "--password-file", metavar="FILE", help="File with the job password (mode 0600); - is standard input."
+        ),
         click.option("--password-command", metavar="COMMAND", help="A program that prints the job password."),
         click.option(
-            "--recovery-code-file", metavar="FILE", help="File with the recovery code instead; - is standard input."
+            "--recovery-code-file", metavar="FILE", help="Such a file with the recovery code instead; - as well."
         ),
     )):  # fmt: skip
         command = option(command)

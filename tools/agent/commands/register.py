@@ -18,12 +18,17 @@ from tools.client.named_path import NamedPath
 from tools.client.program import Command
 from tools.client.session import Endpoint, connect, fetch_authority
 from tools.client.tables import fields_text
+from tools.client.terminal_text import escape_text
 
 
 @click.command("register", cls=Command)
 @click.argument("url")
 @click.option("--code", help="What `vaultctl computer invite` printed; others on this computer can read it.")
-@click.option("--code-file", metavar="FILE", help="File with that code instead; - is standard input.")
+@click.option(
+    "--code-file",
+    metavar="FILE",
+    help="File with that code instead (mode 0600: whoever reads it can use it); - is standard input.",
+)
 @click.option("--ca", type=NamedPath(), metavar="FILE", help="The site's authority certificate.")
 @click.option("--name", help="This computer's name in the account; its host name without it. A code may fix it.")
 @click.pass_context
@@ -47,8 +52,12 @@ def command(ctx: click.Context, url: str, ca: Path | None, name: str | None, **o
         agent_key = fingerprint_text(key.fingerprint)
         creator = fingerprint_text(invite.creator_fingerprint)
         state.save_identity(_identity(url, answer, authority_pem, agent_key, creator))
-    if name is not None and answer.name != name:
-        output_of(ctx).note(f"note: the code replaces the computer {answer.name}: that is its name, not {name}")
+    if answer.name != computer:
+        output_of(ctx).note(
+            f"note: the code replaces the computer {escape_text(answer.name)}: that is its name, not {computer}",
+            "next, for each of its jobs (see `vault-agent status`): `vault-agent restore JOB --target DIR` for what is"
+            " to come back, `vault-agent adopt JOB`, `vault-agent backup JOB`",
+        )
     document = {"computer": answer.name, "agent_key": agent_key, "creator": creator}
     output_of(ctx).show(
         document,

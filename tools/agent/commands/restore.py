@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from protocol.errors import RemoteProtocolError
+from protocol.messages import AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import (
     escaped_option,
     given_paths,
@@ -36,6 +38,7 @@ from tools.client.passwords import PasswordSource
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
 from tools.client.session import VaultSession
+from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, elapsed_text, files_text, size_text
 
 KNOWN_DAMAGE = "note: the vault says that this safeset is damaged: what is lost is named, all else is restored"
@@ -58,7 +61,8 @@ KNOWN_DAMAGE = "note: the vault says that this safeset is damaged: what is lost 
     type=click.Choice([rule.value for rule in Overwrite]),
     default=Overwrite.never.value,
     show_default=True,
-    help="Replace files that are there: never, older ones, those of another size or time, or always.",
+    help="Replace files that are there: never (each is named, exit code 3), older ones, those of another size or time,"
+    " or always.",
 )
 @click.option("--no-space-check", is_flag=True, help="Begin although the target seems to have too little room.")
 @click.option(
@@ -103,15 +107,17 @@ def carry_out_restore(
     destination = Destination(target, Overwrite(order.overwrite), rights, budget_bytes)
     is_all = order.paths == [b""]
 
-    adoptable: list[bytes] = []
+    notes: list[str] = []
+    whole = [0]
 
     async def talk(session: VaultSession) -> tuple[Restored, bool]:
         with Progress(output) as progress:
             wanted = Wanted(order.job, order.computer, order.sequence, order.job_id)
             unlocked = await unlock(session, state, wanted, order.secret)
-            adoptable.extend(_without_keys(state, wanted, unlocked))
+            notes.extend(await _missing_keys(session, state, wanted, unlocked))
             if unlocked.is_known_damaged:
                 output.note(KNOWN_DAMAGE)
+            _require_directory(target)
             prepare_root(target)
             if order.is_room_checked:
                 await check_room(unlocked, order.paths, target)
@@ -125,6 +131,7 @@ def carry_out_restore(
                 figures = Figures("restoring", files, written_bytes, at_least(written_bytes))
                 progress.update(figures)
                 watch.figures = figures
+                whole[0] = files
 
             async with watch.reporting(session):
                 return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
@@ -134,20 +141,42 @@ def carry_out_restore(
     except KeyboardInterrupt:
         hint = "run the same restore again: what is whole stays, and the rest comes"
         raise Failure(INTERRUPTED, "interrupted", hint) from None
+    except Failure as failure:
+        raise _with_whole(failure, whole[0]) from None
     watch.restored = restored
-    if adoptable:
-        command = f"vault-agent adopt {order.job}"
-        output.note(f"note: this agent has no keys of this job: `{command}` takes them up for `backup`")
-    return _conclude(output, restored, is_complete, time.monotonic() - start)
+    output.note(*notes)
+    of_job = "" if order.job_id is None else f"Job {escape_text(order.job)}: "  # for the log of the service
+    return _conclude(output, restored, is_complete, time.monotonic() - start, of_job)
 
 
-def _without_keys(state: StateDirectory, wanted: Wanted, unlocked: Unlocked) -> list[bytes]:
-    """A job of this computer whose keys another agent made: it was replaced."""
+async def _missing_keys(session: VaultSession, state: StateDirectory, wanted: Wanted, unlocked: Unlocked) -> list[str]:
+    """What to say of a job of this computer whose keys another agent made: this one replaces it."""
     job_id = unlocked.root.job_id
-    return [job_id] if wanted.computer is None and state.job(job_id).load_unattended() is None else []
+    if wanted.computer is not None or state.job(job_id).load_unattended() is not None:
+        return []
+    try:
+        answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+    except RemoteProtocolError:
+        return []  # no restore fails for a note
+    if all(job.job_id != job_id for job in answer.jobs):
+        return ["note: this job was removed at the vault: it is restored, and not backed up any more"]
+    return [f"note: this agent has no keys of this job: `vault-agent adopt {wanted.job}` takes them up for `backup`"]
 
 
-def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: float) -> int:  # noqa: FBT001
+def _require_directory(target: Path) -> None:
+    if os.path.exists(target) and not os.path.isdir(target):  # noqa: PTH110, PTH112 - no error where it is hidden
+        raise Failure("conflict", f"target {target} is a file, not a directory", "name another --target")
+
+
+def _with_whole(failure: Failure, files: int) -> Failure:
+    """Of a disk that is full in the middle. `files` is the count of the last step, so there may be some more."""
+    if failure.code != "no_space" or not files:
+        return failure
+    message = f"{failure.message}; {files_text(files)} or more are whole"
+    return Failure(failure.code, message, f"{failure.hint}: what is whole stays")
+
+
+def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: float, of_job: str) -> int:  # noqa: FBT001
     tell_missed(output, restored.missed)
     if not is_complete:
         output.note("warning: the safeset is provisional: the run that made it did not come to its end")
@@ -170,7 +199,7 @@ def _conclude(output: Output, restored: Restored, is_complete: bool, seconds: fl
     if not output.json:
         speed = f"{files_text(restored.files)}, {size_text(restored.bytes)} in {elapsed_text(seconds)}"
         there = f"; {files_text(restored.left)} stayed, being the same or newer" if restored.left else ""
-        click.echo(f"Restored {speed}{there}.")
+        click.echo(f"{of_job}Restored {speed}{there}.")
     if not restored.missed.codes.total() and is_complete:
         return EXIT_OK
     return EXIT_WARNINGS

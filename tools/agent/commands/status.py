@@ -9,10 +9,11 @@ from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.connection import ask_vault
+from tools.agent.job_keys import are_keys_elsewhere
 from tools.agent.job_trust import check_signature
 from tools.agent.local_settings import MIB, LocalSettings, load_local_settings
 from tools.agent.service.hand_over import is_up
-from tools.agent.state import Identity
+from tools.agent.state import Identity, StateDirectory
 from tools.client.calls import list_safesets
 from tools.client.failure import EXIT_OK, Failure, describe
 from tools.client.program import Command
@@ -21,14 +22,29 @@ from tools.client.tables import Column, fields_text, table_text
 
 _COLUMNS = (Column("JOB"), Column("NEWEST SAFESET", right=True), Column("STATE"))
 
+ADOPT_STEPS = (
+    "A job that says `adopt first` was backed up by the agent that this one replaces. For each of them:\n"
+    "  vault-agent restore JOB --target DIR   (what is to come back)\n"
+    "  vault-agent adopt JOB\n"
+    "  vault-agent backup JOB"
+)
+
 Jobs = list[tuple[AgentJob, int]]
 """With the number of the newest safeset of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
+    state: StateDirectory
     settings: LocalSettings
     has_service: bool
+
+    def is_to_adopt(self, job: AgentJob) -> bool:
+        """The key is shown with a damaged state too; a backup says what is wrong with it."""
+        try:
+            return are_keys_elsewhere(self.state, job)
+        except Failure:
+            return False
 
 
 @click.command("status", cls=Command)
@@ -46,7 +62,7 @@ def command(ctx: click.Context) -> int:
         jobs = ask_vault(state, identity, partial(_jobs, computer=identity.computer))
     except Exception as error:
         failure = describe(error)
-    output, local = output_of(ctx), Local(load_local_settings(state.path), is_up(state.path))
+    output, local = output_of(ctx), Local(state, load_local_settings(state.path), is_up(state.path))
     output.show(_document(identity, local, jobs), lambda: _text(identity, local, jobs))
     if failure is None:
         return EXIT_OK
@@ -86,14 +102,15 @@ def _document(identity: Identity, local: Local, jobs: Jobs | None) -> dict[str, 
         "account_id": identity.account_id,
         "service": local.has_service,
         "memory_limit_bytes": local.settings.memory_limit_bytes,
-        "jobs": None if jobs is None else [_job_document(identity, job, newest) for job, newest in jobs],
+        "jobs": None if jobs is None else [_job_document(identity, local, job, newest) for job, newest in jobs],
     }
 
 
-def _job_document(identity: Identity, job: AgentJob, newest: int) -> dict[str, object]:
+def _job_document(identity: Identity, local: Local, job: AgentJob, newest: int) -> dict[str, object]:
     return {
         "job": job.name,
         "keyring_ready": job.keyring_id is not None,
+        "adopt_first": local.is_to_adopt(job),
         "safeset": newest,
         "run_requested": job.run_requested,
         "signed": _is_signed(identity, job),
@@ -110,19 +127,23 @@ def _text(identity: Identity, local: Local, jobs: Jobs | None) -> str:
     ])  # fmt: skip
     if jobs is None:
         return fields
-    rows = [(job.name, str(newest or "-"), _state(identity, job)) for job, newest in jobs]
-    return fields + "\n\n" + table_text(_COLUMNS, rows, "This computer has no job yet.")
+    rows = [(job.name, str(newest or "-"), _state(identity, local, job)) for job, newest in jobs]
+    table = table_text(_COLUMNS, rows, "This computer has no job yet.")
+    is_any_to_adopt = any(local.is_to_adopt(job) for job, _ in jobs)
+    return "\n\n".join([fields, table, *([ADOPT_STEPS] if is_any_to_adopt else [])])
 
 
 def _size_text(limit_bytes: int | None) -> str:
-    return "-" if limit_bytes is None else f"{limit_bytes // MIB} MiB"
+    return "none" if limit_bytes is None else f"{limit_bytes // MIB} MiB"
 
 
-def _state(identity: Identity, job: AgentJob) -> str:
+def _state(identity: Identity, local: Local, job: AgentJob) -> str:
     if not _is_signed(identity, job):
         return "will not run: not as this agent's creator signed it"
     if job.secret_lost is not None:
         return f"what was sealed for it is {job.secret_lost} at the vault"
+    if local.is_to_adopt(job):
+        return "adopt first"
     if job.run_requested:
         return "a run is asked for"
     return "ready" if job.keyring_id is not None else "waits for its first backup"

@@ -82,7 +82,8 @@ class Service:
 
         def take(answer: AgentWorkAnswer) -> None:
             for id_ in answer.cancel:
-                self._bench.cancel_job(id_)
+                if self._bench.cancel_job(id_):
+                    self._output.note(f"the run of job {escape_text(state.job_name(id_))} was cancelled at the vault")
                 self._bench.cancel_restore(id_)
             for job_id in answer.run:
                 self._begin(AskedOrder(job_id=job_id, json=self._output.json), front, pieces)

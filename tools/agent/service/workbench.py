@@ -75,12 +75,18 @@ class Workbench:
         finally:
             lane.pieces.remove(piece)
 
-    def cancel_job(self, job_id: bytes) -> None:
-        """The backup of the job that goes on, whoever began it, and what waits because the vault was asked."""
-        for piece in self._backups.pieces:
-            is_asked = isinstance(piece.order, AskedOrder)
-            if (is_asked or piece.has_begun) and self._job_id(piece) == job_id:
-                piece.cancelled.set()
+    def cancel_job(self, job_id: bytes) -> bool:
+        """The backup of the job that goes on, whoever began it, and what waits because the vault was asked. Whether
+        there was one that nobody had cancelled yet.
+        """
+        found = [piece for piece in self._backups.pieces if self._is_cancelled_with(piece, job_id)]
+        for piece in found:
+            piece.cancelled.set()
+        return bool(found)
+
+    def _is_cancelled_with(self, piece: Piece, job_id: bytes) -> bool:
+        is_there = isinstance(piece.order, AskedOrder) or piece.has_begun
+        return is_there and not piece.cancelled.is_set() and self._job_id(piece) == job_id
 
     def cancel_restore(self, order_id: bytes) -> None:
         """Begun or not."""

@@ -96,7 +96,8 @@ async def test_what_is_settled_is_not_tried_again(
     assert len(vault.begun) == 1
 
 
-async def test_a_cancel_ends_the_run_that_goes_on(site: Site, vault: Vault) -> None:
+async def test_a_cancel_ends_the_run_that_goes_on(site: Site, vault: Vault, capsys: pytest.CaptureFixture[str]) -> None:
+    site.state.save_job_id("documents", JOB_ID)
     vault.codes = [130]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(make(site, vault).run)
@@ -106,7 +107,10 @@ async def test_a_cancel_ends_the_run_that_goes_on(site: Site, vault: Vault) -> N
         vault.codes = [0]
         await until_told(vault, AgentWorkAnswer([JOB_ID], [JOB_ID], []))
         assert (len(vault.begun), vault.codes) == (2, [])
+        await until_told(vault, AgentWorkAnswer([], [JOB_ID], []))  # nothing goes on: nothing is said
         nursery.cancel_scope.cancel()
+    said = capsys.readouterr().err.splitlines()
+    assert said.count("the run of job documents was cancelled at the vault") == 1
 
 
 async def test_a_restore_that_is_asked_for_begins_once(site: Site, vault: Vault) -> None:

@@ -36,7 +36,10 @@ _RUN_COLUMNS = (
 )
 
 
-def computers_text(computers: Sequence[ComputerSummary]) -> str:
+_NO_COMPUTER = "There is no computer: `vaultctl computer invite` makes a code for one."
+
+
+def computers_text(computers: Sequence[ComputerSummary], empty: str = _NO_COMPUTER) -> str:
     rows = (
         (
             found.name,
@@ -48,7 +51,7 @@ def computers_text(computers: Sequence[ComputerSummary]) -> str:
         )
         for found in computers
     )
-    return table_text(_COMPUTER_COLUMNS, rows, "There is no computer: `vaultctl computer invite` makes a code for one.")
+    return table_text(_COMPUTER_COLUMNS, rows, empty)
 
 
 def computer_state(computer: ComputerSummary) -> str:

@@ -56,7 +56,9 @@ _GERMAN = _Words(
     "Schreiben Sie den Code in eine Datei, die nur Sie lesen dürfen (chmod 600). Groß- und Kleinschreibung,"
     " Leerzeichen und Bindestriche sind gleichgültig; O gilt als 0, I und L gelten als 1. Das letzte Zeichen jeder"
     " Gruppe ist ein Prüfzeichen: ein Fehler wird mit der Nummer der Gruppe gemeldet.",
-    "Dateien zurückholen, auf einem registrierten Computer des Kontos:",
+    "Dateien zurückholen, auf einem registrierten Computer des Kontos; auf einem anderen als dem genannten gibt der"
+    " Administrator vorher die Erlaubnis (vaultctl safeset grant), oder er tritt an dessen Stelle (vaultctl computer"
+    " invite --replace):",
     "Ein neues Passwort setzen, mit dem Kontext des Administrators:",
 )
 _ENGLISH = _Words(
@@ -68,7 +70,8 @@ _ENGLISH = _Words(
     " nobody can open the safesets. After new keys (--rotate) with a new code this one is not good any more.",
     "Write the code into a file that only you may read (chmod 600). Case, spaces and hyphens do not matter; O is taken"
     " as 0, I and L as 1. The last character of each group is a check: a mistake is told with the number of its group.",
-    "To bring files back, on a registered computer of the account:",
+    "To bring files back, on a registered computer of the account; one other than that named here needs a grant first"
+    " (vaultctl safeset grant), or takes its place (vaultctl computer invite --replace):",
     "To set a new password, with the administrator's context:",
 )
 
@@ -103,7 +106,7 @@ def text_page(sheet: RecoverySheet) -> str:
         lines.append("")
         lines += [*textwrap.wrap(words.what, _WIDTH), "", *textwrap.wrap(words.use, _WIDTH), ""]
         for title, command in zip((words.restoring, words.changing), _commands(sheet), strict=True):
-            lines += [title, *(f"    {part}" for part in command), ""]
+            lines += [*textwrap.wrap(title, _WIDTH), *(f"    {part}" for part in command), ""]
         lines.append("=" * _WIDTH)
     return "\n".join(lines) + "\n"
 

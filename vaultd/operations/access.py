@@ -67,7 +67,10 @@ def removed_computer() -> NotSignedIn:
 def named_job(view: View, computer: Computer, name: str) -> Job:
     job = find_job(view, computer.account_id, computer.computer_id, name)
     if job is None:
-        raise NotFound(f"job {name!r} does not exist on computer {computer.name!r}")
+        raise NotFound(
+            f"job {name!r} does not exist on computer {computer.name!r}",
+            f"its administrator sees the jobs with `vaultctl job list {computer.name}`",
+        )
     return job
 
 

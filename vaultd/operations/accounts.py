@@ -37,7 +37,7 @@ class AccountDetails:
 
 def create_account(vault: Vault, identity: Identity, name: str) -> CreatedAccount:
     """W. A new account with one package and its first administrator; the token is told once."""
-    check_name(name, "name")
+    check_name(name, "name of the account")
     token = os.urandom(TOKEN_BYTES)
     account = Account(os.urandom(16), name, vault.clock.now_ns(), PACKAGES_AT_BIRTH, emptiest_disk(vault))
     administrator = Identity(os.urandom(16), account.account_id, Role.ADMINISTRATOR, FIRST_ADMINISTRATOR)

@@ -103,7 +103,7 @@ def invite(vault: Vault, identity: Identity, kind: str | None, replace: str | No
 
 def check_request(vault: Vault, request: RegistrationRequest) -> CheckedRequest:
     """For any thread: whoever guesses a code or sends a bad request takes none of the writer's time."""
-    check_name(request.name, "name")
+    check_name(request.name, "name of the computer")
     if len(request.sealing_key) != PUBLIC_KEY_BYTES[1]:
         raise BadRequest(f"sealing_key must have {PUBLIC_KEY_BYTES[1]} bytes, not {len(request.sealing_key)}")
     with vault.catalog.read() as view:

@@ -107,7 +107,7 @@ def create(vault: Vault, identity: Identity, new: NewJob) -> Job:
     """W. The erase key is durable first, so that nothing of the job is ever kept readable without it. The same request
     again is answered the same way.
     """
-    check_name(new.name, "name")
+    check_name(new.name, "name of the job")
     check_definition(new.definition)
     with vault.catalog.read() as view:
         asked = check_new(vault, view, identity, new, SECRET_PURPOSE_KEYRING)

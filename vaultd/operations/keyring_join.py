@@ -35,7 +35,7 @@ def create_in_keyring(vault: Vault, identity: Identity, new: NewJob, join: Join)
     """W. Against the proof of a slot, counted like that of a restore. The same request again is answered the same way,
     and completes what was begun.
     """
-    check_name(new.name, "name")
+    check_name(new.name, "name of the job")
     check_definition(new.definition)
     check_signing_key(join.signing_key)
     with vault.catalog.read() as view:

@@ -210,6 +210,12 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         await STREAMED[method.name](service, session_of_connection, exchange)
 
 
+_CONTEXTS = {
+    Role.operator: "use the operator's context (made by `vaultd init`)",
+    Role.administrator: "use the administrator's context (made by `vaultctl account create`)",
+}
+
+
 def _authorise(session_of_connection: Session, method: Method) -> None:
     is_open = method.role is Role.open
     session_of_connection.require(SessionInput.open_request if is_open else SessionInput.request)
@@ -217,7 +223,8 @@ def _authorise(session_of_connection: Session, method: Method) -> None:
     caller = Role(session_of_connection.role_text)
     if not (method.role.allows(caller) and may(session_of_connection.role, method.name)):
         raise NotAllowed(
-            f"{method.name} is not for the role {caller.value}", f"use the context of the role {method.role.value}"
+            f"{method.name} is not for the role {caller.value}",
+            _CONTEXTS.get(method.role, f"only the role {method.role.value} may ask for it"),
         )
 
 

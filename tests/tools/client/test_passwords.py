@@ -131,3 +131,11 @@ def test_a_password_file_that_others_may_read_is_refused(tmp_path: Path) -> None
         read_password(PasswordSource(str(file)), "job j")
     assert caught.value.exit_code == 5
     assert PASSWORD not in str(caught.value)
+
+
+def test_the_hint_names_the_option_of_the_password_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    with pytest.raises(Failure, match="no terminal to ask for the password of job j, the new one") as caught:
+        read_new_password(PasswordSource(option="--new-password"), "job j, the new one")
+    assert "--new-password-file FILE" in caught.value.hint
+    assert "--new-password-command COMMAND" in caught.value.hint

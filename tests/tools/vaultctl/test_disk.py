@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from protocol import messages as m
+from protocol.errors import ErrorCode, RemoteProtocolError
 from tests.tools.vaultctl.conftest import Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 
@@ -119,3 +120,12 @@ def test_it_is_taken_back(disks: FakeVault, operator: Path, run: Run) -> None:
     assert [(one.disk, one.undo) for one in disks.requests("disk.lost")] == [("1", True)]
     assert "is not lost any more" in run(operator, "disk", "lost", "1", "--undo").out
     assert run(operator, "disk", "lost", "1", "--undo", "--dry-run").exit_code == 2
+
+
+def test_a_disk_that_does_not_exist_is_told_before_anybody_is_asked(disks: FakeVault, operator: Path, run: Run) -> None:
+    def refuse(_: m.DiskHitRequest) -> m.DiskHitAnswer:
+        raise RemoteProtocolError(ErrorCode.not_found, "disk '7' does not exist")
+
+    disks.on("disk.hit", refuse)
+    assert run(operator, "disk", "lost", "7").exit_code == 4
+    assert disks.requests("disk.lost") == []

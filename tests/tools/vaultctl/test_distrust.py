@@ -51,3 +51,9 @@ def test_what_leans_on_it_is_shown(administrator: Path, run: Run) -> None:
 def test_no_time_is_usage(vault: FakeVault, administrator: Path, run: Run) -> None:
     assert run(administrator, "computer", "distrust", "office-1", "--since", "soon").exit_code == 2
     assert vault.asked == []
+
+
+def test_a_time_in_the_future_is_usage(vault: FakeVault, administrator: Path, run: Run) -> None:
+    done = run(administrator, "computer", "distrust", "office-1", "--since", "2999-01-01", "--json")
+    assert (done.exit_code, vault.asked) == (2, [])
+    assert done.json["message"] == "--since '2999-01-01' is in the future"

@@ -291,8 +291,9 @@ def test_jobs_of_others_do_not_exist(site: Site) -> None:
     site.agent(other, "desk")
     with pytest.raises(NotFound, match="computer 'laptop' does not exist"):
         jobs.show(site.vault, other, "laptop", "home")
-    with pytest.raises(NotFound, match="job 'home' does not exist on computer 'desk'"):
+    with pytest.raises(NotFound, match="job 'home' does not exist on computer 'desk'") as caught:
         jobs.show(site.vault, other, "desk", "home")
+    assert caught.value.hint == "its administrator sees the jobs with `vaultctl job list desk`"
 
 
 def test_show_lists_runs_newest_first(site: Site) -> None:

@@ -102,6 +102,17 @@ async def test_an_operator_is_no_administrator_and_no_agent(running: Running) ->
             assert (await refused(connection, method, message)).code is ErrorCode.not_allowed
 
 
+async def test_a_refused_role_is_told_which_context_to_use(running: Running) -> None:
+    """What of `account` is asked by an operator is an administrator's."""
+    async with running.connect_operator() as connection:
+        for method, message in (
+            ("computer.list", m.ComputerListRequest()),
+            ("job.list", m.JobListRequest("office-1")),
+        ):
+            told = await refused(connection, method, message)
+            assert told.hint == "use the administrator's context (made by `vaultctl account create`)"
+
+
 async def test_an_administrator_sees_only_the_own_account(running: Running) -> None:
     async with running.connect_operator() as operator:
         created, _ = await operator.ask("account.create", m.AccountCreateRequest("A"), m.AccountCreateAnswer)

@@ -25,6 +25,7 @@ _COLUMNS = (
     Column("PROTECTED", right=True),
     Column("CREATED (UTC)"),
 )
+_NO_COMPUTER = "It has no computer yet: its administrator invites them."
 
 
 @click.group("account", cls=Group)
@@ -105,5 +106,5 @@ def show(ctx: click.Context, name: str) -> None:
     ]
     output_of(ctx).show(
         {**document_of(account), "computers": [document_of(computer) for computer in answer.computers]},
-        lambda: f"{fields_text(fields)}\n\n{computers_text(answer.computers)}",
+        lambda: f"{fields_text(fields)}\n\n{computers_text(answer.computers, _NO_COMPUTER)}",
     )

@@ -18,6 +18,7 @@ from tools.client.tables import fields_text
 from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
 from tools.vaultctl.commands.distrust import distrust
+from tools.vaultctl.confirmed_removal import confirm_removal
 from tools.vaultctl.definition import job_document
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.listing import computer_state, computers_text, jobs_text
@@ -111,19 +112,25 @@ def show(ctx: click.Context, computer: str) -> None:
 
 @command.command("remove")
 @click.argument("computer")
+@click.option("--yes", is_flag=True, help="Do not ask; nobody is asked without a terminal.")
 @click.pass_context
-def remove(ctx: click.Context, computer: str) -> None:
+def remove(ctx: click.Context, computer: str, *, yes: bool) -> None:
     """Removes a computer: its agent signs in no more, and its jobs are removed with it.
 
-    Their safesets stay: `vault-agent restore --computer COMPUTER` on another computer of the account restores them with
-    their passwords.
+    Their safesets stay, and are restored with their passwords: on another computer of the account by `vault-agent
+    restore JOB --computer COMPUTER`, which needs a grant (`vaultctl safeset grant COMPUTER JOB --to COMPUTER2`).
     """
+    question = (
+        f"Remove computer {escape_text(computer)} and all its jobs? Its agent signs in no more, and nothing takes"
+    )
+    confirm_removal(f"{question} that back; the safesets stay.", yes=yes)
     removed = ask_vault(ctx, partial(calls.remove_computer, computer=computer))
     output_of(ctx).show(
         {"computer": computer, "removed": time_json(removed.removed_ns)},
         lambda: (
             f"Computer {computer} is removed, and its jobs with it. Their safesets stay;"
-            f" on another computer of the account:\n"
+            f" on another computer of the account, under a grant:\n"
+            f"  vaultctl safeset grant {computer} JOB --to COMPUTER2\n"
             f"  vault-agent --state DIR restore JOB --computer {computer} --target DIR"
         ),
     )

@@ -66,16 +66,17 @@ def lose_disk(ctx: click.Context, disk: str, yes: bool, dry_run: bool, undo: boo
     """Declares an offline disk (number or id) lost for good: what lay on it is asked for again from the computers."""
     if undo and dry_run:
         raise click.UsageError("--dry-run shows what a lost disk hits: leave --undo out", ctx)
+    online = not undo and ask_vault(ctx, partial(_is_online, disk=disk))
+    if online and dry_run:
+        output_of(ctx).note(f"note: disk {disk} is online: it cannot be declared lost as long as it is here")
+    hits = [] if undo else ask_vault(ctx, partial(calls.hits_of_disk, disk=disk))
     if not (yes or dry_run or undo or sys.stdin.isatty()):
         raise Failure("usage", "nothing was declared: nobody can be asked here", "see --dry-run, then give --yes")
-    hits = [] if undo else ask_vault(ctx, partial(calls.hits_of_disk, disk=disk))
     if not (output_of(ctx).json or undo):
         click.echo(table_text(_HIT_COLUMNS, [_hit_row(hit) for hit in hits], _NOTHING_HIT))
     if not (yes or dry_run or undo):
         click.confirm(f"Disk {disk} is lost for good, and so are these records?", abort=True, err=True)
     if dry_run:
-        if ask_vault(ctx, partial(_is_online, disk=disk)):
-            output_of(ctx).note(f"note: disk {disk} is online: it cannot be declared lost as long as it is here")
         output_of(ctx).show({"disk": None, "hit": [document_of(hit) for hit in hits]}, lambda: "Nothing was declared.")
         return
     changed = ask_vault(ctx, partial(calls.lose_disk, disk=disk, undo=undo))

@@ -60,6 +60,8 @@ def _time_ns(text: str) -> int:
         raise Failure("usage", f"--since {text!r} is no date or time", "2026-11-20, or 2026-11-20T13:00") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
+    if moment > datetime.now(UTC):
+        raise Failure("usage", f"--since {text!r} is in the future", "give the time (UTC) since when it was suspect")
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 

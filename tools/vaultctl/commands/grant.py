@@ -45,7 +45,7 @@ def grant(ctx: click.Context, computer: str, job: str, to: str, days: int) -> No
 @click.command("grants", cls=Command)
 @click.pass_context
 def grants(ctx: click.Context) -> None:
-    """Lists the grants of the account, those that are over too."""
+    """Lists the grants of the account until they are taken back, those that are over too."""
     found = ask_vault(ctx, calls.list_grants)
     output_of(ctx).show([document_of(one) for one in found], lambda: _text(found))
 

@@ -10,9 +10,11 @@ from tools.client.documents import document_of, path_text
 from tools.client.job_options import decode_options
 from tools.client.program import Group
 from tools.client.tables import fields_text
+from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
 from tools.vaultctl.commands.job_create import create
 from tools.vaultctl.commands.job_run import cancel, run
+from tools.vaultctl.confirmed_removal import confirm_removal
 from tools.vaultctl.definition import cipher_name, job_document
 from tools.vaultctl.identity import ask_vault, output_of
 from tools.vaultctl.listing import job_state, jobs_text, runs_text
@@ -55,9 +57,12 @@ command.add_command(cancel)
 @command.command("remove")
 @click.argument("computer")
 @click.argument("job")
+@click.option("--yes", is_flag=True, help="Do not ask; nobody is asked without a terminal.")
 @click.pass_context
-def remove(ctx: click.Context, computer: str, job: str) -> None:
+def remove(ctx: click.Context, computer: str, job: str, *, yes: bool) -> None:
     """Ends a job: it is not run any more. Its safesets stay, and can be restored with its password."""
+    name = f"job {escape_text(job)} of {escape_text(computer)}"
+    confirm_removal(f"Remove {name}? It is never run again, and nothing takes that back; its safesets stay.", yes=yes)
     removed = ask_vault(ctx, partial(calls.remove_job, computer=computer, job=job))
     output_of(ctx).show(
         {"computer": computer, "job": job, "removed": time_json(removed.removed_ns)},

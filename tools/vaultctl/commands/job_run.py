@@ -47,7 +47,7 @@ def run(ctx: click.Context, computer: str, job: str, *, wait: bool) -> int:
     if not wait:
         output.show(
             {"computer": computer, "job": job, "request": request},
-            lambda: f"Run {request} is asked for: {_START}.",
+            lambda: f"A run is asked for: {_START}.",
         )
         return EXIT_OK
     ask = partial(calls.job_request, computer=computer, job=job, request=request)

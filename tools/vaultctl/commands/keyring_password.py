@@ -52,7 +52,7 @@ class Options:
 
     @property
     def new(self) -> PasswordSource:
-        return PasswordSource(self.new_password_file, self.new_password_command)
+        return PasswordSource(self.new_password_file, self.new_password_command, "--new-password")
 
     @property
     def trust(self) -> Trust:

@@ -1,0 +1,31 @@
+"""Who is asked before a removal."""
+
+import click
+import pytest
+
+from tools.vaultctl.confirmed_removal import confirm_removal
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "yes", "answer", "asked"),
+    [(True, False, True, 1), (True, False, False, 1), (True, True, False, 0), (False, False, False, 0)],
+)
+def test_only_people_are_asked(
+    monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, yes: bool, answer: bool, asked: int
+) -> None:
+    questions = []
+
+    def ask(question: str, **_: object) -> bool:
+        questions.append(question)
+        if not answer:
+            raise click.Abort
+        return True
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: is_terminal)
+    monkeypatch.setattr(click, "confirm", ask)
+    if asked and not answer:
+        with pytest.raises(click.Abort):
+            confirm_removal("Remove?", yes=yes)
+    else:
+        confirm_removal("Remove?", yes=yes)
+    assert questions == ["Remove?"] * asked

@@ -136,6 +136,9 @@ async def test_a_connection_that_was_open_is_refused_too(site: Site) -> None:
             with pytest.raises(RemoteProtocolError, match="this computer was removed") as refused:
                 await mine.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)
             assert refused.value.code is ErrorCode.not_signed_in
+        progress = m.RunProgressRequest(bytes(16), 0, 0, None)
+        with pytest.raises(RemoteProtocolError, match="this computer was removed"):  # before any run is looked for
+            await mine.ask("run.progress", progress, m.RunProgressAnswer)
         with pytest.raises(RemoteProtocolError, match="this computer was removed"):
             await fetch(mine)
         await other.ask("agent.jobs", m.AgentJobsRequest(), m.AgentJobsAnswer)

@@ -160,7 +160,7 @@ class _Restore:
                     if await self._plan_path(path, _Above(above, self._planner.add_above), to_writer, nursery):
                         self._above |= above
             if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
-                hint = "see `vault-agent ls`; a path with a \\ of its needs --escaped"
+                hint = "paths are absolute, as `vault-agent ls` shows them; one with a \\ of its own needs --escaped"
                 raise Failure("not_found", "the safeset holds none of the paths", hint)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 

@@ -93,9 +93,8 @@ def expire(vault: Vault, heard: Collection[bytes]) -> None:
             if not _is_over(order, now_ns):
                 continue
             if _is_heard(order, heard, now_ns):
-                changes += (
-                    [] if not order.wrapped else save_order(account_id, msgspec.structs.replace(order, wrapped=b""))
-                )
+                if order.wrapped:
+                    changes += save_order(account_id, msgspec.structs.replace(order, wrapped=b""))
                 continue
             leave = without_grant(view, account_id, order)
             changes += [*save_order(account_id, over(order, OrderState.EXPIRED, now_ns)), *leave]

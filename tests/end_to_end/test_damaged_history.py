@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.independent.reader.store import open_store
 from tests.support.trees import OLD_NS
 
 FILES = 40
-TRIES = 60
+LOOK_SECONDS = 60
 
 
 def write(tree: Path, number: int, version: int) -> None:
@@ -68,7 +69,8 @@ def require_whole(site: Site, tree: Path, number: int) -> None:
 
 def listed_as_damaged(site: Site, of: int) -> list[int]:
     """The numbers, once the vault has come to an end of looking; both programs say the same."""
-    for _ in range(TRIES):
+    deadline = time.monotonic() + LOOK_SECONDS
+    while time.monotonic() < deadline:
         listed = site.run_administrator("acme", "safeset", "list", "pc", "all").last
         if not any(one["in_doubt"] for one in listed):
             break

@@ -88,7 +88,7 @@ def test_paths_a_safeset_and_an_overwrite_rule(office: Site, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("words", "exit_code", "code"),
-    [((), 12, "wrong_password"), (("--safeset", "9"), 4, "not_found")],
+    [((), 12, "wrong_password"), (("--path", "/nowhere"), 4, "not_found")],
 )
 def test_a_restore_that_fails_ends_as_it_would_there(
     office: Site, tmp_path: Path, words: tuple[str, ...], exit_code: int, code: str

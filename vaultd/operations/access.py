@@ -64,13 +64,13 @@ def removed_computer() -> NotSignedIn:
     )
 
 
-def named_job(view: View, computer: Computer, name: str) -> Job:
+def named_job(view: View, computer: Computer, name: str, asking: Identity | None = None) -> Job:
+    """An agent that is asking for a job of its own computer knows more of what was meant: it gets no hint."""
     job = find_job(view, computer.account_id, computer.computer_id, name)
     if job is None:
-        raise NotFound(
-            f"job {name!r} does not exist on computer {computer.name!r}",
-            f"its administrator sees the jobs with `vaultctl job list {computer.name}`",
-        )
+        is_own = asking is not None and asking.role is Role.AGENT and asking.computer_id == computer.computer_id
+        hint = f"its administrator sees the jobs with `vaultctl job list {computer.name}`"
+        raise NotFound(f"job {name!r} does not exist on computer {computer.name!r}", "" if is_own else hint)
     return job
 
 

@@ -147,7 +147,9 @@ def _lost_top(job: Job, loss: Loss) -> VaultError:
 
 def _job(vault: Vault, view: View, identity: Identity, computer: str | None, name: str) -> Job:
     own = access.own_computer(view, identity)
-    job = access.named_job(view, own if computer is None else access.named_computer(view, identity, computer), name)
+    job = access.named_job(
+        view, own if computer is None else access.named_computer(view, identity, computer), name, identity
+    )
     grants.require(vault, view, identity, job)
     return job
 

@@ -166,7 +166,7 @@ def list_page(
     replaced.
     """
     with vault.catalog.read() as view:
-        row = access.named_job(view, access.named_computer(view, identity, computer), job)
+        row = access.named_job(view, access.named_computer(view, identity, computer), job, identity)
         grants.require(vault, view, identity, row)
     with translated():
         is_due = vault.store.looks.is_due(row.keyring_id)  # first: what a look that ends now has found is in the page

@@ -6,13 +6,14 @@ After a call at which it is killed nothing changes any more, as if the process w
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import stat
 import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,17 @@ PASSWORD = "correct horse"
 
 class Killed(BaseException):
     pass
+
+
+@pytest.fixture(autouse=True)
+def _descriptors_end() -> Iterator[None]:
+    """What a process that was killed had open is closed by the kernel; here it is the process of all tests."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    gc.collect()  # what closes itself
+    for number in set(os.listdir("/proc/self/fd")) - before:
+        with suppress(OSError):  # the one that listed them
+            os.close(int(number))
 
 
 class Killer:

@@ -48,6 +48,19 @@ STORE_ROOMS: list[tuple[str, ...]] = [
     ("containers",),
     ("disks",),
 ]
+# The same for the rooms of the agent; `serve` is the one command that the service stands below.
+AGENT_ROOMS: list[tuple[str, ...]] = [
+    ("__main__",),
+    ("commands.serve", "commands.unit"),
+    ("service",),
+    ("commands",),
+    ("run", "restore"),
+    ("keys",),
+    ("safeset", "scan"),
+    ("history", "cache", "upload"),
+    ("vault", "chunks", "local"),
+    ("system",),
+]
 TOOLS = ("tools.vaultctl", "tools.agent")
 NO_TRIO = (
     "protocol",
@@ -145,20 +158,23 @@ def test_imports_go_down_only() -> None:
     assert wrong == []
 
 
-def test_the_rooms_of_the_store_import_down_only() -> None:
-    room = {f"vaultd.store.{name}": number for number, row in enumerate(STORE_ROOMS) for name in row}
+@pytest.mark.parametrize(("package", "rooms"), [("vaultd.store", STORE_ROOMS), ("tools.agent", AGENT_ROOMS)])
+def test_rooms_import_down_only(package: str, rooms: list[tuple[str, ...]]) -> None:
+    height = {f"{package}.{name}": number for number, row in enumerate(rooms) for name in row}
 
     def place(name: str) -> tuple[int, str]:
-        return next(((n, prefix) for prefix, n in room.items() if within(name, prefix)), (len(STORE_ROOMS), ""))
+        found = [prefix for prefix in height if within(name, prefix)]
+        return (height[max(found, key=len)], max(found, key=len)) if found else (len(rooms), "")
 
     wrong = []
     for name, targets in imports().items():
-        if within(name, "vaultd.store"):
+        if within(name, package):
             for target in targets:
                 mine, theirs = place(name), place(target)
-                if within(target, "vaultd.store") and mine[1] != theirs[1] and theirs[0] <= mine[0]:
+                if within(target, package) and mine[1] != theirs[1] and theirs[0] <= mine[0]:
                     wrong.append(f"{name} imports {target}")
     assert wrong == []
+    assert {prefix for prefix in height if not any(within(name, prefix) for name in modules())} == set()
 
 
 def test_tools_do_not_import_each_other() -> None:

@@ -26,7 +26,7 @@ SLOWLY = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.devnull, "-e", 
 SLOWLY += ["-e", "inject=flistxattr:delay_enter=5000"]
 # The agent's program behind these words, and it hands on a few files at a time, also in the child process of the
 # service: so it tells soon how far it is, and has most of its work still before it then.
-_SMALL_STEPS = "from tools.agent import batch; from tools.client import chunker; "
+_SMALL_STEPS = "from tools.agent.scan import batch; from tools.client import chunker; "
 _SMALL_STEPS += "batch.BATCH_ROWS, chunker.BUNDLE_MAX_BYTES = 50, 10_000"
 SLOW_PROGRAM = f"""
 import sys
@@ -70,7 +70,7 @@ def environment() -> dict[str, str]:
 # The agent's program, but it does not wait for a vault that it lost in the middle of a run.
 IMPATIENT = """
 import sys
-from tools.agent import lost_connection
+from tools.agent.vault import lost_connection
 lost_connection.Patience.__init__.__defaults__ = ((),)
 from tools.agent.__main__ import main
 sys.exit(main())

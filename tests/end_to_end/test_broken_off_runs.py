@@ -19,7 +19,9 @@ MIB = 1 << 20
 # The real program, with short pauses, small batches, and a provisional safeset whenever something is new.
 PROGRAM = """
 import sys
-from tools.agent import batch, lost_connection, pipeline
+from tools.agent.scan import batch
+from tools.agent.vault import lost_connection
+from tools.agent.run import pipeline
 lost_connection.Patience.__init__.__defaults__ = ((0.05,) * {tries},)
 pipeline.Pace.__init__.__defaults__ = (pipeline.MEMORY_BUDGET_BYTES, {provisional_seconds})
 batch.BATCH_BYTES = 1 << 20

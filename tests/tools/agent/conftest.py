@@ -12,16 +12,16 @@ import pytest
 from protocol import messages as m
 from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
-from tools.agent.agent import Agent
-from tools.agent.backup import back_up
-from tools.agent.entries import Damage, walk_safeset, wanted_paths
-from tools.agent.metadata import Rights
-from tools.agent.pipeline import Pace
-from tools.agent.restore import Destination, Restored, prepare_root, restore
-from tools.agent.run_end import Done
+from tools.agent.restore.metadata import Rights
+from tools.agent.restore.restore import Destination, Restored, prepare_root, restore
+from tools.agent.restore.survey import Overwrite
+from tools.agent.run.agent import Agent
+from tools.agent.run.backup import back_up
+from tools.agent.run.pipeline import Pace
+from tools.agent.run.run_end import Done
+from tools.agent.safeset.entries import Damage, walk_safeset, wanted_paths
+from tools.agent.safeset.unlock import Secret, Wanted, unlock
 from tools.agent.state import Identity, StateDirectory, create_state
-from tools.agent.survey import Overwrite
-from tools.agent.unlock import Secret, Wanted, unlock
 from tools.client.agent_key import create_agent_key
 from tools.client.creator_key import CreatorKey
 from tools.client.job_definition import JobAddress

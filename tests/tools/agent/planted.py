@@ -13,7 +13,7 @@ import msgpack
 from tests.tools.agent.conftest import COMPUTER_ID, JOB_ID, Site
 from tests.tools.client import second_implementation as second
 from tests.tools.client.manifest_store import add
-from tools.agent.outgoing import make_record_maker
+from tools.agent.upload.outgoing import make_record_maker
 from tools.client.keyring import Unattended
 from tools.client.manifest_writer import ManifestWriter
 from tools.client.record_format import RecordType

@@ -12,9 +12,9 @@ import trio
 
 from tests.support.trees import change_tree, write_tree
 from tests.tools.agent.conftest import JOB_ID, PASSWORD, RECOVERY_CODE, Site, differences
-from tools.agent import scan as scan_module
-from tools.agent import walk as walk_module
-from tools.agent.survey import Overwrite
+from tools.agent.restore.survey import Overwrite
+from tools.agent.scan import scan as scan_module
+from tools.agent.scan import walk as walk_module
 from tools.client.failure import Failure
 from tools.client.manifest_writer import EntryTooLarge, ManifestWriter
 

@@ -2,12 +2,12 @@
 
 import click
 
-from tools.agent.adopt import Adopting, adopt
 from tools.agent.commands.backup import named_job
 from tools.agent.commands.context import output_of, read_secret, secret_options, sequence_of, state_of
-from tools.agent.connection import ask_vault
-from tools.agent.service.hand_over import is_up
+from tools.agent.keys.adopt import Adopting, adopt
+from tools.agent.local.hand_over import is_up
 from tools.agent.state import KnownHead, StateDirectory, lock_state
+from tools.agent.vault.connection import ask_vault
 from tools.client.failure import Failure
 from tools.client.passwords import PasswordSource
 from tools.client.program import Command

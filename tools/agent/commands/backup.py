@@ -7,19 +7,19 @@ import click
 import trio
 
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
-from tools.agent.agent import Agent, Attempts
-from tools.agent.backup import back_up
 from tools.agent.commands.context import output_of, state_of
-from tools.agent.connection import ask_vault, collect_garbage_rarely
+from tools.agent.local.hand_over import hand_over
+from tools.agent.local.orders import BackupOrder
 from tools.agent.local_settings import load_local_settings
-from tools.agent.lost_connection import Patience, is_lost
 from tools.agent.missed import tell_missed
-from tools.agent.pipeline import Pace
-from tools.agent.run_end import Done
-from tools.agent.scan_figures import ScanFigures
-from tools.agent.service.hand_over import hand_over
-from tools.agent.service.orders import BackupOrder
+from tools.agent.run.agent import Agent, Attempts
+from tools.agent.run.backup import back_up
+from tools.agent.run.pipeline import Pace
+from tools.agent.run.run_end import Done
+from tools.agent.scan.scan_figures import ScanFigures
 from tools.agent.state import StateDirectory, lock_state
+from tools.agent.vault.connection import ask_vault, collect_garbage_rarely
+from tools.agent.vault.lost_connection import Patience, is_lost
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, describe
 from tools.client.output import Output
 from tools.client.program import Command

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from tools.agent.safeset.unlock import Secret
 from tools.agent.state import StateDirectory, open_state
-from tools.agent.unlock import Secret
 from tools.client.code_file import read_recovery_code
 from tools.client.failure import Failure
 from tools.client.output import Output

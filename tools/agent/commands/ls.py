@@ -15,10 +15,10 @@ from tools.agent.commands.context import (
     sequence_of,
     state_of,
 )
-from tools.agent.connection import ask_vault
-from tools.agent.entries import Damage, flagged, left_out, tell_damage, walk_safeset, wanted_paths
 from tools.agent.missed import Missed, tell_missed
-from tools.agent.unlock import Wanted, unlock
+from tools.agent.safeset.entries import Damage, flagged, left_out, tell_damage, walk_safeset, wanted_paths
+from tools.agent.safeset.unlock import Wanted, unlock
+from tools.agent.vault.connection import ask_vault
 from tools.client.documents import path_text
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
 from tools.client.manifest import KNOWN_KINDS, Entry, Extra, Kind

@@ -8,8 +8,8 @@ import click
 
 from protocol.messages import RegisterAnswer, RegisterRequest
 from tools.agent.commands.context import output_of, state_path
-from tools.agent.connection import PROGRAM, run_loop
 from tools.agent.state import Identity, StateDirectory, create_state, lock_state
+from tools.agent.vault.connection import PROGRAM, run_loop
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
 from tools.client.code_file import read_code_file
 from tools.client.failure import Failure

@@ -18,19 +18,19 @@ from tools.agent.commands.context import (
     sequence_of,
     state_of,
 )
-from tools.agent.connection import ask_vault, collect_garbage_rarely
-from tools.agent.entries import tell_damage, wanted_paths
+from tools.agent.local.hand_over import hand_over
+from tools.agent.local.orders import RestoreOrder
 from tools.agent.local_settings import load_local_settings
-from tools.agent.metadata import Rights
 from tools.agent.missed import tell_missed
-from tools.agent.restore import Destination, Restored, prepare_root, restore
-from tools.agent.restore_room import check_room
-from tools.agent.restore_watch import UNWATCHED, RestoreWatch
-from tools.agent.service.hand_over import hand_over
-from tools.agent.service.orders import RestoreOrder
+from tools.agent.restore.metadata import Rights
+from tools.agent.restore.restore import Destination, Restored, prepare_root, restore
+from tools.agent.restore.restore_room import check_room
+from tools.agent.restore.restore_watch import UNWATCHED, RestoreWatch
+from tools.agent.restore.survey import Overwrite
+from tools.agent.safeset.entries import tell_damage, wanted_paths
+from tools.agent.safeset.unlock import Unlocked, Wanted, unlock
 from tools.agent.state import StateDirectory
-from tools.agent.survey import Overwrite
-from tools.agent.unlock import Unlocked, Wanted, unlock
+from tools.agent.vault.connection import ask_vault, collect_garbage_rarely
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output

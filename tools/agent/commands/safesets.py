@@ -4,8 +4,8 @@ import click
 
 from protocol.messages import SafesetSummary
 from tools.agent.commands.context import output_of, state_of
-from tools.agent.connection import ask_vault
-from tools.agent.not_found import OF_ANOTHER_COMPUTER, hint_where_not_found
+from tools.agent.vault.connection import ask_vault
+from tools.agent.vault.not_found import OF_ANOTHER_COMPUTER, hint_where_not_found
 from tools.client.calls import list_safesets
 from tools.client.program import Command
 from tools.client.safeset_listing import safeset_document, safesets_text

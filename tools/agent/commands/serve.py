@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from tools.agent.commands.context import output_of, state_of
-from tools.agent.connection import run_loop
 from tools.agent.local_settings import load_local_settings
-from tools.agent.priority import lower_priority
 from tools.agent.service.service import Service
 from tools.agent.state import StateDirectory, lock_state
+from tools.agent.system.priority import lower_priority
+from tools.agent.vault.connection import run_loop
 from tools.client.program import Command
 
 

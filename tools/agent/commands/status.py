@@ -8,12 +8,12 @@ import click
 from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import output_of, state_of
-from tools.agent.connection import ask_vault
-from tools.agent.job_keys import are_keys_elsewhere
-from tools.agent.job_trust import check_signature
+from tools.agent.keys.job_keys import are_keys_elsewhere
+from tools.agent.keys.job_trust import check_signature
+from tools.agent.local.hand_over import is_up
 from tools.agent.local_settings import MIB, LocalSettings, load_local_settings
-from tools.agent.service.hand_over import is_up
 from tools.agent.state import Identity, StateDirectory
+from tools.agent.vault.connection import ask_vault
 from tools.client.calls import list_safesets
 from tools.client.failure import EXIT_OK, Failure, describe
 from tools.client.program import Command

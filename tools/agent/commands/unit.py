@@ -7,7 +7,7 @@ import click
 
 from tools.agent.commands.context import output_of, state_of
 from tools.agent.local_settings import load_local_settings
-from tools.agent.service_unit import unit_text
+from tools.agent.service.service_unit import unit_text
 from tools.client.program import Command
 
 

@@ -10,14 +10,14 @@ import time
 from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.messages import RestoreEndAnswer, RestoreEndRequest, RestoreTakeAnswer, RestoreTakeRequest
 from tools.agent.commands.restore import carry_out_restore
-from tools.agent.connection import ask_vault
-from tools.agent.entries import wanted_paths
-from tools.agent.job_trust import job_address
-from tools.agent.lost_connection import is_lost
-from tools.agent.restore_watch import OrderWatch
-from tools.agent.service.orders import RestoreOrder
+from tools.agent.keys.job_trust import job_address
+from tools.agent.local.orders import RestoreOrder
+from tools.agent.restore.restore_watch import OrderWatch
+from tools.agent.safeset.entries import wanted_paths
+from tools.agent.service.taken_orders import Damaged, OrderEnd, TakenOrders
 from tools.agent.state import Identity, StateDirectory
-from tools.agent.taken_orders import Damaged, OrderEnd, TakenOrders
+from tools.agent.vault.connection import ask_vault
+from tools.agent.vault.lost_connection import is_lost
 from tools.client import restore_order
 from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, describe

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from tools.agent.commands.backup import back_up_asked, back_up_named
 from tools.agent.commands.restore import carry_out_restore
-from tools.agent.service.asked_restore import carry_out_asked
-from tools.agent.service.orders import (
+from tools.agent.local.orders import (
     PREFIX,
     AskedOrder,
     AskedRestore,
@@ -22,6 +21,7 @@ from tools.agent.service.orders import (
     decode_message,
     frame_length,
 )
+from tools.agent.service.asked_restore import carry_out_asked
 from tools.agent.state import open_state, remove_unfinished
 from tools.client.failure import EXIT_FAILED
 from tools.client.output import Output

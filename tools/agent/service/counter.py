@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 import msgspec
 import trio
 
-from tools.agent.service.local_socket import peer_user
-from tools.agent.service.orders import (
+from tools.agent.local.local_socket import peer_user
+from tools.agent.local.orders import (
     PREFIX,
     Accepted,
     Ended,

@@ -9,14 +9,14 @@ import signal
 import trio
 
 from protocol.messages import AgentWorkAnswer
-from tools.agent.connection import PROGRAM
-from tools.agent.service import local_socket
+from tools.agent.local import local_socket
+from tools.agent.local.orders import AskedOrder, AskedRestore
 from tools.agent.service.counter import serve_orders
-from tools.agent.service.orders import AskedOrder, AskedRestore
 from tools.agent.service.vault_link import VaultLink
 from tools.agent.service.workbench import Piece, Workbench
 from tools.agent.state import Identity, StateDirectory
-from tools.agent.systemd import notify
+from tools.agent.system.systemd import notify
+from tools.agent.vault.connection import PROGRAM
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.output import Output
 from tools.client.session import Endpoint

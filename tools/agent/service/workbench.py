@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from tools.agent.service.orders import AskedOrder, AskedRestore, BackupOrder, Ended, RestoreOrder, Work
+from tools.agent.local.orders import AskedOrder, AskedRestore, BackupOrder, Ended, RestoreOrder, Work
 from tools.agent.service.worker import Streams, run_child
 from tools.agent.state import StateDirectory
 from tools.client.failure import INTERRUPTED, Failure

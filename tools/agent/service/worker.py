@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import trio
 
-from tools.agent.apart import import_path
-from tools.agent.service.orders import Work, encode_frame
+from tools.agent.local.orders import Work, encode_frame
+from tools.agent.system.apart import import_path
 
 # A run that is cancelled ends its batch of files and tells the vault so; a process that does not end is killed.
 END_SECONDS = 60.0

@@ -16,11 +16,11 @@ from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.support.creator import Creator
 from tests.tools.agent.conftest import ACCOUNT_ID, COMPUTER_ID, JOB_ID, PASSWORD, Site, differences
 from tests.tools.client import second_implementation as second
-from tools.agent import connection, taken_orders
-from tools.agent.restore_watch import OrderWatch
-from tools.agent.service import asked_restore
+from tools.agent.restore.restore_watch import OrderWatch
+from tools.agent.service import asked_restore, taken_orders
 from tools.agent.service.asked_restore import carry_out_asked
-from tools.agent.taken_orders import TakenOrders
+from tools.agent.service.taken_orders import TakenOrders
+from tools.agent.vault import connection
 from tools.client.agent_key import AgentKey, create_agent_key
 from tools.client.failure import Failure
 from tools.client.output import Output

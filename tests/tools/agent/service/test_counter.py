@@ -12,10 +12,11 @@ import trio
 import trio.testing
 
 from tests.tools.agent.conftest import Site
-from tools.agent.service import counter, local_socket
+from tools.agent.local import local_socket
+from tools.agent.local.hand_over import hand_over
+from tools.agent.local.orders import PREFIX, BackupOrder, Ended, Order, RestoreOrder, Work, encode_frame
+from tools.agent.service import counter
 from tools.agent.service.counter import serve_orders
-from tools.agent.service.hand_over import hand_over
-from tools.agent.service.orders import PREFIX, BackupOrder, Ended, Order, RestoreOrder, Work, encode_frame
 from tools.agent.service.workbench import Workbench
 from tools.agent.service.worker import Streams
 from tools.client.failure import Failure
@@ -105,7 +106,7 @@ async def test_nothing_of_a_command_goes_to_a_process_of_another_user(
     """Whoever owns the state directory could have put a socket there for root to find; with the order go a secret, or
     the terminal that root types at.
     """
-    monkeypatch.setattr("tools.agent.service.hand_over.peer_user", lambda _: STRANGER)
+    monkeypatch.setattr("tools.agent.local.hand_over.peer_user", lambda _: STRANGER)
     with pytest.raises(Failure, match=f"the service of this state directory runs as user {STRANGER}"):
         await trio.to_thread.run_sync(hand_over, desk.state, order, Output())
     await trio.testing.wait_all_tasks_blocked(0.01)

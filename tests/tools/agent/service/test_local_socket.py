@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.agent.service import local_socket
+from tools.agent.local import local_socket
 
 
 @pytest.mark.parametrize("depth", [0, 3])

@@ -12,8 +12,8 @@ import trio.testing
 
 from protocol.messages import AgentWorkAnswer
 from tests.tools.agent.conftest import JOB_ID, Site
+from tools.agent.local.orders import AskedOrder, AskedRestore, Work
 from tools.agent.service import service as service_module
-from tools.agent.service.orders import AskedOrder, AskedRestore, Work
 from tools.agent.service.service import Service
 from tools.agent.service.worker import Streams
 from tools.client.failure import Failure

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from tests.tools.agent.conftest import JOB_ID, Site
-from tools.agent.service.orders import AskedOrder, AskedRestore, BackupOrder, Ended, RestoreOrder, Work
+from tools.agent.local.orders import AskedOrder, AskedRestore, BackupOrder, Ended, RestoreOrder, Work
 from tools.agent.service.workbench import Piece, Workbench
 from tools.agent.service.worker import Streams
 

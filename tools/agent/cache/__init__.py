@@ -1,0 +1,1 @@
+"""What the last safeset said of each path, kept in LMDB so that what is unchanged costs no reading."""

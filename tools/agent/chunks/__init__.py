@@ -1,0 +1,1 @@
+"""Pieces of content between file and record, and which of them a path is made of."""

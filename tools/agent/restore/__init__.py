@@ -1,0 +1,1 @@
+"""From the entries of a safeset to files on the disk."""

@@ -1,0 +1,93 @@
+"""A run from its begin at the vault to its first record: which one it is, on which base, and under which key."""
+
+import os
+import time
+from dataclasses import replace
+
+from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.messages import (
+    AgentJob,
+    RunBeginAnswer,
+    RunBeginRequest,
+    RunKeyAnswer,
+    RunKeyRequest,
+    RunProgressAnswer,
+    RunProgressRequest,
+)
+from tools.agent.cache.cache import Cache
+from tools.agent.run.agent import Agent
+from tools.agent.run.commit import RootRefused
+from tools.agent.run.run import Head, Run
+from tools.agent.run.run_journal import ResumableRun, RunJournal
+from tools.agent.upload.outgoing import RecordMaker, make_record_maker
+from tools.agent.upload.upload import KeyRefused
+from tools.client.failure import Failure
+from tools.client.keyring import Unattended
+from tools.client.offload import compute
+from tools.client.run_key import create_run_key
+
+_ENDED_HINT = "what was sent is kept: the next run goes on with it"
+
+
+class RunEnded(Failure):
+    """Somebody ended the run at the vault: it was cancelled, or its job or keys are others now."""
+
+
+async def begin_run(
+    agent: Agent, job: AgentJob, keys: Unattended, cache: Cache, journal: RunJournal
+) -> tuple[Run, RunBeginAnswer]:
+    """Goes on with the run that was broken off, where the vault still takes it and the base is the same."""
+    base = cache.base.root_hash if cache.base else None
+    asked = ResumableRun(os.urandom(16), base)
+    if journal.run is not None and journal.run.base == base:
+        asked = journal.run
+    begin_ns = time.time_ns()
+    try:
+        begin, _ = await agent.session.ask("run.begin", RunBeginRequest(job.job_id, asked.run_id, base), RunBeginAnswer)
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.conflict or asked != journal.run:
+            raise
+        journal.end_run()
+        if asked.run_id == agent.attempts.run_id:  # it was ended while the connection was lost
+            raise RunEnded(error.code, error.message, _ENDED_HINT) from None
+        asked = ResumableRun(os.urandom(16), base)
+        begin, _ = await agent.session.ask("run.begin", RunBeginRequest(job.job_id, asked.run_id, base), RunBeginAnswer)
+    if not begin.base_known:
+        cache.unbind()
+        asked = asked._replace(base=None)
+    journal.begin(asked)
+    head = Head(begin.timeline, begin.head_sequence, begin.head_hash)
+    return Run(asked.run_id, job, keys, head, begin_ns), begin
+
+
+async def record_maker(agent: Agent, run: Run, journal: RunJournal) -> RecordMaker:
+    """Under a key of this process: the same one on every connection of the run. What other processes sent of the run
+    counts with what this one sends.
+    """
+    attempts = agent.attempts
+    if attempts.run_key is None or attempts.run_id != run.run_id:
+        attempts.run_key = await compute(create_run_key, run.keys, run.job.job_id, run.run_id)
+        attempts.run_id, attempts.counts = run.run_id, replace(journal.sent)
+    run_key, definition = attempts.run_key, run.job.definition
+    try:
+        await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.conflict or await _is_over(agent, run):
+            raise
+        raise KeyRefused(error.code, error.message, error.hint) from None
+    return make_record_maker(run.keys, run_key, definition.suite, definition.compression)
+
+
+async def raise_if_over(agent: Agent, run: Run, journal: RunJournal, refused: RootRefused) -> None:
+    """Where somebody ended the run at the vault, its root is no fault of the cache, and nobody wants another run."""
+    if await _is_over(agent, run):
+        journal.end_run()
+        raise RunEnded(refused.code, refused.message, _ENDED_HINT) from refused
+
+
+async def _is_over(agent: Agent, run: Run) -> bool:
+    try:
+        await agent.session.ask("run.progress", RunProgressRequest(run.run_id, 0, 0), RunProgressAnswer)
+    except RemoteProtocolError as error:
+        return error.code == ErrorCode.not_found
+    return False

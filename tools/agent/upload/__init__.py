@@ -1,0 +1,1 @@
+"""From batches to acknowledged records: offered, sealed, sent, counted."""

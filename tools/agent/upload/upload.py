@@ -1,0 +1,139 @@
+"""Sends sealed records in one long request and knows which of them are durable.
+
+Invariant: `finish` returns only when the vault has said that everything sent is durable. An answer "durable up to n"
+covers all batches up to n. Trio thread.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import trio
+
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
+from protocol.limits import BATCH_RECORDS_MAX
+from protocol.messages import UploadBatch, UploadDurable
+from tools.agent.budget import ByteBudget
+from tools.agent.upload.sent_counts import SentCounts
+from tools.client.envelope import SealedRecord
+from tools.client.failure import Failure
+from tools.client.session import VaultSession
+
+# Small enough that the vault's default budget holds one of each of 32 uploads (docs/protocol.md).
+FRAME_BYTES = 2 * 1024 * 1024
+
+
+class KeyRefused(Failure):
+    """The vault gave up this run's key, as damaged, so that nothing that comes under it could be restored; or it takes
+    no more keys for a run that was gone on with very often.
+    """
+
+
+class _Waiting(NamedTuple):
+    """A frame that the vault has not acknowledged; `held_bytes` go back to the budget then."""
+
+    number: int
+    records: int
+    record_bytes: int
+    held_bytes: int
+
+
+class Upload:
+    def __init__(
+        self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery,
+        counts: SentCounts,
+    ) -> None:  # fmt: skip
+        self._run_id = run_id
+        self._budget = budget
+        self._nursery = nursery
+        self._counts = counts
+        self._call = session.call("chunk.upload")
+        self._sending = trio.Lock()
+        self._number = 0
+        self._is_open = self._is_over = False
+        self._waiting: deque[_Waiting] = deque()
+        self._durable = trio.Condition()
+        self._finished = trio.Event()
+
+    async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
+        """Returns when all of them are durable; `held_bytes` go back to the budget then."""
+        frames = list(_frames(records))
+        number = -1
+        for position, frame in enumerate(frames):
+            async with self._sending:
+                number = await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+        async with self._durable:
+            while self._waiting and self._waiting[0].number <= number:
+                await self._durable.wait()
+
+    async def finish(self) -> None:
+        """Everything that was sent is durable when this returns."""
+        if not self._is_open:
+            return
+        async with self._sending:
+            await self._call.end()
+        await self._finished.wait()
+
+    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
+        if self._is_over:  # this task was not cancelled yet
+            raise ConnectionLost("the upload was ended before everything was sent", "run the backup again")
+        number = self._number
+        self._number += 1
+        lengths = [len(sealed.record) for sealed in records]
+        self._waiting.append(_Waiting(number, len(records), sum(lengths), held_bytes))
+        batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
+        with _told_of_key():
+            await self._call.send(batch, [sealed.record for sealed in records])
+        if not self._is_open:
+            self._is_open = True
+            self._nursery.start_soon(self._receive)
+        return number
+
+    async def _receive(self) -> None:
+        try:
+            await self._receive_all()
+        finally:
+            self._is_over = True
+
+    async def _receive_all(self) -> None:
+        async with self._call:
+            while (durable := await self._receive_durable()) is not None:
+                while self._waiting and self._waiting[0].number <= durable.number:
+                    frame = self._waiting.popleft()
+                    self._counts.records += frame.records
+                    self._counts.record_bytes += frame.record_bytes
+                    await self._budget.give_back(frame.held_bytes)
+                async with self._durable:
+                    self._durable.notify_all()
+        if self._waiting:
+            raise ConnectionLost("the vault ended the upload before everything was durable", "run the backup again")
+        self._finished.set()
+
+    async def _receive_durable(self) -> UploadDurable | None:
+        with _told_of_key():
+            received = await self._call.receive(UploadDurable)
+        return received[0] if received else None
+
+
+@contextmanager
+def _told_of_key() -> Iterator[None]:
+    try:
+        yield
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.damaged:
+            raise
+        raise KeyRefused(error.code, error.message, error.hint) from None
+
+
+def _frames(records: Sequence[SealedRecord]) -> Iterator[list[SealedRecord]]:
+    frame: list[SealedRecord] = []
+    frame_bytes = 0
+    for sealed in records:
+        if frame and (frame_bytes + len(sealed.record) > FRAME_BYTES or len(frame) == BATCH_RECORDS_MAX):
+            yield frame
+            frame, frame_bytes = [], 0
+        frame.append(sealed)
+        frame_bytes += len(sealed.record)
+    if frame:
+        yield frame

@@ -1,0 +1,1 @@
+"""Reaching the vault: one session, what ends it, and when it counts as lost."""

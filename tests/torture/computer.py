@@ -17,7 +17,7 @@ from tests.torture import tap
 from tools.agent.__main__ import main as vault_agent
 from tools.agent.commands import backup  # noqa: F401  its imports are what takes long
 from tools.agent.scan import batch
-from tools.agent.upload.upload import upload
+from tools.agent.upload import upload
 
 # Small frames: many acknowledgements within an upload that is small enough to be made a thousand times.
 _FRAME_BYTES = 256 * 1024

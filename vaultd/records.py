@@ -291,9 +291,7 @@ class RestoreFigures(Row, frozen=True):
 
 
 class RestoreOrder(Row, frozen=True):
-    """A restore that `computer_id` is to carry out. `order_id` is that of its message; `wrapped` the sealed message,
-    wrapped under the job's erase key, and empty once the order ended or expired. `is_granted`: leave came with it.
-    """
+    """A restore that `computer_id` is to carry out. `order_id` is that of its message, which has a row of its own."""
 
     number: int
     order_id: bytes
@@ -301,8 +299,6 @@ class RestoreOrder(Row, frozen=True):
     computer_id: bytes
     created_ns: int
     expires_ns: int
-    wrapped: bytes
-    is_granted: bool
     state: OrderState = OrderState.WAITING
     begin_ns: int = 0
     end_ns: int = 0

@@ -11,7 +11,7 @@ between transactions; a thread that holds a view must not call `apply`.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
@@ -59,9 +59,14 @@ TABLES = (
     "erased_slots",
     "damaged_safesets",
     "restore_orders",
+    "order_numbers",
+    "order_messages",
 )
 # What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
-_LATER_TABLES = ("disks", "grants", "distrusted_keys", "erased_slots", "damaged_safesets", "restore_orders")
+_LATER_TABLES = (
+    "disks", "grants", "distrusted_keys", "erased_slots", "damaged_safesets",
+    "restore_orders", "order_numbers", "order_messages",
+)  # fmt: skip
 _FIRST_TABLES = tuple(table for table in TABLES if table not in _LATER_TABLES)
 READERS_MAX = 256
 # One transaction of a catch-up holds about so many changes: an empty catalog is filled in few steps.
@@ -97,6 +102,10 @@ class View:
         value = self._transaction.get(key, db=self._databases[table])
         return None if value is None else self._opened(table, key, value)
 
+    def has(self, table: str, key: bytes) -> bool:
+        """Also a row that is damaged."""
+        return self._transaction.get(key, db=self._databases[table]) is not None
+
     def scan(self, table: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Rows whose key begins with the prefix, in the order of the keys; the rest of the key is not below `start`."""
         if table not in self._databases:
@@ -108,10 +117,11 @@ class View:
                         return
                     yield key, self._opened(table, key, value)
 
-    def keys(self, table: str) -> Iterator[bytes]:
-        """Of all rows in their order, also of those that are damaged."""
+    def keys(self, table: str, prefix: bytes = b"") -> Iterator[bytes]:
+        """Those that begin with the prefix in their order, also of rows that are damaged."""
         with self._transaction.cursor(self._databases[table]) as cursor:
-            yield from cursor.iternext(keys=True, values=False)
+            if cursor.set_range(prefix):
+                yield from takewhile(lambda key: key.startswith(prefix), cursor.iternext(keys=True, values=False))
 
     def scan_back(self, table: str, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The same rows from the last to the first; the part of a key after the prefix has at most 64 bytes."""

@@ -23,4 +23,4 @@ async def run_maintenance(vault: Vault, failed: Failed, heard: Callable[[], Coll
         nursery.start_soon(keep_checkpoints, vault)
         nursery.start_soon(watch_disks, vault)
         nursery.start_soon(watch_damage, vault, failed)
-        nursery.start_soon(expire_orders, vault, heard)
+        nursery.start_soon(expire_orders, vault, heard, failed)

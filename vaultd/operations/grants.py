@@ -3,6 +3,8 @@
 The first restore that is opened under a grant uses it; from then on it is good for a day, so that a restore which was
 cut can be finished. That use is durable before the restore gets anything.
 
+A restore that an administrator ordered there needs none and uses none (`leave.py`).
+
 The removal of the computer that it was given to, or of a job of which nothing is stored, takes it away (`removal.py`).
 Other removals do not: what a removed job or computer stored is restored under a grant.
 """
@@ -17,7 +19,7 @@ from vaultd.catalog.database import View
 from vaultd.catalog.grants import list_grants, read_grant, remove_grant, save_grant
 from vaultd.catalog.jobs import read_job
 from vaultd.errors import BadRequest, Conflict, NotAllowed, NotFound
-from vaultd.operations import ledger
+from vaultd.operations import leave, ledger
 from vaultd.operations.access import named_computer, named_job, own_computer
 from vaultd.operations.auditing import audited
 from vaultd.operations.vault import Vault
@@ -78,7 +80,7 @@ def list_all(vault: Vault, identity: Identity) -> list[GrantSummary]:
 
 
 def revoke(vault: Vault, identity: Identity, granting: Granting) -> None:
-    """W. What goes on under it ends with its next batch."""
+    """W. What goes on under it ends with its next batch, but for an order's."""
     with vault.catalog.read() as view:
         job, to = _parties(view, identity, granting)
         grant = read_grant(view, identity.account_id, job.job_id, to.computer_id)
@@ -88,28 +90,30 @@ def revoke(vault: Vault, identity: Identity, granting: Granting) -> None:
             )
         audit = audited(vault, view, identity, "safeset.revoke", _subject(granting))
     ledger.record(vault, [*remove_grant(identity.account_id, job.job_id, to.computer_id), *audit])
-    vault.tickets.take_back(to.computer_id, job.job_id)
+    leave.take_back_tickets(vault, identity.account_id, job.job_id, to.computer_id)
 
 
 def require(vault: Vault, view: View, identity: Identity, job: Job) -> None:
     """Leave for what an agent asks of a job of its account: its own needs none."""
     if identity.role is not Role.AGENT or job.computer_id == identity.computer_id:
         return
-    grant = read_grant(view, identity.account_id, job.job_id, identity.computer_id)
-    if grant is None or not _is_good(grant, vault.clock.now_ns()):
+    parties, now_ns = (identity.account_id, job.job_id, identity.computer_id), vault.clock.now_ns()
+    if leave.good_grant(view, *parties, now_ns) is None and not leave.is_ordered(view, *parties, now_ns):
         raise _not_granted(view, identity, job)
 
 
 def use(vault: Vault, identity: Identity, job_id: bytes) -> None:
-    """W. The first use of an agent's grant is noted; a grant that is gone or over by now is refused."""
+    """W. The first use of an agent's grant is noted, but not under an order; one that is over by now is refused."""
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
         job = read_job(view, identity.account_id, job_id)
         if job is None or job.computer_id == identity.computer_id:
             return
-        own = own_computer(view, identity)
-        grant = read_grant(view, identity.account_id, job_id, identity.computer_id)
-        if grant is None or not _is_good(grant, now_ns):
+        own, parties = own_computer(view, identity), (identity.account_id, job_id, identity.computer_id)
+        if leave.is_ordered(view, *parties, now_ns):
+            return
+        grant = leave.good_grant(view, *parties, now_ns)
+        if grant is None:
             raise _not_granted(view, identity, job)
         if grant.first_used_ns:
             return

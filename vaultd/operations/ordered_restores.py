@@ -8,12 +8,20 @@ from dataclasses import dataclass, field
 import msgspec
 
 from vaultd.catalog.database import View
-from vaultd.catalog.restore_orders import find_order, list_orders_back, read_all_orders, save_order
+from vaultd.catalog.restore_orders import (
+    find_order,
+    has_message,
+    list_orders_back,
+    read_message,
+    readable_orders,
+    remove_message,
+    update_order,
+)
 from vaultd.errors import NotFound
-from vaultd.operations import ledger
+from vaultd.operations import leave, ledger
 from vaultd.operations.access import own_computer
 from vaultd.operations.auditing import audited
-from vaultd.operations.restore_orders import over, without_grant
+from vaultd.operations.restore_orders import over
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RESTORE_ORDER, job_owner, unwrap
 from vaultd.policy.order_life import is_heard_too_long, is_order_good, is_order_over
@@ -46,10 +54,11 @@ def take(vault: Vault, identity: Identity, order_id: bytes) -> TakenOrder:
         order = _own_order(view, identity, order_id)
         if not _can_be_taken(order, now_ns):
             raise _unknown(order_id)
-    message = unwrap(vault, [job_owner(order.job_id)], RESTORE_ORDER, order_id, order.wrapped)
+        wrapped = read_message(view, identity.account_id, order_id)
+    message = unwrap(vault, [job_owner(order.job_id)], RESTORE_ORDER, order_id, wrapped or b"")
     if order.state is OrderState.WAITING:
         begun = msgspec.structs.replace(order, state=OrderState.RUNNING, begin_ns=now_ns)
-        ledger.record(vault, save_order(identity.account_id, begun))
+        ledger.record(vault, update_order(identity.account_id, begun))
     return TakenOrder(order.job_id, message)
 
 
@@ -65,20 +74,17 @@ def end(vault: Vault, identity: Identity, order_id: bytes, state: OrderState, fi
         order = _own_order(view, identity, order_id)
         if not order.state.is_open:
             return
-        ended = msgspec.structs.replace(over(order, state, vault.clock.now_ns()), figures=figures)
-        leave = without_grant(view, identity.account_id, order)
-        changes = [*save_order(identity.account_id, ended), *leave]
+        changes = over(identity.account_id, order, state, vault.clock.now_ns(), figures)
         changes += audited(vault, view, identity, "restore.end", f"{order.number}: {state.value}")
     ledger.record(vault, changes)
-    if leave:
-        vault.tickets.take_back(order.computer_id, order.job_id)
+    leave.take_back_tickets(vault, identity.account_id, order.job_id, order.computer_id)
 
 
 def has_outlived(vault: Vault) -> bool:
     """Whether `expire` may find something to do."""
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
-        return any(_is_over(order, now_ns) for _, order in read_all_orders(view))
+        return any(_is_over(order, now_ns) for _, order in readable_orders(view))
 
 
 def expire(vault: Vault, heard: Collection[bytes]) -> None:
@@ -87,27 +93,26 @@ def expire(vault: Vault, heard: Collection[bytes]) -> None:
     """
     now_ns = vault.clock.now_ns()
     changes: list[Change] = []
-    without_leave: list[RestoreOrder] = []
+    ended: set[tuple[bytes, bytes, bytes]] = set()
     with vault.catalog.read() as view:
-        for account_id, order in read_all_orders(view):
+        for account_id, order in readable_orders(view):
             if not _is_over(order, now_ns):
                 continue
             if _is_heard(order, heard, now_ns):
-                if order.wrapped:
-                    changes += save_order(account_id, msgspec.structs.replace(order, wrapped=b""))
+                if has_message(view, account_id, order.order_id):
+                    changes += remove_message(account_id, order.order_id)
                 continue
-            leave = without_grant(view, account_id, order)
-            changes += [*save_order(account_id, over(order, OrderState.EXPIRED, now_ns)), *leave]
-            without_leave += [order] if leave else []
+            changes += over(account_id, order, OrderState.EXPIRED, now_ns)
+            ended.add((account_id, order.job_id, order.computer_id))
     if changes:
         ledger.record(vault, changes)
-    for order in without_leave:
-        vault.tickets.take_back(order.computer_id, order.job_id)
+    for parties in ended:
+        leave.take_back_tickets(vault, *parties)
 
 
 def _is_heard(order: RestoreOrder, heard: Collection[bytes], now_ns: int) -> bool:
     is_told = order.state is OrderState.RUNNING and order.order_id in heard
-    return is_told and not is_heard_too_long(order.expires_ns, now_ns)
+    return is_told and not is_heard_too_long(order.created_ns, now_ns)
 
 
 def _is_over(order: RestoreOrder, now_ns: int) -> bool:

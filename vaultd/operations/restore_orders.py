@@ -2,7 +2,7 @@
 
 What is to be done stands in a message that is sealed to the agent and signed by its creator: the vault can deliver it,
 or not, within a day. It is removed from the catalog as soon as the order ends or is over. Where the job is another
-computer's, leave to restore it comes in the same entry and goes with the order.
+computer's, an open order is leave to restore it (`leave.py`).
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,19 @@ import msgspec
 
 from vaultd.catalog.computers import read_computer
 from vaultd.catalog.database import View
-from vaultd.catalog.grants import read_grant, remove_grant, save_grant
 from vaultd.catalog.jobs import read_job
-from vaultd.catalog.restore_orders import find_order, list_orders_back, read_order, remove_order, save_order
+from vaultd.catalog.restore_orders import (
+    find_order,
+    list_orders_back,
+    read_order,
+    remove_message,
+    remove_order,
+    save_message,
+    save_order,
+    update_order,
+)
 from vaultd.errors import BadRequest, Conflict, NotFound
-from vaultd.operations import ledger
+from vaultd.operations import leave, ledger
 from vaultd.operations.access import job_with_keyring, named_computer, named_job
 from vaultd.operations.auditing import audited
 from vaultd.operations.sealed_headers import (
@@ -27,10 +35,10 @@ from vaultd.operations.sealed_headers import (
 )
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RESTORE_ORDER, job_owner, wrap
-from vaultd.policy.grant_life import end_of_grant, is_grant_good
 from vaultd.policy.order_life import ENDED_KEPT, OPEN_IN_ACCOUNT_MAX, OPEN_MAX, ORDER_LIFE_NS, is_order_over
-from vaultd.records import Change, Computer, Grant, Identity, Job, OrderState, RestoreOrder
+from vaultd.records import Change, Computer, Identity, Job, OrderState, RestoreFigures, RestoreOrder
 
+NO_FIGURES = RestoreFigures()
 SHOWN_MAX = 10_000
 
 
@@ -91,11 +99,10 @@ def give(vault: Vault, identity: Identity, new: NewOrder) -> ShownOrder:
             computer_id=target.computer_id,
             created_ns=now_ns,
             expires_ns=now_ns + ORDER_LIFE_NS,
-            wrapped=wrap(vault, job_owner(job.job_id), RESTORE_ORDER, message_id, new.message),
-            is_granted=job.computer_id != target.computer_id,
         )
+        wrapped = wrap(vault, job_owner(job.job_id), RESTORE_ORDER, message_id, new.message)
         subject = f"{new.computer}/{new.job} on {target.name}"
-        changes = [*save_order(account_id, order), *_grant(view, account_id, order)]
+        changes = [*save_order(account_id, order), *save_message(account_id, message_id, wrapped)]
         changes += [change for one in _outlived(of_target) for change in remove_order(account_id, one)]
         changes += audited(vault, view, identity, "restore.order", subject)
         shown = _shown(view, account_id, order, now_ns)
@@ -126,51 +133,30 @@ def cancel(vault: Vault, identity: Identity, number: int) -> ShownOrder:
             return _shown(view, account_id, order, now_ns)
         if not order.state.is_open:
             raise Conflict(f"restore {number} has ended as {order.state.value}", "there is nothing left to cancel")
-        ended = over(order, OrderState.CANCELLED, now_ns)
-        leave = without_grant(view, account_id, order)
-        changes = [*save_order(account_id, ended), *leave]
+        changes = over(account_id, order, OrderState.CANCELLED, now_ns)
         changes += audited(vault, view, identity, "restore.cancel", str(number))
-        shown = _shown(view, account_id, ended, now_ns)
     ledger.record(vault, changes)
-    if leave:
-        vault.tickets.take_back(order.computer_id, order.job_id)
-    return shown
+    leave.take_back_tickets(vault, account_id, order.job_id, order.computer_id)
+    return show(vault, identity, number)
 
 
-def over(order: RestoreOrder, state: OrderState, now_ns: int) -> RestoreOrder:
+def over(
+    account_id: bytes, order: RestoreOrder, state: OrderState, now_ns: int, figures: RestoreFigures = NO_FIGURES
+) -> list[Change]:
     """Ended; its message is there no more."""
-    return msgspec.structs.replace(order, state=state, end_ns=now_ns, wrapped=b"")
-
-
-def without_grant(view: View, account_id: bytes, order: RestoreOrder) -> list[Change]:
-    """The leave that came with an order goes with it, but for one that another open order needs, or that was given
-    anew.
-    """
-    others = (one for one in list_orders_back(view, account_id) if one.number != order.number and one.state.is_open)
-    needs = (order.job_id, order.computer_id)
-    is_needed = any((one.job_id, one.computer_id) == needs for one in others)
-    return [] if is_needed else _own_grant(view, account_id, order)
+    ended = msgspec.structs.replace(order, state=state, end_ns=now_ns, figures=figures)
+    return [*update_order(account_id, ended), *remove_message(account_id, order.order_id)]
 
 
 def cancelled_with(view: View, computer: Computer, now_ns: int) -> list[Change]:
-    """The open orders of a computer that was removed, or whose agent another one takes the place of, with their leave:
-    nobody else can open them.
+    """The open orders of a computer that was removed, or whose agent another one takes the place of: nobody else can
+    open them.
     """
     account_id, changes = computer.account_id, []
     for order in list_orders_back(view, account_id):
         if order.computer_id == computer.computer_id and order.state.is_open:
-            changes += save_order(account_id, over(order, OrderState.CANCELLED, now_ns))
-            changes += _own_grant(view, account_id, order)
+            changes += over(account_id, order, OrderState.CANCELLED, now_ns)
     return changes
-
-
-def _own_grant(view: View, account_id: bytes, order: RestoreOrder) -> list[Change]:
-    """Takes back what came with the order."""
-    grant = read_grant(view, account_id, order.job_id, order.computer_id)
-    of_order = order.created_ns, order.expires_ns
-    if not order.is_granted or grant is None or (grant.created_ns, grant.expires_ns) != of_order:
-        return []
-    return remove_grant(account_id, order.job_id, order.computer_id)
 
 
 def _parties(view: View, identity: Identity, new: NewOrder) -> tuple[Job, Computer]:
@@ -210,19 +196,6 @@ def _check_room(known: Iterable[RestoreOrder], of_target: Iterable[RestoreOrder]
 
 def _outlived(of_target: Iterable[RestoreOrder]) -> list[RestoreOrder]:
     return [order for order in of_target if not order.state.is_open][ENDED_KEPT - 1 :]
-
-
-def _grant(view: View, account_id: bytes, order: RestoreOrder) -> list[Change]:
-    """Leave for as long as the order is good; one that lasts longer stays."""
-    if not order.is_granted:
-        return []
-    known = read_grant(view, account_id, order.job_id, order.computer_id)
-    if known is not None and is_grant_good(
-        known.created_ns, known.expires_ns, known.first_used_ns, order.created_ns
-    ) and end_of_grant(known.expires_ns, known.first_used_ns) >= order.expires_ns:  # fmt: skip
-        return []
-    grant = Grant(order.job_id, order.computer_id, order.created_ns, order.expires_ns)
-    return save_grant(account_id, grant)
 
 
 def _numbered(view: View, identity: Identity, number: int) -> RestoreOrder:

@@ -3,12 +3,14 @@
 import os
 import struct
 from collections.abc import Callable
+from typing import Any
 
 from tests.vaultd.operations.sealing import agent_fingerprint
 from tests.vaultd.operations.small_site import CREATOR, Agent, BackedUp, Site
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import decode
-from vaultd.operations import ordered_restores, restore_orders
+from vaultd.errors import NotAllowed
+from vaultd.operations import ordered_restores, restore, restore_orders
 from vaultd.operations.restore_orders import NewOrder, OrderSummary
 from vaultd.records import AuditEntry, Grant, OrderState, RestoreFigures, RestoreOrder
 
@@ -63,6 +65,17 @@ class Two:
             lambda view: [decode("restore_orders", *row, RestoreOrder) for row in view.scan("restore_orders")]
         )
 
+    def messages(self) -> dict[bytes, bytes]:
+        """As they lie in the catalog, by the order's id."""
+        return self._read(lambda view: {key[16:]: value for key, value in view.scan("order_messages")})
+
+    def may(self, agent: Agent) -> bool:
+        """Whether the agent gets what a restore of the job begins with."""
+        try:
+            return bool(restore.parameters(self.site.vault, agent.identity, "laptop", "home"))
+        except NotAllowed:
+            return False
+
     def grants(self) -> list[Grant]:
         return self._read(lambda view: [decode("grants", *row, Grant) for row in view.scan("grants")])
 
@@ -74,6 +87,6 @@ class Two:
         if ordered_restores.has_outlived(self.site.vault):
             ordered_restores.expire(self.site.vault, heard)
 
-    def _read(self, look: Callable[[View], list]) -> list:  # type: ignore[type-arg]
+    def _read(self, look: Callable[[View], Any]) -> Any:
         with self.site.vault.catalog.read() as view:
             return look(view)

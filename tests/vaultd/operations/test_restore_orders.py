@@ -1,4 +1,4 @@
-"""Restore orders: for one agent, once, for a day; the message goes with their end, and leave comes with `--to` only."""
+"""Restore orders: for one agent, once, for a day; the message goes with their end."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,9 @@ from tests.vaultd.operations.ordering import DAY_SECONDS, Two
 from tests.vaultd.operations.small_site import Site, certificate_request
 from tests.vaultd.operations.test_lost_catalog import lose_catalog
 from vaultd.clock import FixedClock
-from vaultd.errors import Conflict, NotAllowed, NotFound, NotSignedIn
-from vaultd.operations import computers, grants, ledger, ordered_restores, removal, restore, restore_orders
+from vaultd.errors import Conflict, Damaged, NotFound, NotSignedIn
+from vaultd.operations import computers, ledger, ordered_restores, removal, restore_orders
 from vaultd.operations.computers import RegistrationRequest
-from vaultd.operations.grants import Granting
 from vaultd.operations.vault import open_vault, write_checkpoint
 from vaultd.records import OrderState, RestoreOrder
 from vaultd.store.disk_door import SystemDoor
@@ -63,10 +62,10 @@ def test_orders_come_back_without_a_catalog(two: Two) -> None:
     two.end(two.laptop, first)
     write_checkpoint(two.site.vault)
     second = two.give("second")
-    rows, given = two.rows(), two.grants()
+    rows, messages = two.rows(), two.messages()
     lose_catalog(two.site)
     two.site.vault = open_vault(two.site.config, two.site.clock, SystemDoor())
-    assert (two.rows(), two.grants()) == (rows, given)
+    assert (two.rows(), two.messages()) == (rows, messages)
     assert two.asked(two.second) == [second]
 
 
@@ -106,9 +105,9 @@ def test_the_same_message_again_is_the_same_order(two: Two) -> None:
 def test_the_message_goes_with_the_end(two: Two, state: OrderState) -> None:
     order_id = two.give()
     two.take(two.laptop, order_id)
-    assert two.rows()[0].wrapped != b""
+    assert list(two.messages()) == [order_id]
     two.end(two.laptop, order_id, state)
-    assert two.rows()[0].wrapped == b""
+    assert two.messages() == {}
     with pytest.raises(NotFound):
         two.take(two.laptop, order_id)
     two.end(two.laptop, order_id, OrderState.FAILED)  # nothing changes
@@ -117,8 +116,8 @@ def test_the_message_goes_with_the_end(two: Two, state: OrderState) -> None:
 
 def test_the_message_at_rest_is_wrapped(two: Two) -> None:
     message = two.message(two.laptop)
-    two.give(message=message)
-    assert message[96:-96] not in two.rows()[0].wrapped
+    order_id = two.give(message=message)
+    assert message[96:-96] not in two.messages()[order_id]
     for file in Path(two.site.config.directory).rglob("*"):
         if file.is_file():
             assert message[96:128] not in file.read_bytes(), file
@@ -132,7 +131,7 @@ def test_cancelled(two: Two, *, has_begun: bool) -> None:
     cancelled = restore_orders.cancel(two.site.vault, two.administrator, 1)
     assert (cancelled.summary.state, bool(cancelled.summary.begin_ns)) == ("cancelled", has_begun)
     assert (cancelled.order_id, cancelled.computer_id) == (order_id, two.second.identity.identity_id)
-    assert (two.rows()[0].wrapped, two.grants(), two.asked(two.second)) == (b"", [], [])
+    assert (two.messages(), two.may(two.second), two.asked(two.second)) == ({}, False, [])
     assert restore_orders.cancel(two.site.vault, two.administrator, 1).summary == cancelled.summary
     two.end(two.second, order_id)
     assert two.shown()[0].state == "cancelled"
@@ -156,8 +155,7 @@ def test_an_order_is_over_after_a_day(two: Two) -> None:
         two.take(two.second, order_id)
     assert two.shown()[0].state == "expired"
     two.expire()
-    (row,) = two.rows()
-    assert (row.state, row.wrapped, two.grants()) == (OrderState.EXPIRED, b"", [])
+    assert (two.rows()[0].state, two.messages(), two.may(two.second)) == (OrderState.EXPIRED, {}, False)
     assert not ordered_restores.has_outlived(two.site.vault)
 
 
@@ -166,8 +164,7 @@ def test_one_that_goes_on_comes_to_its_end_after_a_day(two: Two) -> None:
     two.take(two.laptop, order_id)
     two.site.clock.advance(DAY_SECONDS)
     two.expire(order_id)
-    (row,) = two.rows()
-    assert (row.state, row.wrapped) == (OrderState.RUNNING, b"")
+    assert (two.rows()[0].state, two.messages()) == (OrderState.RUNNING, {})
     ordered_restores.require_running(two.site.vault, two.laptop.identity, order_id)
     two.end(two.laptop, order_id)
     assert two.shown()[0].state == "done"
@@ -189,68 +186,10 @@ def test_a_clock_that_is_set_back_neither_gives_nor_ends(two: Two) -> None:
     assert two.asked(two.laptop) == [order_id]
 
 
-def test_leave_comes_with_an_order_for_another_computer_only(two: Two) -> None:
-    two.give()
-    two.give("laptop", two.message(two.laptop))
-    assert two.grants() == []
-    with pytest.raises(NotAllowed):
-        restore.parameters(two.site.vault, two.second.identity, "laptop", "home")
-    order_id = two.give("second")
-    (grant,) = two.grants()
-    assert (grant.job_id, grant.computer_id) == (two.job_id, two.second.identity.identity_id)
-    assert grant.expires_ns - grant.created_ns == DAY_SECONDS * 10**9
-    assert restore.parameters(two.site.vault, two.second.identity, "laptop", "home")
-    two.end(two.second, order_id)
-    assert two.grants() == []
-
-
-def test_leave_that_lasts_longer_stays(two: Two) -> None:
-    grants.give(two.site.vault, two.administrator, Granting("laptop", "home", "second"), 7)
-    given = two.grants()
-    order_id = two.give("second")
-    assert two.grants() == given
-    two.end(two.second, order_id)
-    assert two.grants() == given
-
-
-def test_leave_stays_as_long_as_another_order_needs_it(two: Two) -> None:
-    first = two.give("second")
-    two.site.clock.advance(60)
-    second = two.give("second")
-    restore_orders.cancel(two.site.vault, two.administrator, 2)
-    assert len(two.grants()) == 1
-    assert two.asked(two.second) == [first] != [second]
-
-
-ENDS = {
-    "cancel": lambda two, _: restore_orders.cancel(two.site.vault, two.administrator, 1),
-    "end": lambda two, first: two.end(two.second, first),
-    "expiry": lambda two, _: (two.site.clock.advance(DAY_SECONDS - 60), two.expire()),
-}
-
-
-@pytest.mark.parametrize("has_another", [True, False])
-@pytest.mark.parametrize("how", ENDS)
-def test_tickets_go_with_the_leave(two: Two, how: str, *, has_another: bool) -> None:
-    first = two.give("second")
-    two.take(two.second, first)
-    two.site.clock.advance(60)
-    if has_another:
-        two.give("second")
-    ticket = two.site.vault.tickets.issue(two.second.identity, two.job_id, b"k" * 16)
-    ENDS[how](two, first)
-    assert len(two.grants()) == has_another
-    if has_another:
-        assert two.site.vault.tickets.find(two.second.identity, ticket)
-    else:
-        with pytest.raises(NotAllowed):
-            two.site.vault.tickets.find(two.second.identity, ticket)
-
-
-def test_one_that_is_told_of_for_ever_is_over_two_days_later(two: Two) -> None:
+def test_one_that_is_told_of_for_ever_is_over_after_sixty_days(two: Two) -> None:
     order_id = two.give()
     two.take(two.laptop, order_id)
-    two.site.clock.advance(3 * DAY_SECONDS - 1)
+    two.site.clock.advance(60 * DAY_SECONDS - 1)
     two.expire(order_id)
     assert two.rows()[0].state is OrderState.RUNNING
     position = two.site.vault.catalog.position()
@@ -295,8 +234,8 @@ def test_a_removed_computer_gets_no_order_and_its_open_ones_end(two: Two) -> Non
         two.give("second")
         two.site.clock.advance(60)
     removal.remove_computer(two.site.vault, two.administrator, "second")
-    assert [(row.state, row.wrapped) for row in two.rows()] == [(OrderState.CANCELLED, b"")] * 2
-    assert two.grants() == []
+    assert [row.state for row in two.rows()] == [OrderState.CANCELLED] * 2
+    assert two.messages() == {}
     with pytest.raises(Conflict, match="computer 'second' was removed"):
         two.give("second")
     with pytest.raises(NotSignedIn):
@@ -322,7 +261,7 @@ def test_the_orders_of_a_replaced_agent_end(two: Two) -> None:
     secret = computers.invite(two.site.vault, two.administrator, None, "laptop").secret
     wanted = RegistrationRequest(secret, "laptop", request, os.urandom(1216))
     computers.register(two.site.vault, computers.check_request(two.site.vault, wanted))
-    assert (two.shown()[0].state, two.rows()[0].wrapped) == ("cancelled", b"")
+    assert (two.shown()[0].state, two.messages()) == ("cancelled", {})
 
 
 def test_an_order_ends_with_one_entry(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,11 +276,50 @@ def test_an_order_ends_with_one_entry(two: Two, monkeypatch: pytest.MonkeyPatch)
     two.take(two.second, order_id)
     two.take(two.second, order_id)
     two.end(two.second, order_id)
-    assert recorded == [
-        {"restore_orders", "grants", "audit"}, {"restore_orders"}, {"restore_orders", "grants", "audit"},
-    ]  # fmt: skip
+    given = {"restore_orders", "order_numbers", "order_messages", "audit"}
+    assert recorded == [given, {"restore_orders"}, given - {"order_numbers"}]
+
+
+def test_how_far_it_is_reads_no_message(two: Two) -> None:
+    order_id = two.give()
+    two.take(two.laptop, order_id)
+    for table, key, _ in _rows_of(two, "order_messages"):
+        ledger.record(two.site.vault, [(table, key, b"damaged")])
+    ordered_restores.require_running(two.site.vault, two.laptop.identity, order_id)
+    assert two.asked(two.laptop) == [order_id]
+    with pytest.raises(Damaged):
+        two.take(two.laptop, order_id)
+
+
+def test_how_far_it_is_reads_no_other_order(two: Two) -> None:
+    order_id, other = two.give(), two.give()
+    two.take(two.laptop, order_id)
+    _damage_order(two, 2)
+    ordered_restores.require_running(two.site.vault, two.laptop.identity, order_id)
+    with pytest.raises(Damaged):
+        ordered_restores.require_running(two.site.vault, two.laptop.identity, other)
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_order_from_its_end(two: Two) -> None:
+    two.give()
+    two.give("second")
+    _damage_order(two, 1)
+    two.site.clock.advance(DAY_SECONDS)
+    two.expire()
+    assert len(two.messages()) == 1
+    assert restore_orders.show(two.site.vault, two.administrator, 2).summary.state == "expired"
+
+
+def _damage_order(two: Two, number: int) -> None:
+    table, key, _ = _rows_of(two, "restore_orders")[number - 1]
+    ledger.record(two.site.vault, [(table, key, b"damaged")])
+
+
+def _rows_of(two: Two, table: str) -> list[tuple[str, bytes, bytes]]:
+    with two.site.vault.catalog.read() as view:
+        return [(table, key, value) for key, value in view.scan(table)]
 
 
 def test_an_older_row_is_read(two: Two) -> None:
-    row = RestoreOrder(1, bytes(16), bytes(16), bytes(16), 5, 6, b"", is_granted=False)
-    assert msgspec.to_builtins(row)[8:] == ["waiting", 0, 0, [0, 0, 0, 0, -1, ""]]
+    row = RestoreOrder(1, bytes(16), bytes(16), bytes(16), 5, 6)
+    assert msgspec.to_builtins(row)[6:] == ["waiting", 0, 0, [0, 0, 0, 0, -1, ""]]

@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that help and mistakes in the 
 
 import importlib
 import json
+import os
 import resource
 import sys
 import traceback
@@ -58,6 +59,7 @@ class Program(click.Group):
     def main(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("standalone_mode", True):
             return super().main(*arguments, **settings)
+        _open_streams()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and proofs reach no core file
         sys.exit(self.run())
 
@@ -73,6 +75,16 @@ class Program(click.Group):
         except Exception as error:
             return _fail(error, as_json=as_json)
         return result if isinstance(result, int) else EXIT_OK
+
+
+def _open_streams() -> None:
+    """Where standard input, output or error is closed, the next file that is opened gets its number, and what is
+    printed ends in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 @click.group(cls=Program, name="vaultd")

@@ -4,6 +4,7 @@ Groups load the module of a command when it is used, so that a program's help do
 """
 
 import importlib
+import os
 import resource
 import signal
 import sys
@@ -106,8 +107,19 @@ class Program(LazyGroup):
 
 def prepare_process() -> None:
     """What holds for every process of a program, before it does anything."""
+    _open_streams()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # passwords and keys reach no core file
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _open_streams() -> None:
+    """Where standard input, output or error is closed, the next file that is opened gets its number, and what is
+    printed ends in it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def tell_error(output: Output, error: BaseException) -> int:

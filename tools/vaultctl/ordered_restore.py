@@ -9,7 +9,7 @@ from tools.client.output import Output
 from tools.client.progress import Figures, Progress
 from tools.client.tables import fields_text
 from tools.client.terminal_text import escape_text
-from tools.client.units import count_text, elapsed_text, size_text
+from tools.client.units import count_text, elapsed_text, size_text, time_json, time_text
 
 _SECOND_NS = 1_000_000_000
 _NOTES = {"waiting": "waiting for the service of {to}", "running": "the restore has begun"}
@@ -66,12 +66,13 @@ def _show(progress: Progress, told: m.RunProgress | None) -> None:
         progress.update(figures, told.time_ns / _SECOND_NS)
 
 
-def end_of(output: Output, order: m.RestoreOrderSummary) -> int:
+def end_of(output: Output, order: m.RestoreOrderSummary, safeset: m.SafesetSummary) -> int:
     """The summary and the exit code that says how it ended; Failure where it did not end well."""
     if order.state not in _EXIT_CODES:
         raise _failure(order)
     document = {"type": "summary", **document_of(order), "seconds": round(_seconds(order), 3)}
-    output.show(document, lambda: fields_text(_fields(order)))
+    document |= {"safeset": safeset.number, "safeset_time": time_json(safeset.time_ns)}
+    output.show(document, lambda: fields_text(_fields(order, safeset)))
     return _EXIT_CODES[order.state]
 
 
@@ -90,9 +91,10 @@ def _failure(order: m.RestoreOrderSummary) -> Failure:
     return Failure(order.code or "failed", f"{name} failed on {order.to}: {why}", hint, details)
 
 
-def _fields(order: m.RestoreOrderSummary) -> list[tuple[str, str]]:
+def _fields(order: m.RestoreOrderSummary, safeset: m.SafesetSummary) -> list[tuple[str, str]]:
     return [
         ("restore", str(order.number)),
+        ("safeset", f"{safeset.number} of {time_text(safeset.time_ns)} UTC"),
         ("outcome", order.state),
         ("on", escape_text(order.to)),
         ("duration", elapsed_text(_seconds(order))),

@@ -127,7 +127,7 @@ def test_a_service_that_is_not_connected_is_told(
     )
     shown = run(administrator, *words, "--target", "/back", "--json").json
     assert shown == {
-        "restore": 3, "computer": "office-1", "job": "documents", "to": "office-1", "connected": False,
+        "restore": 3, "computer": "office-1", "job": "documents", "to": "office-1", "safeset": 8, "connected": False,
         "expires": "2001-09-10T01:46:40.000000Z",
     }  # fmt: skip
     states(vault, DONE)
@@ -146,9 +146,12 @@ def test_who_waits_sees_progress_and_the_end(
     summary = lines[-1]
     assert (summary["type"], summary["files"], summary["bytes"], summary["left"]) == ("summary", 12, 3_000_000, 4)
     assert (summary["seconds"], summary["warnings"], summary["number"]) == (2.0, 0, 3)
+    assert (summary["safeset"], summary["safeset_time"]) == (8, "2001-09-09T01:46:40.000000Z")
     assert asked == [polling.POLL_FIRST_SECONDS, polling.POLL_FIRST_SECONDS * polling.POLL_GROWTH, 1.0]
     states(vault, DONE)
-    assert "3.0 MB" in run(administrator, *words, "--target", "/back", "--wait").out
+    text = run(administrator, *words, "--target", "/back", "--wait").out
+    assert "3.0 MB" in text
+    assert "8 of 2001-09-09 01:46" in text
 
 
 def ended_as(state: str, exit_code: int | None, code: str = "") -> m.RestoreOrderSummary:
@@ -301,7 +304,12 @@ def test_cancel(vault: FakeVault, administrator: Path, run: Run, *, begun: bool,
 
 @pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize(
-    ("safesets", "number", "said"), [([], "latest", "no complete safeset yet"), (SAFESETS, "3", "no safeset 3")]
+    ("safesets", "number", "said"),
+    [
+        ([], "latest", "no complete safeset yet"),
+        (SAFESETS[-1:], "latest", "is restored by its number: --safeset 9"),
+        (SAFESETS, "3", "no safeset 3"),
+    ],
 )
 def test_what_is_not_there_is_not_ordered(
     vault: FakeVault, administrator: Path, run: Run, words: list[str], safesets: list[m.SafesetSummary], number: str,

@@ -88,19 +88,19 @@ def restore(ctx: click.Context, computer: str, job: str, **words: object) -> int
     password = read_password(options.password_source, f"job {job}")
     agent = confirm_agent(ctx, options.to or computer, options.trust)
     job_id = ask_vault(ctx, partial(calls.show_job, computer=computer, job=job)).job.job_id
-    number = number_of(ctx, computer, job, options.safeset)
+    safeset = _chosen(ctx, computer, job, options.safeset)
     is_own = options.to is None or options.to.casefold() == computer.casefold()
     now_ns = time.time_ns()
-    order = RestoreOrder(None if is_own else computer, job, number, *wanted, now_ns, now_ns + DAY_NS, password)
+    order = RestoreOrder(None if is_own else computer, job, safeset.number, *wanted, now_ns, now_ns + DAY_NS, password)
     given = _send(ctx, m.RestoreOrderRequest(computer, job, options.to, _sealed(order, job_id, agent)))
     pin_agent_key(context_file(ctx), agent.computer, fingerprint_text(agent.recipient.fingerprint))
     if not options.wait:
-        _show_given(output, given.order, is_connected=given.is_connected)
+        _show_given(output, given.order, safeset, is_connected=given.is_connected)
         return EXIT_OK
-    return _wait(ctx, output, given)
+    return _wait(ctx, output, given, safeset)
 
 
-def number_of(ctx: click.Context, computer: str, job: str, text: str) -> int:
+def _chosen(ctx: click.Context, computer: str, job: str, text: str) -> m.SafesetSummary:
     """`latest` is the newest complete safeset as of now; its number is sealed, so that the vault cannot choose another
     one later. Told, because somebody should see which it is.
     """
@@ -109,10 +109,14 @@ def number_of(ctx: click.Context, computer: str, job: str, text: str) -> int:
     found = [one for one in safesets if (one.number == wanted if wanted else one.complete)]
     if not found:
         what = f"no safeset {wanted}" if wanted else "no complete safeset yet"
-        raise Failure("not_found", f"job {job!r} of {computer!r} has {what}", "see `vaultctl safeset list`")
-    newest = max(found, key=lambda one: one.number)
-    output_of(ctx).note(f"safeset {newest.number} of {time_text(newest.time_ns)} UTC is to be restored")
-    return newest.number
+        hint = "see `vaultctl safeset list`"
+        if not wanted and safesets:
+            newest = max(one.number for one in safesets)
+            hint = f"what an unfinished run has stored so far is restored by its number: --safeset {newest}"
+        raise Failure("not_found", f"job {job!r} of {computer!r} has {what}", hint)
+    chosen = max(found, key=lambda one: one.number)
+    output_of(ctx).note(f"safeset {chosen.number} of {time_text(chosen.time_ns)} UTC is to be restored")
+    return chosen
 
 
 def _wanted(options: Options) -> tuple[tuple[bytes, ...], bytes, str]:
@@ -171,14 +175,17 @@ def _sealed(order: RestoreOrder, job_id: bytes, agent: ConfirmedAgent) -> bytes:
     return message
 
 
-def _show_given(output: Output, order: m.RestoreOrderSummary, *, is_connected: bool) -> None:
+def _show_given(
+    output: Output, order: m.RestoreOrderSummary, safeset: m.SafesetSummary, *, is_connected: bool
+) -> None:
     names = tuple(map(escape_text, (order.job, order.computer, order.to)))
     text = "Restore {} of job {} of {} on {} is ordered: `vaultctl safeset restores` shows it."
     lines = [text.format(order.number, *names), *([] if is_connected else [_away(order)])]
-    document = {"restore": order.number, "computer": order.computer, "job": order.job, "to": order.to}
-    output.show(
-        document | {"connected": is_connected, "expires": time_json(order.expires_ns)}, lambda: "\n".join(lines)
-    )
+    document = {
+        "restore": order.number, "computer": order.computer, "job": order.job, "to": order.to,
+        "safeset": safeset.number, "connected": is_connected, "expires": time_json(order.expires_ns),
+    }  # fmt: skip
+    output.show(document, lambda: "\n".join(lines))
 
 
 def _away(order: m.RestoreOrderSummary) -> str:
@@ -188,7 +195,7 @@ def _away(order: m.RestoreOrderSummary) -> str:
     )
 
 
-def _wait(ctx: click.Context, output: Output, given: m.RestoreOrderAnswer) -> int:
+def _wait(ctx: click.Context, output: Output, given: m.RestoreOrderAnswer, safeset: m.SafesetSummary) -> int:
     number = given.order.number
     output.note(f"restore {number} is ordered")
     output.line({"type": "status", "state": given.order.state, "restore": number, "connected": given.is_connected})
@@ -205,4 +212,4 @@ def _wait(ctx: click.Context, output: Output, given: m.RestoreOrderAnswer) -> in
             raise
         hint = f"`vaultctl safeset cancel-restore {number}` ends it"
         raise Failure(INTERRUPTED, f"interrupted: restore {number} stays ordered", hint) from None
-    return end_of(output, end.order)
+    return end_of(output, end.order, safeset)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.fixtures.store_v1_sources import write_kinds
+from tests.support.refused_links import refuse_links
 from tests.tools.agent.conftest import Site, differences
-from tools.agent.restore import make_node
 from tools.agent.run import backup
 from tools.agent.scan import read_file, scan
 from tools.agent.system import holes
@@ -163,15 +163,8 @@ async def test_where_no_link_can_be_made_each_name_is_a_file_and_is_told(
     make_old(site.source)
     await site.back_up()
 
-    link = os.link
-
-    def refuse(source: bytes, *arguments: Any, **options: Any) -> None:
-        if source.startswith(b"/proc/self/fd/") and os.stat(source).st_nlink:
-            raise OSError(number, "told to fail")
-        link(source, *arguments, **options)
-
     with monkeypatch.context() as patch:
-        patch.setattr(make_node.os, "link", refuse)
+        refuse_links(patch, number)
         restored = await site.restore()
     told = [(bytes(site.source / "d" / name)[1:], "not one file with its other names any more") for name in ("b", "c")]
     assert (restored.files, sorted(restored.missed.kept)) == (3, told)

@@ -1,45 +1,28 @@
-"""A restore that is killed at any call that changes something, and run again with the same rule: that finishes it.
-
-After a call at which it is killed nothing changes any more, as if the process were gone.
-"""
-
-from __future__ import annotations
+"""A restore that is killed at any call that changes something, and run again with the same rule: that finishes it."""
 
 import errno
 import gc
 import os
 import stat
-import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.refused_links import refuse_links
 from tests.tools.agent.conftest import Site
+from tests.tools.agent.restore.killed_case import Case, made_case
+from tests.tools.agent.restore.owned_tree import described, prepare_older
 from tools.agent.restore import metadata
-from tools.agent.restore.metadata import Rights
-from tools.agent.restore.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore.survey import Overwrite
-from tools.agent.safeset.entries import wanted_paths
-from tools.agent.safeset.unlock import Unlocked, Wanted, unlock
 from tools.agent.system import sync
 
 NOBODY = 65_534
-CALLS = (
-    "mkdir", "fchmod", "chmod", "utime", "fchown", "chown", "setxattr", "removexattr", "link", "unlink", "rename",
-    "symlink", "mknod",
-)  # fmt: skip
-ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-PASSWORD = "correct horse"
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.fixture(autouse=True)
@@ -51,155 +34,6 @@ def _descriptors_end() -> Iterator[None]:
     for number in set(os.listdir("/proc/self/fd")) - before:
         with suppress(OSError):  # the one that listed them
             os.close(int(number))
-
-
-class Killer:
-    """Kills at the call of this number; counts from 1."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, number: int) -> None:
-        self.left = number
-        self.is_dead = False
-        for name in CALLS:
-            patch.setattr(os, name, self._counting(getattr(os, name)))
-        patch.setattr(os, "open", self._opening(os.open))
-
-    def _counting(self, real: Callable[..., None]) -> Callable[..., None]:
-        def call(*arguments: Any, **options: Any) -> None:
-            if not self._meets():
-                real(*arguments, **options)
-
-        return call
-
-    def _opening(self, real: Callable[..., int]) -> Callable[..., int]:
-        def call(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-            if flags & os.O_CREAT and self._meets():
-                raise Killed
-            return real(path, flags, *arguments, **options)
-
-        return call
-
-    def _meets(self) -> bool:
-        """Whether it is dead; it dies once."""
-        if self.is_dead:
-            return True
-        self.left -= 1
-        if not self.left:
-            self.is_dead = True
-            raise Killed
-        return False
-
-
-@dataclass
-class Case:
-    """`owner` restores; `target` is made anew for each number. `paths` are asked for; without any, everything."""
-
-    site: Site
-    unlocked: Unlocked
-    overwrite: Overwrite
-    owner: int
-    directory: Path
-    paths: tuple[str, ...] = ()
-    included: tuple[str, ...] = ()
-
-    @property
-    def target(self) -> Path:
-        return self.directory / "target"
-
-    @property
-    def restored_source(self) -> Path:
-        return self.target / self.site.source.relative_to("/")
-
-    async def restore(self) -> Restored:
-        destination = Destination(self.target, self.overwrite, Rights())
-        paths = wanted_paths([bytes(self.site.source / path) for path in self.paths])
-        os.setegid(self.owner)
-        os.seteuid(self.owner)
-        try:
-            return await restore(self.unlocked, paths, destination, lambda *_: None)
-        finally:
-            os.seteuid(0)
-            os.setegid(0)
-
-    async def killed_at(self, number: int) -> bool:
-        """Whether it had so many calls."""
-        with pytest.MonkeyPatch.context() as patch:
-            killer = Killer(patch, number)
-            try:
-                await self.restore()
-            except BaseException:
-                if not killer.is_dead:
-                    raise
-            return killer.is_dead
-
-    def wanted(self) -> dict[str, tuple[object, ...]]:
-        """The source, or of it the files that are asked for or included, with what is above them."""
-        everything, files = described(self.site.source), self.paths or self.included
-        way = {str(part) for path in files for part in (Path(path), *Path(path).parents)}
-        return {name: facts for name, facts in everything.items() if not files or name in way}
-
-    def of_the_source(self, told: Sequence[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """What is above it has an owner whom not everybody can set."""
-        return [(path, code) for path, code in told if path.startswith(bytes(self.site.source)[1:])]
-
-    @contextmanager
-    def begun(self, prepare: Callable[[Path], None] | None = None) -> Iterator[Case]:
-        """With a target of its own."""
-        with tempfile.TemporaryDirectory(dir=self.directory) as name:
-            os.chmod(name, 0o711)
-            one = replace(self, directory=Path(name))
-            prepare_root(one.target)
-            os.chown(one.target, self.owner, self.owner)
-            if prepare is not None:
-                prepare(one.restored_source)
-            yield one
-
-    def assert_finished(self, wanted: dict[str, tuple[object, ...]], when: str) -> None:
-        assert described(self.restored_source) == wanted, when
-        assert [path for path in self.target.rglob("*") if path.lstat().st_mode & stat.S_ISUID] == [], when
-
-
-def acl(mask: int) -> bytes:
-    nobody = 2**32 - 1
-    entries = [(1, 7, nobody), (2, 6, 12345), (4, 5, nobody), (16, mask, nobody), (32, 0, nobody)]
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *one) for one in entries)
-
-
-def write_tree(source: Path, owner: int) -> None:
-    """Modes that close a directory to its owner, or open it to all; names in several of them; the times last."""
-    for name in ("closed", "open", "read-only/below", "shared", "names", "empty"):
-        (source / name).mkdir(parents=True)
-        (source / name / "file").write_bytes(name.encode())
-    (source / "empty/file").unlink()
-    os.link(source / "closed/file", source / "names/other")
-    (source / "open/link").symlink_to("file")
-    os.mkfifo(source / "read-only/fifo")
-    os.setxattr(source / "shared", "user.note", b"kept")
-    os.setxattr(source / "shared", DEFAULT, acl(5))
-    os.setxattr(source / "shared", ACCESS, acl(7))
-    everything = [source, *source.rglob("*")]
-    for path in everything:
-        os.chown(path, owner, owner, follow_symlinks=False)
-    if not owner:
-        os.chown(source / "shared", 4711, 4712)
-        os.chown(source / "open/file", 4711, 4712)
-    modes = {"closed": 0o700, "open": 0o1777, "read-only": 0o500, "read-only/below": 0o555, "empty": 0o711}
-    for name, mode in modes.items():
-        (source / name).chmod(mode)
-    if not owner:
-        (source / "shared").chmod(0o2770)
-    for number, path in enumerate(sorted(everything, reverse=True)):
-        os.utime(path, ns=(1, 1_500_000_000_000_000_000 + number), follow_symlinks=False)
-
-
-def prepare_older(restored_source: Path) -> None:
-    """Directories of others, older and open, in which nothing is."""
-    for name in ("closed", "read-only/below", "shared"):
-        (restored_source / name).mkdir(parents=True)
-    for path in sorted(restored_source.rglob("*"), reverse=True):
-        path.chmod(0o777)
-        os.chown(path, 4713, 4713)
-        os.utime(path, ns=(1, 1))
-    os.utime(restored_source, ns=(1, 1))
 
 
 @pytest.fixture
@@ -227,29 +61,9 @@ def nothing_is_synced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "sync_file_system", lambda descriptor: None)
 
 
-def described(root: Path) -> dict[str, tuple[object, ...]]:
-    """By path: mode, owners, time, content, attributes."""
-    found: dict[str, tuple[object, ...]] = {}
-    for path in [root, *root.rglob("*")]:
-        status = path.lstat()
-        content: object = None
-        if stat.S_ISLNK(status.st_mode):
-            content = os.readlink(path)
-        elif stat.S_ISREG(status.st_mode):
-            content = path.read_bytes()
-        attributes = {
-            name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
-        }
-        facts = status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, content, attributes
-        found[str(path.relative_to(root))] = facts
-    return found
-
-
-async def made_case(site: Site, overwrite: Overwrite, owner: int, directory: Path) -> Case:
-    write_tree(site.source, owner)
-    assert (await site.back_up()).missed.kept == []
-    unlocked = await unlock(site.agent.session, site.state, Wanted("job", None, 0), PASSWORD)
-    return Case(site, unlocked, overwrite, owner, directory)
+def assert_finished(case: Case, wanted: dict[str, tuple[object, ...]], when: str) -> None:
+    assert described(case.restored_source) == wanted, when
+    assert [path for path in case.target.rglob("*") if path.lstat().st_mode & stat.S_ISUID] == [], when
 
 
 async def finish_each(
@@ -263,7 +77,7 @@ async def finish_each(
             was_killed = await one.killed_at(number)
             finished = await one.restore()
             assert one.of_the_source(finished.missed.kept) == list(told_at), f"killed at call {number}"
-            one.assert_finished(wanted, f"killed at call {number}")
+            assert_finished(one, wanted, f"killed at call {number}")
             if "names/other" in wanted:
                 names = [one.restored_source / name for name in ("closed/file", "names/other")]
                 assert names[0].samefile(names[1]) is not bool(told_at), f"killed at call {number}"
@@ -282,7 +96,7 @@ async def finish_pairs(case: Case, calls: int) -> None:
                 await one.killed_at(second)
                 told = (await one.restore()).missed.kept
                 when = f"killed at call {first}, then at call {second}"
-                one.assert_finished(wanted, when)
+                assert_finished(one, wanted, when)
                 assert not one.of_the_source(told), when
 
 
@@ -313,14 +127,7 @@ async def test_the_next_one_finishes_it_where_no_link_can_be_made(
     site: Site, open_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not become a further name is written behind all others, into directories that are finished."""
-    real = os.link
-
-    def refuse(source: Any, *arguments: Any, **options: Any) -> None:
-        if os.fsencode(source).startswith(b"/proc/self/fd/") and os.stat(source).st_nlink:
-            raise OSError(errno.EMLINK, "told to fail")
-        real(source, *arguments, **options)
-
-    monkeypatch.setattr(os, "link", refuse)
+    refuse_links(monkeypatch)
     case = await made_case(site, Overwrite.never, 0, open_directory)
     told = (bytes(site.source / "names/other")[1:], "not one file with its other names any more")
     assert await finish_each(case, told_at=[told]) > 60

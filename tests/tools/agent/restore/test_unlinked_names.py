@@ -1,6 +1,5 @@
 """Names that could not be made further names of a file come behind all others, as files of their own."""
 
-import errno
 import os
 import stat
 from collections.abc import AsyncGenerator
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.refused_links import refuse_links
 from tests.tools.agent.conftest import Site, differences
 from tools.agent.restore import restore
 from tools.agent.restore.survey import Overwrite
@@ -28,14 +28,7 @@ async def linked(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     for number, name in enumerate(("third", "second", "first", "")):
         os.utime(site.source / name, ns=(1, 1_500_000_000_000_000_000 + number))
     await site.back_up()
-    real = os.link
-
-    def refuse(source: Any, *arguments: Any, **options: Any) -> None:
-        if os.fsencode(source).startswith(b"/proc/self/fd/") and os.stat(source).st_nlink:
-            raise OSError(errno.EMLINK, "told to fail")
-        real(source, *arguments, **options)
-
-    monkeypatch.setattr(os, "link", refuse)
+    refuse_links(monkeypatch)
     return site
 
 

@@ -2,7 +2,7 @@
 
 Where a record is flagged or a run key given up, the safesets of its keyring are due; where a disk was lost or came
 back, a container is gone or the index was made anew, all are. Threads: `conclude` in the writer thread, the rest in
-any.
+any; every step is one dictionary operation, and whoever goes through one takes a copy first.
 """
 
 import os
@@ -60,10 +60,9 @@ class DamageLooks:
         given_up = self._given_up()
         is_same = given_up == self._index.looks.given_up_then()
         now_seconds = time.monotonic()
-        suspects = {
-            id_: stamp for id_, stamp in self._suspects.items() if now_seconds >= self._next_look_seconds.get(id_, 0)
-        }
-        return Due(self._index.looks.due(), suspects, None if is_same else given_up)
+        suspects = self._suspects.copy()
+        suspected = {id_: stamp for id_, stamp in suspects.items() if now_seconds >= self._next_look_seconds.get(id_, 0)}
+        return Due(self._index.looks.due(), suspected, None if is_same else given_up)
 
     def is_due(self, keyring_id: bytes) -> bool:
         """Whether more of its safesets may be hurt than was found."""
@@ -80,10 +79,11 @@ class DamageLooks:
 
     def conclude(self, due: Due) -> None:
         """W. What this says was looked at, and its outcome is durable."""
-        for keyring_id, stamp in due.suspected.items():
-            if self._suspects.get(keyring_id) == stamp:
-                self._suspects.pop(keyring_id, None)
         self.put_off(due)
+        for keyring_id, stamp in due.suspected.items():
+            newer = self._suspects.pop(keyring_id, stamp)
+            if newer != stamp:
+                self._suspects.setdefault(keyring_id, newer)
         self._index.looks.conclude(due.flagged, due.everything)
 
     def put_off(self, due: Due) -> None:

@@ -5,24 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.maintenance.history import History, away, go_to_disk
+from tests.vaultd.maintenance.history import (
+    BOTH_DAMAGED,
+    BOTH_WHOLE,
+    FIRST_DAMAGED,
+    IN_DOUBT,
+    History,
+    Walked,
+    away,
+    go_to_disk,
+)
+from tests.vaultd.operations.sealing import id_of
 from tests.vaultd.operations.small_site import Site, make_site
 from vaultd.clock import FixedClock
 from vaultd.maintenance.damaged_safesets import DamageWatch
-from vaultd.operations import status
+from vaultd.operations import safesets, status
 from vaultd.operations.fetch import FetchStream
-from vaultd.operations.hurt_walk import HurtWalk
 from vaultd.operations.vault import close_vault, open_vault
-from vaultd.records import Safeset
 from vaultd.store import damage_looks
 from vaultd.store.disk_door import SystemDoor
 
-BOTH_WHOLE = {1: "whole", 2: "whole"}
-IN_DOUBT = {1: "in doubt", 2: "in doubt"}
 NEVER_STORED = b"never" + bytes(27)
 HOUR_SECONDS = 3600
-
-Walked = list[tuple[bytes, int]]
 
 
 class Time:
@@ -52,28 +56,15 @@ def time(site: Site, monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
-@pytest.fixture
-def walked(monkeypatch: pytest.MonkeyPatch) -> Walked:
-    """Job and number of each safeset that was walked."""
-    run, walked = HurtWalk.run, []
-
-    def counted(walk: HurtWalk, safeset: Safeset) -> Iterator[None]:
-        walked.append((safeset.job_id, safeset.sequence))
-        yield from run(walk, safeset)
-
-    monkeypatch.setattr(HurtWalk, "run", counted)
-    return walked
-
-
-def ask(history: History) -> None:
-    """For what never was."""
+def ask(history: History, id_: bytes = NEVER_STORED) -> None:
+    """For what the vault does not have."""
     vault, identity = history.site.vault, history.job.agent.identity
     ticket = vault.tickets.issue(identity, history.job.sealer.job_id, history.job.sealer.keyring_id)
-    assert FetchStream(vault, vault.tickets.find(identity, ticket)).fetch([NEVER_STORED], 1).records == ["missing"]
+    assert FetchStream(vault, vault.tickets.find(identity, ticket)).fetch([id_], 1 << 20).records == ["missing"]
 
 
-def is_any_in_doubt(site: Site) -> bool:
-    return status.vault_status(site.vault, "1", 0).safesets_in_doubt
+def is_any_in_doubt(history: History) -> bool:
+    return status.vault_status(history.site.vault, "1", 0).safesets_in_doubt
 
 
 def safesets_of(history: History) -> Walked:
@@ -89,27 +80,45 @@ def without_disk(site: Site, number: int, meanwhile: Callable[[], object] = lamb
     site.vault = open_vault(site.config, site.clock, SystemDoor())
 
 
-async def test_who_asks_again_within_the_hour_keeps_nothing_in_doubt(site: Site, time: Time, walked: Walked) -> None:
-    history = History(site, site.administrator())
-    ask(history)
-    assert (history.states(), is_any_in_doubt(site)) == (IN_DOUBT, True)
+async def test_a_row_of_the_index_that_is_gone_is_met_by_a_restore(history: History) -> None:
+    history.remove_index_row("old")
+    ask(history, id_of(history.records["old"]))
+    assert history.states() == IN_DOUBT
     await history.look()
-    assert (history.states(), is_any_in_doubt(site), walked) == (BOTH_WHOLE, False, safesets_of(history))
+    assert history.states() == FIRST_DAMAGED
+
+
+async def test_a_row_of_the_index_that_is_gone_is_met_by_a_run(history: History) -> None:
+    history.remove_index_row("shared")
+    page = safesets.list_page(history.site.vault, history.owner, "laptop", "home", None, 100)
+    assert not history.site.begin(history.job, base=page.safesets[1].root_hash).base_known
+    await history.look()
+    assert history.states() == BOTH_DAMAGED
+
+
+async def test_who_asks_again_within_the_hour_keeps_nothing_in_doubt(
+    history: History, time: Time, walked: Walked
+) -> None:
+    ask(history)
+    assert (history.states(), is_any_in_doubt(history)) == (IN_DOUBT, True)
+    await history.look()
+    assert (history.states(), is_any_in_doubt(history), walked) == (BOTH_WHOLE, False, safesets_of(history))
     for _ in range(3):
         time.passes(HOUR_SECONDS / 4)
         ask(history)
-        assert (history.states(), is_any_in_doubt(site)) == (BOTH_WHOLE, False)
+        assert (history.states(), is_any_in_doubt(history)) == (BOTH_WHOLE, False)
         await history.look()
         assert walked == safesets_of(history)
 
 
-async def test_what_was_asked_within_the_hour_is_looked_for_after_it(site: Site, time: Time, walked: Walked) -> None:
-    history = History(site, site.administrator())
+async def test_what_was_asked_within_the_hour_is_looked_for_after_it(
+    history: History, time: Time, walked: Walked
+) -> None:
     ask(history)
     await history.look()
     ask(history)
     time.passes(HOUR_SECONDS)
-    assert (history.states(), is_any_in_doubt(site)) == (IN_DOUBT, True)
+    assert (history.states(), is_any_in_doubt(history)) == (IN_DOUBT, True)
     await history.look()
     assert (history.states(), walked) == (BOTH_WHOLE, safesets_of(history) * 2)
 
@@ -123,21 +132,19 @@ async def test_the_hour_of_one_keyring_hides_nothing_of_another(site: Site) -> N
     assert (history.states(), other.states()) == (BOTH_WHOLE, IN_DOUBT)
 
 
-async def test_damage_that_is_met_within_the_hour_is_looked_for_at_once(site: Site) -> None:
-    history = History(site, site.administrator())
+async def test_damage_that_is_met_within_the_hour_is_looked_for_at_once(history: History) -> None:
     ask(history)
     await history.look()
     ask(history)
     history.meet("old")
     assert history.states() == IN_DOUBT
     await history.look()
-    assert history.states() == {1: "damaged", 2: "whole"}
+    assert history.states() == FIRST_DAMAGED
 
 
-async def test_a_restart_forgets_what_was_only_suspected(site: Site) -> None:
-    history = History(site, site.administrator())
+async def test_a_restart_forgets_what_was_only_suspected(history: History) -> None:
     ask(history)
-    site.reopen()
+    history.site.reopen()
     assert history.states() == BOTH_WHOLE
     ask(history)
     assert history.states() == IN_DOUBT

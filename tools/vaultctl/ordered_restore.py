@@ -23,6 +23,7 @@ _FAILED = {
     "no_space": ("the disk restored to has too little room", "make room there, and order it again"),
     "not_allowed": ("the computer may not restore this job", "the leave may be over: order it again"),
     "damaged": ("damage was found; the rest was restored where that could be", _ON_THE_COMPUTER),
+    "conflict": ("something else is where the target or the job is", _ON_THE_COMPUTER),
     "usage": ("the target cannot be used", _ON_THE_COMPUTER),
 }
 _REFUSED = {

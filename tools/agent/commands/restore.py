@@ -27,10 +27,12 @@ from tools.agent.restore.restore import Destination, Restored, prepare_root, res
 from tools.agent.restore.restore_room import check_room
 from tools.agent.restore.restore_watch import UNWATCHED, RestoreWatch
 from tools.agent.restore.survey import Overwrite
+from tools.agent.restore.target_lock import held_target
 from tools.agent.safeset.entries import tell_damage, wanted_paths
 from tools.agent.safeset.unlock import Unlocked, Wanted, unlock
 from tools.agent.state import StateDirectory
 from tools.agent.vault.connection import ask_vault, collect_garbage_rarely
+from tools.agent.vault.lost_connection import is_lost
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure
 from tools.client.named_path import NamedPath
 from tools.client.output import Output
@@ -99,7 +101,9 @@ def command(ctx: click.Context, job: str, paths: tuple[str, ...], target: Path, 
 def carry_out_restore(
     output: Output, state: StateDirectory, order: RestoreOrder, watch: RestoreWatch = UNWATCHED
 ) -> int:
-    """Writes nothing in the state: a restore may go on beside a backup."""
+    """Writes nothing in the state: a restore may go on beside a backup. A vault that is lost when everything is written
+    is no error any more.
+    """
     start = time.monotonic()
     collect_garbage_rarely()
     target = Path(os.fsdecode(order.target))
@@ -109,8 +113,9 @@ def carry_out_restore(
 
     notes: list[str] = []
     whole = [0]
+    done: list[tuple[Restored, bool]] = []
 
-    async def talk(session: VaultSession) -> tuple[Restored, bool]:
+    async def talk(session: VaultSession) -> None:
         with Progress(output) as progress:
             wanted = Wanted(order.job, order.computer, order.sequence, order.job_id)
             unlocked = await unlock(session, state, wanted, order.secret)
@@ -119,8 +124,6 @@ def carry_out_restore(
                 output.note(KNOWN_DAMAGE)
             _require_directory(target)
             prepare_root(target)
-            if order.is_room_checked:
-                await check_room(unlocked, order.paths, target)
             total_bytes = unlocked.root.figures.protected_bytes if is_all else None
 
             def at_least(written_bytes: int) -> int | None:
@@ -133,16 +136,20 @@ def carry_out_restore(
                 watch.figures = figures
                 whole[0] = files
 
-            async with watch.reporting(session):
-                return await restore(unlocked, order.paths, destination, tell), unlocked.root.complete
+            async with watch.reporting(session), held_target(state.path, target, watch.waiting):
+                if order.is_room_checked:
+                    await check_room(unlocked, order.paths, target)
+                done.append((await restore(unlocked, order.paths, destination, tell), unlocked.root.complete))
 
     try:
-        restored, is_complete = ask_vault(state, state.load_identity(), talk)
+        ask_vault(state, state.load_identity(), talk)
     except KeyboardInterrupt:
         hint = "run the same restore again: what is whole stays, and the rest comes"
         raise Failure(INTERRUPTED, "interrupted", hint) from None
-    except Failure as failure:
-        raise _with_whole(failure, whole[0]) from None
+    except Exception as error:
+        if not done or not is_lost(error):
+            raise _with_whole(error, whole[0]) from error.__cause__
+    ((restored, is_complete),) = done
     watch.restored = restored
     output.note(*notes)
     of_job = "" if order.job_id is None else f"Job {escape_text(order.job)}: "  # for the log of the service
@@ -168,9 +175,9 @@ def _require_directory(target: Path) -> None:
         raise Failure("conflict", f"target {target} is a file, not a directory", "name another --target")
 
 
-def _with_whole(failure: Failure, files: int) -> Failure:
+def _with_whole(failure: Exception, files: int) -> Exception:
     """Of a disk that is full in the middle. `files` is the count of the last step, so there may be some more."""
-    if failure.code != "no_space" or not files:
+    if not isinstance(failure, Failure) or failure.code != "no_space" or not files:
         return failure
     message = f"{failure.message}; {files_text(files)} or more are whole"
     return Failure(failure.code, message, f"{failure.hint}: what is whole stays")

@@ -18,7 +18,6 @@ from tools.agent.restore.make_node import DEVICES, NODES
 from tools.agent.restore.metadata import RIGHTS_LEFT_OUT, Rights
 from tools.agent.restore.restore_plan import Planner
 from tools.agent.restore.survey import Decision, Overwrite, Survey
-from tools.agent.restore.target_lock import held_target
 from tools.agent.restore.write_tree import LOST, NOT_LINKED, OTHER_METADATA, TreeWriter
 from tools.agent.safeset.entries import Damage, flagged, left_out, paths_above, walk_safeset
 from tools.agent.safeset.unlock import Unlocked
@@ -80,8 +79,7 @@ Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery],
 
 async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Destination, tell: Tell) -> Restored:
     """`paths` without leading slashes, none inside another; an empty one is everything."""
-    with held_target(destination.root):
-        return await _Restore(unlocked, destination, tell).run(paths)
+    return await _Restore(unlocked, destination, tell).run(paths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Whoever follows a restore from elsewhere: how far it is, and what came of it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import trio
@@ -15,14 +15,16 @@ REPORT_SECONDS = 1.0
 
 
 class RestoreWatch:
-    """`is_open`: the password opened the safeset. `restored` is None until something was restored to its end. Nobody
-    elsewhere hears of it.
+    """`is_open`: the password opened the safeset. `restored` is None until something was restored to its end.
+    `waiting` is told of another restore that works in the target; None where nobody wants to wait. Nobody elsewhere
+    hears of it.
     """
 
     def __init__(self) -> None:
         self.is_open = False
         self.figures = Figures("restoring")
         self.restored: Restored | None = None
+        self.waiting: Callable[[str], None] | None = None
 
     @asynccontextmanager
     async def reporting(self, session: VaultSession) -> AsyncGenerator[None]:
@@ -31,11 +33,12 @@ class RestoreWatch:
 
 
 class OrderWatch(RestoreWatch):
-    """An administrator, through the vault."""
+    """An administrator, through the vault: who ordered it does not stand beside it, so it waits for its turn."""
 
-    def __init__(self, order_id: bytes) -> None:
+    def __init__(self, order_id: bytes, waiting: Callable[[str], None]) -> None:
         super().__init__()
         self._order_id = order_id
+        self.waiting = waiting
 
     @asynccontextmanager
     async def reporting(self, session: VaultSession) -> AsyncGenerator[None]:

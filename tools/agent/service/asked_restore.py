@@ -136,16 +136,12 @@ def _restore(output: Output, state: StateDirectory, opened: OpenedOrder, taken: 
     """Raises what says that it is not over: an interruption, or a vault that is out of reach."""
     work = _work(opened.order, taken.job_id, output)
     for tries_left in range(TRIES - 1, -1, -1):
-        watch = OrderWatch(opened.message_id)
+        watch = OrderWatch(opened.message_id, output.note)
         try:
             exit_code = carry_out_restore(output, state, work, watch)
             return _end("warnings" if exit_code == EXIT_WARNINGS else "done", exit_code, "", watch)
         except Exception as error:
             failure = describe(error)
-            if is_lost(error) and watch.restored is not None:
-                # The connection was lost after everything: a vault that cuts it there has nothing done again.
-                code = EXIT_WARNINGS if watch.restored.missed.count else EXIT_OK
-                return _end("warnings" if code == EXIT_WARNINGS else "done", code, "", watch)
             if failure.code == INTERRUPTED or is_lost(error):
                 raise
             tell_error(output, error)

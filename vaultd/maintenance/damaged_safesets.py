@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import trio
@@ -15,16 +16,24 @@ from vaultd.store.damage_looks import Due
 
 LOOK_SECONDS = 30
 SOON_SECONDS = 1  # after damage was met
-AGAIN_SECONDS = 3600  # after a look that did not come to its end, unless disks come or go, or more is met
+AGAIN_SECONDS = 3600  # after a look that did not come to its end, unless disks come or go, or damage is met
 _EVERYTHING = b""
 
 Failed = Callable[[Exception], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A look that did not come to its end: how things were then, and when it is made again if they stay so."""
+
+    met: object
+    until_seconds: float
+
+
 class DamageWatch:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._cut: dict[bytes, tuple[object, ...]] = {}  # by keyring, how things were when its look was cut
+        self._cut: dict[bytes, Cut] = {}  # by keyring
 
     async def look_once(self) -> None:
         """What was met up to now is in the catalog when this returns, but for what is out of reach."""
@@ -33,26 +42,35 @@ class DamageWatch:
             await offload.write(ledger.write, vault)
         await self._carry_out(Look(vault, None).run_damaged())
         due = await offload.read(damaged_safesets.due, vault)
-        if due.everything is not None:
-            await self._look(None, due)
+        if due.everything is not None and not self._waits(_EVERYTHING, due.everything):
+            await self._look(_EVERYTHING, due.everything, due)
         else:
             for keyring_id in due.keyrings:
-                await self._look(keyring_id, due.only(keyring_id))
+                stamp = due.flagged.get(keyring_id)
+                if not self._waits(keyring_id, stamp):
+                    await self._look(keyring_id, stamp, due.only(keyring_id))
         metrics.SAFESETS_DAMAGED.set(await offload.read(damaged_safesets.count, vault))
 
-    async def _look(self, keyring_id: bytes | None, due: Due) -> None:
-        name = keyring_id or _EVERYTHING
-        now = (due, tuple(self._vault.store.disks.paths_away), int(time.monotonic() // AGAIN_SECONDS))
-        if self._cut.get(name) == now:
-            return
-        look = Look(self._vault, keyring_id)
+    def _met(self, stamp: bytes | None) -> object:
+        return stamp, tuple(self._vault.store.disks.paths_away)
+
+    def _waits(self, name: bytes, stamp: bytes | None) -> bool:
+        cut = self._cut.get(name)
+        return cut is not None and cut.met == self._met(stamp) and self._now_seconds() < cut.until_seconds
+
+    async def _look(self, name: bytes, stamp: bytes | None, due: Due) -> None:
+        """`stamp`: of the damage that was met, None where it is only suspected: who asks again ends no waiting."""
+        met = self._met(stamp)
+        look = Look(self._vault, name or None)
         await self._carry_out(look.run())
         if look.is_cut:
-            self._cut[name] = now
-            self._vault.store.looks.put_off(due)
+            self._cut[name] = Cut(met, self._now_seconds() + AGAIN_SECONDS)
         else:
             self._cut.pop(name, None)
             await offload.write(damaged_safesets.conclude, self._vault, due)
+
+    def _now_seconds(self) -> float:
+        return self._vault.clock.monotonic_seconds()
 
     async def _carry_out(self, pieces: Iterator[list[Found]]) -> None:
         while (found := await offload.walk(_next, pieces)) is not None:

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from vaultd.catalog.accounts import read_account
-from vaultd.catalog.computers import read_computer
 from vaultd.catalog.damaged_safesets import count_damaged, list_damaged, mark_damaged, mark_whole, read_damage
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import owner_of, read_job
 from vaultd.catalog.rows import decode, read
 from vaultd.operations import ledger
 from vaultd.operations.hurt_walk import HurtWalk
+from vaultd.operations.job_place import job_place
 from vaultd.operations.replaced import is_replaced
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
@@ -157,11 +156,6 @@ def _safesets(view: View, keyring_id: bytes | None, after: bytes) -> Iterator[tu
 
 def _changed(view: View, one: Found) -> Changed:
     account_id, job_id = one.safeset_key[:16], one.safeset_key[16:JOB_KEY_BYTES]
-    account, job = read_account(view, account_id), read_job(view, account_id, job_id)
-    computer = None if job is None else read_computer(view, account_id, job.computer_id)
-    names = [
-        f"account {account_id.hex() if account is None else account.name}",
-        f"computer {'?' if computer is None else computer.name}",
-        f"job {job_id.hex() if job is None else job.name}",
-    ]
-    return Changed(", ".join(names), int.from_bytes(one.safeset_key[-8:], "big"), bool(one.lost_id))
+    job = read_job(view, account_id, job_id)
+    place = f"account {account_id.hex()}, job {job_id.hex()}" if job is None else job_place(view, job)
+    return Changed(place, int.from_bytes(one.safeset_key[-8:], "big"), bool(one.lost_id))

@@ -9,4 +9,5 @@ from vaultd.records import Job
 def job_place(view: View, job: Job) -> str:
     account, computer = read_account(view, job.account_id), read_computer(view, job.account_id, job.computer_id)
     account_name = job.account_id.hex() if account is None else account.name
-    return f"account {account_name}, computer {'' if computer is None else computer.name}, job {job.name}"
+    computer_name = job.computer_id.hex() if computer is None else computer.name
+    return f"account {account_name}, computer {computer_name}, job {job.name}"

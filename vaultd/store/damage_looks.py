@@ -2,7 +2,7 @@
 
 Where a record is flagged or a run key given up, the safesets of its keyring are due; where a disk was lost or came
 back, a container is gone or the index was made anew, all are. Threads: `conclude` in the writer thread, the rest in
-any.
+any; every step is one dictionary operation, and whoever goes through one takes a copy first.
 """
 
 import os
@@ -19,8 +19,8 @@ SUSPECTED_AGAIN_SECONDS = 3600
 
 
 class Due(Struct, frozen=True):
-    """By keyring id, flagged ones and suspected ones, each with what tells this look from a later one. `everything`:
-    the same of a look at all safesets, which covers the others; None where none is due.
+    """By keyring id, flagged ones and suspected ones whose hour is over, each with what tells this look from a later
+    one. `everything`: the same of a look at all safesets, which covers the others; None where none is due.
     """
 
     flagged: dict[bytes, bytes]
@@ -52,7 +52,8 @@ class DamageLooks:
 
     def suspect(self, keyring_id: bytes) -> None:
         """A record of it that somebody asked for has no row that leads to it. Not kept over a restart: nothing was
-        found on a disk. Whoever asks for ids that never were has a keyring looked at once an hour.
+        found on a disk. Whoever asks for ids that never were has a keyring looked at, and in doubt until then, once an
+        hour: before that hour is over nothing is due for it.
         """
         self._suspects[keyring_id] = os.urandom(8)
 
@@ -60,36 +61,32 @@ class DamageLooks:
         given_up = self._given_up()
         is_same = given_up == self._index.looks.given_up_then()
         now_seconds = time.monotonic()
-        suspects = {
-            id_: stamp for id_, stamp in self._suspects.items() if now_seconds >= self._next_look_seconds.get(id_, 0)
+        suspects = self._suspects.copy()
+        suspected = {
+            id_: stamp for id_, stamp in suspects.items() if now_seconds >= self._next_look_seconds.get(id_, 0)
         }
-        return Due(self._index.looks.due(), suspects, None if is_same else given_up)
+        return Due(self._index.looks.due(), suspected, None if is_same else given_up)
 
     def is_due(self, keyring_id: bytes) -> bool:
         """Whether more of its safesets may be hurt than was found."""
         number = self._index.keyring_number(keyring_id)
         noted = {numbered for numbered, _ in list(self._notes.damaged)}  # first: a commit makes rows of them
         due = self.due()
-        is_suspected = keyring_id in self._suspects
-        return due.everything is not None or keyring_id in due.flagged or is_suspected or number in noted
+        return due.everything is not None or keyring_id in due.keyrings or number in noted
 
     def is_any_due(self) -> bool:
         is_noted = bool(self._notes.damaged)
         due = self.due()
-        return is_noted or due.everything is not None or bool(due.flagged or self._suspects)
+        return is_noted or due.everything is not None or bool(due.keyrings)
 
     def conclude(self, due: Due) -> None:
         """W. What this says was looked at, and its outcome is durable."""
         for keyring_id, stamp in due.suspected.items():
-            if self._suspects.get(keyring_id) == stamp:
-                self._suspects.pop(keyring_id, None)
-        self.put_off(due)
-        self._index.looks.conclude(due.flagged, due.everything)
-
-    def put_off(self, due: Due) -> None:
-        """These were looked at, to their end or not: what is only suspected of them can wait."""
-        for keyring_id in due.suspected:
             self._next_look_seconds[keyring_id] = time.monotonic() + SUSPECTED_AGAIN_SECONDS
+            newer = self._suspects.pop(keyring_id, stamp)
+            if newer != stamp:
+                self._suspects.setdefault(keyring_id, newer)
+        self._index.looks.conclude(due.flagged, due.everything)
 
     def lost(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool | None]:
         """In the order of `ids`: whether nobody can be given that record, whatever is thought of the run that stored

@@ -19,6 +19,12 @@ from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import RecordDamaged, StoreError
 
 State = dict[int, str]
+Walked = list[tuple[bytes, int]]  # job and number of each safeset
+
+BOTH_WHOLE = {1: "whole", 2: "whole"}
+FIRST_DAMAGED = {1: "damaged", 2: "whole"}
+BOTH_DAMAGED = {1: "damaged", 2: "damaged"}
+IN_DOUBT = {1: "in doubt", 2: "in doubt"}
 
 
 class History:

@@ -1,54 +1,29 @@
 """Safesets that use what the vault met as damaged or lost are named, for as long as that is so, and no others."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trio
 
-from tests.vaultd.maintenance.history import History, Told, away, go_to_disk
-from tests.vaultd.operations.sealing import id_of
+from tests.vaultd.maintenance.history import (
+    BOTH_DAMAGED,
+    BOTH_WHOLE,
+    FIRST_DAMAGED,
+    IN_DOUBT,
+    History,
+    Told,
+    away,
+    go_to_disk,
+)
 from tests.vaultd.operations.small_site import Site, make_site
-from vaultd import metrics
-from vaultd.maintenance import damaged_safesets
-from vaultd.maintenance.damaged_safesets import DamageWatch
-from vaultd.operations import dead_keys, disks, distrust, safesets, status
+from vaultd.operations import dead_keys, disks, distrust, status
 from vaultd.operations.distrust import Suspicion
-from vaultd.operations.fetch import FetchStream
-from vaultd.operations.hurt_walk import HurtWalk
 from vaultd.operations.rebuild import rebuild_vault
-from vaultd.operations.vault import Vault, close_vault, open_vault
-from vaultd.records import Safeset
+from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.index.looks import IndexLooks
 
-BOTH_WHOLE = {1: "whole", 2: "whole"}
-FIRST_DAMAGED = {1: "damaged", 2: "whole"}
-BOTH_DAMAGED = {1: "damaged", 2: "damaged"}
-IN_DOUBT = {1: "in doubt", 2: "in doubt"}
 OF_THE_FIRST = ["old", "old block", "old companion", "old top block", "old top companion", "old payload"]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = make_site(tmp_path)
-    yield site
-    site.vault.catalog.close()
-    site.vault.store.close()
-    site.vault.lock.close()
-
-
-@pytest.fixture
-def history(site: Site) -> History:
-    return History(site, site.administrator())
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    told = Told()
-    monkeypatch.setattr(damaged_safesets, "log", told)
-    return told
 
 
 def restart(site: Site, how: str = "in order") -> None:
@@ -122,25 +97,6 @@ async def test_none_is_shown_as_whole_before_it_was_looked_at(history: History, 
     assert history.states() == IN_DOUBT
     await history.look()
     assert history.states() == FIRST_DAMAGED
-
-
-async def test_damage_that_is_met_while_it_is_looked_is_looked_for_again(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = HurtWalk.run
-
-    def meeting(walk: HurtWalk, safeset: Safeset) -> Iterator[None]:
-        yield from run(walk, safeset)
-        if safeset.sequence == 2 and history.is_readable("new"):
-            history.meet("new")
-            history.site.vault.store.commit()
-
-    monkeypatch.setattr(HurtWalk, "run", meeting)
-    history.meet("old")
-    await history.look()
-    assert history.states() == {1: "damaged", 2: "in doubt"}
-    await history.look()
-    assert history.states() == BOTH_DAMAGED
 
 
 async def test_a_commit_beside_a_list_hides_no_damage(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,59 +253,6 @@ async def test_distrusted_runs_damage_nothing(history: History) -> None:
     assert history.states() == FIRST_DAMAGED
 
 
-async def test_a_row_of_the_index_that_is_gone_is_met_by_a_restore(history: History) -> None:
-    history.remove_index_row("old")
-    vault, identity = history.site.vault, history.job.agent.identity
-    ticket = vault.tickets.issue(identity, history.job.sealer.job_id, history.job.sealer.keyring_id)
-    stream = FetchStream(vault, vault.tickets.find(identity, ticket))
-    assert stream.fetch([id_of(history.records["old"])], 1 << 20).records == ["missing"]
-    assert history.states() == IN_DOUBT
-    await history.look()
-    assert history.states() == FIRST_DAMAGED
-
-
-async def test_a_row_of_the_index_that_is_gone_is_met_by_a_run(history: History) -> None:
-    history.remove_index_row("shared")
-    page = safesets.list_page(history.site.vault, history.owner, "laptop", "home", None, 100)
-    assert not history.site.begin(history.job, base=page.safesets[1].root_hash).base_known
-    await history.look()
-    assert history.states() == BOTH_DAMAGED
-
-
-async def test_only_safesets_of_the_keyring_are_walked_and_once(
-    history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = History(history.site, history.owner, "server")
-    run, walked = HurtWalk.run, []
-
-    def counted(walk: HurtWalk, safeset: Safeset) -> Iterator[None]:
-        walked.append((safeset.job_id, safeset.sequence))
-        yield from run(walk, safeset)
-
-    monkeypatch.setattr(HurtWalk, "run", counted)
-    history.meet("old")
-    await history.look()
-    assert walked == [(history.job.sealer.job_id, 1), (history.job.sealer.job_id, 2)]
-    await history.look()
-    other.meet("old")
-    await other.look()
-    assert len(walked) == 4
-    assert (history.states(), other.states()) == (FIRST_DAMAGED, FIRST_DAMAGED)
-
-
-async def test_the_operator_is_told(history: History) -> None:
-    def told() -> tuple[int, bool]:
-        found = status.vault_status(history.site.vault, "1", 0)
-        return found.safesets_damaged, found.safesets_in_doubt
-
-    assert told() == (0, False)
-    history.meet("old")
-    assert told() == (0, True)
-    await history.look()
-    assert told() == (1, False)
-    assert metrics.REGISTRY.get_sample_value("vaultd_safesets_damaged") == 1
-
-
 async def test_what_was_replaced_is_not_damaged(site: Site) -> None:
     """A provisional safeset that nobody can restore any more."""
     history = History(site, site.administrator(), first_is_complete=False)
@@ -359,48 +262,3 @@ async def test_what_was_replaced_is_not_damaged(site: Site) -> None:
     history.add_second()
     await history.look()
     assert (history.states(), status.vault_status(site.vault, "1", 0).safesets_damaged) == ({2: "whole"}, 0)
-
-
-async def test_a_look_that_fails_is_told_and_the_daemon_asked(
-    history: History, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Full(Exception):
-        pass
-
-    def full(_vault: Vault) -> None:
-        raise Full("no room")
-
-    asked: list[Exception] = []
-
-    async def failed(error: Exception) -> None:
-        asked.append(error)
-        nursery.cancel_scope.cancel()
-
-    monkeypatch.setattr(damaged_safesets.ledger, "write", full)
-    history.meet("old")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(damaged_safesets.watch_damage, history.site.vault, failed)
-    assert [str(error) for error in asked] == ["no room"]
-    assert told.events == [("damaged safesets not looked for", "", "Full: no room")]
-    assert history.states() == IN_DOUBT
-
-
-async def test_the_watch_looks_by_itself(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = trio.Event()
-    look_once = DamageWatch.look_once
-
-    async def look(watch: DamageWatch) -> None:
-        await look_once(watch)
-        if history.states() == FIRST_DAMAGED:
-            looked.set()
-        elif history.is_readable("old"):
-            history.meet("old")
-
-    async def failed(error: Exception) -> None:
-        raise error
-
-    monkeypatch.setattr(DamageWatch, "look_once", look)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(damaged_safesets.watch_damage, history.site.vault, failed)
-        await looked.wait()
-        nursery.cancel_scope.cancel()

@@ -8,6 +8,7 @@ thread, the rest in any.
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from itertools import takewhile
 from typing import Any
 
 from vaultd.image.rows import close_row, open_row
@@ -25,6 +26,7 @@ class IndexLooks:
         self._meta, self._keyrings = databases.get("meta"), databases.get("keyrings")
         self._reading = reading
         self._write = write
+        self._ids: dict[bytes, bytes] = {}  # by number, of keyrings that were due; a number stays its keyring's
 
     def put(self, transaction: Any, number: bytes) -> None:
         """The number of a keyring. No two transactions write the same row."""
@@ -34,10 +36,13 @@ class IndexLooks:
     def due(self) -> dict[bytes, bytes]:
         """By keyring id, the rows as they stand."""
         with self._reading() as transaction:
-            rows = {key: row for key, row in transaction.cursor(self._meta) if key.startswith(_DUE)}
-            named = transaction.cursor(self._keyrings) if rows else ()
-            ids = [(id_, _DUE + (open_row(id_, held) or b"")) for id_, held in named]
-            return {id_: rows[key] for id_, key in ids if key in rows}
+            cursor = transaction.cursor(self._meta)
+            held = takewhile(lambda item: item[0].startswith(_DUE), cursor if cursor.set_range(_DUE) else ())
+            rows = {key[len(_DUE) :]: row for key, row in held}
+            if unknown := rows.keys() - self._ids.keys():
+                named = ((open_row(id_, row) or b"", id_) for id_, row in transaction.cursor(self._keyrings))
+                self._ids.update({number: id_ for number, id_ in named if number in unknown})
+        return {self._ids[number]: row for number, row in rows.items() if number in self._ids}
 
     def given_up_then(self) -> bytes:
         """As it was told by whoever looked at everything; empty where nobody did since the index was made."""

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from tests.support.forked_daemon import ForkedDaemon
 from tests.support.forked_programs import run_forked
 from tests.support.trees import write_long_tree
 
@@ -106,6 +107,7 @@ class Site:
     """One vault directory with its daemon, up or down, and one account."""
 
     ready_seconds = READY_SECONDS
+    starts_anew = False  # with `python -m`, where it matters that nothing was imported before
 
     def __init__(
         self, directory: Path, disks: int = 1, vault: Path | None = None, disk_paths: Sequence[Path] = ()
@@ -114,7 +116,7 @@ class Site:
         self.directory = directory
         self.vault = vault or directory / "vault"
         self.disks = list(disk_paths) or [self.vault / f"disk-{number + 1}" for number in range(disks)]
-        self.daemon: subprocess.Popen[str] | None = None
+        self.daemon: subprocess.Popen[str] | ForkedDaemon | None = None
         self.settings: dict[str, str] = {}
         more = [word for disk in self.disks for word in ("--disk", disk)] if disks > 1 or disk_paths else []
         created = self._must("vaultd", "init", self.vault, "--name", "test", "--listen", "127.0.0.1:0", *more).last
@@ -129,10 +131,7 @@ class Site:
         assert self.daemon is None
         with self.log_file.open("a") as log:
             begin = self.log_file.stat().st_size
-            self.daemon = subprocess.Popen(
-                [sys.executable, "-m", MODULES["vaultd"], "serve", str(self.vault)],
-                cwd=ROOT, env=environment() | self.settings, stdout=subprocess.PIPE, stderr=log, text=True,
-            )  # fmt: skip
+            self.daemon = self._started(["serve", str(self.vault)], environment() | self.settings, log)
         assert self.daemon.stdout is not None
         # Its one line comes in one write, so nothing is read in part.
         is_there = bool(select.select([self.daemon.stdout], [], [], self.ready_seconds)[0])
@@ -141,6 +140,16 @@ class Site:
             what = "ended or said something else" if is_there else f"said nothing for {self.ready_seconds:g} s"
             expected = f"{READY_WORDS}{self.url}"
             raise NotReadyError(f"the vault {what} instead of {expected!r}: {line}{self._log_from(begin)}")
+
+    def _started(
+        self, words: list[str], variables: dict[str, str], log: IO[str]
+    ) -> "subprocess.Popen[str] | ForkedDaemon":
+        if not self.starts_anew:
+            return ForkedDaemon(MODULES["vaultd"], words, variables, log.fileno())
+        return subprocess.Popen(
+            [sys.executable, "-m", MODULES["vaultd"], *words],
+            cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
 
     def _log_from(self, begin: int) -> str:
         return self.log_file.read_bytes()[begin:].decode(errors="replace")[-_SHOWN_CHARACTERS:]
@@ -266,9 +275,16 @@ def differences(source: Path, copy: Path) -> list[str]:
 
 
 @pytest.fixture
-def stopped_site(tmp_path: Path) -> Iterator[Site]:
+def starts_anew() -> bool:
+    """Files of tests that need the daemon as people start it have their own."""
+    return False
+
+
+@pytest.fixture
+def stopped_site(tmp_path: Path, *, starts_anew: bool) -> Iterator[Site]:
     """A vault that was made and not started."""
     site = Site(tmp_path)
+    site.starts_anew = starts_anew
     yield site
     if site.daemon is not None:
         site.kill()

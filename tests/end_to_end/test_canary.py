@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.conftest import Done, Site
 from tests.end_to_end.test_service import serving
 from tests.end_to_end.test_thief import found_in_files, found_in_memory
@@ -13,6 +15,10 @@ DIRECTORY_NAME = "canary-directory-name-55aa"
 CONTENT = b"canary content 0c6e " * 40
 PASSWORD = "canary password 91bb"
 LINK = "canary-link-target-31f0"
+
+@pytest.fixture
+def starts_anew() -> bool:
+    return True
 
 
 def canaries(site: Site, code: str) -> dict[str, bytes]:

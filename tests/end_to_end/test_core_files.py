@@ -15,6 +15,11 @@ import pytest
 from tests.end_to_end.conftest import MODULES, ROOT, Site, environment
 
 
+@pytest.fixture
+def starts_anew() -> bool:
+    return True
+
+
 def core_limits(pid: int) -> list[str]:
     """(soft, hard)"""
     (line,) = [one for one in Path(f"/proc/{pid}/limits").read_text().splitlines() if one.startswith("Max core file")]

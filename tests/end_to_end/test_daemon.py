@@ -3,7 +3,14 @@
 import json
 import signal
 
+import pytest
+
 from tests.end_to_end.conftest import Site, run_program
+
+
+@pytest.fixture
+def starts_anew() -> bool:
+    return True
 
 
 def test_an_orderly_stop_exits_0_and_keeps_everything(site: Site) -> None:

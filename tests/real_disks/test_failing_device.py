@@ -1,11 +1,12 @@
 """The device under a file system refuses writes: what was cached is lost for good, and a second sync would say well."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import differences
+from tests.end_to_end.conftest import Site, differences
 from tests.real_disks.conftest import FILE_SYSTEMS, MIB, Mount, Place
 
 
@@ -16,6 +17,16 @@ def exhaust(scarce: Path) -> Path:
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize)
     return path
+
+
+def require_stopped(site: Site, kind: str) -> None:
+    """By itself, or as a btrfs that refuses to read too ends whoever has a page of it in memory."""
+    exit_code = site.wait()
+    if kind == "btrfs" and exit_code == -signal.SIGBUS:
+        return
+    assert exit_code == 1
+    stopped = [line for line in site.log_lines() if line["event"] == "store stopped"]
+    assert any(words in stopped[0]["problem"] for words in ("Input/output", "Read-only", "No space left"))
 
 
 @pytest.mark.parametrize("kind", FILE_SYSTEMS)
@@ -30,9 +41,7 @@ def test_writes_that_the_device_loses_are_not_acknowledged_and_sent_again(
     ballast = exhaust(scarce)
     done = site.run_agent("pc", "backup", "home")
     assert done.exit_code in (7, 8), done.error  # xfs tells the cause, the others an I/O error
-    assert site.wait() == 1
-    stopped = [line for line in site.log_lines() if line["event"] == "store stopped"]
-    assert any(words in stopped[0]["problem"] for words in ("Input/output", "Read-only", "No space left"))
+    require_stopped(site, kind)
     ballast.unlink()
     disk.mount_again()
     site.start()

@@ -1,7 +1,8 @@
 """Programs of this checkout as processes of their own, forked from a Python that has imported their modules already.
 
 Tests start thousands of them, and imports are most of what a short one does. Nothing of a program has run before the
-fork, and its exit code and output are its own. Those that a test watches, traces or kills start with `-m`.
+fork, and its exit code and output are its own. Programs that a test watches, traces or kills start with `-m`, but for
+daemons: one in `forked_daemon.py` is seen from outside as any other.
 
 Limits: it ends by `os._exit`, so what an interpreter does at its end is not seen; `TZ`, `LC_*` and `PYTHON*` of its
 environment have no effect; all modules are imported, so an import that is missing or goes round is not seen.
@@ -35,6 +36,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "tools", "vaultd")
 REQUEST_BYTES_MAX = 1 << 17
+START_SECONDS = 60.0
 REPORT = struct.Struct("<i")  # the id of the process, then how it ended
 
 
@@ -88,6 +90,22 @@ def run_forked(
         output.seek(0)
         error.seek(0)
         return subprocess.CompletedProcess(words, exit_code, output.read().decode(), error.read().decode())
+
+
+def start_forked(
+    module: str, words: Sequence[str], environment: Mapping[str, str], files: Sequence[int]
+) -> tuple[int, int]:
+    """Its process id, and a pipe from which its exit code comes; `files` are its input, output and errors."""
+    request = json.dumps([module, list(words), dict(environment)]).encode()
+    reports = server().start(request, files)
+    process_id = _report(reports, time.monotonic() + START_SECONDS)
+    assert process_id is not None, f"{module} {words} was not started in time"
+    return process_id, reports
+
+
+def exit_code_of(reports: int, timeout_seconds: float) -> int | None:
+    """None where it did not end in time; negative where a signal ended it."""
+    return _report(reports, time.monotonic() + timeout_seconds)
 
 
 def _wait(reports: int, timeout_seconds: float, words: list[str]) -> int:

@@ -19,6 +19,10 @@ from vaultd.errors import VaultError
 from vaultd.server.version import VAULTD_VERSION
 
 JSON_FLAG = "--json"
+# Help is as wide as the terminal, up to this; click's own limit is 80.
+_HELP_COLUMNS_MAX = 120
+# Longer than any first sentence: the list of commands wraps it and cuts none.
+_SENTENCE_CHARACTERS_MAX = 1_000
 EXIT_OK, EXIT_FAILED, EXIT_DAMAGE, EXIT_INTERRUPTED = 0, 1, 9, 130
 
 
@@ -46,6 +50,10 @@ class Command(click.Command):
         super().__init__(*arguments, **settings)
         self.params.append(_json_option())
 
+    def get_short_help_str(self, limit: int = _SENTENCE_CHARACTERS_MAX) -> str:
+        """The whole first sentence, whatever room click gives it."""
+        return super().get_short_help_str(_SENTENCE_CHARACTERS_MAX)
+
 
 class Program(click.Group):
     """The whole program: calling it runs it and exits; every error becomes a sentence and a code here."""
@@ -53,7 +61,7 @@ class Program(click.Group):
     command_class = Command
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+        super().__init__(*arguments, context_settings={"max_content_width": _HELP_COLUMNS_MAX}, **settings)
         self.params.append(_json_option())
 
     def main(self, *arguments: Any, **settings: Any) -> Any:

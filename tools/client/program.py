@@ -21,6 +21,10 @@ from tools.client.output import Output
 # The flag may stand before or after a command's words and must hold for errors in the words themselves: `Program.run`
 # looks for it before anything is parsed, the option is there to be accepted and explained.
 _JSON_FLAG = "--json"
+# Help is as wide as the terminal, up to this; click's own limit is 80.
+_HELP_COLUMNS_MAX = 120
+# Longer than any first sentence: a list of commands wraps it and cuts none.
+_SENTENCE_CHARACTERS_MAX = 1_000
 
 
 def _json_option() -> click.Option:
@@ -33,6 +37,10 @@ class Command(click.Command):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.params.append(_json_option())
+
+    def get_short_help_str(self, limit: int = _SENTENCE_CHARACTERS_MAX) -> str:
+        """The whole first sentence, whatever room click gives it."""
+        return super().get_short_help_str(_SENTENCE_CHARACTERS_MAX)
 
 
 class Group(click.Group):
@@ -75,6 +83,9 @@ class LazyGroup(Group):
 
 class Program(LazyGroup):
     """The whole program: calling it runs it and exits."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, context_settings={"max_content_width": _HELP_COLUMNS_MAX}, **settings)
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
         if not settings.get("standalone_mode", True):

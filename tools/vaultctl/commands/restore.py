@@ -81,6 +81,9 @@ def restore(ctx: click.Context, computer: str, job: str, **words: object) -> int
     """Has the service of COMPUTER, or of COMPUTER2, restore JOB, with the rights of that service.
 
     The order is sealed for its agent on this machine: the vault can neither read nor alter it. It is good for a day.
+
+    It brings no devices, set-user-id and set-group-id bits of files, and file capabilities: for these somebody there,
+    as root, runs `vault-agent restore --privileged`.
     """
     options, output = Options(**words), output_of(ctx)  # type: ignore[arg-type]
     check_trust(options.trust)

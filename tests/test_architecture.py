@@ -257,6 +257,11 @@ def test_sizes() -> None:
     assert too_long == []
 
 
+def test_sizes_of_tests() -> None:
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in (ROOT / "tests").rglob("*.py")}
+    assert [f"{path}: {count} lines" for path, count in lines.items() if count > FILE_LINES_MAX] == []
+
+
 def test_names_say_what_is_inside() -> None:
     bad = [name for name in modules() if name.rpartition(".")[2] in FORBIDDEN_NAMES]
     assert bad == []

@@ -1,17 +1,23 @@
 """A registered agent with one job at a fake vault, and short ways to back up and restore."""
 
 import math
+import pickle
 import subprocess
-from collections.abc import Sequence
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from blake3 import blake3
 
 from protocol import messages as m
 from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
+from tools.agent.keys import adopt, job_keys
 from tools.agent.restore.metadata import Rights
 from tools.agent.restore.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore.survey import Overwrite
@@ -22,11 +28,15 @@ from tools.agent.run.run_end import Done
 from tools.agent.safeset.entries import Damage, walk_safeset, wanted_paths
 from tools.agent.safeset.unlock import Secret, Wanted, unlock
 from tools.agent.state import Identity, StateDirectory, create_state
+from tools.agent.system import apart
+from tools.client import slot
 from tools.client.agent_key import create_agent_key
 from tools.client.creator_key import CreatorKey
+from tools.client.failure import Failure
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import JobSecret, Recipient, seal_job_secret
 from tools.client.manifest import Entry, Extra, Kind
+from tools.client.slot import SlotParameters
 
 ACCOUNT_ID, COMPUTER_ID, JOB_ID = b"a" * 16, b"c" * 16, b"j" * 16
 PASSWORD = "correct horse"
@@ -106,8 +116,35 @@ def signed(job: m.AgentJob, creator: Creator) -> m.AgentJob:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process of its own makes them, and a guess at the password costs nothing. What both are otherwise is tested in
+    keys/test_adopt.py, system/test_apart.py, tests/tools/client/test_slot.py and with the real programs.
+    """
+    for module in (job_keys, adopt):
+        monkeypatch.setattr(module, "call_apart", call_here)
+    monkeypatch.setattr(slot, "_argon2id", cheap_argon2id)
+
+
+@pytest.fixture
+def site(tmp_path: Path, cheap_keys: None) -> Site:
     return make_site(tmp_path)
+
+
+def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What is handed over and comes back is pickled all the same. It takes a moment, as a process does: what was
+    written before is then old enough to be known again by its times.
+    """
+    time.sleep(0.06)
+    failed, answer = pickle.loads(pickle.dumps(apart._answer(*pickle.loads(pickle.dumps((function, arguments))))))
+    if failed is not None:
+        raise Failure(*failed)
+    return answer
+
+
+def cheap_argon2id(password: str, parameters: SlotParameters) -> bytes:
+    if not password:
+        raise ValueError("the password is empty")
+    return blake3(parameters.salt + unicodedata.normalize("NFC", password).encode()).digest(length=64)
 
 
 def make_site(directory: Path) -> Site:

@@ -18,6 +18,11 @@ from tools.client.failure import Failure
 rotated = test_rotated_keyring.rotated
 
 
+@pytest.fixture
+def cheap_keys() -> None:
+    """Here they are made and opened as they are for people, in processes of their own."""
+
+
 async def take_up(site: Site, secret: Secret = PASSWORD) -> KnownHead:
     agent = site.agent
     return await adopt(Adopting(agent.session, site.state, agent.identity, site.vault.current_job()), secret, 1)

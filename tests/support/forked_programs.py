@@ -33,6 +33,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from tests.support.lent_process import lend_process
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("protocol", "tools", "vaultd")
 REQUEST_BYTES_MAX = 1 << 17
@@ -174,6 +176,8 @@ def _become(module: str, words: list[str], environment: dict[str, str], *, files
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [module, *words]
+    if module == "tools.agent":
+        lend_process()
     return module
 
 

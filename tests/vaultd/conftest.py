@@ -17,8 +17,14 @@ def _forked_looks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """Where many tests run in this process, the ones that look through images are forked: each vault that is opened has
     one, and a start costs more than most tests. `image/` has those that are started as by a vault.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ and "/vaultd/image/" not in request.node.nodeid:
+    is_started = "/vaultd/image/" in request.node.nodeid or "started_looks" in request.fixturenames
+    if "PYTEST_XDIST_WORKER" in os.environ and not is_started:
         monkeypatch.setattr(probe, "_run", _run_forked)
+
+
+@pytest.fixture
+def started_looks() -> None:
+    """For a test that changes what the start of a process needs, or the clock."""
 
 
 def _run_forked(images: Sequence[probe.Image]) -> "subprocess.CompletedProcess[str]":

@@ -40,8 +40,9 @@ def refuse_shared_places(directory: Path, disks: Sequence[Path]) -> None:
     """Before anything is written. Links are followed, of disks and of index and catalog."""
     own = list(_own_places(directory))
     for disk in disks:
+        resolved = disk.resolve()
         for place in own:
-            if _share(disk.resolve(), place):
+            if _share(resolved, place):
                 raise BadRequest(f"disk {disk} cannot lie there: the vault itself uses {place}", _HINT)
 
 
@@ -70,4 +71,4 @@ def _own_places(directory: Path) -> Iterator[Path]:
 def _share(disk: Path, place: Path) -> bool:
     """A disk may hold an image, but not in the directories that are its own."""
     own = [disk / name for name in DIRECTORIES]
-    return disk == place or place in disk.parents or any(one == place or one in place.parents for one in own)
+    return disk.is_relative_to(place) or any(place.is_relative_to(one) for one in own)

@@ -61,6 +61,7 @@ def test_the_summary_says_whether_the_data_was_read(checked: Check, *, read_data
     assert summary(checked(read_data=read_data, as_json=True))["data_read"] is read_data
 
 
+@pytest.mark.usefixtures("started_looks")
 @pytest.mark.parametrize("read_data", [False, True])
 def test_a_script_gets_one_document_however_long_it_takes(
     site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, read_data: bool

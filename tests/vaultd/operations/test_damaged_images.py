@@ -160,6 +160,7 @@ def test_a_check_names_a_damaged_image_and_leaves_it(site: Site, name: str) -> N
     start(site)
 
 
+@pytest.mark.usefixtures("started_looks")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_could_not_be_looked_at_stops_the_start_and_stays(
     site: Site, name: str, monkeypatch: pytest.MonkeyPatch

@@ -58,6 +58,7 @@ def test_connections_without_descriptors_wait_and_the_daemon_lives(tmp_path: Pat
 def test_the_daemon_raises_its_soft_limit_to_what_its_connections_need(tmp_path: Path, place: Place) -> None:
     site = place(tmp_path / "vault")
     site.settings["VAULTD_CONNECTIONS_MAX"] = "1500"
+    site.starts_anew = True  # it gets the limit of this process
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
     try:

@@ -30,7 +30,9 @@ async def test_thirty_two_uploads_of_one_account_are_stored_in_turn(
     stage.group = GroupCommit(operation.commit, 1000, 0.05)
     nursery.start_soon(stage.group.run)
     nursery.start_soon(offload.write, standing.wait)
-    exchanges = [FakeExchange([batch(number, bytes([agent])) for number in range(FRAMES)]) for agent in range(AGENTS)]
+    exchanges = [
+        FakeExchange([batch(number, bytes([agent]) * 100) for number in range(FRAMES)]) for agent in range(AGENTS)
+    ]
     offload.work_for(b"a" * 16)
     try:
         async with trio.open_nursery() as uploads:

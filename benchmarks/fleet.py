@@ -85,6 +85,7 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
             **figures_of(runs, wall_seconds),
             "commit_seconds": commit_seconds(target.log, log_start) if target.log else None,
             "event_loop_lag_seconds_max": lag.lag_seconds_max if lag else None,
+            "event_loop_cpu_seconds_max": lag.cpu_seconds_max if lag else None,
             "lag_problem": lag.problem if lag else "",
             "vault_cpu_seconds": round(cpu_seconds(target.pid) - cpu_before, 2) if target.pid else None,
             "vault_peak_anonymous_bytes": memory.peak_anonymous_bytes[target.pid] if target.pid else None,

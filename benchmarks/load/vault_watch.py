@@ -11,13 +11,14 @@ from pathlib import Path
 # The vault's metric looks back one minute.
 READ_EVERY_SECONDS = 20
 LAG = "vaultd_event_loop_lag_seconds_max"
+CPU = "vaultd_event_loop_cpu_seconds_max"
 PAGE_SECONDS_MAX = 30
 
 
 class LagWatch:
     """Reads the vault's metrics page every 20 seconds and at the end. Needs `curl`.
 
-    `lag_seconds_max` is None where the page was never read; `problem` says why.
+    `lag_seconds_max` and `cpu_seconds_max` are None where the page was never read; `problem` says why.
     """
 
     def __init__(self, operator_context: Path) -> None:
@@ -26,6 +27,7 @@ class LagWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.lag_seconds_max: float | None = None
+        self.cpu_seconds_max: float | None = None
         self.problem = ""
 
     def __enter__(self) -> LagWatch:
@@ -54,6 +56,7 @@ class LagWatch:
                 self.problem = f"{error} {getattr(error, 'stderr', '')}".strip()
                 return
         self.lag_seconds_max = max(self.lag_seconds_max or 0.0, metric(page, LAG))
+        self.cpu_seconds_max = max(self.cpu_seconds_max or 0.0, metric(page, CPU))
 
 
 def metric(page: str, name: str) -> float:

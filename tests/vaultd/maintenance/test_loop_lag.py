@@ -22,14 +22,18 @@ def autojump_clock() -> MockClock:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_seen_yet() -> Iterator[None]:
-    metrics.EVENT_LOOP_LAG_SECONDS_MAX.set(0)
+def _nothing_left_behind() -> Iterator[None]:
     yield
     metrics.EVENT_LOOP_LAG_SECONDS_MAX.set(0)
+    metrics.EVENT_LOOP_CPU_SECONDS_MAX.set(0)
 
 
 def lag_seconds() -> float:
     return metrics.REGISTRY.get_sample_value("vaultd_event_loop_lag_seconds_max") or 0.0
+
+
+def cpu_seconds() -> float:
+    return metrics.REGISTRY.get_sample_value("vaultd_event_loop_cpu_seconds_max") or 0.0
 
 
 async def test_a_call_that_blocks_the_loop_between_two_ticks_is_seen_whole(
@@ -41,6 +45,19 @@ async def test_a_call_that_blocks_the_loop_between_two_ticks_is_seen_whole(
     time.sleep(BLOCK_SECONDS)  # noqa: ASYNC251
     await trio.sleep(TICK_SECONDS)
     assert lag_seconds() >= BLOCK_SECONDS
+
+
+async def test_work_of_the_loop_is_told_from_waiting(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    nursery.start_soon(watch_loop_lag)
+    await trio.sleep(TICK_SECONDS / 2)
+    time.sleep(1)  # noqa: ASYNC251
+    await trio.sleep(TICK_SECONDS)
+    assert cpu_seconds() < 0.5 < lag_seconds()
+    end = time.thread_time() + 0.5
+    while time.thread_time() < end:
+        pass
+    await trio.sleep(TICK_SECONDS)
+    assert cpu_seconds() >= 0.5
 
 
 async def test_a_tick_that_comes_late_is_seen_and_told(nursery: trio.Nursery) -> None:

@@ -38,8 +38,9 @@ async def test_thirty_two_uploads_of_one_account_are_stored_in_turn(
         async with trio.open_nursery() as uploads:
             for exchange in exchanges:
                 uploads.start_soon(stage.upload, exchange)
-            while any(exchange.taken < FRAMES_TAKEN_AHEAD for exchange in exchanges):
-                await wait_all_tasks_blocked(0.01)
+            with trio.fail_after(60):
+                while any(exchange.taken < FRAMES_TAKEN_AHEAD for exchange in exchanges):
+                    await wait_all_tasks_blocked(0.01)
             assert operation.appended == []
             standing.set()
     finally:

@@ -60,7 +60,7 @@ def serve(directory: Path) -> int:
 
 def _exempt_what_stays() -> None:
     """The collector no longer walks through what the start made, and which lives to the end: such a walk, now and
-    then in the middle of whatever the event loop does, kept all connections waiting for 30 to 60 ms.
+    then in the middle of whatever the event loop does, kept all connections waiting for 20 to 40 ms.
     """
     gc.collect()
     gc.freeze()

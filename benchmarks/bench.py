@@ -52,6 +52,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     scale = SCALES[arguments.scale]
     names = arguments.scenario or [name for name in SCENARIOS if scale.name == "full" or name not in LONG]
+    with tempfile.TemporaryDirectory(prefix="safeset-bench-", dir=arguments.directory) as directory:
+        warm_up(Path(directory))
     failed = [name for name in names if not run_scenario(name, scale, arguments)]
     write_tables()
     if failed:
@@ -84,7 +86,6 @@ def run_scenario(name: str, scale: Scale, arguments: argparse.Namespace) -> bool
     directory = Path(tempfile.mkdtemp(prefix="safeset-bench-", dir=arguments.directory))
     start = time.time()
     try:
-        warm_up(directory / "warm")
         outcome = SCENARIOS[name](directory, SEED, arguments.rounds, scale)
     except (RuntimeError, OSError, subprocess.SubprocessError):
         traceback.print_exc()

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from benchmarks.judge import Outcome, Sample, added_bytes, cpu_seconds, wall_seconds
+from benchmarks.judge import Outcome, Sample, added_bytes, cpu_seconds, stored_bytes, wall_seconds
 from benchmarks.targets import OURS, TARGETS
 
 MIB, GB = 1 << 20, 10**9
 NOT_MEASURED = "not measured yet"
 HEAD = (
     "| case | tool | suite, compression | rounds | wall s (median, min-max) | CPU s agent + vault | CPU s per GB "
-    "| peak anonymous MiB agent / vault | stored MiB | sent MiB | round trips | syncs agent / vault "
+    "| peak anonymous MiB agent / vault | stored MiB (by this) | sent MiB | round trips | syncs agent / vault "
     "| best peer's wall over ours (median, min-max) | target | verdict |"
 )
 
@@ -48,9 +48,9 @@ def row(outcome: Outcome, case: str, tool: str) -> str:
         str(len(samples)),
         spread([wall_seconds(sample) for sample in samples]),
         " + ".join(f"{median(sample[f'{side}_cpu_seconds'] for sample in samples):.1f}" for side in ("agent", "vault")),
-        f"{median(cpu_seconds(sample) * GB / max(1, sample['source_bytes']) for sample in samples):.1f}",
+        per_gb(samples),
         peaks(samples),
-        f"{median(added_bytes(sample) for sample in samples) / MIB:.1f}",
+        stored(samples),
         f"{counted['bytes_sent'] / MIB:.1f}" if "bytes_sent" in counted else "-",
         f"{counted['round_trips']:,}" if "round_trips" in counted else "-",
         f"{counted['agent_syncs']:,} / {counted['vault_syncs']:,}" if "agent_syncs" in counted else "-",
@@ -67,6 +67,18 @@ def judged(outcome: Outcome, case: str, tool: str) -> list[str]:
     target = TARGETS.get((outcome.scenario, case, OURS[tool]))
     ratio = f"{spread(against.paired)} {against.peer}" if against else "-"
     return [ratio, f"{target.ratio:.1f}" if target else "-", outcome.verdict(case, tool) or "-"]
+
+
+def per_gb(samples: list[Sample]) -> str:
+    """Nothing where a start of the program is more than the bytes."""
+    if samples[-1]["source_bytes"] < MIB:
+        return "-"
+    return f"{median(cpu_seconds(sample) * GB / sample['source_bytes'] for sample in samples):.1f}"
+
+
+def stored(samples: list[Sample]) -> str:
+    total, added = (median(figure(sample) for sample in samples) / MIB for figure in (stored_bytes, added_bytes))
+    return f"{total:.1f} ({added:.1f})"
 
 
 def peaks(samples: list[Sample]) -> str:
@@ -90,8 +102,12 @@ def bound_rows(outcome: Outcome) -> list[str]:
 
 
 def durabilities(samples: list[Sample]) -> list[str]:
-    said = {sample["tool"]: sample["durability"] for sample in samples}
-    return ["On disk when a command is done: " + "; ".join(f"{tool}: {words}" for tool, words in said.items()) + "."]
+    said: dict[str, list[str]] = {}
+    for sample in samples:
+        tools = said.setdefault(sample["durability"], [])
+        if sample["tool"] not in tools:
+            tools.append(sample["tool"])
+    return ["Durability: " + "; ".join(f"{', '.join(tools)}: {words}" for words, tools in said.items()) + "."]
 
 
 def target_rows(results: dict[str, dict[str, Any]]) -> list[str]:

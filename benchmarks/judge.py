@@ -83,10 +83,10 @@ class Outcome:
     def bounds(self, case: str, tool: str) -> list[tuple[str, str, str]]:
         """What else is bounded: name, our figure, verdict."""
         found = []
-        for name, figure, most in (
-            ("CPU seconds per GB, of the best peer's", cpu_seconds, CPU_SHARE_MAX),
-            ("stored bytes, of the best peer's", added_bytes, STORED_SHARE_MAX),
-        ):
+        shares = [("CPU seconds per GB, of the best peer's", cpu_seconds, CPU_SHARE_MAX)]
+        if any(added_bytes(sample) for sample in self.samples(case, tool)):
+            shares.append(("all that is stored, of the best peer's", stored_bytes, STORED_SHARE_MAX))
+        for name, figure, most in shares:
             against = self.share(case, tool, figure)
             if against is not None:
                 verdict = self._unless_missing(MET if against.median <= most else MISSED)
@@ -130,4 +130,10 @@ def cpu_seconds(sample: Sample) -> float:
 
 
 def added_bytes(sample: Sample) -> float:
+    """By this operation; a restore adds nothing."""
     return float(sample["added_bytes"])
+
+
+def stored_bytes(sample: Sample) -> float:
+    """Of all operations until this one."""
+    return float(sample["stored_bytes"])

@@ -25,13 +25,14 @@ def nothing(number: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Phase:
     """One case: what every tool does (tool, case, round → sample), what is made of the data before (round), and which
-    files it is about.
+    files it is about. What is not recorded only leads to what is.
     """
 
     case: str
     act: Act
     sources: Sequence[Path]
     prepare: Callable[[int], None] = nothing
+    is_recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def _run_phases(tools: Sequence[Tool], phases: Sequence[Phase], number: int) -> 
         for name in rotated(list(by_name), number):
             sample = phase.act(by_name[name], phase.case, number)
             print(f"  round {number + 1}, {phase.case}: {name} {sample['wall_seconds']:.2f} s", flush=True)
-            samples.append({**sample, "source_bytes": source_bytes})
+            if phase.is_recorded:
+                samples.append({**sample, "source_bytes": source_bytes})
     return samples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def run_versions(directory: Path, seed: int, rounds: int, scale: Scale) -> dict[
             change_tree(data, seed + step, step)
 
     def next_version(step: int) -> Phase:
-        return backup_of(data, f"version {1 + step}", lambda number: change(step))
+        phase = backup_of(data, f"version {1 + step}", lambda number: change(step))
+        return replace(phase, is_recorded=step in (0, VERSIONS - 1))
 
     restore = restore_of(data, "restore of version 12", directory)
     return run_settled(Contest(directory, TOOLS, rounds), [next_version(step) for step in range(VERSIONS)], [restore])

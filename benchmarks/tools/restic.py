@@ -23,7 +23,7 @@ class Restic(Tool):
     facts = Facts(
         "aes-256-ctr, poly1305-aes",
         "zstd, auto (repository version 2)",
-        "as rclone leaves the files that it was sent",
+        "rclone renames what it was sent into place and syncs nothing",
     )
 
     def open(self) -> None:

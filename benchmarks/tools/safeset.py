@@ -62,7 +62,8 @@ class Safeset(Tool):
     def _create_job(self, name: str, agent: int, source: Path) -> None:
         self._site.create_job(name, source, "--cipher", self.cipher, *self._shared, agent=agent)
         self._jobs[agent, source] = name
-        self.facts = self._facts(name, agent)
+        if agent == 0:
+            self.facts = self._facts(name)
 
     def backup_command(self, source: Path, agent: int) -> Command:
         job = self._jobs[agent, source]
@@ -90,9 +91,9 @@ class Safeset(Tool):
         state = ["--state", str(self._site.state_of(agent))]
         return Command([*program("vault-agent"), *state, *words, "--json"], of_ours())
 
-    def _facts(self, job: str, agent: int) -> Facts:
+    def _facts(self, job: str) -> Facts:
         context = ["--context", str(self._site.admin)]
-        shown = run_json([*program("vaultctl"), *context, "job", "show", f"pc-{agent}", job, "--json"])
+        shown = run_json([*program("vaultctl"), *context, "job", "show", "pc-0", job, "--json"])
         definition = shown["definition"]
         return Facts(definition["cipher"], f"zstd {definition['compression']}", DURABILITY)
 

@@ -50,6 +50,8 @@ class Detour:
     def __exit__(self, *_: object) -> None:
         self._proxy.terminate()
         self._proxy.wait(60)
+        assert self._proxy.stdout is not None
+        self._proxy.stdout.close()
         told = json.loads(self._counts_file.read_text(encoding="utf-8"))
         self.counts = {
             "bytes_sent": told["bytes_up"],

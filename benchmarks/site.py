@@ -79,6 +79,8 @@ class Site:
     def __exit__(self, *_: object) -> None:
         terminate(self.vault.pid)
         self.vault.wait(60)
+        assert self.vault.stdout is not None
+        self.vault.stdout.close()
 
     def state_of(self, agent: int) -> Path:
         return self.directory / f"agent-{agent}"

@@ -13,9 +13,9 @@ from benchmarks.environment import of_ours, of_peers
 from benchmarks.measure import Command, measure_together
 from benchmarks.processes import cpu_seconds, tree
 
-BUSY = "import os, sys; kept = bytes(32 << 20); sum(number * number for number in range(9_000_000))"
+BUSY = "import os, sys; kept = b'x' * (32 << 20); sum(number * number for number in range(9_000_000))"
 # A shell that starts what is busy, and says its own id first.
-BELOW = f"echo $$ >pid; {sys.executable} -c '{BUSY}'; true"
+BELOW = f'echo $$ >pid; {sys.executable} -c "{BUSY}"; true'
 
 
 def test_time_and_memory_are_of_all_that_was_started(tmp_path: Path) -> None:
@@ -30,9 +30,8 @@ def test_memory_of_the_other_side_is_left_out(tmp_path: Path) -> None:
         pid = tmp_path / "pid"
         return [int(pid.read_text())] if pid.exists() and pid.read_text().strip() else []
 
-    (done,) = measure_together(
-        [Command(["sh", "-c", f"sh -c '''{BELOW.replace(chr(39), chr(34))}'''; true"], None, tmp_path)], other
-    )
+    (tmp_path / "other").write_text(BELOW, encoding="utf-8")
+    (done,) = measure_together([Command(["sh", "-c", "sh other; true"], None, tmp_path)], other)
     assert done.exit_code == 0
     assert done.peak_anonymous_bytes < 16 << 20
 

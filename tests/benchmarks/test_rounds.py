@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import rounds
+from benchmarks.bench import Run
 from benchmarks.compared import million, together, trees
 from benchmarks.compared.scale import SCALES
 from benchmarks.measure import Command
@@ -141,10 +142,9 @@ def test_a_tool_needs_all_of_its_programs(
     ],
 )
 def test_scenarios_run_from_end_to_end(
-    run: object, cases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, cases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With crumbs, and fakes as peers."""
-    assert callable(run)
     programs = tmp_path / "programs"
     programs.mkdir()
     write_programs(programs)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmarks import rounds
-from benchmarks.bench import Run
-from benchmarks.compared import million, together, trees
+from benchmarks.bench import SCENARIOS
 from benchmarks.compared.scale import SCALES
 from benchmarks.measure import Command
 from benchmarks.rounds import Contest, backup_of, restore_of, run_fresh, run_settled
-from benchmarks.tools.every_tool import absent_peers
+from benchmarks.targets import COMPARED, TARGETS
+from benchmarks.tools.every_tool import TOOLS, absent_peers
 from benchmarks.tools.tool import Facts, Tool
 from tests.benchmarks.fake_programs import write_programs
 
@@ -38,14 +37,15 @@ class Copier(Tool):
 
     def backup_command(self, source: Path, agent: int) -> Command:
         DONE.append((self.name, "backup"))
-        shutil.rmtree(self.store)
-        return Command(["cp", "-r", str(source), str(self.store)])
+        kept = self.store / str(agent)
+        shutil.rmtree(kept, ignore_errors=True)
+        return Command(["cp", "-r", str(source), str(kept)])
 
     def restore_command(self, target: Path, back: int, path: Path | None) -> Command:
         DONE.append((self.name, "restore"))
         to = target / rounds_source(self).relative_to("/")
         to.parent.mkdir(parents=True)
-        return Command(["cp", "-r", str(self.store), str(to)])
+        return Command(["cp", "-r", str(self.store / "0"), str(to)])
 
 
 class Loser(Copier):
@@ -132,27 +132,30 @@ def test_a_tool_needs_all_of_its_programs(
     assert absent_peers() == absent
 
 
-@pytest.mark.parametrize(
-    ("run", "cases"),
-    [
-        (trees.run_small_files, ["first", "unchanged", "restore", "1 % changed"]),
-        (trees.run_versions, ["version 1", "version 12", "restore of version 12"]),
-        (million.run, ["first", "unchanged", "one file, cold"]),
-        (together.run, ["3 agents"]),
-    ],
-)
-def test_scenarios_run_from_end_to_end(
-    run: Run, cases: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With crumbs, and fakes as peers."""
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    write_programs(programs)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(rounds.syncs, "is_here", lambda: False)
-    monkeypatch.setattr(rounds.line, "is_here", lambda: False)
-    outcome = run(tmp_path, 5, 1, SCALES["crumbs"])
-    assert list(dict.fromkeys(sample["case"] for sample in outcome["samples"])) == cases
-    assert outcome["missing_peers"] == []
-    for case in cases:
-        assert sorted(one["tool"] for one in outcome["samples"] if one["case"] == case) == sorted(outcome["tools"])
+CASES = {
+    "random": ["first"],
+    "image": ["first", "restore", "1 % changed", "shifted"],
+    "small_files": ["first", "unchanged", "restore", "1 % changed"],
+    "share": ["first", "unchanged", "restore", "1 % changed"],
+    "versions": ["version 1", "version 12", "restore of version 12"],
+    "million": ["first", "unchanged", "one file, cold"],
+    "together": ["3 agents"],
+    "link": ["50 ms", "150 ms"],
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_each_scenario_has_its_cases(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With crumbs, and tools that copy."""
+    monkeypatch.setattr(rounds, "TOOLS", {tool: type(tool, (Copier,), {"name": tool}) for tool in TOOLS})
+    monkeypatch.setattr(rounds, "absent_peers", lambda names: [])
+    outcome = SCENARIOS[name](tmp_path, 5, 2, SCALES["crumbs"])
+    assert list(dict.fromkeys(sample["case"] for sample in outcome["samples"])) == CASES[name]
+    for case in CASES[name]:
+        tools = [one["tool"] for one in outcome["samples"] if one["case"] == case and one["round"] == 0]
+        assert sorted(tools) == sorted(outcome["tools"])
+
+
+def test_each_target_is_of_a_case_that_is_measured() -> None:
+    cases = {(name, case) for name, found in CASES.items() for case in found} | {("together", "32 agents")}
+    assert {(scenario, case) for scenario, case, _ in TARGETS} <= cases

@@ -106,6 +106,12 @@ def test_who_is_missing_stays_in_the_file(data: Path) -> None:
     assert outcome["missing_peers"] == ["absent"]
 
 
+def test_one_more_round_counts_and_is_no_sample(data: Path) -> None:
+    outcome = run_fresh(Contest(data.parent, ("a", "b"), 1), [backup_of(data, "first")])
+    assert [(sample["tool"], sample["agent_syncs"]) for sample in outcome["counted"]] == [("b", 0), ("a", 0)]
+    assert [(sample["round"], sample["tool"]) for sample in outcome["samples"]] == [(0, "a"), (0, "b")]
+
+
 def test_a_restore_that_is_not_the_source_is_no_sample(data: Path) -> None:
     phases = [backup_of(data, "first"), restore_of(data, "restore", data.parent)]
     with pytest.raises(RuntimeError, match="is not as"):
@@ -149,6 +155,8 @@ def test_each_scenario_has_its_cases(name: str, tmp_path: Path, monkeypatch: pyt
     """With crumbs, and tools that copy."""
     monkeypatch.setattr(rounds, "TOOLS", {tool: type(tool, (Copier,), {"name": tool}) for tool in TOOLS})
     monkeypatch.setattr(rounds, "absent_peers", lambda names: [])
+    monkeypatch.setattr(rounds.syncs, "is_here", lambda: False)
+    monkeypatch.setattr(rounds.line, "is_here", lambda: False)
     outcome = SCENARIOS[name](tmp_path, 5, 2, SCALES["crumbs"])
     assert list(dict.fromkeys(sample["case"] for sample in outcome["samples"])) == CASES[name]
     for case in CASES[name]:

@@ -1,6 +1,7 @@
 # make demo   shows the whole thing on this machine           make test      every test (the documents and the architecture are among them)
 # make lint   ruff and mypy                                    make sabotage  breaks each promise on purpose and expects its test to notice
 # make torture SEEDS=N KILLS=N   simulated power losses and real kills -9 under eight agents
+# make bench     compares with restic and borg                  make bench-full   with all data, goes on where it was broken off
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,8 +12,10 @@ KILLS ?= 10
 SEED ?= 1
 # A file for the raw figures of the torture.
 JSON ?=
+# More words for the benchmarks.
+ARGS ?=
 
-.PHONY: demo test lint sabotage torture figures lock clean
+.PHONY: demo test lint sabotage torture bench bench-full figures lock clean
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,7 +42,15 @@ torture: WORKERS ?= 2
 torture: $(VENV)/.ready
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --kills $(KILLS) --seed $(SEED) --workers $(WORKERS) $(if $(JSON),--json '$(JSON)')
 
-# Writes docs/results/*.json and the tables made from them. Takes half an hour or more and about 12 GB of disk.
+# Compares with restic and borg, which must be on PATH, and writes docs/results/*.json and the tables made from them: a
+# quarter of an hour, and hours. The second one goes on where it was broken off; ARGS=--again begins anew.
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.bench --scale bench $(ARGS)
+
+bench-full: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.bench --scale full $(ARGS)
+
+# This product alone. Takes half an hour or more and about 12 GB of disk.
 figures: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
 

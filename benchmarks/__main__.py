@@ -1,5 +1,5 @@
-"""Runs scenarios, writes docs/results and the tables: `python -m benchmarks [SCENARIO…] [--rounds N] [--directory DIR]
-[--shared]`.
+"""Measures this product alone, writes docs/results and the tables: `python -m benchmarks [SCENARIO…] [--rounds N]
+[--directory DIR] [--shared]`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ from pathlib import Path
 
 from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import ageing, memory, million, primitives, random_file, restart, shifted_file, small_files
+from benchmarks.scenarios import ageing, memory, million, primitives, restart
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
-    "random_file": random_file.run,
-    "small_files": small_files.run,
-    "shifted_file": shifted_file.run,
     "memory": memory.run,
     "primitives": primitives.run,
     "restart": restart.run,

@@ -1,15 +1,21 @@
-"""Wall time, CPU time and peak anonymous memory of a child process, read from outside."""
+"""Wall time, CPU time and peak anonymous memory of child processes with all that they start, read from outside."""
 
 from __future__ import annotations
 
-import os
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import times
 from pathlib import Path
 
+from benchmarks.environment import of_ours
+from benchmarks.processes import anonymous_bytes, tree
+
 SAMPLE_SECONDS = 0.02
+SAMPLES_PER_LOOK = 5  # for processes that came and went
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +28,27 @@ class Measured:
     stderr: str
 
 
-class MemoryWatch:
-    """Samples RssAnon of a process and keeps the highest value. Own thread; ends with the block or the process."""
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Words, environment and directory of one program."""
 
-    def __init__(self, pid: int) -> None:
-        self._status = Path(f"/proc/{pid}/status")
+    words: Sequence[str]
+    environment: dict[str, str] | None = None
+    directory: Path | None = None
+
+
+def nobody() -> list[int]:
+    return []
+
+
+class MemoryWatch:
+    """Samples the RssAnon of processes with all that they started, without those of `without`, and keeps the highest
+    sum. `roots`: a process, or what says which ones. Own thread; ends with the block.
+    """
+
+    def __init__(self, roots: int | Callable[[], list[int]], without: Callable[[], list[int]] = nobody) -> None:
+        self._roots = (lambda: [roots]) if isinstance(roots, int) else roots
+        self._without = without
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.peak_anonymous_bytes = 0
@@ -40,25 +62,52 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
+        number, pids = 0, list[int]()
         while not self._stop.wait(SAMPLE_SECONDS):
-            try:
-                text = self._status.read_text(encoding="ascii", errors="replace")
-            except OSError:
-                return
-            for line in text.splitlines():
-                if line.startswith("RssAnon:"):
-                    self.peak_anonymous_bytes = max(self.peak_anonymous_bytes, int(line.split()[1]) * 1024)
+            if number % SAMPLES_PER_LOOK == 0:
+                pids = tree(self._roots(), self._without())
+            self.peak_anonymous_bytes = max(self.peak_anonymous_bytes, anonymous_bytes(pids))
+            number += 1
 
 
-def measure(command: list[str], environment: dict[str, str] | None = None) -> Measured:
-    before = os.times()
-    start = time.perf_counter()
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
-    )
-    with MemoryWatch(child.pid) as memory:
-        stdout, stderr = child.communicate()
-    wall_seconds = time.perf_counter() - start
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Measured(child.returncode, wall_seconds, cpu, memory.peak_anonymous_bytes, stdout, stderr)
+def measure(words: list[str], environment: dict[str, str] | None = None) -> Measured:
+    """One program of ours, with `environment` on top of that of an installed one."""
+    return measure_together([Command(words, {**of_ours(), **(environment or {})})])[0]
+
+
+def measure_together(commands: Sequence[Command], without: Callable[[], list[int]] = nobody) -> list[Measured]:
+    """Starts all at once and waits for all; wall time, CPU time and peak are of all together, in each of them.
+
+    `without`: processes below them whose memory belongs to the other side; their CPU time is part of the sum.
+    """
+    before, start = times(), time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="safeset-bench-said-") as said:
+        running = [_start(command, Path(said) / str(number)) for number, command in enumerate(commands)]
+        with MemoryWatch(lambda: [child.pid for child in running], without) as memory:
+            for child in running:
+                child.wait()
+            wall_seconds = time.perf_counter() - start
+        after = times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        peak = memory.peak_anonymous_bytes
+        return [
+            Measured(child.returncode, wall_seconds, cpu, peak, *_said(Path(said) / str(number)))
+            for number, child in enumerate(running)
+        ]
+
+
+def _start(command: Command, said: Path) -> subprocess.Popen[bytes]:
+    with said.with_suffix(".out").open("wb") as out, said.with_suffix(".err").open("wb") as err:
+        return subprocess.Popen(
+            list(command.words),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=command.environment,
+            cwd=command.directory,
+        )
+
+
+def _said(said: Path) -> tuple[str, str]:
+    out, err = (said.with_suffix(suffix).read_text(encoding="utf-8", errors="replace") for suffix in (".out", ".err"))
+    return out, err

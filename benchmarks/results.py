@@ -11,15 +11,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import restic
+from benchmarks.environment import ROOT
+from benchmarks.tools.every_tool import versions
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+RESULTS = ROOT / "docs" / "results"
 NAMED = ("trio", "h2", "msgspec", "lmdb", "blake3", "zstandard", "cryptography", "pyfastcdc")
 
 
-def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any]], *, is_shared: bool) -> None:
-    """`is_shared`: others used the machine meanwhile."""
-    result = make_result(name, seed, start, samples)
+def write_result(
+    name: str, seed: int, start: float, samples: list[dict[str, Any]], *, is_shared: bool, **more: Any
+) -> None:
+    """`is_shared`: others used the machine meanwhile; `more`: what else the file says."""
+    result = {**make_result(name, seed, start, samples), **more}
     result["machine"]["is_shared"] = is_shared
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -27,14 +30,13 @@ def write_result(name: str, seed: int, start: float, samples: list[dict[str, Any
 
 def make_result(name: str, seed: int, start: float, samples: list[dict[str, Any]]) -> dict[str, Any]:
     """Samples with where they come from; `start` is the time when the first of them began."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "scenario": name,
-        "commit": commit,
+        "commit": head_commit(),
         "versions": {
             "python": platform.python_version(),
             **{part: version(part) for part in NAMED},
-            **restic.versions(),
+            **versions(),
         },
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "processor": processor()},
         "seed": seed,
@@ -42,6 +44,12 @@ def make_result(name: str, seed: int, start: float, samples: list[dict[str, Any]
         "end": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "samples": samples,
     }
+
+
+def head_commit() -> str:
+    """Empty where this is no checkout."""
+    words = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def processor() -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.environment import of_ours
 from benchmarks.measure import Measured, MemoryWatch, measure
+from benchmarks.processes import cpu_seconds, terminate
 
 PASSWORD = "correct horse battery staple"
 
@@ -23,7 +25,9 @@ def program(name: str) -> list[str]:
 
 
 def run_json(command: list[str]) -> dict:
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    done = subprocess.run(command, capture_output=True, check=False, text=True, env=of_ours())
+    if done.returncode != 0:
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -38,70 +42,59 @@ class Backup:
 
 
 class Site:
-    """Use as a context manager; `directory` must be on the disk that is to be measured."""
+    """Use as a context manager; `directory` must be on the disk that is to be measured. `wrap`: what stands before the
+    words of the daemon.
+    """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, wrap: Callable[[list[str]], list[str]] = list) -> None:
         self.directory = directory
-        self.state = directory / "agent"
+        self.state = self.state_of(0)
         self.password_file = directory / "password"
         self.admin = directory / "admin.context"
+        self._wrap = wrap
 
     def __enter__(self) -> Site:
         self.directory.mkdir(parents=True)
         self.password_file.touch(mode=0o600)
         self.password_file.write_text(PASSWORD, encoding="utf-8")
-        made = run_json(
-            [*program("vaultd"), "init", str(self.directory / "vault"), "--listen", "127.0.0.1:0", "--json"]
-        )
+        vault = str(self.directory / "vault")
+        made = run_json([*program("vaultd"), "init", vault, "--listen", "127.0.0.1:0", "--json"])
         self.url = made["url"]
-        self.vault = subprocess.Popen(
-            [*program("vaultd"), "serve", str(self.directory / "vault")],
-            stdout=subprocess.PIPE,
-            stderr=(self.directory / "vault.log").open("wb"),
-            text=True,
-        )
+        with (self.directory / "vault.log").open("wb") as log:
+            self.vault = subprocess.Popen(
+                self._wrap([*program("vaultd"), "serve", vault]),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=of_ours(),
+            )
         assert self.vault.stdout is not None
         ready = self.vault.stdout.readline()
         assert ready.startswith("listening on "), ready
-        run_json(
-            [
-                *program("vaultctl"),
-                "--context",
-                made["context"],
-                "account",
-                "create",
-                "bench",
-                "--admin-context",
-                str(self.admin),
-                "--json",
-            ]
-        )
-        code = run_json([*program("vaultctl"), "--context", str(self.admin), "computer", "invite", "--json"])["code"]
-        run_json(
-            [
-                *program("vault-agent"),
-                "--state",
-                str(self.state),
-                "register",
-                self.url,
-                "--code",
-                code,
-                "--name",
-                "pc",
-                "--json",
-            ]
-        )
+        account = ["account", "create", "bench", "--admin-context", str(self.admin)]
+        run_json([*program("vaultctl"), "--context", made["context"], *account, "--json"])
+        self.register(0)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.vault.terminate()
+        terminate(self.vault.pid)
         self.vault.wait(60)
+        assert self.vault.stdout is not None
+        self.vault.stdout.close()
 
-    def create_job(self, name: str, include: Path, *options: str) -> None:
-        run_json(
-            [*program("vaultctl"), "--context", str(self.admin), "job", "create", "pc", name, "--include", str(include)]
-            + ["--password-file", str(self.password_file), "--trust-agent-key", "--json", *options]
-        )
+    def state_of(self, agent: int) -> Path:
+        return self.directory / f"agent-{agent}"
+
+    def register(self, agent: int) -> None:
+        """One more computer of the account, pc-N."""
+        code = run_json([*program("vaultctl"), "--context", str(self.admin), "computer", "invite", "--json"])["code"]
+        place = ["--state", str(self.state_of(agent)), "register", self.url, "--code", code]
+        run_json([*program("vault-agent"), *place, "--name", f"pc-{agent}", "--json"])
+
+    def create_job(self, name: str, include: Path, *options: str, agent: int = 0) -> None:
+        job = ["job", "create", f"pc-{agent}", name, "--include", str(include), "--trust-agent-key"]
+        secret = ["--password-file", str(self.password_file)]
+        run_json([*program("vaultctl"), "--context", str(self.admin), *job, *secret, "--json", *options])
 
     def backup(self, job: str) -> Backup:
         return self.agent("backup", job)
@@ -117,8 +110,3 @@ class Site:
 
     def stored_bytes(self) -> int:
         return sum(path.stat().st_size for path in (self.directory / "vault").rglob("*.container"))
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -9,6 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
+from benchmarks.targets import COMPARED
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 RESULTS = DOCS / "results"
@@ -17,15 +20,21 @@ NOT_TRIED = "not tried"
 
 
 def render_tables(results: Path) -> dict[str, str]:
-    """Scenario name -> markdown table (with its line of origin), for every raw file there is."""
-    return {path.stem: render(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(results.glob("*.json"))}
+    """Name -> markdown table (with its line of origin): every raw file there is, what is to be compared and has none
+    yet, and all targets.
+    """
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED}
+    tables |= {name: render(result) for name, result in found.items()}
+    compared = {name: result for name, result in found.items() if name in COMPARED}
+    return tables | {"targets": "\n".join(target_rows(compared)) + "\n"}
 
 
 def render(result: dict[str, Any]) -> str:
     cases: dict[str, list[dict[str, Any]]] = {}
     for sample in result["samples"]:
         cases.setdefault(sample["case"], []).append(sample)
-    rows = tortured(cases) if result["scenario"] == "torture" else rows_of(cases, result["samples"][0])
+    rows = rows_of(cases, result)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
     machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
     if result["machine"].get("is_shared"):
@@ -34,8 +43,13 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(rows) + "\n\n" + origin + "\n"
 
 
-def rows_of(cases: dict[str, list[dict[str, Any]]], sample: dict[str, Any]) -> list[str]:
-    """What is in a sample says which kind of table it belongs to."""
+def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> list[str]:
+    """The scenario says it, or what is in a sample."""
+    if result["scenario"] == "torture":
+        return tortured(cases)
+    if result["scenario"] in COMPARED:
+        return compared_rows(result)
+    sample = result["samples"][0]
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
     if "bytes_read" in sample:
@@ -147,8 +161,8 @@ def below(trials: int, lost: int) -> str:
 def whole_runs(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| case | rounds | wall s (median, min-max) | CPU s agent / vault | peak anonymous MiB agent / vault "
-        "| chunks | uploaded MiB | added on disk |",
-        "|---|---|---|---|---|---|---|---|",
+        "| chunks | uploaded MiB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for case, samples in cases.items():
         walls = [sample["wall_seconds"] for sample in samples]
@@ -162,29 +176,8 @@ def whole_runs(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
         lines.append(
             f"| {case} | {len(samples)} | {median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f}) "
             f"| {cpu} | {agent:.0f} / {vault:.0f} "
-            f"| {shown(last, 'new_chunks', 1)} | {shown(last, 'uploaded_bytes', MIB)} | {added(last)} |"
+            f"| {shown(last, 'new_chunks', 1)} | {shown(last, 'uploaded_bytes', MIB)} |"
         )
-    return [*lines, "", *ratios(cases)]
-
-
-PAIRS = (
-    ("restic", "aes-256-cbc"),
-    ("restic", "aes-256-gcm"),
-    ("restic first", "first"),
-    ("restic unchanged", "unchanged"),
-)
-
-
-def ratios(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The peer's wall time over ours, round by round: above 1 we are faster."""
-    lines = []
-    for peer, ours in PAIRS:
-        if peer in cases and ours in cases:
-            paired = [
-                theirs["wall_seconds"] / mine["wall_seconds"]
-                for theirs, mine in zip(cases[peer], cases[ours], strict=True)
-            ]
-            lines.append(f"{peer} / {ours}: median {median(paired):.2f} ({min(paired):.2f}-{max(paired):.2f}).")
     return lines
 
 
@@ -192,15 +185,6 @@ def shown(sample: dict[str, Any], name: str, unit: int) -> str:
     if name not in sample:
         return "-"
     return f"{sample[name]:,}" if unit == 1 else f"{sample[name] / unit:.1f}"
-
-
-def added(sample: dict[str, Any]) -> str:
-    if "stored_added_bytes" not in sample:
-        return "-"
-    text = f"{sample['stored_added_bytes'] / MIB:.1f} MiB"
-    if "stored_before_bytes" in sample:
-        text += f" ({100 * sample['stored_added_bytes'] / sample['stored_before_bytes']:.2f} %)"
-    return text
 
 
 def write_tables() -> None:

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scenarios.random_file import sample, write_random_file
+from benchmarks.data.random_file import write_random_file
+from benchmarks.scenarios.sample import sample
 from benchmarks.site import Site
 
 ENTRIES = 1_000_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -16,14 +15,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scenarios.random_file import sample
+from benchmarks.data.million_files import write_million
+from benchmarks.environment import of_ours
+from benchmarks.scenarios.sample import sample
 from benchmarks.site import Backup, Site, program
 
 FILES = int(os.environ.get("SAFESET_BENCH_FILES", "1000000"))
-NAMES_IN_DIRECTORY = 100
-CONTENT_BYTES_MAX = 2048
-# Younger files are read again by the next run: a write through a memory map moves no times.
-YOUNG_SECONDS = 65
 
 
 def run_directory(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
@@ -51,8 +48,7 @@ def run_tree(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
     """Small files of random bytes, 100 in a directory."""
     del rounds
     data = directory / "data"
-    write_tree(data, seed)
-    time.sleep(YOUNG_SECONDS)
+    write_million(data, FILES, seed)
     with Site(directory / "site") as site:
         site.create_job("tree", data)
         return [sample("first run", 0, site.backup("tree")), sample("unchanged run", 0, site.backup("tree"))]
@@ -62,7 +58,7 @@ def run_resume(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
     """What a kill in the middle of a first run costs: that run and the next, beside one that nothing breaks."""
     del rounds
     data = directory / "data"
-    write_tree(data, seed)
+    write_million(data, FILES, seed)
     with Site(directory / "unbroken") as site:
         site.create_job("tree", data)
         whole = resumed("unbroken run", site.backup("tree"), site)
@@ -72,16 +68,6 @@ def run_resume(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
         killed = kill_half_way(site, "tree")
         again = resumed("the run after it", site.backup("tree"), site)
     return [whole, killed, again]
-
-
-def write_tree(data: Path, seed: int) -> None:
-    source = random.Random(seed)
-    for number in range(FILES):
-        if number % NAMES_IN_DIRECTORY == 0:
-            group = number // NAMES_IN_DIRECTORY
-            below = data / f"{group // NAMES_IN_DIRECTORY:03d}" / f"{group % NAMES_IN_DIRECTORY:02d}"
-            below.mkdir(parents=True)
-        (below / f"file-{number:07d}").write_bytes(source.randbytes(source.randrange(CONTENT_BYTES_MAX)))
 
 
 def asked(case: str, done: Backup) -> dict[str, Any]:
@@ -113,7 +99,7 @@ def kill_half_way(site: Site, job: str) -> dict[str, Any]:
     """SIGKILL when the run says that half of the files are scanned; it says so once a second."""
     start = time.perf_counter()
     command = [*program("vault-agent"), "--state", str(site.state), "backup", job, "--json"]
-    agent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    agent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=of_ours())
     assert agent.stdout is not None
     for line in agent.stdout:
         told = json.loads(line)

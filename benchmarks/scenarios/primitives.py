@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pyfastcdc
 from blake3 import blake3
 
+from benchmarks.certificate import make_certificate
 from tools.client.envelope import RecordSealer
 from tools.client.record_format import chunk_id
 
@@ -56,10 +56,7 @@ Wires = tuple[ssl.MemoryBIO, ssl.MemoryBIO, ssl.MemoryBIO, ssl.MemoryBIO]
 
 
 def _tls(directory: Path) -> tuple[ssl.SSLObject, ssl.SSLObject, Wires]:
-    key, certificate = str(directory / "key.pem"), str(directory / "certificate.pem")
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run(words, check=True, capture_output=True)
+    key, certificate = make_certificate(directory)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(certificate, key)
     asking = ssl.create_default_context(cafile=certificate)

@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import of_ours
 from benchmarks.measure import MemoryWatch
-from benchmarks.site import cpu_seconds, program, run_json
+from benchmarks.processes import cpu_seconds
+from benchmarks.site import program, run_json
 
 CHUNKS = 1_000_000
 BODY_BYTES = 2048
@@ -25,7 +27,8 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
     vault = directory / "vault"
     run_json([*program("vaultd"), "init", str(vault), "--listen", "127.0.0.1:0", "--json"])
     filler = [sys.executable, "-m", "benchmarks.store_filler", str(vault)]
-    subprocess.run([*filler, str(CHUNKS), str(BODY_BYTES), str(seed)], check=True, stdout=subprocess.DEVNULL)
+    filling = [*filler, str(CHUNKS), str(BODY_BYTES), str(seed)]
+    subprocess.run(filling, check=True, stdout=subprocess.DEVNULL, env=of_ours())
     samples = [start("after an orderly stop", number, vault) for number in range(rounds)]
     moments = random.Random(seed)
     for number in range(rounds):
@@ -38,7 +41,7 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def kill_in_upload(command: list[str], after_seconds: float) -> None:
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=of_ours())
     assert writer.stdout is not None
     writer.stdout.readline()
     time.sleep(after_seconds)
@@ -52,7 +55,7 @@ def start(case: str, number: int, vault: Path) -> dict[str, Any]:
     began = time.perf_counter()
     with (vault.parent / "vault.log").open("ab") as log:
         daemon = subprocess.Popen(
-            [*program("vaultd"), "serve", str(vault)], stdout=subprocess.PIPE, stderr=log, text=True
+            [*program("vaultd"), "serve", str(vault)], stdout=subprocess.PIPE, stderr=log, text=True, env=of_ours()
         )
     with MemoryWatch(daemon.pid) as memory:
         assert daemon.stdout is not None

@@ -1,0 +1,1 @@
+"""Scenarios in which this product and its peers do the same in turn."""

@@ -1,0 +1,31 @@
+"""How much is backed up: all of it, as much as five rounds of everything take a quarter of an hour for, or crumbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    name: str
+    random_bytes: int
+    image_bytes: int
+    small_files: int
+    share_files: int
+    version_files: int
+    million_files: int
+    agents: int
+    agent_bytes: int
+    link_bytes: int
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale("full", 1024 * MIB, 1024 * MIB, 100_000, 1_000_000, 20_000, 1_000_000, 32, 64 * MIB, 512 * MIB),
+        Scale("bench", 1024 * MIB, 192 * MIB, 12_000, 5_000, 2_000, 20_000, 32, 4 * MIB, 64 * MIB),
+        Scale("crumbs", MIB, MIB, 60, 40, 40, 200, 3, 64 * KIB, MIB),
+    )
+}

@@ -1,0 +1,1 @@
+"""Data to back up, made from a seed."""

@@ -12,7 +12,7 @@ import structlog
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site, batch, make_site
 from vaultd.daemon import serve
-from vaultd.errors import Unavailable
+from vaultd.errors import NotFound, Unavailable
 from vaultd.operations import upload
 from vaultd.server.group_commit import GroupCommit
 
@@ -85,3 +85,11 @@ async def test_a_last_commit_that_fails_ends_with_exit_1_and_its_cause(
     (stopped,) = [line for line in lines if line["event"] == "store stopped"]
     assert "Input/output error" in stopped["problem"]
     assert serve._close(site.vault) == serve.EXIT_STORE_STOPPED
+
+
+def test_the_daemon_keeps_the_memory_of_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(serve, "reuse_freed_memory", lambda: told.append(True))
+    with pytest.raises(NotFound):
+        serve.serve(tmp_path / "nothing")
+    assert told == [True]

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import trio
 
+from protocol.allocator import reuse_freed_memory
 from protocol.transport import server_tls_context
 from vaultd import metrics
 from vaultd.clock import SystemClock
@@ -41,6 +42,7 @@ EXIT_OK, EXIT_STORE_STOPPED = 0, 1
 def serve(directory: Path) -> int:
     """Runs the vault until it is told to stop; returns the exit code."""
     configure_logs()
+    reuse_freed_memory()
     config = load_config(directory)
     if problem := raise_open_files(config):
         log.warning("few open files", problem=problem)

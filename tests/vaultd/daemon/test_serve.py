@@ -13,7 +13,7 @@ import structlog
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site, batch, make_site
 from vaultd.daemon import serve
-from vaultd.errors import Unavailable
+from vaultd.errors import NotFound, Unavailable
 from vaultd.operations import upload
 from vaultd.server.group_commit import GroupCommit
 
@@ -108,3 +108,11 @@ def test_what_the_start_made_is_nothing_to_the_collector_while_the_loop_runs(
         assert looked_at[0] < 5000
     finally:
         gc.unfreeze()
+
+
+def test_the_daemon_keeps_the_memory_of_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(serve, "reuse_freed_memory", lambda: told.append(True))
+    with pytest.raises(NotFound):
+        serve.serve(tmp_path / "nothing")
+    assert told == [True]

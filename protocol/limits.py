@@ -85,5 +85,6 @@ WRITE_SECONDS = 60  # seconds; without progress of one write or of one stream's 
 CLOSE_SECONDS = 2  # seconds; for the last bytes (GOAWAY, close_notify) of a connection that ends
 
 # Buffers of the transport
-READ_BYTES = 512 * KIB  # bytes; one read of the socket
-WRITE_BYTES = 512 * KIB  # bytes; plaintext that is sealed and written in one go
+READ_BYTES = 1_024 * KIB  # bytes; one read of the socket
+WRITE_BYTES = 1_024 * KIB  # bytes; plaintext that is sealed and written in one go
+SEND_BUFFER_BYTES = 4 * MIB  # bytes; the kernel's buffer for sending, of which it takes what its own limit allows

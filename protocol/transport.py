@@ -6,6 +6,7 @@ A write that is cancelled or fails ends the connection, because nobody knows how
 """
 
 import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -67,24 +68,25 @@ def _tls_context(protocol: int) -> ssl.SSLContext:
     return context
 
 
-_plain_buffers: trio.lowlevel.RunVar[memoryview] = trio.lowlevel.RunVar("plaintext of the connection that is read now")
+_buffers: trio.lowlevel.RunVar[tuple[memoryview, memoryview]] = trio.lowlevel.RunVar("what is received and read now")
 
 
-def _plain_buffer() -> memoryview:
-    """One for all connections of an event loop: a thousand idle ones of their own would be half a gigabyte."""
+def _received_and_plain() -> tuple[memoryview, memoryview]:
+    """One pair for all connections of an event loop: a thousand idle ones of their own would be a gigabyte. Nobody may
+    wait between filling one and being done with it."""
     try:
-        return _plain_buffers.get()
+        return _buffers.get()
     except LookupError:
-        buffer = memoryview(bytearray(limits.READ_BYTES))
-        _plain_buffers.set(buffer)
-        return buffer
+        buffers = (memoryview(bytearray(limits.READ_BYTES)), memoryview(bytearray(limits.READ_BYTES)))
+        _buffers.set(buffers)
+        return buffers
 
 
 class _Tls:
     """TLS between a stream and plaintext buffers; never waits in the middle of a record."""
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, server_name: str | None) -> None:
-        self._stream = stream
+        self._socket = stream.socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object: Any = context.wrap_bio(
@@ -117,14 +119,24 @@ class _Tls:
         return self._outgoing.pending > 0
 
     async def fill(self) -> None:
-        data = await self._stream.receive_some(limits.READ_BYTES)
-        if not data:
-            raise ConnectionClosed("the other side closed the connection")
-        self._incoming.write(data)
+        """Waits for something to come. Reads without Trio's socket, which would copy what came once more and let others
+        run while it lies in the buffer of all."""
+        await trio.lowlevel.checkpoint()
+        received, _ = _received_and_plain()
+        while True:
+            try:
+                count = os.readv(self._socket.fileno(), [received])
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._socket)
+                continue
+            if not count:
+                raise ConnectionClosed("the other side closed the connection")
+            self._incoming.write(received[:count])
+            return
 
     def read(self) -> memoryview:
         """Plaintext that is here; empty when more must be filled in. Valid until the next checkpoint."""
-        plain = _plain_buffer()
+        _, plain = _received_and_plain()
         length = 0
         while length < len(plain):
             try:
@@ -155,11 +167,14 @@ class _Tls:
 
     async def flush(self) -> None:
         """Raises TooSlowError when the other side takes nothing at all for too long."""
+        await trio.lowlevel.checkpoint()
         rest = memoryview(self._outgoing.read())
         while rest:
-            with trio.fail_after(limits.WRITE_SECONDS):
-                count = await self._stream.socket.send(rest)
-            rest = rest[count:]
+            try:
+                rest = rest[os.write(self._socket.fileno(), rest) :]
+            except BlockingIOError:
+                with trio.fail_after(limits.WRITE_SECONDS):
+                    await trio.lowlevel.wait_writable(self._socket)
 
 
 class _Pulse:
@@ -181,6 +196,8 @@ class _Driver:
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, server_name: str | None = None) -> None:
         self._stream = stream
+        with suppress(OSError):  # a system that allows less takes what it allows
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
         self.tls = _Tls(stream, context, server_name)
         self.nursery: trio.Nursery | None = None
         self._stopped = False

@@ -54,6 +54,11 @@ CHECKPOINT_SECONDS = Gauge("vaultd_checkpoint_seconds", "time that the last chec
 EVENT_LOOP_LAG_SECONDS_MAX = Gauge(
     "vaultd_event_loop_lag_seconds_max", "longest wait of the event loop in the last minute", registry=REGISTRY
 )
+EVENT_LOOP_CPU_SECONDS_MAX = Gauge(
+    "vaultd_event_loop_cpu_seconds_max",
+    "most processor time between two waits of the event loop in the last minute",
+    registry=REGISTRY,
+)
 DISKS_OFFLINE = Gauge(
     "vaultd_disks_offline", "disks that are away and not declared lost, looked for every 30 seconds", registry=REGISTRY
 )

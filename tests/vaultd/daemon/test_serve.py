@@ -1,6 +1,7 @@
 """How the daemon ends: exit 1 where the store stopped, whoever noticed."""
 
 import errno
+import gc
 import os
 import signal
 from dataclasses import replace
@@ -12,7 +13,7 @@ import structlog
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site, batch, make_site
 from vaultd.daemon import serve
-from vaultd.errors import Unavailable
+from vaultd.errors import NotFound, Unavailable
 from vaultd.operations import upload
 from vaultd.server.group_commit import GroupCommit
 
@@ -85,3 +86,33 @@ async def test_a_last_commit_that_fails_ends_with_exit_1_and_its_cause(
     (stopped,) = [line for line in lines if line["event"] == "store stopped"]
     assert "Input/output error" in stopped["problem"]
     assert serve._close(site.vault) == serve.EXIT_STORE_STOPPED
+
+
+def test_what_the_start_made_is_nothing_to_the_collector_while_the_loop_runs(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the tens of thousands of objects that modules are made of: each full collection would walk through them in
+    the middle of the event loop's work."""
+    looked_at: list[int] = []
+    monkeypatch.setattr(serve, "open_vault", lambda *_: site.vault)
+    monkeypatch.setattr(serve, "load_config", lambda _: site.config)
+    monkeypatch.setattr(serve, "configure_logs", lambda: None)
+
+    async def look(_: object) -> int:
+        looked_at.append(len(gc.get_objects()))
+        return serve.EXIT_OK
+
+    monkeypatch.setattr(serve, "_run", look)
+    try:
+        assert serve.serve(site.config.directory) == serve.EXIT_OK
+        assert looked_at[0] < 5000
+    finally:
+        gc.unfreeze()
+
+
+def test_the_daemon_keeps_the_memory_of_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(serve, "reuse_freed_memory", lambda: told.append(True))
+    with pytest.raises(NotFound):
+        serve.serve(tmp_path / "nothing")
+    assert told == [True]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import trio
 
+from protocol.allocator import reuse_freed_memory
 from protocol.errors import RemoteProtocolError
 from protocol.messages import RunProgressAnswer, RunProgressRequest
 from tools.agent.budget import ByteBudget
@@ -18,7 +19,6 @@ from tools.agent.run.feed import Feed, SoFar
 from tools.agent.run.run_journal import RunJournal
 from tools.agent.scan.batch import Batch
 from tools.agent.scan.scan import Scanner
-from tools.agent.system.allocator import reuse_freed_memory
 from tools.agent.upload.outgoing import Outgoing, RecordMaker
 from tools.agent.upload.send import Sender
 from tools.agent.upload.sending import Sending

@@ -169,7 +169,7 @@ class LargeFile:
             for length in self._cutter.cut(view[:held], final=is_final):
                 yield PendingChunk(bytes(view[start : start + length]))
                 start += length
-            view[: held - start] = bytes(view[start:held])
+            view[: held - start] = view[start:held]  # may overlap: it is moved like memory
             held -= start
         self.status = os.fstat(self._descriptor)
         is_whole = self._sizeless_bytes_max is not None or self.size_bytes == self._expected_bytes

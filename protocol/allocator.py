@@ -1,7 +1,8 @@
 """How the C library keeps memory between buffers.
 
-Contents, compressed data and records are buffers of about a MiB, made and dropped all the time. As it comes the
-allocator gives most of them back to the kernel, which then clears the same pages again and again for the next one.
+Contents, records and frames are buffers of one or two MiB, made and dropped all the time, at both ends of a connection.
+As it comes the allocator gives most of them back to the kernel, which then clears the same pages again and again for
+the next one, and a frame that grows piece by piece is moved each time.
 """
 
 import ctypes

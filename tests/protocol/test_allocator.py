@@ -9,7 +9,7 @@ import pytest
 # Prints how many pages the kernel had to give while buffers of a MiB come and go.
 _PROGRAM = """
 import resource, sys
-from tools.agent.system.allocator import reuse_freed_memory
+from protocol.allocator import reuse_freed_memory
 if sys.argv[1] == "reuse":
     reuse_freed_memory()
 def pages():

@@ -1,0 +1,1 @@
+"""Parts of the load harness `benchmarks/fleet.py`: its agents, their data, and what is read of a vault meanwhile."""

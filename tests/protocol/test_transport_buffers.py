@@ -1,0 +1,78 @@
+"""The buffers that all connections of an event loop share, and the kernel's for sending."""
+
+import os
+import socket
+from pathlib import Path
+
+import trio
+
+from protocol import limits
+from protocol import messages as m
+from protocol.codec import decode
+from protocol.exchange import Exchange
+from tests.protocol.support.certificates import Site
+from tests.protocol.support.loopback import Server, connected, greet, say_hello
+
+MIB = 1024 * 1024
+CONNECTIONS = 4
+ALLOWED_BYTES = int(Path("/proc/sys/net/core/wmem_max").read_text(encoding="ascii"))
+
+
+async def test_connections_that_receive_at_once_mix_nothing(site: Site):
+    contents = [os.urandom(6 * MIB) for _ in range(CONNECTIONS)]
+    received: dict[int, bytes] = {}
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        while (frame := await exchange.receive_frame()) is not None:
+            number = decode(frame.header, m.UploadBatch).number
+            received[number] = bytes(frame.raw)
+            exchange.let_go(frame)
+            await exchange.send_message(m.UploadDurable(number))
+
+    async def upload(port: int, number: int) -> None:
+        async with connected(site, port) as client:
+            await say_hello(client)
+            async with client.call("chunk.upload") as call:
+                await call.send(m.UploadBatch(b"r" * 16, number, [100], b"c" * 32), [contents[number]])
+                await call.receive(m.UploadDurable)
+                await call.end()
+
+    async with Server(site, handler).running() as server, trio.open_nursery() as nursery:
+        for number in range(CONNECTIONS):
+            nursery.start_soon(upload, server.port, number)
+    assert [received[number] for number in range(CONNECTIONS)] == contents
+    assert server.losses == []
+
+
+async def test_both_sides_send_from_a_large_buffer_of_the_kernel(site: Site):
+    seen = []
+
+    async def handler(exchange: Exchange) -> None:
+        await greet(exchange)
+        seen.extend(send_buffers_of(server.port))
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+    # The kernel counts its own part too, and says twice of what was asked for.
+    assert len(seen) == 2
+    assert set(seen) == {2 * min(limits.SEND_BUFFER_BYTES, ALLOWED_BYTES)}
+
+
+def send_buffers_of(port: int) -> list[int]:
+    """Of both ends of the connections of this process to a port."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            copy = socket.socket(fileno=os.dup(int(number)))
+        except OSError:  # no socket
+            continue
+        with copy:
+            try:
+                ports = {copy.getsockname()[1], copy.getpeername()[1]}
+            except (OSError, IndexError):  # not connected, or not of this family
+                continue
+            if port in ports:
+                found.append(copy.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -106,5 +107,11 @@ def is_done(name: str) -> bool:
     return (result["commit"], result.get("scale")) == (head_commit(), "full")
 
 
+def stop(*_: object) -> None:
+    """As Ctrl-C does: servers are ended and directories removed."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(main())

@@ -62,7 +62,10 @@ def test_a_process_that_is_gone_has_spent_nothing() -> None:
 def test_what_is_set_for_our_interpreter_is_no_matter_of_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours keep their compiled modules, as after an installation."""
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
     assert not any(name.startswith("PYTHON") for name in of_peers())
     assert "PYTHONDONTWRITEBYTECODE" not in of_ours()
     assert Path(of_ours()["PYTHONPYCACHEPREFIX"]).is_dir()
     assert of_ours()["PATH"] == os.environ["PATH"]
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "/somewhere")
+    assert of_ours()["PYTHONPYCACHEPREFIX"] == "/somewhere"

@@ -18,7 +18,7 @@ def of_peers() -> dict[str, str]:
 
 
 def of_ours() -> dict[str, str]:
-    """Compiled modules are kept, as after an installation: where the environment says it, or in a place of their own."""
+    """Compiled modules are kept, as after an installation: where the environment says, or in a place of their own."""
     compiled = os.environ.get("PYTHONPYCACHEPREFIX") or str(compiled_modules())
     return {**of_peers(), "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": compiled}
 

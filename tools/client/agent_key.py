@@ -4,10 +4,8 @@ import struct
 from dataclasses import dataclass, field
 
 from blake3 import blake3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tools.client.kem import KEM_HYBRID, check_public_key, generate_key_pair, public_of
 from tools.client.recovery_code import base32_bytes, base32_text, normal_text
@@ -35,20 +33,14 @@ class AgentKey:
     def spki(self) -> bytes:
         """The public TLS key as DER."""
         encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        return self._tls_key().public_key().public_bytes(encoding, form)
+        return self.tls_key().public_key().public_bytes(encoding, form)
 
     @property
     def fingerprint(self) -> bytes:
         """20 bytes over both public keys."""
         return fingerprint_bytes(self.spki, self.sealing_public)
 
-    def certificate_request(self, name: str) -> bytes:
-        """A certificate request (DER) for registering; the vault decides what the certificate says."""
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(self._tls_key(), hashes.SHA256())
-        return request.public_bytes(serialization.Encoding.DER)
-
-    def _tls_key(self) -> ec.EllipticCurvePrivateKey:
+    def tls_key(self) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(self.tls_private_pem, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError("the agent's TLS key is not an elliptic-curve key: register the agent anew")

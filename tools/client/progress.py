@@ -3,17 +3,14 @@
 `update` may be called for every file: between two showings it only remembers the figures.
 """
 
+import importlib
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import Protocol, Self
 
 from tools.client.output import Output
 from tools.client.units import duration_text, files_text, size_text
@@ -62,25 +59,25 @@ class Progress:
     def __init__(self, output: Output, monotonic: Monotonic = time.monotonic) -> None:
         self._output = output
         self._monotonic = monotonic
-        self._live = _terminal_line() if not output.json and sys.stderr.isatty() else None
+        self._line = _terminal_line() if not output.json and sys.stderr.isatty() else None
         self._every_seconds = JSON_EVERY_SECONDS if output.json else LINE_EVERY_SECONDS
         self._shown_seconds: float | None = None
         self._speed = Speedometer()
 
     @property
     def is_shown(self) -> bool:
-        return self._live is not None or self._output.json
+        return self._line is not None or self._output.json
 
     def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
+        if self._line is not None:
+            self._line.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._line is not None:
+            self._line.stop()
 
     def began(self, at_seconds: float) -> None:
         """When nothing was done yet, on the clock of `update`: so that its first figures have a speed already."""
@@ -96,15 +93,15 @@ class Progress:
         self._shown_seconds = now
         self._speed.add(now if at_seconds is None else at_seconds, figures.bytes)
         speed = self._speed.bytes_per_second()
-        if self._live is not None:
-            self._live.update(Text(line_text(figures, speed), no_wrap=True, overflow="ellipsis"), refresh=True)
+        if self._line is not None:
+            self._line.show(line_text(figures, speed))
         else:
             self._output.line(status_line(figures, speed))
 
     def clear(self) -> None:
         """For people: what was shown does not hold any more."""
-        if self._live is not None:
-            self._live.update(Text(""), refresh=True)
+        if self._line is not None:
+            self._line.show("")
 
 
 def remaining_seconds(figures: Figures, bytes_per_second: float | None) -> float | None:
@@ -139,5 +136,14 @@ def status_line(figures: Figures, bytes_per_second: float | None) -> dict[str, o
     }
 
 
-def _terminal_line() -> Live:
-    return Live(Text(""), console=Console(stderr=True), auto_refresh=False, transient=True)
+class _Line(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def show(self, text: str) -> None: ...
+
+
+def _terminal_line() -> _Line:
+    line: _Line = importlib.import_module("tools.client.terminal_line").TerminalLine()
+    return line

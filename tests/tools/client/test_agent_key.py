@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.tools.client import second_implementation as second
 from tests.tools.client.vectors import load
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint, fingerprint_bytes, parse_fingerprint
+from tools.client.certificate_request import certificate_request
 from tools.client.record_format import IntegrityError
 
 V = load("job_secret")
@@ -43,7 +44,7 @@ def test_a_fingerprint_needs_a_whole_sealing_key():
 def test_new_keys_are_new_and_sign_a_request():
     key, other = create_agent_key(), create_agent_key()
     assert key.fingerprint != other.fingerprint
-    request = x509.load_der_x509_csr(key.certificate_request("päckchen"))
+    request = x509.load_der_x509_csr(certificate_request(key, "päckchen"))
     assert request.is_signature_valid
     assert request.subject.rfc4514_string() == "CN=päckchen"
     assert isinstance(request.public_key(), ec.EllipticCurvePublicKey)

@@ -11,6 +11,7 @@ from tools.agent.commands.context import output_of, state_path
 from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.agent.vault.connection import PROGRAM, run_loop
 from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
+from tools.client.certificate_request import certificate_request
 from tools.client.code_file import read_code_file
 from tools.client.failure import Failure
 from tools.client.invite_code import InviteCode, parse_invite_code
@@ -90,7 +91,7 @@ async def _register(
 ) -> tuple[RegisterAnswer, str]:
     authority_pem = ca_pem or await fetch_authority(url, invite.authority_fingerprint)
     async with connect(Endpoint(url, authority_pem), PROGRAM) as session:
-        request = RegisterRequest(invite.secret, computer, key.certificate_request(computer), key.sealing_public)
+        request = RegisterRequest(invite.secret, computer, certificate_request(key, computer), key.sealing_public)
         answer, _ = await session.ask("register", request, RegisterAnswer)
     return answer, authority_pem
 

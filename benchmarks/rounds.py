@@ -37,13 +37,16 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Who takes part, where, how often, over which line; `is_extra`: also a round that counts and is not timed."""
+    """Who takes part, where, how often, over which line; `is_extra`: also a round that counts and is not timed;
+    `is_traced`: that one counts syncs too, under strace, which makes programs of many threads some ten times slower.
+    """
 
     directory: Path
     tools: tuple[str, ...]
     rounds: int
     line: Line | None = None
     is_extra: bool = True
+    is_traced: bool = True
 
     def present(self) -> list[str]:
         absent = absent_peers(self.tools)
@@ -83,7 +86,9 @@ def opened(contest: Contest, name: str, *, is_counted: bool = False) -> Iterator
         directory = contest.directory / name
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         yield [
-            stack.enter_context(TOOLS[tool](directory / tool, way, is_traced=is_counted and syncs.is_here()))
+            stack.enter_context(
+                TOOLS[tool](directory / tool, way, is_traced=is_counted and contest.is_traced and syncs.is_here())
+            )
             for tool in contest.present()
         ]
 

@@ -17,4 +17,4 @@ def run(directory: Path, seed: int, rounds: int, scale: Scale) -> dict[str, Any]
     write_million(data, scale.million_files, seed)
     one = million_path(data, scale.million_files // 2)
     phases = [backup_of(data, "unchanged"), cold_restore_of(one, "one file, cold", directory)]
-    return run_settled(Contest(directory, TOOLS, rounds), [backup_of(data, "first")], phases)
+    return run_settled(Contest(directory, TOOLS, rounds, is_traced=False), [backup_of(data, "first")], phases)

@@ -19,7 +19,7 @@ def is_here() -> bool:
 
 
 class Syncs:
-    """Files of strace below `directory`: one of the server, one of each agent. A program runs a little slower with it:
+    """Files of strace below `directory`: one of the server, one of each agent. A program of many threads runs much slower with it:
     what is counted is not timed.
     """
 

@@ -112,6 +112,11 @@ def test_one_more_round_counts_and_is_no_sample(data: Path) -> None:
     assert [(sample["round"], sample["tool"]) for sample in outcome["samples"]] == [(0, "a"), (0, "b")]
 
 
+def test_a_round_counts_without_strace_where_that_is_too_slow(data: Path) -> None:
+    outcome = run_fresh(Contest(data.parent, ("a",), 1, is_traced=False), [backup_of(data, "first")])
+    assert [sample.keys() & {"agent_syncs"} for sample in outcome["counted"]] == [set()]
+
+
 def test_a_restore_that_is_not_the_source_is_no_sample(data: Path) -> None:
     phases = [backup_of(data, "first"), restore_of(data, "restore", data.parent)]
     with pytest.raises(RuntimeError, match="is not as"):

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import ageing, memory, million, primitives, restart
+from benchmarks.scenarios import ageing, memory, micro, million, primitives, profile, restart
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
     "memory": memory.run,
     "primitives": primitives.run,
+    "micro": micro.run,
+    "profile": profile.run,
     "restart": restart.run,
     "million_directory": million.run_directory,
     "million_tree": million.run_tree,

@@ -25,17 +25,20 @@ from vaultd.store.record_format import parse_header
 RECORDS_PER_COMMIT = 1000
 
 
-def fill(vault: Vault, records: int, body_bytes: int, seed: int) -> None:
-    """The keyring and its one run key are made from the seed; the bodies are random bytes that nobody opens."""
+def fill(vault: Vault, records: int, body_bytes: int, seed: int) -> tuple[bytes, list[bytes]]:
+    """The keyring and its one run key are made from the seed; the bodies are random bytes that nobody opens. Answers
+    the keyring and the ids of the last group.
+    """
     numbers = random.Random(seed)
     keyring, key = numbers.randbytes(16), numbers.randbytes(16)
     ledger.record(vault, [("run_key_owners", key, bytes(16) + keyring)])
-    written = 0
+    written, group = 0, list[StoredRecord]()
     while not records or written < records:
         group = [make_record(keyring, key, os.urandom(body_bytes)) for _ in range(RECORDS_PER_COMMIT)]
         vault.store.append(0, group)
         ledger.write(vault)
         written += len(group)
+    return keyring, [record.header.id for record in group]
 
 
 def make_record(keyring: bytes, key: bytes, body: bytes) -> StoredRecord:

@@ -50,6 +50,10 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> l
     if result["scenario"] in COMPARED:
         return compared_rows(result)
     sample = result["samples"][0]
+    if result["scenario"] == "micro":
+        return each(cases)
+    if result["scenario"] == "profile":
+        return profiled(cases)
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
     if "bytes_read" in sample:
@@ -66,6 +70,30 @@ def per_byte(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
     for case, samples in cases.items():
         values = [sample["nanoseconds_per_byte"] for sample in samples]
         lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) |")
+    return lines
+
+
+def each(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Figures for each byte beside those for each of what the case names."""
+    lines = ["| step, one thread | cost (median, min-max) |", "|---|---|"]
+    for case, samples in cases.items():
+        name, unit = ("nanoseconds_per_byte", "ns per byte") if "nanoseconds_per_byte" in samples[0] else (
+            "microseconds_each", "us each",
+        )  # fmt: skip
+        values = [sample[name] for sample in samples]
+        lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) {unit} |")
+    return lines
+
+
+def profiled(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Seconds of each kind of work, the largest first."""
+    lines = ["| case | side | wall s | CPU s | of it |", "|---|---|---|---|---|"]
+    for case, samples in cases.items():
+        for side in dict.fromkeys(sample["side"] for sample in samples):
+            parts = sorted((one for one in samples if one["side"] == side), key=lambda one: -one["cpu_seconds"])
+            together = sum(one["cpu_seconds"] for one in parts)
+            named = ", ".join(f"{one['part']} {one['cpu_seconds']:.2f}" for one in parts if one["cpu_seconds"] >= 0.01)
+            lines.append(f"| {case} | {side} | {parts[0]['wall_seconds']:.2f} | {together:.2f} | {named} |")
     return lines
 
 

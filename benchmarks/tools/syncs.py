@@ -19,8 +19,8 @@ def is_here() -> bool:
 
 
 class Syncs:
-    """Files of strace below `directory`: one of the server, one of each agent. A program of many threads runs much slower with it:
-    what is counted is not timed.
+    """Files of strace below `directory`: one of the server, one of each agent. A program of many threads runs much
+    slower with it: what is counted is not timed.
     """
 
     def __init__(self, directory: Path) -> None:

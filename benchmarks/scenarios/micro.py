@@ -1,4 +1,4 @@
-"""What the steps cost that are paid for each message, frame, record, id and path, without any network and in one thread."""
+"""What the steps cost that are paid for each message, frame, record, id and path: one thread, no network."""
 
 from __future__ import annotations
 

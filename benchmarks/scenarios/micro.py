@@ -49,7 +49,7 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
 
 def one_round(vault: Vault, keyring: bytes, ids: list[bytes], seed: int, number: int) -> Iterable[dict[str, Any]]:
     numbers = random.Random(seed)
-    known = numbers.sample(ids, ASKED_IDS // 2) + [numbers.randbytes(32) for _ in range(ASKED_IDS // 2)]
+    known = numbers.choices(ids, k=ASKED_IDS // 2) + [numbers.randbytes(32) for _ in range(ASKED_IDS // 2)]
     large = [make_record(keyring, keyring, numbers.randbytes(MIB)) for _ in range(LARGE_RECORDS)]
     message = m.UploadBatch(bytes(16), 7, [MIB] * 2, bytes(64))
     raw = numbers.randbytes(FRAME_BYTES)

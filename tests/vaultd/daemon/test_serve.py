@@ -113,6 +113,7 @@ def test_what_the_start_made_is_nothing_to_the_collector_while_the_loop_runs(
 def test_the_daemon_keeps_the_memory_of_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     monkeypatch.setattr(serve, "reuse_freed_memory", lambda: told.append(True))
+    monkeypatch.setattr(serve, "configure_logs", lambda: None)  # else the tests behind this one have another log
     with pytest.raises(NotFound):
         serve.serve(tmp_path / "nothing")
     assert told == [True]

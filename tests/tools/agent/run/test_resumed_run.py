@@ -17,6 +17,7 @@ from tools.agent.restore.survey import Overwrite
 from tools.agent.run.agent import Attempts
 from tools.agent.run.backup import back_up
 from tools.agent.run.run_end import Done
+from tools.agent.run.run_journal import RunJournal
 from tools.client.failure import describe
 from tools.client.record_format import RecordType
 
@@ -38,12 +39,16 @@ class Sent:
         self.again: list[bytes] = []
         self.records = 0
         self.lost_after: int | None = None
-        real_send, real_receive = FakeUpload.send, FakeUpload.receive
+        self.is_lost_after_a_mark = False  # and not before the journal says of something that it was acknowledged
+        self._marked = trio.Event()
+        real_send, real_receive, real_mark = FakeUpload.send, FakeUpload.receive, RunJournal.acknowledge
 
         async def send(upload: FakeUpload, batch: m.UploadBatch, raw: Any) -> None:
             ids = [bytes(piece)[40:72] for piece in raw]
             self.again += [id for id in ids if id in self.acknowledged]
             if self.lost_after is not None and self.records >= self.lost_after:
+                if self.is_lost_after_a_mark:
+                    await self._marked.wait()
                 raise LinkLost
             self.records += len(ids)
             upload.__dict__.setdefault("sent", {})[batch.number] = ids
@@ -55,6 +60,12 @@ class Sent:
                 self.acknowledged.update(upload.__dict__["sent"][received[0].number])
             return received
 
+        def mark(journal: RunJournal, *arguments: Any) -> None:
+            real_mark(journal, *arguments)
+            if self.lost_after is not None:
+                trio.from_thread.run_sync(self._marked.set)
+
+        monkeypatch.setattr(RunJournal, "acknowledge", mark)
         monkeypatch.setattr(FakeUpload, "send", send)
         monkeypatch.setattr(FakeUpload, "receive", receive)
 
@@ -233,6 +244,7 @@ async def test_a_run_beside_a_base_is_gone_on_with(site: Site, sent: Sent, aged:
         path.write_bytes(os.urandom(MIB // 2))
         os.utime(path, ns=(OLD_NS, OLD_NS))
     (site.source / "001" / "file").unlink()
+    sent.is_lost_after_a_mark = True
     await break_off(site, sent, 3)
     done = await site.back_up()
     assert sent.again == []

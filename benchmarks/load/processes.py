@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+
+from benchmarks.processes import anonymous_bytes
 
 SAMPLE_SECONDS = 0.1
 
@@ -31,13 +32,4 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._stop.wait(SAMPLE_SECONDS):
             for pid in list(self.peak_anonymous_bytes):
-                self.peak_anonymous_bytes[pid] = max(self.peak_anonymous_bytes[pid], anonymous_bytes(pid))
-
-
-def anonymous_bytes(pid: int) -> int:
-    """0 where the process is gone."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("RssAnon:")), 0)
+                self.peak_anonymous_bytes[pid] = max(self.peak_anonymous_bytes[pid], anonymous_bytes([pid]))

@@ -1,5 +1,5 @@
-"""The certificate request with which an agent registers. Apart from its keys: every command needs those, and loading
-what certificates are made of takes as long as loading half of all else.
+"""The certificate request with which an agent registers. Apart from its keys: every command needs those, and
+only registering needs what certificates are made of.
 """
 
 from cryptography import x509

@@ -1,4 +1,4 @@
-"""One line of a terminal that is written over. A module of its own: loading it takes longer than a short run."""
+"""One line of a terminal that is written over. A module of its own: most runs have no terminal and need not load it."""
 
 from rich.console import Console
 from rich.live import Live

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# Loading these takes as long as a tenth of all else each; no run of a script needs them.
+# No run of a script needs these, and loading them costs milliseconds each time.
 _LARGE = ("rich", "cryptography.x509")
 
 

@@ -21,9 +21,9 @@ PROGRAM = """
 import sys
 from tools.agent.scan import batch
 from tools.agent.vault import lost_connection
-from tools.agent.run import pipeline
+from tools.agent.run import pace
 lost_connection.Patience.__init__.__defaults__ = ((0.05,) * {tries},)
-pipeline.Pace.__init__.__defaults__ = (pipeline.MEMORY_BUDGET_BYTES, {provisional_seconds})
+pace.Pace.__init__.__defaults__ = (pace.MEMORY_BUDGET_BYTES, {provisional_seconds})
 batch.BATCH_BYTES = 1 << 20
 from tools.agent.__main__ import main
 sys.exit(main())

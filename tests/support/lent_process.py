@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tools.agent.keys import adopt, job_keys
+from tools.agent.keys import adopt, first_keyring
 from tools.agent.system import apart
 from tools.client.failure import Failure
 
@@ -33,7 +33,7 @@ def lend_process() -> None:
             raise Failure(*failed)
         return answer
 
-    for module in (job_keys, adopt):
+    for module in (first_keyring, adopt):
         module.call_apart = call_lent  # type: ignore[attr-defined]
 
 

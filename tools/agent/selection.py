@@ -5,16 +5,21 @@ pattern that would exclude it says nothing about what is below it. With `one_fil
 own file system, also where it is inside another one.
 """
 
+from __future__ import annotations
+
+import importlib
 import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from protocol.limits import DEFINITION_BYTES_MAX
 from tools.client.failure import Failure
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 Matcher = Callable[[bytes, bool], bool]
 """Whether a path is excluded; the second says whether it is a directory."""
@@ -61,7 +66,8 @@ def make_selection(
     roots = merge_includes(include)
     inner = frozenset(map(plain_path, include)).difference(roots)
     leading = frozenset(above for path in inner for above in parents(path) if _is_below_any(above, roots)) - inner
-    _spec(patterns)
+    if patterns:
+        _spec(patterns)
     return Selection(roots, inner, leading, patterns, one_file_system, kept_out, exclude_caches)
 
 
@@ -118,7 +124,7 @@ def _matcher(patterns: tuple[str, ...], include: bytes) -> Matcher | None:
     spec = _spec(patterns)
     itself = os.fsdecode(include) + "/"
     if include and spec.match_file(itself):
-        spec = GitIgnoreSpec([pattern for pattern in spec.patterns if pattern.match_file(itself) is None])
+        spec = type(spec)([pattern for pattern in spec.patterns if pattern.match_file(itself) is None])
 
     def is_excluded(path: bytes, is_directory: bool) -> bool:
         text = os.fsdecode(path)
@@ -128,8 +134,9 @@ def _matcher(patterns: tuple[str, ...], include: bytes) -> Matcher | None:
 
 
 def _spec(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    spec_class: type[GitIgnoreSpec] = importlib.import_module("pathspec").GitIgnoreSpec  # many jobs exclude nothing
     try:
-        return GitIgnoreSpec.from_lines(patterns)
+        return spec_class.from_lines(patterns)
     except (ValueError, re.error) as error:
         raise Failure(
             "bad_request", f"an exclude pattern of the job is not valid: {error}", "create another job without it"

@@ -7,14 +7,10 @@ from blake3 import blake3
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tools.client.fingerprint import FINGERPRINT_BYTES, fingerprint_text
 from tools.client.kem import KEM_HYBRID, check_public_key, generate_key_pair, public_of
-from tools.client.recovery_code import base32_bytes, base32_text, normal_text
-
-FINGERPRINT_BYTES = 20
 
 _LABEL = b"safeset agent key v1"
-_GROUP_CHARACTERS = 4
-_FINGERPRINT_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +60,3 @@ def fingerprint_bytes(spki: bytes, sealing_public: bytes) -> bytes:
 def fingerprint(spki: bytes, sealing_public: bytes) -> str:
     """The text that people compare: eight groups of four, joined by `-`."""
     return fingerprint_text(fingerprint_bytes(spki, sealing_public))
-
-
-def fingerprint_text(value: bytes) -> str:
-    """The text form of the 20 bytes."""
-    text = base32_text(value)
-    return "-".join(text[i : i + _GROUP_CHARACTERS] for i in range(0, len(text), _GROUP_CHARACTERS))
-
-
-def parse_fingerprint(text: str) -> bytes:
-    """What a person typed or pinned; ValueError when it is no fingerprint."""
-    characters = normal_text(text).replace("-", "")
-    try:
-        value = base32_bytes(characters)
-    except ValueError:
-        value = b""
-    if len(characters) != _FINGERPRINT_CHARACTERS or len(value) != FINGERPRINT_BYTES:
-        raise ValueError(f"an agent key's fingerprint has {_FINGERPRINT_CHARACTERS} characters in groups of four")
-    return value

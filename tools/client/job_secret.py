@@ -8,7 +8,7 @@ import os
 import struct
 from dataclasses import dataclass, field
 
-from tools.client.agent_key import FINGERPRINT_BYTES, AgentKey
+from tools.client.agent_key import AgentKey
 from tools.client.creator_key import (
     PUBLIC_KEY_BYTES,
     SIGNATURE_BYTES,
@@ -16,6 +16,7 @@ from tools.client.creator_key import (
     creator_fingerprint,
     is_signed,
 )
+from tools.client.fingerprint import FINGERPRINT_BYTES
 from tools.client.job_definition import JobAddress
 from tools.client.kem import KEM_HYBRID, open_sealed, seal
 from tools.client.new_keys import NewKeys

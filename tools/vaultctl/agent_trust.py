@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.client.agent_key import fingerprint_bytes, fingerprint_text, parse_fingerprint
+from tools.client.agent_key import fingerprint_bytes
 from tools.client.context import Context
 from tools.client.failure import Failure
+from tools.client.fingerprint import fingerprint_text, parse_fingerprint
 from tools.client.record_format import IntegrityError
 
 

@@ -17,13 +17,13 @@ from blake3 import blake3
 from protocol import messages as m
 from tests.support.creator import Creator
 from tests.tools.agent.fake_vault import FakeVault
-from tools.agent.keys import adopt, job_keys
+from tools.agent.keys import adopt, first_keyring
 from tools.agent.restore.metadata import Rights
 from tools.agent.restore.restore import Destination, Restored, prepare_root, restore
 from tools.agent.restore.survey import Overwrite
 from tools.agent.run.agent import Agent
 from tools.agent.run.backup import back_up
-from tools.agent.run.pipeline import Pace
+from tools.agent.run.pace import Pace
 from tools.agent.run.run_end import Done
 from tools.agent.safeset.entries import Damage, walk_safeset, wanted_paths
 from tools.agent.safeset.unlock import Secret, Wanted, unlock
@@ -120,7 +120,7 @@ def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process of its own makes them, and a guess at the password costs nothing. What both are otherwise is tested in
     keys/test_adopt.py, system/test_apart.py, tests/tools/client/test_slot.py and with the real programs.
     """
-    for module in (job_keys, adopt):
+    for module in (first_keyring, adopt):
         monkeypatch.setattr(module, "call_apart", call_here)
     monkeypatch.setattr(slot, "_argon2id", cheap_argon2id)
 

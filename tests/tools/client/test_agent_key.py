@@ -6,8 +6,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.tools.client import second_implementation as second
 from tests.tools.client.vectors import load
-from tools.client.agent_key import AgentKey, create_agent_key, fingerprint, fingerprint_bytes, parse_fingerprint
+from tools.client.agent_key import AgentKey, create_agent_key, fingerprint, fingerprint_bytes
 from tools.client.certificate_request import certificate_request
+from tools.client.fingerprint import parse_fingerprint
 from tools.client.record_format import IntegrityError
 
 V = load("job_secret")

@@ -13,7 +13,8 @@ from protocol import messages as m
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from tests.tools.vaultctl.conftest import ACCOUNT_ID, CREATOR, Run
 from tests.tools.vaultctl.fake_vault import FakeVault
-from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
+from tools.client.agent_key import AgentKey, create_agent_key
+from tools.client.fingerprint import fingerprint_text
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import open_restore_order
 from tools.client.restore_order import RestoreOrder

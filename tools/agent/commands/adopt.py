@@ -3,7 +3,8 @@
 import click
 
 from tools.agent.commands.backup import named_job
-from tools.agent.commands.context import output_of, read_secret, secret_options, sequence_of, state_of
+from tools.agent.commands.context import output_of, state_of
+from tools.agent.commands.opening import read_secret, secret_options, sequence_of
 from tools.agent.keys.adopt import Adopting, adopt
 from tools.agent.local.hand_over import is_up
 from tools.agent.state import KnownHead, StateDirectory, lock_state

@@ -1,7 +1,12 @@
 """`vault-agent backup`: runs a job once, here or in the service where one is up."""
 
+from __future__ import annotations
+
+import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 import trio
@@ -13,20 +18,29 @@ from tools.agent.local.orders import BackupOrder
 from tools.agent.local_settings import load_local_settings
 from tools.agent.missed import tell_missed
 from tools.agent.run.agent import Agent, Attempts
-from tools.agent.run.backup import back_up
-from tools.agent.run.pipeline import Pace
-from tools.agent.run.run_end import Done
-from tools.agent.scan.scan_figures import ScanFigures
+from tools.agent.run.pace import Pace
 from tools.agent.state import StateDirectory, lock_state
 from tools.agent.vault.connection import ask_vault, collect_garbage_rarely
 from tools.agent.vault.lost_connection import Patience, is_lost
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, describe
+from tools.client.offload import compute
 from tools.client.output import Output
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
 from tools.client.session import VaultSession
 from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, elapsed_text, files_text, size_text
+
+if TYPE_CHECKING:
+    from tools.agent.run.backup import Tell
+    from tools.agent.run.run_end import Done
+    from tools.agent.scan.scan_figures import ScanFigures
+
+# Scan, cache and upload are loaded while the connection is being made, which mostly waits: loaded before it, they would
+# keep the vault's first byte waiting.
+_ROOM = "tools.agent.run.backup"
+
+BackUp = Callable[[Agent, AgentJob, "Tell"], Awaitable["Done"]]
 
 
 @click.command("backup", cls=Command)
@@ -87,6 +101,7 @@ def _back_up(
         if job is None:
             return
         chosen[job.job_id] = job.name
+        back_up: BackUp = (await compute(_load_room)).back_up
         with Progress(output) as progress:
 
             def tell(phase: str, figures: ScanFigures) -> None:
@@ -103,7 +118,7 @@ def _back_up(
         return seconds
 
     try:
-        ask_vault(state, identity, talk, pause_after)
+        ask_vault(state, identity, talk, pause_after, _load_room)
     except (Exception, KeyboardInterrupt) as error:
         # How the connection ends does not matter to a safeset that was countersigned.
         if not finished:
@@ -119,6 +134,11 @@ def _back_up(
     (name,) = chosen.values()
     _tell_done(output, done, time.monotonic() - start, f"Job {escape_text(name)}: " if is_asked else "")
     return EXIT_WARNINGS if done.missed.count else EXIT_OK
+
+
+def _load_room() -> ModuleType:
+    """Waits where another thread is loading it."""
+    return importlib.import_module(_ROOM)
 
 
 async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:

@@ -6,15 +6,8 @@ from typing import Any
 
 import click
 
-from tools.agent.commands.context import (
-    escaped_option,
-    given_paths,
-    output_of,
-    read_secret,
-    safeset_options,
-    sequence_of,
-    state_of,
-)
+from tools.agent.commands.context import output_of, state_of
+from tools.agent.commands.opening import escaped_option, given_paths, read_secret, safeset_options, sequence_of
 from tools.agent.missed import Missed, tell_missed
 from tools.agent.safeset.entries import Damage, flagged, left_out, tell_damage, walk_safeset, wanted_paths
 from tools.agent.safeset.unlock import Wanted, unlock

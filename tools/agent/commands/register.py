@@ -10,10 +10,11 @@ from protocol.messages import RegisterAnswer, RegisterRequest
 from tools.agent.commands.context import output_of, state_path
 from tools.agent.state import Identity, StateDirectory, create_state, lock_state
 from tools.agent.vault.connection import PROGRAM, run_loop
-from tools.client.agent_key import AgentKey, create_agent_key, fingerprint_text
+from tools.client.agent_key import AgentKey, create_agent_key
 from tools.client.certificate_request import certificate_request
 from tools.client.code_file import read_code_file
 from tools.client.failure import Failure
+from tools.client.fingerprint import fingerprint_text
 from tools.client.invite_code import InviteCode, parse_invite_code
 from tools.client.named_path import NamedPath
 from tools.client.program import Command

@@ -9,15 +9,8 @@ import click
 
 from protocol.errors import RemoteProtocolError
 from protocol.messages import AgentJobsAnswer, AgentJobsRequest
-from tools.agent.commands.context import (
-    escaped_option,
-    given_paths,
-    output_of,
-    read_secret,
-    safeset_options,
-    sequence_of,
-    state_of,
-)
+from tools.agent.commands.context import output_of, state_of
+from tools.agent.commands.opening import escaped_option, given_paths, read_secret, safeset_options, sequence_of
 from tools.agent.local.hand_over import hand_over
 from tools.agent.local.orders import RestoreOrder
 from tools.agent.local_settings import load_local_settings

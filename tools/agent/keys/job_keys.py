@@ -10,33 +10,35 @@ A job's name stands for the same job for ever: a vault must not put an earlier j
 place of the one that is backed up.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from protocol.messages import AgentJob, KeyringCreateAnswer, KeyringCreateRequest, SlotUpload
-from tools.agent.keys.job_trust import job_address
-from tools.agent.keys.newer_keys import take_first_keys, take_newer_keys
+import importlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from protocol.messages import AgentJob, KeyringCreateAnswer
 from tools.agent.state import Identity, JobState, StateDirectory
-from tools.agent.system.apart import call_apart
-from tools.client.agent_key import AgentKey, parse_fingerprint
 from tools.client.failure import Failure
-from tools.client.job_secret import JobSecret, open_job_secret
-from tools.client.keyring import Keyring, Unattended, create_keyring, signing_public_key
+from tools.client.keyring import Unattended
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
 from tools.client.session import VaultSession
-from tools.client.slot import NewSlot, create_password_slot, create_recovery_slot
+
+if TYPE_CHECKING:
+    from tools.agent.keys.first_keyring import MadeKeyring
+
+# Nearly every run finds its keys in the state: what opens messages and makes keyrings is loaded where it is needed.
+_FIRST_KEYRING = "tools.agent.keys.first_keyring"
+_NEWER_KEYS = "tools.agent.keys.newer_keys"
+
+_OfJob = Callable[[StateDirectory, Identity, AgentJob], Awaitable[Unattended]]
+_OfJobAndOwn = Callable[[StateDirectory, Identity, AgentJob, Unattended], Awaitable[Unattended]]
+_Make = Callable[[StateDirectory, Identity, AgentJob], "MadeKeyring"]
 
 _SEAL_AGAIN = {
     False: "remove the job and create it again; the operator runs: vaultd check",
     True: "rotate the job's keys once more: vaultctl keyring password --rotate; the operator runs: vaultd check",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _MadeKeyring:
-    request: KeyringCreateRequest
-    unattended: Unattended
-    message_id: bytes
 
 
 async def load_job_keys(session: VaultSession, state: StateDirectory, identity: Identity, job: AgentJob) -> Unattended:
@@ -75,7 +77,8 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
     if job.keyring_id is not None:
         unattended = _saved(job_state, job.keyring_id)
         if unattended is None and job.secret is not None and job_state.is_new:
-            return await take_first_keys(state, identity, job)
+            take_first: _OfJob = (await compute(importlib.import_module, _NEWER_KEYS)).take_first_keys
+            return await take_first(state, identity, job)
         if unattended is None and job_state.is_new:
             require_secret(job)
         if unattended is None:
@@ -87,7 +90,10 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             )
         if not job_state.has_made_keyring:
             job_state.mark_used(job.keyring_id)  # the answer to keyring.create was lost, and the message's id with it
-        return unattended if job.secret is None else await take_newer_keys(state, identity, job, unattended)
+        if job.secret is None:
+            return unattended
+        take_newer: _OfJobAndOwn = (await compute(importlib.import_module, _NEWER_KEYS)).take_newer_keys
+        return await take_newer(state, identity, job, unattended)
     require_secret(job)
     if job.secret is None:
         raise Failure("conflict", f"job {job.name!r} has no keyring and no secret to make one", "create the job anew")
@@ -97,7 +103,8 @@ async def _load(session: VaultSession, state: StateDirectory, identity: Identity
             f"the vault asks again for the keyring of job {job.name!r}, which was made already",
             "the vault may have lost data or was rolled back: ask its operator, or create the job anew",
         )
-    made = await compute(call_apart, _make, state, identity, job)
+    make: _Make = (await compute(importlib.import_module, _FIRST_KEYRING)).make_apart
+    made = await compute(make, state, identity, job)
     job_state.save_candidate(made.unattended.keyring_id, made.unattended.encode())
     await session.ask("keyring.create", made.request, KeyringCreateAnswer)
     job_state.take_candidate(made.unattended.keyring_id)
@@ -128,43 +135,6 @@ def _saved(job_state: JobState, keyring_id: bytes) -> Unattended | None:
     unattended = _decode(candidate)
     job_state.take_candidate(keyring_id)
     return unattended
-
-
-def _make(state: StateDirectory, identity: Identity, job: AgentJob) -> _MadeKeyring:
-    address = job_address(identity, job.job_id)
-    agent_key = AgentKey(state.key_path.read_bytes(), state.load_sealing_private())
-    assert job.secret is not None
-    try:
-        opened = open_job_secret(job.secret, address, agent_key, parse_fingerprint(identity.creator))
-    except IntegrityError as error:
-        raise Failure("damaged", str(error), "create the job anew; if it happens again, ask the operator") from None
-    keyring = create_keyring(job.job_id)
-    return _MadeKeyring(
-        _request(keyring, job.job_id, _slots(keyring, opened.secret)),
-        Unattended.of(keyring, job.job_id),
-        opened.message_id,
-    )
-
-
-def _slots(keyring: Keyring, secret: JobSecret) -> list[NewSlot]:
-    slots = [create_password_slot(keyring, secret.password)]
-    if secret.recovery_code is not None:
-        slots.append(create_recovery_slot(keyring, secret.recovery_code))
-    return slots
-
-
-def _request(keyring: Keyring, job_id: bytes, slots: list[NewSlot]) -> KeyringCreateRequest:
-    newest = keyring.newest
-    return KeyringCreateRequest(
-        job_id=job_id,
-        keyring_id=keyring.keyring_id,
-        generation=newest.number,
-        kem=newest.kem,
-        public_key=newest.public_key,
-        minimum_suite=newest.minimum_suite,
-        signing_key=signing_public_key(keyring.signing_seed(job_id, newest.number)),
-        slots=[SlotUpload(new.slot, new.proof_hash) for new in slots],
-    )
 
 
 def _decode(saved: bytes) -> Unattended:

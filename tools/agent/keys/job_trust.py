@@ -5,9 +5,9 @@ A vault could else read out what its operator wants: other paths, or a whole job
 
 from protocol.messages import AgentJob
 from tools.agent.state import Identity, StateDirectory
-from tools.client.agent_key import fingerprint_text
 from tools.client.creator_key import creator_fingerprint
 from tools.client.failure import Failure
+from tools.client.fingerprint import fingerprint_text
 from tools.client.job_definition import JobAddress, RevisedJob, is_definition_signed
 from tools.client.job_options import check_options
 

@@ -7,8 +7,9 @@ verify earlier safesets first, then the part, then the message's id; a crash bet
 from protocol.messages import AgentJob
 from tools.agent.keys.job_trust import job_address
 from tools.agent.state import Identity, JobState, StateDirectory
-from tools.client.agent_key import AgentKey, parse_fingerprint
+from tools.client.agent_key import AgentKey
 from tools.client.failure import Failure
+from tools.client.fingerprint import parse_fingerprint
 from tools.client.job_secret import OpenedKeys, open_new_keys
 from tools.client.keyring import Unattended
 from tools.client.new_keys import NewKeys, mark_of

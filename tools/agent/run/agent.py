@@ -1,12 +1,17 @@
 """Who backs up, and what of a run is kept between its connections."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
 
-from tools.agent.run.pipeline import Pace
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tools.agent.run.pace import Pace
 from tools.agent.state import Identity, StateDirectory
 from tools.agent.upload.sent_counts import SentCounts
-from tools.client.run_key import NewRunKey
 from tools.client.session import VaultSession
+
+if TYPE_CHECKING:
+    from tools.client.run_key import NewRunKey
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.messages import RunProgressAnswer, RunProgressRequest
 from tools.agent.budget import ByteBudget
 from tools.agent.run.feed import Feed, SoFar
+from tools.agent.run.pace import Pace
 from tools.agent.run.run_journal import RunJournal
 from tools.agent.scan.batch import Batch
 from tools.agent.scan.scan import Scanner
@@ -28,10 +29,7 @@ from tools.client.manifest_writer import WrittenManifest
 from tools.client.offload import compute, read
 from tools.client.session import VaultSession
 
-MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
 REPORT_SECONDS = 3.0
-# Between two provisional safesets: each costs a look-up of what it holds at the vault.
-PROVISIONAL_SECONDS = 600.0
 # Batches between scan and manifest: each holds at most some thousand rows beside contents that the budget counts.
 _ORDERED_BATCHES = 4
 _NO_BLOCKS: list[Outgoing] = []
@@ -65,14 +63,6 @@ class Listener:
 
     tell: Callable[[], None]
     commit_so_far: CommitSoFar
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much contents may be under way, and how often a provisional safeset is made."""
-
-    memory_budget_bytes: int = MEMORY_BUDGET_BYTES
-    provisional_seconds: float = PROVISIONAL_SECONDS
 
 
 class _Ordered:

@@ -19,8 +19,9 @@ from tools.agent.state import Identity, StateDirectory
 from tools.agent.vault.connection import ask_vault
 from tools.agent.vault.lost_connection import is_lost
 from tools.client import restore_order
-from tools.client.agent_key import AgentKey, parse_fingerprint
+from tools.client.agent_key import AgentKey
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, describe
+from tools.client.fingerprint import parse_fingerprint
 from tools.client.job_secret import OpenedOrder, open_restore_order
 from tools.client.output import Output
 from tools.client.program import tell_error

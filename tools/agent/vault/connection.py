@@ -9,6 +9,7 @@ import trio
 from tools.agent.state import Identity, StateDirectory
 from tools.agent.vault.interrupt import Interrupt
 from tools.client.failure import Failure, first_cause
+from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
 from tools.client.session import Endpoint, VaultSession, connect
 
@@ -23,10 +24,15 @@ Pause = Callable[[Exception], float]
 
 
 def ask_vault(
-    state: StateDirectory, identity: Identity, talk: Talk[Answer], pause_after: Pause | None = None
+    state: StateDirectory,
+    identity: Identity,
+    talk: Talk[Answer],
+    pause_after: Pause | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Answer:
     """Connects as this agent, talks, and closes the connection; with `pause_after` again and again until it is done.
-    SIGINT and SIGTERM end in KeyboardInterrupt.
+    SIGINT and SIGTERM end in KeyboardInterrupt. `meanwhile` is done once in a worker thread while the first connection
+    is being made.
     """
     endpoint = Endpoint(
         identity.url, identity.authority_pem, None, str(state.certificate_path), str(state.key_path)
@@ -37,6 +43,8 @@ def ask_vault(
         async with trio.open_nursery() as nursery:
             interrupt = Interrupt(nursery.cancel_scope)
             await nursery.start(interrupt.watch)
+            if meanwhile is not None:
+                nursery.start_soon(compute, meanwhile)
             while not answers and not interrupt.came:
                 try:
                     async with connect(endpoint, PROGRAM) as session:

@@ -7,10 +7,10 @@ import click
 
 from protocol.messages.fields import ComputerKind
 from tools.client import calls
-from tools.client.agent_key import fingerprint_text
 from tools.client.context import Context, expect_another_key
 from tools.client.documents import document_of
 from tools.client.failure import Failure
+from tools.client.fingerprint import fingerprint_text
 from tools.client.invite_code import InviteCode, authority_fingerprint, format_invite_code
 from tools.client.program import Group
 from tools.client.signing_file import ensure_creator_key, load_creator_key, signing_file

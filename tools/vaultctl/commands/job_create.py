@@ -12,10 +12,10 @@ import msgspec
 
 from protocol.messages.job import JobCreateRequest, JobDefinition
 from tools.client import calls
-from tools.client.agent_key import fingerprint_text
 from tools.client.code_file import read_recovery_code
 from tools.client.context import pin_agent_key
 from tools.client.failure import Failure, describe
+from tools.client.fingerprint import fingerprint_text
 from tools.client.held_keyring import hold_keyring
 from tools.client.job_definition import FIRST_REVISION, JobAddress, RevisedJob, sign_definition
 from tools.client.job_options import encode_options

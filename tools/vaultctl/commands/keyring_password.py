@@ -10,10 +10,10 @@ import click
 
 from protocol import messages as m
 from tools.client import calls
-from tools.client.agent_key import fingerprint_text
 from tools.client.code_file import read_recovery_code
 from tools.client.context import pin_agent_key
 from tools.client.failure import Failure, describe
+from tools.client.fingerprint import fingerprint_text
 from tools.client.held_keyring import HeldKeyring, Secret, hold_keyring
 from tools.client.named_path import NamedPath
 from tools.client.output import Output

@@ -10,9 +10,9 @@ import click
 from protocol import messages as m
 from protocol.limits import ORDER_BYTES_MAX
 from tools.client import calls
-from tools.client.agent_key import fingerprint_text
 from tools.client.context import pin_agent_key
 from tools.client.failure import EXIT_OK, INTERRUPTED, Failure, first_cause
+from tools.client.fingerprint import fingerprint_text
 from tools.client.job_definition import JobAddress
 from tools.client.job_secret import seal_restore_order
 from tools.client.output import Output

@@ -14,7 +14,7 @@ from tests.tools.agent.conftest import Site
 from tests.tools.agent.fake_vault import FakeUpload, FakeVault
 from tools.agent.restore.survey import Overwrite
 from tools.agent.run.backup import back_up
-from tools.agent.run.pipeline import Pace
+from tools.agent.run.pace import Pace
 from tools.agent.run.run_end import Done
 
 MIB = 1 << 20

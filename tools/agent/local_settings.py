@@ -3,8 +3,8 @@
 All else is decided where jobs are made, so every other name in the file is refused.
 """
 
+import importlib
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +42,13 @@ def load_local_settings(state: Path) -> LocalSettings:
     path = state / NAME
     try:
         with path.open("rb") as handle:
-            values = tomllib.loads(handle.read(_FILE_BYTES_MAX).decode())
+            data = handle.read(_FILE_BYTES_MAX)
     except FileNotFoundError:
         return LocalSettings()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    try:
+        # Loaded here, because most states have no such file. Both ways not to be TOML are a ValueError.
+        values: dict[str, object] = importlib.import_module("tomllib").loads(data.decode())
+    except ValueError as error:
         raise _refusal(path, f"is no TOML: {error}") from None
     for name in values:
         if name != "memory_limit":

@@ -96,7 +96,10 @@ class Program(LazyGroup):
         if not settings.get("standalone_mode", True):
             return super().main(*arguments, **settings)
         prepare_process()
-        sys.exit(self.run())
+        exit_code = self.run()
+        # Else the interpreter looks for cycles in all that was loaded, once more before it ends.
+        gc.freeze()
+        sys.exit(exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Ctrl-C becomes one sentence here, before click writes an empty line for it."""

@@ -1,11 +1,9 @@
 """A session with a vault: connected, its certificate checked against the pinned authority, `hello` done.
 
 Time is not judged here: a computer with a wrong clock must still back up. Trust is the authority that the context or
-the agent's state pins, or, at the very first contact, the fingerprint in an invite code. Runs in the Trio thread.
+the agent's state pins; the very first contact is `first_contact`. Runs in the Trio thread.
 """
 
-import hashlib
-import hmac
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,11 +18,10 @@ import trio
 from protocol.channel import Channel
 from protocol.errors import ConnectionLost
 from protocol.framing import BytesLike
-from protocol.messages.session import AuthorityAnswer, AuthorityRequest, HelloAnswer, HelloRequest
+from protocol.messages.session import HelloAnswer, HelloRequest
 from protocol.transport import Call, ClientTransport, client_tls_context, open_connection, system_text
 from protocol.version import PROTOCOL_VERSIONS
 from tools.client.failure import UNREACHABLE, Failure, first_cause
-from tools.client.invite_code import AUTHORITY_FINGERPRINT_BYTES
 from tools.client.version import PROGRAM_VERSION
 
 # A vault that is being restarted is back within this; a longer absence is worth a word to whoever waits.
@@ -90,18 +87,8 @@ async def connect(
 ) -> AsyncIterator[VaultSession]:
     """Tries again for a few seconds where the vault is not there; then, or at a wrong certificate, one Failure."""
     context = client_tls_context(endpoint.ca_pem, endpoint.certificate_file, endpoint.key_file)
-    async with _connected(endpoint, context, program, pauses_seconds) as session:
+    async with connected(endpoint, context, program, pauses_seconds) as session:
         yield session
-
-
-async def fetch_authority(url: str, expected_fingerprint: bytes) -> str:
-    """The site's authority (PEM) at the first contact: taken from anybody, believed only if its fingerprint fits.
-
-    `expected_fingerprint` is the first 20 bytes of the SHA-256 of the certificate (DER), from an invite code.
-    """
-    async with _connected(Endpoint(url, ""), _unverified_context(), "first contact") as session:
-        answer, _ = await session.ask("authority", AuthorityRequest(), AuthorityAnswer)
-        return _checked_authority(answer.certificate_pem, expected_fingerprint, url)
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -117,10 +104,12 @@ def address_of(url: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def _connected(
+async def connected(
     endpoint: Endpoint, context: ssl.SSLContext, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS
 ) -> AsyncIterator[VaultSession]:
-    """Errors of the body come out as they are, not wrapped in a group of tasks."""
+    """Under rules of trust that the caller made. Errors of the body come out as they are, not wrapped in a group of
+    tasks.
+    """
     host, port = address_of(endpoint.url)
     try:
         async with trio.open_nursery() as nursery:
@@ -195,31 +184,3 @@ def _why(error: ConnectionLost | trio.TooSlowError) -> str:
 
 def _no_url(url: str) -> Failure:
     return Failure("usage", f"{url!r} is not the URL of a vault", f"it looks like https://vault.example:{PORT_DEFAULT}")
-
-
-def _unverified_context() -> ssl.SSLContext:
-    """For the question that needs no trust, because its answer is compared with the invite code's fingerprint."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols(["h2"])
-    return context
-
-
-def _checked_authority(certificate_pem: str, expected_fingerprint: bytes, url: str) -> str:
-    """The compared certificate, encoded anew: nothing that stood beside it gets into the pinned text."""
-    try:
-        certificate = ssl.PEM_cert_to_DER_cert(certificate_pem.strip())
-        if ssl.DER_cert_to_PEM_cert(certificate).strip() != certificate_pem.strip():
-            raise ValueError("more than one certificate")
-    except ValueError:
-        certificate = b""
-    found = hashlib.sha256(certificate).digest()[: len(expected_fingerprint)]
-    if len(expected_fingerprint) != AUTHORITY_FINGERPRINT_BYTES or not hmac.compare_digest(found, expected_fingerprint):
-        raise Failure(
-            "not_allowed",
-            f"the server at {url} is not the vault that made the invite code: its authority is another one",
-            "check the URL and the code; if both are right, somebody stands between you and the vault",
-        )
-    return ssl.DER_cert_to_PEM_cert(certificate)

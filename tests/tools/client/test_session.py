@@ -18,7 +18,8 @@ from protocol.transport import Exchange, ServerTransport, server_tls_context
 from tests.support.certificates import Authority, create_authority
 from tools.client import calls, session
 from tools.client.failure import Failure
-from tools.client.session import Endpoint, VaultSession, address_of, connect, fetch_authority
+from tools.client.first_contact import fetch_authority
+from tools.client.session import Endpoint, VaultSession, address_of, connect
 
 TOKEN = bytes.fromhex("5e" * 32)
 ACCOUNTS = m.AccountListAnswer([m.AccountSummary(bytes(16), "Example GmbH", 1, 1, 0, 0, 0, 0)])

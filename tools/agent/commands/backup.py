@@ -138,7 +138,9 @@ def _back_up(
 
 def _load_room() -> ModuleType:
     """Waits where another thread is loading it."""
-    return importlib.import_module(_ROOM)
+    room = importlib.import_module(_ROOM)
+    collect_garbage_rarely()  # once more: what was loaded now stays as well
+    return room
 
 
 async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:

@@ -15,10 +15,11 @@ from tools.client.certificate_request import certificate_request
 from tools.client.code_file import read_code_file
 from tools.client.failure import Failure
 from tools.client.fingerprint import fingerprint_text
+from tools.client.first_contact import fetch_authority
 from tools.client.invite_code import InviteCode, parse_invite_code
 from tools.client.named_path import NamedPath
 from tools.client.program import Command
-from tools.client.session import Endpoint, connect, fetch_authority
+from tools.client.session import Endpoint, connect
 from tools.client.tables import fields_text
 from tools.client.terminal_text import escape_text
 

@@ -13,8 +13,9 @@ largest frame. So what arrived and was not let go stays within the budget, and o
 
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from protocol.limits import BULK_WINDOW_BYTES_MAX, BULK_WINDOW_BYTES_MIN, FRAME_SECONDS, RECEIVE_BUDGET_BYTES
 
@@ -27,8 +28,7 @@ class Receiver(Protocol):
         """Others wait, and a frame was admitted long ago: end the request if the frame is still not here."""
 
 
-@dataclass(slots=True)
-class _Stream:
+class _Stream(msgspec.Struct):
     account: bytes
     receiver: Receiver
     least_bytes: int  # of its window, in any case

@@ -1,8 +1,9 @@
 """How much a peer may send on one stream: a fixed window, or a share of the process's budget. Runtime-free."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from protocol.byte_budget import ByteBudget
 from protocol.limits import H2_WINDOW_BYTES_OPEN
@@ -33,8 +34,7 @@ class FixedCredit:
     def let_go(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class AskCredit:
+class AskCredit(msgspec.Struct, frozen=True):
     """A question that is larger than the window comes when the budget admits it, and counts until the request ends."""
 
     budget: ByteBudget
@@ -48,8 +48,7 @@ class AskCredit:
     def let_go(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class SharedCredit:
+class SharedCredit(msgspec.Struct, frozen=True):
     """A frame that is larger than the window comes alone, when the budget admits it."""
 
     budget: ByteBudget

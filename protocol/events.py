@@ -1,55 +1,48 @@
 """What HTTP/2 reports: complete when made, never changed."""
 
-from dataclasses import dataclass
+import msgspec
 
 Headers = dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestReceived:
+class RequestReceived(msgspec.Struct, frozen=True):
     stream_id: int
     method: str
     path: str
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseReceived:
+class ResponseReceived(msgspec.Struct, frozen=True):
     stream_id: int
     status: int
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class DataReceived:
+class DataReceived(msgspec.Struct, frozen=True):
     """`data` is a view of the buffer given to `receive_data`: copy it before that buffer is used again."""
 
     stream_id: int
     data: bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnded:
+class StreamEnded(msgspec.Struct, frozen=True):
     """The peer sends no more on this stream."""
 
     stream_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamReset:
+class StreamReset(msgspec.Struct, frozen=True):
     """The stream is gone, whoever reset it."""
 
     stream_id: int
     error_code: int
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsReceived:
+class SettingsReceived(msgspec.Struct, frozen=True):
     """The peer's settings are in force: more streams or larger windows may be allowed now."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionEnded:
+class ConnectionEnded(msgspec.Struct, frozen=True):
     """The peer said GOAWAY: nothing can be sent or received any more."""
 
     error_code: int

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,8 +19,7 @@ PATH_PREFIX = "/v1/"
 CONTENT_TYPE = "application/x-safeset"
 
 
-@dataclass(frozen=True, slots=True)
-class PeerIdentity:
+class PeerIdentity(msgspec.Struct, frozen=True):
     """Who is at the other end: the certificate proves a key, whoever it belongs to; None when there was none."""
 
     certificate: bytes | None  # DER

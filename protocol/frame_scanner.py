@@ -4,14 +4,14 @@ Invariant: a frame's length is checked from its 9-byte header, before a byte of 
 h2 is never kept at all.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 HEADER_BYTES = 9
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(msgspec.Struct, frozen=True):
     length: int
     kind: int
     flags: int

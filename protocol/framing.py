@@ -7,7 +7,8 @@ that arrived, never a declared length.
 import struct
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from protocol.errors import ErrorCode, RemoteProtocolError
 from protocol.limits import ANSWER_HEADER_BYTES_MAX, FRAME_RAW_BYTES_MAX, SMALL_HEADER_BYTES_MAX
@@ -21,8 +22,7 @@ PREFIX = struct.Struct("<B3sII")
 FRAMES_AHEAD_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     kind: int
     header: bytes
     raw: bytes | memoryview
@@ -32,8 +32,7 @@ class Frame:
         return PREFIX.size + len(self.header) + len(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
-class FrameLimits:
+class FrameLimits(msgspec.Struct, frozen=True):
     """The largest parts of a frame; `of` is what has them, for people."""
 
     header_bytes: int

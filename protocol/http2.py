@@ -6,8 +6,8 @@ never reported. After ConnectionLost only `data_to_send` may be called: it holds
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+import msgspec
 from h2 import events as h2_events
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
@@ -51,8 +51,7 @@ _CLIENT_SETTINGS = {
 }
 
 
-@dataclass(slots=True)
-class _Inbound:
+class _Inbound(msgspec.Struct):
     window_bytes: int  # what the peer may have in flight and untaken
     untaken_bytes: int = 0
 

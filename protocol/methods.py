@@ -3,7 +3,6 @@
 docs/protocol.md shows this table; a test compares the two.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -49,8 +48,7 @@ COMMON_ERRORS = (E.bad_request, E.too_large, E.unavailable, E.internal)
 SIGN_IN_ERRORS = (E.not_signed_in, E.not_allowed)
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     name: str
     role: Role
     request: type[msgspec.Struct]

@@ -5,14 +5,14 @@ Invariant: pieces are the caller's objects and are never copied; who queued a pi
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from protocol.framing import BytesLike
 
 
-@dataclass(slots=True)
-class _Stream:
-    pieces: deque[memoryview] = field(default_factory=deque)
+class _Stream(msgspec.Struct):
+    pieces: deque[memoryview] = msgspec.field(default_factory=deque)
     size_bytes: int = 0
     ending: bool = False
 

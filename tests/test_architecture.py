@@ -107,6 +107,9 @@ def imported_names(name: str, tree: ast.Module, path: Path) -> set[str]:
             names.update(parts)
             if len(parts) < len(node.names):
                 names.add(target)
+    if "importlib" in names:  # it loads modules later, by their names
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        names.update(texts & modules().keys())
     return names
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.torture import tap
 from tools.agent.__main__ import main as vault_agent
-from tools.agent.commands import backup  # noqa: F401  its imports are what takes long
+from tools.agent.commands import backup as backup_command  # noqa: F401  its imports are what takes long
+from tools.agent.run import backup  # noqa: F401  and these
 from tools.agent.scan import batch
 from tools.agent.upload import upload
 

@@ -1,6 +1,8 @@
 """A program's groups and commands: `--json` in every place, errors as sentence, hint and exit code."""
 
 import json
+import subprocess
+import sys
 
 import click
 import pytest
@@ -113,3 +115,22 @@ def test_calling_the_program_exits() -> None:
 def test_an_interrupt_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.run(["noun", "verb", "interrupt"]) == 130
     assert capsys.readouterr().err == "error: interrupted\n"
+
+
+_WITH_A_CYCLE = """
+import os
+from tests.tools.client.test_program import program
+class Cycle:
+    def __del__(self):
+        os.write(1, b"looked for")
+cycle = Cycle()
+cycle.itself = cycle
+program.main()
+"""
+
+
+def test_no_cycles_are_looked_for_at_the_end() -> None:
+    """All that was loaded would be gone through, for what ends with the process anyway."""
+    command = [sys.executable, "-c", _WITH_A_CYCLE, "noun", "verb", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "The word is x.\n")

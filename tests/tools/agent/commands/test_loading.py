@@ -7,11 +7,26 @@ import pytest
 
 # No run of a script needs these, and loading them costs milliseconds each time.
 _LARGE = ("rich", "cryptography.x509")
+# What makes a safeset is loaded while the connection is being made, and these come with it.
+_OF_THE_ROOMS = (
+    "tools.agent.run.backup", "tools.agent.scan", "tools.agent.cache", "tools.agent.keys", "tools.client.keyring",
+    "cryptography", "sqlite3", "zstandard", "msgpack", "pyfastcdc",
+)  # fmt: skip
+
+
+def loaded_with(command: str) -> list[str]:
+    program = f"import sys, tools.agent.commands.{command}; print(*sys.modules)"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.mark.parametrize("command", ["backup", "restore", "serve"])
 def test_a_command_loads_nothing_large_that_it_does_not_need(command: str) -> None:
-    program = f"import sys, tools.agent.commands.{command}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    loaded = loaded_with(command)
     assert [name for name in _LARGE if name in loaded] == []
     assert f"tools.agent.commands.{command}" in loaded
+
+
+def test_a_backup_begins_without_the_rooms_that_make_a_safeset() -> None:
+    loaded = loaded_with("backup")
+    assert [name for name in _OF_THE_ROOMS if name in loaded] == []
+    assert "protocol.transport" in loaded

@@ -4,14 +4,14 @@ It gets its work on standard input, and holds the state's lock as long as it liv
 service closes that pipe, or ends, the work is interrupted as by Ctrl-C.
 """
 
+import importlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from tools.agent.commands.backup import back_up_asked, back_up_named
-from tools.agent.commands.restore import carry_out_restore
 from tools.agent.local.orders import (
     PREFIX,
     AskedOrder,
@@ -21,11 +21,15 @@ from tools.agent.local.orders import (
     decode_message,
     frame_length,
 )
-from tools.agent.service.asked_restore import carry_out_asked
-from tools.agent.state import open_state, remove_unfinished
+from tools.agent.state import StateDirectory, open_state, remove_unfinished
 from tools.client.failure import EXIT_FAILED
 from tools.client.output import Output
 from tools.client.program import prepare_process, tell_error
+
+# Loaded for the one piece of work that a process does: a backup has no use for what restores, and waits for it.
+_BACKUP = "tools.agent.commands.backup"
+_RESTORE = "tools.agent.commands.restore"
+_ASKED_RESTORE = "tools.agent.service.asked_restore"
 
 
 def main() -> None:
@@ -53,13 +57,18 @@ def _carry_out(work: Work, output: Output) -> int:
     match work.order:
         case BackupOrder():
             remove_unfinished(state)
-            return back_up_named(output, state, work.order.job)
+            return _loaded(_BACKUP, "back_up_named")(output, state, work.order.job)
         case AskedOrder():
             remove_unfinished(state)
-            return back_up_asked(output, state, work.order.job_id)
+            return _loaded(_BACKUP, "back_up_asked")(output, state, work.order.job_id)
         case AskedRestore():
-            return carry_out_asked(output, state, work.order.order_id)
-    return carry_out_restore(output, state, work.order)
+            return _loaded(_ASKED_RESTORE, "carry_out_asked")(output, state, work.order.order_id)
+    return _loaded(_RESTORE, "carry_out_restore")(output, state, work.order)
+
+
+def _loaded(module: str, name: str) -> Callable[[Output, StateDirectory, object], int]:
+    function: Callable[[Output, StateDirectory, object], int] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def _interrupt_at_end() -> None:

@@ -14,19 +14,26 @@ _OF_THE_ROOMS = (
 )  # fmt: skip
 
 
-def loaded_with(command: str) -> list[str]:
-    program = f"import sys, tools.agent.commands.{command}; print(*sys.modules)"
+def loaded_with(module: str) -> list[str]:
+    program = f"import sys, {module}; print(*sys.modules)"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.mark.parametrize("command", ["backup", "restore", "serve"])
 def test_a_command_loads_nothing_large_that_it_does_not_need(command: str) -> None:
-    loaded = loaded_with(command)
+    loaded = loaded_with(f"tools.agent.commands.{command}")
     assert [name for name in _LARGE if name in loaded] == []
     assert f"tools.agent.commands.{command}" in loaded
 
 
 def test_a_backup_begins_without_the_rooms_that_make_a_safeset() -> None:
-    loaded = loaded_with("backup")
+    loaded = loaded_with("tools.agent.commands.backup")
     assert [name for name in _OF_THE_ROOMS if name in loaded] == []
     assert "protocol.transport" in loaded
+
+
+def test_a_process_of_the_service_begins_without_any_of_its_kinds_of_work() -> None:
+    loaded = loaded_with("tools.agent.service.child")
+    works = ("tools.agent.commands.backup", "tools.agent.commands.restore", "tools.agent.service.asked_restore")
+    assert [name for name in (*works, "trio", *_OF_THE_ROOMS) if name in loaded] == []
+    assert "tools.agent.state" in loaded

@@ -89,6 +89,7 @@ class _Tls:
         self._socket = stream.socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._is_drained = False  # the last read took all that was there
         self._rest = memoryview(b"")  # of what was taken from there, what the socket has not taken yet
         self._object: Any = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
@@ -122,7 +123,7 @@ class _Tls:
     async def fill(self) -> None:
         """Waits for something to come. Reads without Trio's socket, which would copy what came once more and let others
         run while it lies in the buffer of all."""
-        await trio.lowlevel.checkpoint()
+        await self._turn()
         received, _ = _received_and_plain()
         while True:
             try:
@@ -132,8 +133,16 @@ class _Tls:
                 continue
             if not count:
                 raise ConnectionClosed("the other side closed the connection")
+            self._is_drained = count < len(received)
             self._incoming.write(received[:count])
             return
+
+    async def _turn(self) -> None:
+        """One turn of the event loop: others go first, and where nothing can be there it waits at once."""
+        if self._is_drained:
+            await trio.lowlevel.wait_readable(self._socket)
+        else:
+            await trio.lowlevel.checkpoint()
 
     def read(self) -> memoryview:
         """Plaintext that is here; empty when more must be filled in. Valid until the next checkpoint."""
@@ -282,8 +291,8 @@ class _Driver:
             await self.tls.flush()
         except OSError:
             self._is_broken = True
-            with trio.move_on_after(limits.CLOSE_SECONDS):  # the reader comes to the end of what is here and cancels this:
-                await trio.sleep_forever()  # a peer that closes at once may have said why
+            with trio.move_on_after(limits.CLOSE_SECONDS):
+                await trio.sleep_forever()  # the reader cancels this at its end: what is here may say why
             raise
         except trio.TooSlowError:
             self._is_broken = True

@@ -12,12 +12,11 @@ Invariants: a call that began is never abandoned; a cancelled caller waits for i
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
-import trio
+from protocol.thread_limit import Limit, ThreadLimit, run_in_thread
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -28,21 +27,41 @@ WALK_THREADS = 2
 SIGN_IN_THREADS = 1
 PER_ACCOUNT = 2
 
-_write_limit = trio.CapacityLimiter(1)
-_read_limit = trio.CapacityLimiter(READ_THREADS)
-_compute_limit = trio.CapacityLimiter(COMPUTE_THREADS)
-_walk_limit = trio.CapacityLimiter(WALK_THREADS)
-_sign_in_limit = trio.CapacityLimiter(SIGN_IN_THREADS)
+_write_limit = ThreadLimit(1)
+_read_limit = ThreadLimit(READ_THREADS)
+_compute_limit = ThreadLimit(COMPUTE_THREADS)
+_walk_limit = ThreadLimit(WALK_THREADS)
+_sign_in_limit = ThreadLimit(SIGN_IN_THREADS)
 
 
 class _Turns:
     """What one account may have at once."""
 
     def __init__(self) -> None:
-        self.write = trio.CapacityLimiter(1)
-        self.walk = trio.CapacityLimiter(1)
-        self.read = trio.CapacityLimiter(PER_ACCOUNT)
-        self.compute = trio.CapacityLimiter(PER_ACCOUNT)
+        self.write = ThreadLimit(1)
+        self.walk = ThreadLimit(1)
+        self.read = ThreadLimit(PER_ACCOUNT)
+        self.compute = ThreadLimit(PER_ACCOUNT)
+
+
+class _InTurn:
+    """A call that waits among those of its account first."""
+
+    def __init__(self, of_account: Limit, of_all: Limit) -> None:
+        self._of_account = of_account
+        self._of_all = of_all
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        await self._of_account.acquire_on_behalf_of(borrower)
+        try:
+            await self._of_all.acquire_on_behalf_of(borrower)
+        except BaseException:
+            self._of_account.release_on_behalf_of(borrower)
+            raise
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        self._of_all.release_on_behalf_of(borrower)
+        self._of_account.release_on_behalf_of(borrower)
 
 
 _of_accounts: WeakValueDictionary[bytes, _Turns] = WeakValueDictionary()  # those with a request now
@@ -58,27 +77,27 @@ def work_for(account: bytes) -> None:
 
 async def write(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.write if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_write_limit)
+    limit = _InTurn(turns.write, _write_limit) if turns else _write_limit
+    return await run_in_thread(limit, function, *arguments)
 
 
 async def read(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.read if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_read_limit)
+    limit = _InTurn(turns.read, _read_limit) if turns else _read_limit
+    return await run_in_thread(limit, function, *arguments)
 
 
 async def walk(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.walk if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_walk_limit)
+    limit = _InTurn(turns.walk, _walk_limit) if turns else _walk_limit
+    return await run_in_thread(limit, function, *arguments)
 
 
 async def compute(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.compute if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_compute_limit)
+    limit = _InTurn(turns.compute, _compute_limit) if turns else _compute_limit
+    return await run_in_thread(limit, function, *arguments)
 
 
 async def sign_in(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    return await trio.to_thread.run_sync(function, *arguments, limiter=_sign_in_limit)
+    return await run_in_thread(_sign_in_limit, function, *arguments)

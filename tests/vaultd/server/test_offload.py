@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from protocol import messages as m
+from protocol.thread_limit import ThreadLimit
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd import offload
 from vaultd.operations import sign_in
@@ -39,7 +40,7 @@ async def test_an_account_has_two_calls_in_threads_at_once(
         return m.ComputerListAnswer([])
 
     monkeypatch.setitem(dispatch.ASKED, "computer.list", list_computers)
-    monkeypatch.setattr(offload, "_compute_limit", trio.CapacityLimiter(offload.READ_THREADS))
+    monkeypatch.setattr(offload, "_compute_limit", ThreadLimit(offload.READ_THREADS))
     try:
         async with running.connect() as one, running.connect() as two, trio.open_nursery() as nursery:
             for connection in (one, two):

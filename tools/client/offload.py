@@ -7,7 +7,7 @@ waits for its thread, which may hold a file or a key.
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-from protocol.thread_limit import ThreadLimit, run_in_thread
+import trio
 
 COMPUTE_THREADS = 2
 # What mostly waits for the disk has a thread of its own: it must not keep a processor idle while it waits.
@@ -18,21 +18,21 @@ ASIDE_THREADS = 1
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
-_compute = ThreadLimit(COMPUTE_THREADS)
-_read = ThreadLimit(READ_THREADS)
-_aside = ThreadLimit(ASIDE_THREADS)
+_compute = trio.CapacityLimiter(COMPUTE_THREADS)
+_read = trio.CapacityLimiter(READ_THREADS)
+_aside = trio.CapacityLimiter(ASIDE_THREADS)
 
 
 async def compute(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """Runs it in one of the threads for ciphers, hashes and password stretching; waits while all are busy."""
-    return await run_in_thread(_compute, function, *arguments)
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_compute)
 
 
 async def read(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """Runs it in the thread for files that are read."""
-    return await run_in_thread(_read, function, *arguments)
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_read)
 
 
 async def aside(function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
     """Runs it in the thread for what is only nice to know."""
-    return await run_in_thread(_aside, function, *arguments)
+    return await trio.to_thread.run_sync(function, *arguments, limiter=_aside)

@@ -9,7 +9,6 @@ import trio
 import trio.testing
 
 from protocol import messages as m
-from protocol.thread_limit import ThreadLimit
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd import offload
 from vaultd.operations import sign_in
@@ -40,7 +39,7 @@ async def test_an_account_has_two_calls_in_threads_at_once(
         return m.ComputerListAnswer([])
 
     monkeypatch.setitem(dispatch.ASKED, "computer.list", list_computers)
-    monkeypatch.setattr(offload, "_compute_limit", ThreadLimit(offload.READ_THREADS))
+    monkeypatch.setattr(offload, "_compute_limit", offload.Limit(offload.READ_THREADS))
     try:
         async with running.connect() as one, running.connect() as two, trio.open_nursery() as nursery:
             for connection in (one, two):
@@ -96,3 +95,19 @@ async def test_walks_keep_no_read_waiting() -> None:
                 await offload.read(int)
         finally:
             standing.set()
+
+
+async def test_where_there_is_room_no_call_waits_a_turn() -> None:
+    limit = offload.Limit(1)
+    with trio.testing.assert_no_checkpoints():
+        await limit.acquire_on_behalf_of("one")
+    assert limit.threads_busy == 1
+    limit.release_on_behalf_of("one")
+    assert limit.threads_busy == 0
+
+
+async def test_a_call_that_fails_gives_its_place_back() -> None:
+    for _ in range(2 * offload.READ_THREADS):
+        with pytest.raises(ZeroDivisionError):
+            await offload.read(divmod, 1, 0)
+    assert offload._read_limit.threads_busy == 0

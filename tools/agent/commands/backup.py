@@ -24,9 +24,12 @@ from tools.client.failure import EXIT_OK, EXIT_WARNINGS, INTERRUPTED, Failure, d
 from tools.client.output import Output
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
+from tools.client.question import Question
 from tools.client.session import VaultSession
 from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, elapsed_text, files_text, size_text
+
+_JOBS = Question("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
 
 
 @click.command("backup", cls=Command)
@@ -103,7 +106,7 @@ def _back_up(
         return seconds
 
     try:
-        ask_vault(state, identity, talk, pause_after)
+        ask_vault(state, identity, talk, pause_after, _JOBS)
     except (Exception, KeyboardInterrupt) as error:
         # How the connection ends does not matter to a safeset that was countersigned.
         if not finished:
@@ -122,7 +125,7 @@ def _back_up(
 
 
 async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:
-    answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+    answer, _ = await session.ask(_JOBS.method, _JOBS.request, _JOBS.answer_type)
     return next(filter(is_it, answer.jobs), None)
 
 

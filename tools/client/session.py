@@ -98,10 +98,10 @@ class VaultSession:
         return answer, answer_later
 
     def call(self, method: str, *, is_small: bool = False) -> Call:
-        """A request of many frames; use it with `async with`. `is_small`: few bytes in all, no question waits long for
-        them.
+        """A request of many frames; use it with `async with`. `is_small`: few bytes in all, so that no question waits
+        long for them, and no connection is made for them.
         """
-        return Call(method, self._transport.open_channel if is_small else self._open_bulk_channel)
+        return Call(method, self._open_small_channel if is_small else self._open_bulk_channel)
 
     def expect_bulk(self) -> None:
         """The connection for requests of many frames is made beside what is asked meanwhile."""
@@ -120,6 +120,12 @@ class VaultSession:
         """Whoever needs it tries again, and is told what is wrong."""
         with scope, suppress(RemoteProtocolError):
             await self._connected_bulk()
+
+    async def _open_small_channel(self, method: str) -> Channel:
+        is_bulk_there = self._bulk is not None and self._bulk.failure is None
+        if is_bulk_there or self._transport.failure is not None:
+            return await self._open_bulk_channel(method)
+        return await self._transport.open_channel(method)
 
     async def _open_bulk_channel(self, method: str) -> Channel:
         return await (await self._connected_bulk()).open_channel(method)

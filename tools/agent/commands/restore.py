@@ -118,7 +118,8 @@ def carry_out_restore(
 
     async def talk(session: VaultSession) -> None:
         with Progress(output) as progress:
-            session.expect_bulk()  # beside the opening, whose Argon2id takes longer
+            if is_all:
+                session.expect_bulk()
             unlocked = await unlock(session, state, wanted, order.secret)
             notes.extend(await _missing_keys(session, state, wanted, unlocked))
             if unlocked.is_known_damaged:

@@ -37,13 +37,13 @@ class RunEnded(Failure):
 @dataclass(frozen=True, slots=True)
 class BegunRun:
     """`run_key` is of this process: the same one on every connection of the run. It was sent with the begin, in the
-    same round trip; `has_key` says whether the vault took it.
+    same round trip; `refusal` is the vault's answer to it where it did not take it.
     """
 
     run: Run
     answer: RunBeginAnswer
     run_key: NewRunKey
-    has_key: bool
+    refusal: RemoteProtocolError | None
 
 
 async def begin_run(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache, journal: RunJournal) -> BegunRun:
@@ -54,7 +54,7 @@ async def begin_run(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache,
         asked = journal.run
     begin_ns = time.time_ns()
     try:
-        begin, run_key, has_key = await _begin(agent, job, keys, asked)
+        begin, run_key, refusal = await _begin(agent, job, keys, asked)
     except RemoteProtocolError as error:
         if error.code != ErrorCode.conflict or asked != journal.run:
             raise
@@ -62,18 +62,18 @@ async def begin_run(agent: Agent, job: AgentJob, keys: Unattended, cache: Cache,
         if asked.run_id == agent.attempts.run_id:  # it was ended while the connection was lost
             raise RunEnded(error.code, error.message, _ENDED_HINT) from None
         asked = ResumableRun(os.urandom(16), base)
-        begin, run_key, has_key = await _begin(agent, job, keys, asked)
+        begin, run_key, refusal = await _begin(agent, job, keys, asked)
     if not begin.base_known:
         cache.unbind()
         asked = asked._replace(base=None)
     journal.begin(asked)
     head = Head(begin.timeline, begin.head_sequence, begin.head_hash)
-    return BegunRun(Run(asked.run_id, job, keys, head, begin_ns), begin, run_key, has_key)
+    return BegunRun(Run(asked.run_id, job, keys, head, begin_ns), begin, run_key, refusal)
 
 
 async def _begin(
     agent: Agent, job: AgentJob, keys: Unattended, asked: ResumableRun
-) -> tuple[RunBeginAnswer, NewRunKey, bool]:
+) -> tuple[RunBeginAnswer, NewRunKey, RemoteProtocolError | None]:
     attempts = agent.attempts
     run_key = attempts.run_key if attempts.run_id == asked.run_id else None
     if run_key is None:
@@ -82,7 +82,7 @@ async def _begin(
         Question("run.begin", RunBeginRequest(job.job_id, asked.run_id, asked.base), RunBeginAnswer),
         Question("run.key", RunKeyRequest(asked.run_id, run_key.sealed), RunKeyAnswer),
     )
-    return begin, run_key, isinstance(key_answer, RunKeyAnswer)
+    return begin, run_key, None if isinstance(key_answer, RunKeyAnswer) else key_answer
 
 
 async def record_maker(agent: Agent, begun: BegunRun, journal: RunJournal) -> RecordMaker:
@@ -91,20 +91,12 @@ async def record_maker(agent: Agent, begun: BegunRun, journal: RunJournal) -> Re
     if attempts.run_key is None or attempts.run_id != run.run_id:
         attempts.run_key = run_key
         attempts.run_id, attempts.counts = run.run_id, replace(journal.sent)
-    if not begun.has_key:
-        await _send_key(agent, run, run_key)
+    if (refusal := begun.refusal) is not None:
+        if refusal.code != ErrorCode.conflict or await _is_over(agent, run):
+            raise refusal
+        raise KeyRefused(refusal.code, refusal.message, refusal.hint)
     definition = run.job.definition
     return make_record_maker(run.keys, run_key, definition.suite, definition.compression)
-
-
-async def _send_key(agent: Agent, run: Run, run_key: NewRunKey) -> None:
-    """Again, alone: its error is what counts."""
-    try:
-        await agent.session.ask("run.key", RunKeyRequest(run.run_id, run_key.sealed), RunKeyAnswer)
-    except RemoteProtocolError as error:
-        if error.code != ErrorCode.conflict or await _is_over(agent, run):
-            raise
-        raise KeyRefused(error.code, error.message, error.hint) from None
 
 
 async def raise_if_over(agent: Agent, run: Run, journal: RunJournal, refused: RootRefused) -> None:

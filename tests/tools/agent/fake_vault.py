@@ -40,6 +40,7 @@ class FakeVault:
         self.uploads = 0
         self.expected_bulk = 0
         self.calls: list[tuple[str, bool]] = []
+        self.together: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self.base_known = True
         self.runs: dict[bytes, str] = {}  # how each run stands; `complete` has its safeset and is not ended yet
@@ -87,6 +88,7 @@ class FakeVault:
         return answer, memoryview(back)
 
     async def ask_in_turn(self, question: Any, later: Any) -> tuple[Any, Any]:
+        self.together.append((question.method, later.method))
         answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
         try:
             answer_later, _ = await self.ask(later.method, later.request, later.answer_type, later.raw)

@@ -68,6 +68,13 @@ class Call:
             return None
         return decode(frame.header, type), memoryview(frame.raw)
 
+    async def answer(self, type: type[T]) -> tuple[T, memoryview]:
+        """Of a question that was sent whole."""
+        answer = await self.receive(type)
+        if answer is None:
+            raise ConnectionLost(f"the vault ended {self.method} without an answer")
+        return answer
+
     async def aclose(self) -> None:
         """Frees the stream; resets it where the request or the answer is not whole."""
         if self._channel is not None and not self._closed:

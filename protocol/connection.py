@@ -1,6 +1,7 @@
 """One connection of either side above its bytes: its channels, its patience, its end. Runtime-free."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from protocol.http2 import REFUSED_STREAM, Http2Connection
 from protocol.link import Driver
 from protocol.liveness import Liveness
 from protocol.methods import METHODS, Direction, request_limits
+from protocol.turns import Turns
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -107,6 +109,7 @@ class ServerConnection(Connection):
         self.peer = PeerIdentity(None, "")
         self._budget = budget
         self._start = start
+        self._turns = Turns(driver.new_pulse)
         self._account: bytes | None = None
 
     def signed_in(self, account: bytes) -> None:
@@ -146,7 +149,7 @@ class ServerConnection(Connection):
                 self._budget.register(credit.stream, self._account or b"", channel)
             case AskCredit():
                 self._budget.register(credit.stream, self._account or b"", channel, least_bytes=0)
-        self._start(Exchange(request, method, channel, self), channel)
+        self._start(Exchange(request, method, channel, self, self._turns.enter(method)), channel)
 
     def _credit(self, stream_id: int, method: str, frame_limits: framing.FrameLimits) -> Credit | None:
         if self._account is None:
@@ -177,13 +180,18 @@ class ClientConnection(Connection):
         self, method: str, message: msgspec.Struct, answer_type: type[T], raw: BytesLike | Iterable[BytesLike] = ()
     ) -> tuple[T, memoryview]:
         """One frame there, one back."""
+        async with self.asking(method, message, raw) as call:
+            return await call.answer(answer_type)
+
+    @asynccontextmanager
+    async def asking(
+        self, method: str, message: msgspec.Struct, raw: BytesLike | Iterable[BytesLike] = ()
+    ) -> AsyncIterator[Call]:
+        """A question that was sent; others may be sent before its answer is waited for."""
         async with self.call(method) as call:
             await call.send(message, raw)
             await call.end()
-            answer = await call.receive(answer_type)
-        if answer is None:
-            raise ConnectionLost(f"the vault ended {method} without an answer")
-        return answer
+            yield call
 
     def abort(self, error: ConnectionLost) -> None:
         super().abort(error)

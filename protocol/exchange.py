@@ -14,6 +14,7 @@ from protocol.events import RequestReceived
 from protocol.framing import ERROR, MESSAGE, BytesLike, Frame, encode_frame
 from protocol.http2 import NO_ERROR
 from protocol.messages import ErrorMessage
+from protocol.turns import Place
 
 PATH_PREFIX = "/v1/"
 CONTENT_TYPE = "application/x-safeset"
@@ -33,9 +34,11 @@ def method_of(request: RequestReceived) -> str:
 
 
 class Exchange:
-    """`connection` is the ServerConnection; `method` is what `method_of` says."""
+    """`connection` is the ServerConnection; `method` is what `method_of` says; `place` is among its requests."""
 
-    def __init__(self, request: RequestReceived, method: str, channel: Channel, connection: Any) -> None:
+    def __init__(
+        self, request: RequestReceived, method: str, channel: Channel, connection: Any, place: Place
+    ) -> None:
         self.http_method = request.method
         self.path = request.path
         self.headers = request.headers
@@ -43,6 +46,7 @@ class Exchange:
         self.connection = connection
         self.stream_id = channel.stream_id
         self._channel = channel
+        self._place = place
         self._answered = False
         self._finished = False
 
@@ -50,6 +54,10 @@ class Exchange:
     def peer(self) -> PeerIdentity:
         peer: PeerIdentity = self.connection.peer
         return peer
+
+    async def wait_for_turn(self) -> None:
+        """Until what the client sent before it, and it follows, is over; raises what that one was refused with."""
+        await self._place.wait()
 
     async def receive_frame(self) -> Frame | None:
         """The next frame of the request, None at its end. One of an upload counts until it was given to `let_go`."""
@@ -61,6 +69,10 @@ class Exchange:
     def let_go(self, frame: Frame) -> None:
         """Nobody holds this frame of an upload any more, nor a view of it: the peer may send as much."""
         self._channel.let_go(frame)
+
+    def end_turn(self) -> None:
+        """It is over, however it ended: what follows it may begin."""
+        self._place.own.end()
 
     def end_question(self) -> None:
         """The answer is there, and the frame of the question is held by nobody: it counts no more, however slowly the
@@ -94,6 +106,7 @@ class Exchange:
     async def send_error(self, code: ErrorCode | str, message: str, hint: str = "") -> None:
         """The last frame of an answer."""
         code = ErrorCode(code)
+        self._place.own.error = RemoteProtocolError(code, message, hint)
         text = ErrorMessage(code.value, message[: limits.TEXT_CHARACTERS_MAX], hint[: limits.TEXT_CHARACTERS_MAX])
         await self._send(HTTP_STATUS[code], encode_frame(ERROR, encode(text)))
         self._channel.end()

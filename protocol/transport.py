@@ -237,6 +237,7 @@ async def _handle(exchange: Exchange, channel: Channel, handler: Handler) -> Non
             if not channel.is_gone:
                 await exchange.run(handler)
         finally:
+            exchange.end_turn()
             channel.close()
 
 

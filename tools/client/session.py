@@ -6,22 +6,23 @@ the agent's state pins; the very first contact is `first_contact`. Runs in the T
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import trio
 
 from protocol.channel import Channel
-from protocol.errors import ConnectionLost
+from protocol.errors import ConnectionLost, RemoteProtocolError
 from protocol.framing import BytesLike
 from protocol.messages.session import HelloAnswer, HelloRequest
 from protocol.transport import Call, ClientTransport, client_tls_context, open_connection, system_text
 from protocol.version import PROTOCOL_VERSIONS
 from tools.client.failure import UNREACHABLE, Failure, first_cause
+from tools.client.question import Question
 from tools.client.version import PROGRAM_VERSION
 
 # A vault that is being restarted is back within this; a longer absence is worth a word to whoever waits.
@@ -30,6 +31,7 @@ ATTEMPT_SECONDS = 15.0
 PORT_DEFAULT = 8443
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
+Later = TypeVar("Later", bound=msgspec.Struct)
 Dial = Callable[[], Awaitable[ClientTransport]]
 
 
@@ -48,46 +50,101 @@ class VaultSession:
     """`hello` is what the vault said of itself and of the role that this side has.
 
     Questions go over the first connection, requests of many frames over a second one of their own, which is made when
-    the first of them begins: so no upload stands before a question, in TLS or in TCP.
+    it is expected or the first of them begins: so no upload stands before a question, in TLS or in TCP. What is small
+    may go over the first one. `first` was asked behind `hello` already.
     """
 
-    def __init__(self, transport: ClientTransport, hello: HelloAnswer, dial_bulk: Dial) -> None:
+    def __init__(
+        self, transport: ClientTransport, hello: HelloAnswer, dial_bulk: Dial, nursery: trio.Nursery,
+        first: tuple[Question[Any], Call] | None = None,
+    ) -> None:  # fmt: skip
         self._transport = transport
         self._dial_bulk = dial_bulk
         self._bulk: ClientTransport | None = None
         self._dialling = trio.Lock()
+        self._nursery = nursery
+        self._expecting: trio.CancelScope | None = None
+        self._first = first
         self.hello = hello
 
     async def ask(
         self, method: str, request: msgspec.Struct, answer_type: type[Answer], raw: BytesLike = b""
     ) -> tuple[Answer, memoryview]:
         """One question, one answer and the raw bytes beside it; an error of the vault is a RemoteProtocolError."""
+        first, self._first = self._first, None
+        if first is not None:
+            async with first[1] as call:
+                if (method, request) == (first[0].method, first[0].request):
+                    return await call.answer(answer_type)
         return await self._transport.ask(method, request, answer_type, raw)
 
-    def call(self, method: str) -> Call:
-        """A request of many frames; use it with `async with`."""
-        return Call(method, self._open_bulk_channel)
+    async def ask_in_turn(
+        self, question: Question[Answer], later: Question[Later]
+    ) -> tuple[Answer, Later | RemoteProtocolError]:
+        """Both in one round trip; the vault takes `later` after `question`, and refuses it where it refused that one.
+        An error of `question` is raised, one of `later` is in the place of its answer.
+        """
+        asking = self._transport.asking
+        async with asking(question.method, question.request, question.raw) as call:
+            async with asking(later.method, later.request, later.raw) as call_later:
+                answer, _ = await call.answer(question.answer_type)
+                try:
+                    answer_later, _ = await call_later.answer(later.answer_type)
+                except RemoteProtocolError as error:
+                    return answer, error
+        return answer, answer_later
+
+    def call(self, method: str, *, is_small: bool = False) -> Call:
+        """A request of many frames; use it with `async with`. `is_small`: few bytes in all, so that no question waits
+        long for them, and no connection is made for them.
+        """
+        return Call(method, self._open_small_channel if is_small else self._open_bulk_channel)
+
+    def expect_bulk(self) -> None:
+        """The connection for requests of many frames is made beside what is asked meanwhile."""
+        if self._expecting is None:
+            self._expecting = trio.CancelScope()
+            self._nursery.start_soon(self._make_bulk, self._expecting)
 
     async def aclose(self) -> None:
+        if self._expecting is not None:
+            self._expecting.cancel()
         await self._transport.aclose()
         if self._bulk is not None:
             await self._bulk.aclose()
 
+    async def _make_bulk(self, scope: trio.CancelScope) -> None:
+        """Whoever needs it tries again, and is told what is wrong."""
+        with scope, suppress(RemoteProtocolError):
+            await self._connected_bulk()
+
+    async def _open_small_channel(self, method: str) -> Channel:
+        is_bulk_there = self._bulk is not None and self._bulk.failure is None
+        if is_bulk_there or self._transport.failure is not None:
+            return await self._open_bulk_channel(method)
+        return await self._transport.open_channel(method)
+
     async def _open_bulk_channel(self, method: str) -> Channel:
+        return await (await self._connected_bulk()).open_channel(method)
+
+    async def _connected_bulk(self) -> ClientTransport:
         async with self._dialling:
             # The vault ends what is idle, and a restore may pause between two fetches.
             if self._bulk is None or self._bulk.failure is not None:
                 self._bulk = await self._dial_bulk()
-        return await self._bulk.open_channel(method)
+        return self._bulk
 
 
 @asynccontextmanager
 async def connect(
-    endpoint: Endpoint, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS
-) -> AsyncIterator[VaultSession]:
-    """Tries again for a few seconds where the vault is not there; then, or at a wrong certificate, one Failure."""
+    endpoint: Endpoint, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+    first: Question[Any] | None = None,
+) -> AsyncIterator[VaultSession]:  # fmt: skip
+    """Tries again for a few seconds where the vault is not there; then, or at a wrong certificate, one Failure. `first`
+    is what the session will ask first: it is sent with `hello`.
+    """
     context = client_tls_context(endpoint.ca_pem, endpoint.certificate_file, endpoint.key_file)
-    async with connected(endpoint, context, program, pauses_seconds) as session:
+    async with connected(endpoint, context, program, pauses_seconds, first) as session:
         yield session
 
 
@@ -105,8 +162,9 @@ def address_of(url: str) -> tuple[str, int]:
 
 @asynccontextmanager
 async def connected(
-    endpoint: Endpoint, context: ssl.SSLContext, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS
-) -> AsyncIterator[VaultSession]:
+    endpoint: Endpoint, context: ssl.SSLContext, program: str, pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+    first: Question[Any] | None = None,
+) -> AsyncIterator[VaultSession]:  # fmt: skip
     """Under rules of trust that the caller made. Errors of the body come out as they are, not wrapped in a group of
     tasks.
     """
@@ -115,7 +173,8 @@ async def connected(
         async with trio.open_nursery() as nursery:
             dial = partial(open_connection, host, port, context, nursery)
             hello = HelloRequest(list(PROTOCOL_VERSIONS), program, PROGRAM_VERSION, endpoint.token)
-            session = await _patient_session(dial, hello, f"{host}:{port}", pauses_seconds)
+            begin = partial(_session, dial, hello, nursery, first)
+            session = await _patient_session(begin, f"{host}:{port}", pauses_seconds)
             try:
                 yield session
             finally:
@@ -127,12 +186,12 @@ async def connected(
 
 
 async def _patient_session(
-    dial: Dial, hello: HelloRequest, address: str, pauses_seconds: Sequence[float]
+    begin: Callable[[], Awaitable[VaultSession]], address: str, pauses_seconds: Sequence[float]
 ) -> VaultSession:
     for pause_seconds in (*pauses_seconds, None):
         try:
             with trio.fail_after(ATTEMPT_SECONDS):
-                return await _session(dial, hello)
+                return await begin()
         except (ConnectionLost, trio.TooSlowError) as error:
             if pause_seconds is None or isinstance(error.__cause__, ssl.SSLCertVerificationError):
                 raise _unreachable(address, error) from error
@@ -140,21 +199,30 @@ async def _patient_session(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def _session(dial: Dial, hello: HelloRequest) -> VaultSession:
+async def _session(dial: Dial, hello: HelloRequest, nursery: trio.Nursery, first: Question[Any] | None) -> VaultSession:
     async def dial_bulk() -> ClientTransport:
-        return (await _greeted(dial, hello))[0]
+        return (await _greeted(dial, hello, None))[0]
 
-    return VaultSession(*await _greeted(dial, hello), dial_bulk)
+    transport, answer, call = await _greeted(dial, hello, first)
+    return VaultSession(transport, answer, dial_bulk, nursery, (first, call) if first and call else None)
 
 
-async def _greeted(dial: Dial, hello: HelloRequest) -> tuple[ClientTransport, HelloAnswer]:
+async def _greeted(
+    dial: Dial, hello: HelloRequest, first: Question[Any] | None
+) -> tuple[ClientTransport, HelloAnswer, Call | None]:
+    """With the call of `first`, whose answer is still to come."""
     transport = await dial()
     try:
-        answer, _ = await transport.ask("hello", hello, HelloAnswer)
+        async with transport.asking("hello", hello) as call:
+            first_call = None if first is None else transport.call(first.method)
+            if first is not None and first_call is not None:
+                await first_call.send(first.request, first.raw)
+                await first_call.end()
+            answer, _ = await call.answer(HelloAnswer)
     except BaseException:
         await transport.aclose()
         raise
-    return transport, answer
+    return transport, answer, first_call
 
 
 def _unreachable(address: str, error: ConnectionLost | trio.TooSlowError) -> Failure:

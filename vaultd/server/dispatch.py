@@ -1,7 +1,8 @@
 """From a request to its handler, and from every error to the one answer that a client may see.
 
-Invariants: nothing runs before the session's state and the caller's role allowed it. What nobody expected is answered
-as `internal` with a short id, under which the log has the rest; a traceback never leaves the process.
+Invariants: nothing runs before the session's state and the caller's role allowed it, nor beside a request that it
+follows. What nobody expected is answered as `internal` with a short id, under which the log has the rest; a traceback
+never leaves the process.
 """
 
 import secrets
@@ -196,6 +197,7 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         raise RemoteProtocolError(
             ErrorCode.unknown_method, f"the vault has no method {exchange.method[:64]!r}", "the program may be newer"
         )
+    await exchange.wait_for_turn()
     if method.name == "hello":
         message = decode((await _frame(exchange)).header, HelloRequest)
         await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))

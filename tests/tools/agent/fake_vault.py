@@ -38,6 +38,9 @@ class FakeVault:
         self.offered: list[bytes] = []
         self.found: list[str] = []
         self.uploads = 0
+        self.expected_bulk = 0
+        self.calls: list[tuple[str, bool]] = []
+        self.together: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self.base_known = True
         self.runs: dict[bytes, str] = {}  # how each run stands; `complete` has its safeset and is not ended yet
@@ -84,7 +87,20 @@ class FakeVault:
         assert isinstance(answer, answer_type)
         return answer, memoryview(back)
 
-    def call(self, method: str) -> "FakeCall":
+    async def ask_in_turn(self, question: Any, later: Any) -> tuple[Any, Any]:
+        self.together.append((question.method, later.method))
+        answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
+        try:
+            answer_later, _ = await self.ask(later.method, later.request, later.answer_type, later.raw)
+        except RemoteProtocolError as error:
+            return answer, error
+        return answer, answer_later
+
+    def expect_bulk(self) -> None:
+        self.expected_bulk += 1
+
+    def call(self, method: str, *, is_small: bool = False) -> "FakeCall":
+        self.calls.append((method, is_small))
         return {"chunk.upload": FakeUpload, "chunk.fetch": FakeFetch}[method](self)
 
     def _agent_jobs(self, request: m.AgentJobsRequest, raw: bytes) -> tuple[Any, bytes]:

@@ -27,6 +27,7 @@ from tools.client.offload import compute
 from tools.client.output import Output
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
+from tools.client.question import Question
 from tools.client.session import VaultSession
 from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, elapsed_text, files_text, size_text
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _ROOM = "tools.agent.run.backup"
 
 BackUp = Callable[[Agent, AgentJob, "Tell"], Awaitable["Done"]]
+_JOBS = Question("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
 
 
 @click.command("backup", cls=Command)
@@ -118,7 +120,7 @@ def _back_up(
         return seconds
 
     try:
-        ask_vault(state, identity, talk, pause_after, _load_room)
+        ask_vault(state, identity, talk, pause_after, _JOBS, _load_room)
     except (Exception, KeyboardInterrupt) as error:
         # How the connection ends does not matter to a safeset that was countersigned.
         if not finished:
@@ -144,7 +146,7 @@ def _load_room() -> ModuleType:
 
 
 async def _find(session: VaultSession, is_it: Callable[[AgentJob], bool]) -> AgentJob | None:
-    answer, _ = await session.ask("agent.jobs", AgentJobsRequest(), AgentJobsAnswer)
+    answer, _ = await session.ask(_JOBS.method, _JOBS.request, _JOBS.answer_type)
     return next(filter(is_it, answer.jobs), None)
 
 

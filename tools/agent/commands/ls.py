@@ -10,7 +10,7 @@ from tools.agent.commands.context import output_of, state_of
 from tools.agent.commands.opening import escaped_option, given_paths, read_secret, safeset_options, sequence_of
 from tools.agent.missed import Missed, tell_missed
 from tools.agent.safeset.entries import Damage, flagged, left_out, tell_damage, walk_safeset, wanted_paths
-from tools.agent.safeset.unlock import Wanted, unlock
+from tools.agent.safeset.unlock import Wanted, first_question, unlock
 from tools.agent.vault.connection import ask_vault
 from tools.client.documents import path_text
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS, Failure
@@ -61,7 +61,7 @@ def command(ctx: click.Context, job: str, path: str | None, *, is_escaped: bool,
             raise _not_there(str(path))
         return count, unlocked.root.complete
 
-    count, is_complete = ask_vault(state, state.load_identity(), talk)
+    count, is_complete = ask_vault(state, state.load_identity(), talk, first=first_question(wanted))
     tell_missed(output, missed)
     if not is_complete:
         output.note("warning: the safeset is provisional: the run that made it did not come to its end")

@@ -22,7 +22,7 @@ from tools.agent.restore.restore_watch import UNWATCHED, RestoreWatch
 from tools.agent.restore.survey import Overwrite
 from tools.agent.restore.target_lock import held_target
 from tools.agent.safeset.entries import tell_damage, wanted_paths
-from tools.agent.safeset.unlock import Unlocked, Wanted, unlock
+from tools.agent.safeset.unlock import Unlocked, Wanted, first_question, unlock
 from tools.agent.state import StateDirectory
 from tools.agent.vault.connection import ask_vault, collect_garbage_rarely
 from tools.agent.vault.lost_connection import is_lost
@@ -103,6 +103,7 @@ def carry_out_restore(
     rights, budget_bytes = Rights(order.is_privileged), load_local_settings(state.path).contents_bytes
     destination = Destination(target, Overwrite(order.overwrite), rights, budget_bytes)
     is_all = order.paths == [b""]
+    wanted = Wanted(order.job, order.computer, order.sequence, order.job_id)
 
     notes: list[str] = []
     whole = [0]
@@ -110,7 +111,8 @@ def carry_out_restore(
 
     async def talk(session: VaultSession) -> None:
         with Progress(output) as progress:
-            wanted = Wanted(order.job, order.computer, order.sequence, order.job_id)
+            if is_all:
+                session.expect_bulk()
             unlocked = await unlock(session, state, wanted, order.secret)
             notes.extend(await _missing_keys(session, state, wanted, unlocked))
             if unlocked.is_known_damaged:
@@ -135,7 +137,7 @@ def carry_out_restore(
                 done.append((await restore(unlocked, order.paths, destination, tell), unlocked.root.complete))
 
     try:
-        ask_vault(state, state.load_identity(), talk)
+        ask_vault(state, state.load_identity(), talk, first=first_question(wanted))
     except KeyboardInterrupt:
         hint = "run the same restore again: what is whole stays, and the rest comes"
         raise Failure(INTERRUPTED, "interrupted", hint) from None

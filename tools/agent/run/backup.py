@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from typing import TypeVar
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest, JobDefinition
+from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest, JobDefinition, RunEndRequest
 from tools.agent.cache.belonging import Base, belonging_of
 from tools.agent.cache.cache import Cache
 from tools.agent.history.chain import Chain
@@ -14,13 +14,13 @@ from tools.agent.keys.job_keys import load_job_keys, require_secret
 from tools.agent.keys.job_trust import check_job
 from tools.agent.missed import Missed
 from tools.agent.run.agent import Agent
-from tools.agent.run.begun_run import RunEnded, begin_run, raise_if_over, record_maker
+from tools.agent.run.begun_run import BegunRun, RunEnded, begin_run, raise_if_over, record_maker
 from tools.agent.run.commit import Committer, RootRefused
 from tools.agent.run.feed import Feed, SoFar
 from tools.agent.run.pipeline import Listener, Pipeline, Sent, Stages
 from tools.agent.run.resume import take_up
 from tools.agent.run.run import Contents, Run, payload_of, root_of
-from tools.agent.run.run_end import Done, done_of, end_done, end_failed, figures_of, figures_so_far
+from tools.agent.run.run_end import Done, done_of, end_done, end_failed, end_request, figures_of, figures_so_far
 from tools.agent.run.run_journal import RunJournal
 from tools.agent.scan.count_ahead import CountAhead
 from tools.agent.scan.included import Included
@@ -29,6 +29,7 @@ from tools.agent.scan.scan_figures import ScanFigures
 from tools.agent.scan.walk import TreeWalk
 from tools.agent.selection import Selection, make_selection
 from tools.agent.upload.outgoing import RecordMaker
+from tools.agent.upload.send import ALL_UNASKED, UNASKED_BYTES
 from tools.agent.upload.upload import KeyRefused
 from tools.agent.vault.lost_connection import is_lost
 from tools.client.failure import Failure, first_cause
@@ -53,9 +54,11 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     """
     check_job(agent.state, agent.identity, job)
     is_over = await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
+    if (is_keyring_new := job.keyring_id is None):
+        agent.session.expect_bulk()
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
     try:
-        return await _run_once(agent, job, keys, tell, is_over=is_over)
+        return await _run_once(agent, job, keys, tell, is_over=is_over, is_keyring_new=is_keyring_new)
     except Exception as error:
         job, newer = await _newer_keys(agent, job, keys, error)
         if newer is not None:
@@ -90,8 +93,12 @@ async def _newer_keys(
     return job, None
 
 
-async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell, *, is_over: bool = False) -> Done:
-    """`is_over`: the safeset of the run before is there, and the run with it, although its answer was lost."""
+async def _run_once(
+    agent: Agent, job: AgentJob, keys: Unattended, tell: Tell, *, is_over: bool = False, is_keyring_new: bool = False
+) -> Done:
+    """`is_over`: the safeset of the run before is there, and the run with it, although its answer was lost.
+    `is_keyring_new`: it was made for this run, so the vault has nothing of it.
+    """
     job_state = agent.state.job(job.job_id)
     chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
     head = await chain.follow(job_state.load_head(), job)
@@ -101,10 +108,11 @@ async def _run_once(agent: Agent, job: AgentJob, keys: Unattended, tell: Tell, *
     with closing(cache), closing(await compute(RunJournal, job_state.journal_path, belonging)) as journal:
         if is_over:
             journal.end_run()
-        run, begin = await begin_run(agent, job, keys, cache, journal)
+        begun = await begin_run(agent, job, keys, cache, journal)
+        run = begun.run
         try:
-            await chain.follow(head, begin)
-            return await _run(agent, run, cache, journal, tell)
+            await chain.follow(head, begun.answer)
+            return await _run(agent, begun, cache, journal, tell, is_keyring_new=is_keyring_new)
         except BaseException as error:
             if isinstance(error, Exception) and (refused := _found(error, RootRefused)) is not None:
                 await raise_if_over(agent, run, journal, refused)
@@ -127,9 +135,13 @@ def _raise_for(error: BaseException, cache: Cache) -> None:
         raise _cache_failed(cache, failed) from error
 
 
-async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: Tell) -> Done:
+async def _run(
+    agent: Agent, begun: BegunRun, cache: Cache, journal: RunJournal, tell: Tell, *, is_keyring_new: bool
+) -> Done:
+    run = begun.run
+    unasked_bytes = ALL_UNASKED if is_keyring_new else _unasked_bytes(cache, journal)
     await take_up(agent.session, run.run_id, journal, cache)
-    maker = await record_maker(agent, run, journal)
+    maker = await record_maker(agent, begun, journal)
     missed = Missed()
     await compute(cache.choose_bundles)
     scanner = _scanner(agent, run, cache, missed)
@@ -141,7 +153,7 @@ async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: 
         await _commit(agent, run, maker, contents)
 
     listener = Listener(lambda: tell("backing up", scanner.figures), commit_so_far)
-    stages = Stages(scanner, maker, feed, journal)
+    stages = Stages(scanner, maker, feed, journal, unasked_bytes)
     pipeline = Pipeline(agent.session, run.run_id, stages, listener, agent.attempts.counts, agent.pace)
     async with _counting_ahead(agent, run.job, scanner.figures):
         sent = await pipeline.run()
@@ -154,6 +166,14 @@ async def _run(agent: Agent, run: Run, cache: Cache, journal: RunJournal, tell: 
     # Before the root, so that no safeset is without it: an answer may be lost.
     agent.state.job(run.job.job_id).save_expected(scanner.seen)
     return await _finish(agent, run, maker, cache, journal, done_of(run, scanner.figures, sent, missed))
+
+
+def _unasked_bytes(cache: Cache, journal: RunJournal) -> int:
+    """None where the vault may have much that this agent does not know of: what a broken-off run sent, or what a cache
+    that is lost named.
+    """
+    is_bound = cache.base is not None and not cache.is_unbound
+    return UNASKED_BYTES if is_bound and not journal.has_rows else 0
 
 
 def _counting_ahead(agent: Agent, job: AgentJob, figures: ScanFigures) -> AbstractAsyncContextManager[None]:
@@ -189,7 +209,8 @@ def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
 async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done) -> Done:
     manifest = done.sent.manifest
     contents = Contents(manifest, figures_of(done), tuple(done.missed.kept), True)
-    hash = await _commit(agent, run, maker, contents, done.notes)
+    end = end_request(run, done)
+    hash, has_ended = await _commit(agent, run, maker, contents, done.notes, end)
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.
     await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
@@ -198,24 +219,27 @@ async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, jour
         done.notes.append(f"the cache could not be written, the next run reads more: {cache.failure}; {_CACHE_HINT}")
         if cache.is_damaged:
             await compute(cache.drop)
-    await end_done(agent.session, run, done)
+    if not has_ended:
+        await end_done(agent.session, end, done)
     return done
 
 
 async def _commit(
-    agent: Agent, run: Run, maker: RecordMaker, contents: Contents, notes: list[str] | None = None
-) -> bytes:
-    """Makes the next safeset of the job; its root hash."""
+    agent: Agent, run: Run, maker: RecordMaker, contents: Contents, notes: list[str] | None = None,
+    end: RunEndRequest | None = None,
+) -> tuple[bytes, bool]:  # fmt: skip
+    """Makes the next safeset of the job; its root hash, and whether the vault took `end` with it."""
     payload = encode_payload(payload_of(run, agent.identity, contents))
     id = chunk_id(run.keys.id_key, RecordType.ROOT, payload)
     sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
     root = root_of(run, agent.identity, contents, sealed.cid)
     committer = Committer(agent.session, agent.identity, agent.state.job(run.job.job_id), run.job.job_id)
-    hash = await committer.commit(root, sign_root(root, run.keys.signing_seed, run.keys.minimum_suite), sealed.record)
+    signed = sign_root(root, run.keys.signing_seed, run.keys.minimum_suite)
+    hash = await committer.commit(root, signed, sealed.record, end)
     run.head.sequence, run.head.hash = root.sequence, hash
     if notes is not None:
         notes.extend(committer.notes)
-    return hash
+    return hash, committer.has_ended
 
 
 def _found(error: BaseException, kind: type[_Kind]) -> _Kind | None:

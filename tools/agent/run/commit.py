@@ -7,9 +7,17 @@ safeset. A head is kept only under a countersignature that fits the pinned vault
 import trio
 
 from protocol.errors import ErrorCode, RemoteProtocolError
-from protocol.messages import SafesetCommitAnswer, SafesetCommitRequest, SafesetFindAnswer, SafesetFindRequest
+from protocol.messages import (
+    RunEndAnswer,
+    RunEndRequest,
+    SafesetCommitAnswer,
+    SafesetCommitRequest,
+    SafesetFindAnswer,
+    SafesetFindRequest,
+)
 from tools.agent.state import Identity, JobState, KnownHead, PendingRoot
 from tools.client.failure import Failure, describe
+from tools.client.question import Question
 from tools.client.record_format import IntegrityError
 from tools.client.root import Root, root_hash, verify_countersignature
 from tools.client.session import VaultSession
@@ -26,13 +34,18 @@ class Committer:
 
     def __init__(self, session: VaultSession, identity: Identity, state: JobState, job_id: bytes) -> None:
         self.notes: list[str] = []
+        self.has_ended = False
         self._session = session
         self._identity = identity
         self._state = state
         self._job_id = job_id
 
-    async def commit(self, root: Root, encoded: bytes, payload_record: bytes | memoryview) -> bytes:
-        """Returns the root hash when the vault has countersigned it."""
+    async def commit(
+        self, root: Root, encoded: bytes, payload_record: bytes | memoryview, end: RunEndRequest | None = None
+    ) -> bytes:
+        """Returns the root hash when the vault has countersigned it. `end` goes with a root that is the last one of its
+        run, in the same round trip; the vault takes it only behind its safeset, and `has_ended` says whether it did.
+        """
         hash = root_hash(encoded)
         pending = PendingRoot(
             timeline=root.timeline, sequence=root.sequence, root_hash=hash.hex(), generation=root.generation,
@@ -43,7 +56,7 @@ class Committer:
         answer: SafesetCommitAnswer | SafesetFindAnswer | None
         try:
             raw = b"".join((encoded, payload_record))
-            answer, _ = await self._session.ask("safeset.commit", request, SafesetCommitAnswer, raw)
+            answer = await self._ask(Question("safeset.commit", request, SafesetCommitAnswer, raw), end)
         except Exception as error:
             answer = await self._find_at_once(hash)
             if answer is None and isinstance(error, RemoteProtocolError) and error.code == ErrorCode.conflict:
@@ -74,6 +87,16 @@ class Committer:
         self._check(pending, answer)
         self._keep(pending)
         return pending.is_complete
+
+    async def _ask(self, question: Question[SafesetCommitAnswer], end: RunEndRequest | None) -> SafesetCommitAnswer:
+        if end is None:
+            answer, _ = await self._session.ask(
+                question.method, question.request, question.answer_type, question.raw
+            )
+            return answer
+        answer, ended = await self._session.ask_in_turn(question, Question("run.end", end, RunEndAnswer))
+        self.has_ended = isinstance(ended, RunEndAnswer)
+        return answer
 
     async def _find(self, hash: bytes) -> SafesetFindAnswer:
         answer, _ = await self._session.ask("safeset.find", SafesetFindRequest(self._job_id, hash), SafesetFindAnswer)

@@ -20,11 +20,11 @@ from tools.agent.run.pace import Pace
 from tools.agent.run.run_journal import RunJournal
 from tools.agent.scan.batch import Batch
 from tools.agent.scan.scan import Scanner
+from tools.agent.upload.lanes import Lanes
 from tools.agent.upload.outgoing import Outgoing, RecordMaker
 from tools.agent.upload.send import Sender
 from tools.agent.upload.sending import Sending
 from tools.agent.upload.sent_counts import SentCounts
-from tools.agent.upload.upload import Upload
 from tools.client.manifest_writer import WrittenManifest
 from tools.client.offload import compute, read
 from tools.client.session import VaultSession
@@ -37,12 +37,13 @@ _NO_BLOCKS: list[Outgoing] = []
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What does the work, made for one run."""
+    """What does the work, made for one run; `unasked_bytes` may be sent without an offer."""
 
     scanner: Scanner
     maker: RecordMaker
     feed: Feed
     journal: RunJournal
+    unasked_bytes: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,11 @@ class Pipeline:
     async def run(self) -> Sent:
         reuse_freed_memory()
         async with trio.open_nursery() as nursery:
-            upload = Upload(self._session, self._run_id, self._budget, nursery, self._counts)
-            sender = Sender(self._session, self._run_id, self._stages.maker, upload, self._budget, self._counts)
+            lanes = Lanes(self._session, self._run_id, self._budget, nursery, self._counts)
+            sender = Sender(
+                self._session, self._run_id, self._stages.maker, lanes, self._budget, self._sending, self._counts,
+                self._stages.unasked_bytes,
+            )  # fmt: skip
             to_feed, from_scan = trio.open_memory_channel[_Ordered](_ORDERED_BATCHES)
             to_mark, from_feed = trio.open_memory_channel[tuple[int, int]](math.inf)
             nursery.start_soon(self._report)
@@ -105,7 +109,9 @@ class Pipeline:
                 work.start_soon(self._mark, from_feed)
                 with to_mark:
                     manifest = await self._feed(sender, from_scan, to_mark, work)
-            await upload.finish()
+                await self._sending.all_sent()
+                await lanes.end()
+            await lanes.finish()
             nursery.cancel_scope.cancel()
         return self._sent(manifest)
 
@@ -140,8 +146,7 @@ class Pipeline:
     async def _send_chunks(self, sender: Sender, ordered: _Ordered, number: int) -> None:
         outgoing = await compute(self._stages.maker.identify, ordered.batch.chunks)
         ordered.is_identified.set()
-        await sender.send(outgoing, ordered.batch.chunk_bytes)
-        await self._sending.end(number)
+        await sender.send(outgoing, ordered.batch.chunk_bytes, number)
 
     async def _feed(
         self, sender: Sender, from_scan: trio.MemoryReceiveChannel[_Ordered],
@@ -168,11 +173,7 @@ class Pipeline:
         if blocks:
             held_bytes = sum(len(item.content) for item in blocks)
             await self._budget.take(held_bytes)
-            work.start_soon(self._send, sender, blocks, held_bytes, self._sending.begin())
-
-    async def _send(self, sender: Sender, outgoing: list[Outgoing], held_bytes: int, number: int) -> None:
-        await sender.send(outgoing, held_bytes)
-        await self._sending.end(number)
+            work.start_soon(sender.send, blocks, held_bytes, self._sending.begin())
 
     async def _mark(self, from_feed: trio.MemoryReceiveChannel[tuple[int, int]]) -> None:
         """Tells the journal what of it is acknowledged, in its order."""

@@ -55,12 +55,16 @@ def figures_so_far(so_far: SoFar, sent: Sent, missed: Missed) -> Figures:
     )  # fmt: skip
 
 
-async def end_done(session: VaultSession, run: Run, done: Done) -> None:
+def end_request(run: Run, done: Done) -> RunEndRequest:
     outcome: Outcome = "warnings" if done.missed.count else "done"
-    request = RunEndRequest(
+    return RunEndRequest(
         run.run_id, outcome, done.scanned.files, done.sent.records, done.sent.record_bytes, done.missed.count,
         dict(done.missed.codes),
     )  # fmt: skip
+
+
+async def end_done(session: VaultSession, request: RunEndRequest, done: Done) -> None:
+    """Where it did not go with the commit."""
     try:
         await session.ask("run.end", request, RunEndAnswer)
     except Exception as error:

@@ -23,6 +23,9 @@ from tools.client.session import VaultSession
 
 # One restore asks for so much at once, and waits so long each time a fetch broke off with nothing new.
 FETCHES_AT_ONCE = 3
+# So few records may come over the connection of the questions, of which a restore has none left by then: one file then
+# needs no other connection.
+FEW_RECORDS = 8
 PAUSES_SECONDS = (0.5, 2.0, 5.0, 15.0)
 
 Opened = Callable[[bytes, bytes | IntegrityError], None]
@@ -97,7 +100,7 @@ class Fetcher:
 
     async def _fetch(self, left: list[bytes], take: _Take) -> None:
         """Takes out of `left` what was answered."""
-        async with self._session.call("chunk.fetch") as call:
+        async with self._session.call("chunk.fetch", is_small=len(left) <= FEW_RECORDS) as call:
             await call.send(ChunkFetchRequest(self._ticket), b"".join(left))
             await call.end()
             while (received := await call.receive(FetchBatch)) is not None:

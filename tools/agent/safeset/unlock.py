@@ -22,6 +22,7 @@ from tools.client.failure import Failure
 from tools.client.keyring import Keyring, Unattended, signing_public_key
 from tools.client.manifest_walk import BlockReference, FetchedBlock
 from tools.client.offload import compute
+from tools.client.question import Question
 from tools.client.record_format import IntegrityError, LaterVersion
 from tools.client.recovery_code import OTHER_CODE_HINT
 from tools.client.root import Payload, Root, generation_of, open_root, root_hash, verify_countersignature
@@ -74,12 +75,17 @@ class Unlocked:
     is_known_damaged: bool = False
 
 
+def first_question(wanted: Wanted) -> Question[RestoreParametersAnswer]:
+    """Of `unlock`: it may be asked as the session begins."""
+    request = RestoreParametersRequest(wanted.computer, wanted.job)
+    return Question("restore.parameters", request, RestoreParametersAnswer)
+
+
 async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, secret: Secret) -> Unlocked:
     identity = state.load_identity()
     with hint_where_not_found(OF_ANOTHER_COMPUTER if wanted.computer is None else ""):
-        parameters, _ = await session.ask(
-            "restore.parameters", RestoreParametersRequest(wanted.computer, wanted.job), RestoreParametersAnswer
-        )
+        first = first_question(wanted)
+        parameters, _ = await session.ask(first.method, first.request, first.answer_type)
     if wanted.computer is None:
         _check_job(state, wanted.job, parameters.job_id)
     if wanted.job_id not in (None, parameters.job_id):

@@ -14,11 +14,11 @@ import trio
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import BATCH_RECORDS_MAX
 from protocol.messages import UploadBatch, UploadDurable
+from protocol.transport import Call
 from tools.agent.budget import ByteBudget
 from tools.agent.upload.sent_counts import SentCounts
 from tools.client.envelope import SealedRecord
 from tools.client.failure import Failure
-from tools.client.session import VaultSession
 
 # Small enough that the vault's default budget holds one of each of 32 uploads (docs/protocol.md).
 FRAME_BYTES = 2 * 1024 * 1024
@@ -41,39 +41,49 @@ class _Waiting(NamedTuple):
 
 class Upload:
     def __init__(
-        self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery,
-        counts: SentCounts,
-    ) -> None:  # fmt: skip
+        self, call: Call, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery, counts: SentCounts
+    ) -> None:
         self._run_id = run_id
         self._budget = budget
         self._nursery = nursery
         self._counts = counts
-        self._call = session.call("chunk.upload")
+        self._call = call
         self._sending = trio.Lock()
         self._number = 0
-        self._is_open = self._is_over = False
+        self._is_open = self._is_ended = self._is_over = False
         self._waiting: deque[_Waiting] = deque()
         self._durable = trio.Condition()
         self._finished = trio.Event()
 
-    async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> None:
-        """Returns when all of them are durable; `held_bytes` go back to the budget then."""
+    async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
+        """Returns when all of them were handed to the connection, with a number for `wait_durable`. `held_bytes` go
+        back to the budget when they are durable.
+        """
         frames = list(_frames(records))
         number = -1
         for position, frame in enumerate(frames):
             async with self._sending:
                 number = await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+        return number
+
+    async def wait_durable(self, number: int) -> None:
+        """Everything up to there."""
         async with self._durable:
             while self._waiting and self._waiting[0].number <= number:
                 await self._durable.wait()
 
+    async def end(self) -> None:
+        """Nothing comes any more; said right behind the last frame the vault does not wait for another one."""
+        async with self._sending:
+            if self._is_open and not self._is_ended:
+                self._is_ended = True
+                await self._call.end()
+
     async def finish(self) -> None:
         """Everything that was sent is durable when this returns."""
-        if not self._is_open:
-            return
-        async with self._sending:
-            await self._call.end()
-        await self._finished.wait()
+        await self.end()
+        if self._is_open:
+            await self._finished.wait()
 
     async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
         if self._is_over:  # this task was not cancelled yet

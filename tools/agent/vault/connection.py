@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -10,6 +10,7 @@ from tools.agent.state import Identity, StateDirectory
 from tools.agent.vault.interrupt import Interrupt
 from tools.client.failure import Failure, first_cause
 from tools.client.offload import compute
+from tools.client.question import Question
 from tools.client.record_format import IntegrityError
 from tools.client.session import Endpoint, VaultSession, connect
 
@@ -24,15 +25,12 @@ Pause = Callable[[Exception], float]
 
 
 def ask_vault(
-    state: StateDirectory,
-    identity: Identity,
-    talk: Talk[Answer],
-    pause_after: Pause | None = None,
-    meanwhile: Callable[[], object] | None = None,
-) -> Answer:
+    state: StateDirectory, identity: Identity, talk: Talk[Answer], pause_after: Pause | None = None,
+    first: Question[Any] | None = None, meanwhile: Callable[[], object] | None = None,
+) -> Answer:  # fmt: skip
     """Connects as this agent, talks, and closes the connection; with `pause_after` again and again until it is done.
-    SIGINT and SIGTERM end in KeyboardInterrupt. `meanwhile` is done once in a worker thread while the first connection
-    is being made.
+    `first` is what will be asked first, if that is known. SIGINT and SIGTERM end in KeyboardInterrupt. `meanwhile` is
+    done once in a worker thread while the first connection is being made.
     """
     endpoint = Endpoint(
         identity.url, identity.authority_pem, None, str(state.certificate_path), str(state.key_path)
@@ -47,7 +45,7 @@ def ask_vault(
                 nursery.start_soon(compute, meanwhile)
             while not answers and not interrupt.came:
                 try:
-                    async with connect(endpoint, PROGRAM) as session:
+                    async with connect(endpoint, PROGRAM, first=first) as session:
                         with interrupt.work():
                             answers.append(await talk(session))
                 except Exception as error:

@@ -16,7 +16,7 @@ from tools.agent.vault import connection
 
 @pytest.fixture(autouse=True)
 def _no_wire(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(endpoint: object, program: str) -> Any:
+    def connect(endpoint: object, program: str, **_: object) -> Any:
         class Context:
             async def __aenter__(self) -> Any:
                 await trio.lowlevel.checkpoint()

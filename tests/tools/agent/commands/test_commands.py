@@ -64,7 +64,7 @@ def test_a_connection_that_ends_badly_after_the_safeset_is_a_note(
         async def __aexit__(self, *_: object) -> None:
             raise ConnectionLost("The connection was lost.")
 
-    monkeypatch.setattr(connection, "connect", lambda endpoint, program: BadEnd())
+    monkeypatch.setattr(connection, "connect", lambda endpoint, program, **_: BadEnd())
     (site.source / "file").write_bytes(b"content")
     code, lines = run(site, capsys, "backup", "job")
     assert (code, lines[-1]["safeset"]) == (0, 1)

@@ -17,6 +17,7 @@ from tests.tools.agent.conftest import ACCOUNT_ID, COMPUTER_ID, JOB_ID, PASSWORD
 from tests.tools.agent.forging import GENERATION, agents_own, forged
 from tests.tools.agent.keys.test_rotated_keyring import keyring_in
 from tools.agent.keys.job_keys import load_job_keys
+from tools.agent.run import backup
 from tools.agent.state import KnownHead
 from tools.client.agent_key import AgentKey
 from tools.client.creator_key import CreatorKey
@@ -215,6 +216,7 @@ async def test_a_run_that_a_rotation_ends_is_begun_again(
     three: Site, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     real = getattr(three.vault, method)
+    monkeypatch.setattr(backup, "UNASKED_BYTES", 0)
 
     def ended(*arguments: object) -> object:
         if three.vault.sent_keys is None:

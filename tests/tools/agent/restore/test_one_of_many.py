@@ -95,3 +95,9 @@ async def test_a_restore_of_one_path_takes_four_round_trips_and_fetches_only_its
     assert (stored.vault.asked, len(rounds), len(last)) == (OPENING, 2, 1)
     assert all(len(ids) <= 2 * 3 for ids in rounds)
     assert stored.vault.asked_twice() == []
+
+
+async def test_a_restore_of_one_path_needs_no_second_connection(stored: Site) -> None:
+    stored.vault.calls.clear()
+    await stored.restore([b"/" + PATH])
+    assert stored.vault.calls == 3 * [("chunk.fetch", True)]

@@ -19,7 +19,7 @@ def ordered(site: Site, monkeypatch: pytest.MonkeyPatch) -> Ordered:
     trio.run(site.back_up)
 
     @asynccontextmanager
-    async def connect(_endpoint: object, _program: str) -> AsyncIterator[Any]:
+    async def connect(_endpoint: object, _program: str, **_: object) -> AsyncIterator[Any]:
         yield site.vault
 
     monkeypatch.setattr(connection, "connect", connect)

@@ -36,7 +36,7 @@ def cut_after_everything(ordered: Ordered, monkeypatch: pytest.MonkeyPatch, when
             raise ConnectionLost("cut after the last file")
 
     @asynccontextmanager
-    async def connect(_endpoint: object, _program: str) -> AsyncIterator[Any]:
+    async def connect(_endpoint: object, _program: str, **_: object) -> AsyncIterator[Any]:
         yield ordered.site.vault
         if is_written and not ordered.ended:
             raise ConnectionLost("cut after the last file")

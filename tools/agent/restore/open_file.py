@@ -8,7 +8,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from tools.agent.restore.metadata import Rights, apply_metadata
+from tools.agent.restore.metadata import Rights, apply_metadata, complete_metadata
 from tools.agent.restore.place import NO_LINKS, create, named_copy, place, place_nameless
 from tools.agent.restore.survey import Overwrite
 from tools.agent.restore.target import OpenDirectory
@@ -17,6 +17,7 @@ from tools.client.manifest import Entry, Extra
 from tools.client.record_format import IntegrityError
 
 _CLOSED = -1
+_RIGHTS, _OWN_RIGHTS = 0o777, 0o600
 
 
 class OpenFile:
@@ -55,7 +56,8 @@ class OpenFile:
     def write(self) -> None:
         """What was added. IntegrityError where it is not there, or not what the manifest says."""
         if self.descriptor == _CLOSED:
-            self.descriptor, self.temporary = create(self.directory.descriptor)
+            mode = self.entry.mode & _RIGHTS | _OWN_RIGHTS
+            self.descriptor, self.temporary = create(self.directory.descriptor, mode)
         for part in self._parts:
             self._write(_content_of(part))
         self._parts.clear()
@@ -102,8 +104,10 @@ class OpenFile:
         name, directory = self.entry.path.rpartition(b"/")[2], self.directory.descriptor
         if self.own_bytes != self.entry.size:
             os.ftruncate(self.descriptor, self.entry.size)
-        codes = apply_metadata(self.descriptor, self.entry, rights)
-        if self.temporary is None:
+        if self.temporary is not None:
+            codes = apply_metadata(self.descriptor, self.entry, rights)
+        else:
+            codes = complete_metadata(self.descriptor, self.entry, rights)
             try:
                 place_nameless(self.descriptor, name, directory, overwrite)
             except OSError as error:

@@ -58,6 +58,7 @@ class TreeWriter:
         self._above: dict[bytes, Entry] = {}
         self._finished_above: dict[bytes, tuple[int, int]] = {}
         self._written = WrittenFileSystems()
+        self._parent: bytes | None = None
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missed = missed
@@ -212,8 +213,11 @@ class TreeWriter:
             self._missed.add(entry.path, code)
 
     def _parent_of(self, entry: Entry) -> int:
-        directory = self._target.make(entry.path.rpartition(b"/")[0])
-        self._written.add(directory)
+        path = entry.path.rpartition(b"/")[0]
+        directory = self._target.make(path)
+        if path != self._parent:
+            self._written.add(directory)
+            self._parent = path
         return directory
 
     def _make_directory(self, entry: Entry) -> None:

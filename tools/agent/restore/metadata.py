@@ -49,7 +49,9 @@ class Rights:
 
 def attributes_of(entry: Entry) -> dict[bytes, Any]:
     """Those that a restore sets: some are the system's, or its own."""
-    attributes: dict[bytes, Any] = (entry.extras or {}).get(Extra.ATTRIBUTES, {})
+    attributes: dict[bytes, Any] | None = (entry.extras or {}).get(Extra.ATTRIBUTES)
+    if not attributes:
+        return {}
     return {name: value for name, value in attributes.items() if name not in _NOT_RESTORED}
 
 

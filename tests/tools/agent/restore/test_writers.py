@@ -21,14 +21,14 @@ from tests.tools.agent.restore.test_write_tree import (
     write,
 )
 from tools.agent.missed import Missed
-from tools.agent.restore import writers
+from tools.agent.restore import write_tree, writers
 from tools.agent.restore.metadata import Rights
 from tools.agent.restore.open_file import OpenFile
 from tools.agent.restore.survey import Overwrite
 from tools.agent.restore.write_tree import TreeWriter
 from tools.agent.safeset.window import Above, Begin, Left, Name, Part, Slot, Step, Window
 from tools.client.failure import Failure
-from tools.client.manifest import Extra, Kind
+from tools.client.manifest import Entry, Extra, Kind
 
 __all__ = ["target"]
 MARKED = stat.S_ISUID | stat.S_ISVTX
@@ -229,6 +229,23 @@ def test_what_a_thread_cannot_write_is_told_and_the_rest_is_written(target: Path
     assert missed.kept == [(b"there", "exists"), (b"other", "damaged"), (long, "not written"), (b"taken", "exists")]
     assert len(os.listdir(target / "d")) == 40
     assert sorted(os.listdir(target)) == ["d", "taken", "there"]
+
+
+def test_a_directory_that_does_not_answer_any_more_is_told_and_the_rest_is_written(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = write_tree.apply_metadata
+
+    def apply(descriptor: int, of: Entry, rights: Rights) -> list[str]:
+        if of.path == b"a":
+            raise OSError(errno.ESTALE, "told to fail")
+        return real(descriptor, of, rights)
+
+    monkeypatch.setattr(write_tree, "apply_metadata", apply)
+    steps = [*directory_steps(b"a"), *many_files(b"a", 3), *directory_steps(b"b", mtime_ns=7), *many_files(b"b", 3)]
+    assert write(target, steps).kept == [(b"a", "metadata not set")]
+    assert (target / "b").stat().st_mtime_ns == 7
+    assert [len(os.listdir(target / name)) for name in ("a", "b")] == [3, 3]
 
 
 @pytest.fixture

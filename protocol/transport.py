@@ -2,7 +2,7 @@
 
 Threads: the event loop's only. Per connection one task writes and one reads; each request to a server has its own task.
 TLS runs through memory buffers: trio.SSLStream hands over 16 KiB at a time and costs a nanosecond per byte more.
-A write that is cancelled or fails ends the connection, because nobody knows how much of it went out.
+A write that is cancelled ends the connection after what was sealed before; one that fails ends it at once.
 """
 
 import os
@@ -89,6 +89,7 @@ class _Tls:
         self._socket = stream.socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._rest = memoryview(b"")  # of what was taken from there, what the socket has not taken yet
         self._object: Any = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
         )
@@ -116,7 +117,7 @@ class _Tls:
 
     @property
     def wants_flush(self) -> bool:
-        return self._outgoing.pending > 0
+        return len(self._rest) > 0 or self._outgoing.pending > 0
 
     async def fill(self) -> None:
         """Waits for something to come. Reads without Trio's socket, which would copy what came once more and let others
@@ -166,12 +167,13 @@ class _Tls:
             self._object.write(small)
 
     async def flush(self) -> None:
-        """Raises TooSlowError when the other side takes nothing at all for too long."""
+        """Raises TooSlowError when the other side takes nothing at all for too long. The next one goes on where one
+        that was cancelled stopped."""
         await trio.lowlevel.checkpoint()
-        rest = memoryview(self._outgoing.read())
-        while rest:
+        while self.wants_flush:
+            self._rest = self._rest or memoryview(self._outgoing.read())
             try:
-                rest = rest[os.write(self._socket.fileno(), rest) :]
+                self._rest = self._rest[os.write(self._socket.fileno(), self._rest) :]
             except BlockingIOError:
                 with trio.fail_after(limits.WRITE_SECONDS):
                     await trio.lowlevel.wait_writable(self._socket)
@@ -202,7 +204,7 @@ class _Driver:
         self.nursery: trio.Nursery | None = None
         self._stopped = False
         self._output = trio.Event()
-        self._writing = False
+        self._is_broken = False
 
     def wake(self) -> None:
         self._output.set()
@@ -271,14 +273,24 @@ class _Driver:
             if not pieces and not self.tls.wants_flush:
                 await self._output.wait()
                 continue
-            self._writing = True
             self.tls.seal(pieces)
-            await self.tls.flush()
-            self._writing = False
+            await self._flush()
             connection.on_written()
 
+    async def _flush(self) -> None:
+        try:
+            await self.tls.flush()
+        except OSError:
+            self._is_broken = True
+            with trio.move_on_after(limits.CLOSE_SECONDS):  # the reader comes to the end of what is here and cancels this:
+                await trio.sleep_forever()  # a peer that closes at once may have said why
+            raise
+        except trio.TooSlowError:
+            self._is_broken = True
+            raise
+
     async def _close(self, connection: Connection) -> None:
-        if not self._writing:  # else half a record is out and nothing may follow it
+        if not self._is_broken:
             with trio.move_on_after(limits.CLOSE_SECONDS, shield=True), suppress(*_ENDINGS, ConnectionLost):
                 connection.http2.close()
                 self.tls.seal(connection.http2.data_to_send(0))

@@ -226,7 +226,7 @@ async def test_the_last_words_of_a_peer_are_read_after_a_write_has_failed(site: 
             failed.set()
             raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
-        monkeypatch.setattr("protocol.transport.os.write", write_or_fail)
+        monkeypatch.setattr("protocol.tls.os.write", write_or_fail)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask, client)
             await asked.wait()

@@ -91,7 +91,7 @@ async def test_much_is_offered_before_it_is_sent(site: Site, asked: Callable[[],
     asked()
     fill(site, 2 * LITTLE_BYTES, count=1)
     await site.back_up()
-    assert "chunk.offer" in asked()
+    assert ("chunk.offer" in asked(), site.vault.expected_bulk) == (True, 2), "the connection is made beside the offer"
 
 
 async def test_nothing_is_offered_under_a_keyring_that_was_just_made(

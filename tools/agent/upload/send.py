@@ -80,5 +80,7 @@ class Sender:
         if size_bytes <= self._unasked_bytes:
             self._unasked_bytes -= size_bytes
             return items
+        if size_bytes > LITTLE_BYTES:
+            self._session.expect_bulk()  # beside the offer
         lacking = await find_missing(self._session, self._run_id, [item.id for item in items])
         return [item for item, is_missing in zip(items, lacking, strict=True) if is_missing]

@@ -105,6 +105,7 @@ def test_a_row_says_what_an_id_costs() -> None:
         (9_000_000, 300, "300 MiB at 9,000,000 | open, with fewer chunks"),
         (9_000_000, 301, "301 MiB at 9,000,000 | missed"),
     ],
+    ids=["met", "missed", "too-few", "too-few-and-missed"],
 )
 def test_the_vaults_memory_is_judged_at_ten_million(held: int, vault_mib: int, verdict: str) -> None:
     """A peak counts whatever was done meanwhile."""

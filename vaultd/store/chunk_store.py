@@ -225,7 +225,7 @@ class ChunkStore:
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
-        present = self._index.present(keyring_id, set(ids))
+        present = self._index.present(keyring_id, ids)
         number = self._index.keyring_number(keyring_id)
         damaged = self._notes.damaged
         if not damaged:

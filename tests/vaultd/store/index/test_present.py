@@ -58,6 +58,7 @@ def test_what_is_lost_is_not_there(index, lose):
 
 def test_ids_that_repeat_are_told_once(index):
     assert index.held(KEYRING, ids(2, 1, 2, 2)) == dict.fromkeys(ids(1, 2), True)
+    assert index.present(KEYRING, ids(2, 4, 2, 4, 3)) == set(ids(2, 3))
 
 
 def test_a_flag_stands_in_the_row_and_nothing_else_changes(index, tmp_path):

@@ -1,16 +1,16 @@
-"""Connections over Trio and TLS: the only file of this package that knows either.
+"""Connections over Trio and TLS: this file and `tls` are the only ones of this package that know either.
 
 Threads: the event loop's only. Per connection one task writes and one reads; each request to a server has its own task.
-TLS runs through memory buffers: trio.SSLStream hands over 16 KiB at a time and costs a nanosecond per byte more.
-A write that is cancelled or fails ends the connection, because nobody knows how much of it went out.
+A write that is cancelled ends the connection after what was sealed before; one that fails ends it at once.
 """
 
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from functools import cache
+from pathlib import Path
 
 import trio
 
@@ -23,12 +23,11 @@ from protocol.errors import ConnectionClosed, ConnectionLost
 from protocol.exchange import Exchange as Exchange
 from protocol.exchange import Handler
 from protocol.exchange import PeerIdentity as PeerIdentity
-from protocol.framing import BytesLike
+from protocol.tls import Tls
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: the application judges the time, a wrong clock must not lock out
 _SUITES_1_2 = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
 _SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-_SMALL_PIECE_BYTES = 16 * 1024  # smaller ones are joined: each write is a TLS record of its own
 _ENDINGS = (ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 
@@ -68,115 +67,6 @@ def _tls_context(protocol: int) -> ssl.SSLContext:
     return context
 
 
-_buffers: trio.lowlevel.RunVar[tuple[memoryview, memoryview]] = trio.lowlevel.RunVar("what is received and read now")
-
-
-def _received_and_plain() -> tuple[memoryview, memoryview]:
-    """One pair for all connections of an event loop: a thousand idle ones of their own would be a gigabyte. Nobody may
-    wait between filling one and being done with it."""
-    try:
-        return _buffers.get()
-    except LookupError:
-        buffers = (memoryview(bytearray(limits.READ_BYTES)), memoryview(bytearray(limits.READ_BYTES)))
-        _buffers.set(buffers)
-        return buffers
-
-
-class _Tls:
-    """TLS between a stream and plaintext buffers; never waits in the middle of a record."""
-
-    def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, server_name: str | None) -> None:
-        self._socket = stream.socket
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._object: Any = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
-        )
-
-    async def handshake(self) -> None:
-        while True:
-            try:
-                self._object.do_handshake()
-            except ssl.SSLWantReadError:
-                await self.flush()
-                await self.fill()
-            except ssl.SSLError:
-                await self.flush()  # the alert that says why
-                raise
-            else:
-                break
-        await self.flush()
-        if self._object.selected_alpn_protocol() != "h2":
-            raise ssl.SSLError("the other side does not offer HTTP/2 (ALPN h2)")
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        certificate: bytes | None = self._object.getpeercert(binary_form=True)
-        return certificate
-
-    @property
-    def wants_flush(self) -> bool:
-        return self._outgoing.pending > 0
-
-    async def fill(self) -> None:
-        """Waits for something to come. Reads without Trio's socket, which would copy what came once more and let others
-        run while it lies in the buffer of all."""
-        await trio.lowlevel.checkpoint()
-        received, _ = _received_and_plain()
-        while True:
-            try:
-                count = os.readv(self._socket.fileno(), [received])
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._socket)
-                continue
-            if not count:
-                raise ConnectionClosed("the other side closed the connection")
-            self._incoming.write(received[:count])
-            return
-
-    def read(self) -> memoryview:
-        """Plaintext that is here; empty when more must be filled in. Valid until the next checkpoint."""
-        _, plain = _received_and_plain()
-        length = 0
-        while length < len(plain):
-            try:
-                count = self._object.read(len(plain) - length, plain[length:])
-            except ssl.SSLWantReadError:
-                break
-            except ssl.SSLZeroReturnError:
-                count = 0
-            if not count:
-                if not length:
-                    raise ConnectionClosed("the other side closed the connection")
-                break
-            length += count
-        return plain[:length]
-
-    def seal(self, pieces: Iterable[BytesLike]) -> None:
-        small = bytearray()
-        for piece in pieces:
-            if len(piece) < _SMALL_PIECE_BYTES:
-                small += piece
-                continue
-            if small:
-                self._object.write(small)
-                small = bytearray()
-            self._object.write(piece)
-        if small:
-            self._object.write(small)
-
-    async def flush(self) -> None:
-        """Raises TooSlowError when the other side takes nothing at all for too long."""
-        await trio.lowlevel.checkpoint()
-        rest = memoryview(self._outgoing.read())
-        while rest:
-            try:
-                rest = rest[os.write(self._socket.fileno(), rest) :]
-            except BlockingIOError:
-                with trio.fail_after(limits.WRITE_SECONDS):
-                    await trio.lowlevel.wait_writable(self._socket)
-
-
 class _Pulse:
     def __init__(self) -> None:
         self._event = trio.Event()
@@ -191,18 +81,27 @@ class _Pulse:
         return not scope.cancelled_caught
 
 
+@cache
+def _send_buffer_bytes_max() -> int:
+    """The most that this system lets a program ask for; 0 where it does not say."""
+    try:
+        return int(Path("/proc/sys/net/core/wmem_max").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
 class _Driver:
     """Moves the bytes of one connection: one task writes, one reads; ends both together."""
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, server_name: str | None = None) -> None:
         self._stream = stream
-        with suppress(OSError):  # a system that allows less takes what it allows
+        if _send_buffer_bytes_max() >= limits.SEND_BUFFER_BYTES:  # else the kernel's own growth goes further
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
-        self.tls = _Tls(stream, context, server_name)
+        self.tls = Tls(stream, context, server_name)
         self.nursery: trio.Nursery | None = None
         self._stopped = False
         self._output = trio.Event()
-        self._writing = False
+        self._is_broken = False
 
     def wake(self) -> None:
         self._output.set()
@@ -271,14 +170,24 @@ class _Driver:
             if not pieces and not self.tls.wants_flush:
                 await self._output.wait()
                 continue
-            self._writing = True
             self.tls.seal(pieces)
-            await self.tls.flush()
-            self._writing = False
+            await self._flush()
             connection.on_written()
 
+    async def _flush(self) -> None:
+        try:
+            await self.tls.flush()
+        except OSError:
+            self._is_broken = True
+            with trio.move_on_after(limits.CLOSE_SECONDS):
+                await trio.sleep_forever()  # the reader cancels this at its end: what is here may say why
+            raise
+        except trio.TooSlowError:
+            self._is_broken = True
+            raise
+
     async def _close(self, connection: Connection) -> None:
-        if not self._writing:  # else half a record is out and nothing may follow it
+        if not self._is_broken:
             with trio.move_on_after(limits.CLOSE_SECONDS, shield=True), suppress(*_ENDINGS, ConnectionLost):
                 connection.http2.close()
                 self.tls.seal(connection.http2.data_to_send(0))

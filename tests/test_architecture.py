@@ -71,7 +71,7 @@ NO_TRIO = (
     "vaultd.records",
     "vaultd.errors",
 )
-TRIO_MAY = {"protocol.transport"}
+TRIO_MAY = {"protocol.tls", "protocol.transport"}
 THREAD_HOPS = {"vaultd.offload", "tools.client.offload"}
 
 

@@ -12,9 +12,8 @@ Invariants: a call that began is never abandoned; a cancelled caller waits for i
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
 import trio
@@ -28,21 +27,66 @@ WALK_THREADS = 2
 SIGN_IN_THREADS = 1
 PER_ACCOUNT = 2
 
-_write_limit = trio.CapacityLimiter(1)
-_read_limit = trio.CapacityLimiter(READ_THREADS)
-_compute_limit = trio.CapacityLimiter(COMPUTE_THREADS)
-_walk_limit = trio.CapacityLimiter(WALK_THREADS)
-_sign_in_limit = trio.CapacityLimiter(SIGN_IN_THREADS)
+
+class Limit:
+    """How many calls may be in threads at once, for `trio.to_thread.run_sync`. Who asks first goes first.
+
+    A call waits for its thread in any case: a checkpoint of its own before it, which trio.CapacityLimiter has, would be
+    one turn of the event loop too many.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._limit = trio.CapacityLimiter(threads)
+
+    @property
+    def threads_busy(self) -> int:
+        return self._limit.borrowed_tokens
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        try:
+            self._limit.acquire_on_behalf_of_nowait(borrower)
+        except trio.WouldBlock:
+            await self._limit.acquire_on_behalf_of(borrower)
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        self._limit.release_on_behalf_of(borrower)
+
+
+_write_limit = Limit(1)
+_read_limit = Limit(READ_THREADS)
+_compute_limit = Limit(COMPUTE_THREADS)
+_walk_limit = Limit(WALK_THREADS)
+_sign_in_limit = Limit(SIGN_IN_THREADS)
 
 
 class _Turns:
     """What one account may have at once."""
 
     def __init__(self) -> None:
-        self.write = trio.CapacityLimiter(1)
-        self.walk = trio.CapacityLimiter(1)
-        self.read = trio.CapacityLimiter(PER_ACCOUNT)
-        self.compute = trio.CapacityLimiter(PER_ACCOUNT)
+        self.write = Limit(1)
+        self.walk = Limit(1)
+        self.read = Limit(PER_ACCOUNT)
+        self.compute = Limit(PER_ACCOUNT)
+
+
+class _InTurn:
+    """A call that waits among those of its account first."""
+
+    def __init__(self, of_account: Limit, of_all: Limit) -> None:
+        self._of_account = of_account
+        self._of_all = of_all
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        await self._of_account.acquire_on_behalf_of(borrower)
+        try:
+            await self._of_all.acquire_on_behalf_of(borrower)
+        except BaseException:
+            self._of_account.release_on_behalf_of(borrower)
+            raise
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        self._of_all.release_on_behalf_of(borrower)
+        self._of_account.release_on_behalf_of(borrower)
 
 
 _of_accounts: WeakValueDictionary[bytes, _Turns] = WeakValueDictionary()  # those with a request now
@@ -58,27 +102,32 @@ def work_for(account: bytes) -> None:
 
 async def write(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.write if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_write_limit)
+    limit = _InTurn(turns.write, _write_limit) if turns else _write_limit
+    return await _run(limit, function, *arguments)
 
 
 async def read(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.read if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_read_limit)
+    limit = _InTurn(turns.read, _read_limit) if turns else _read_limit
+    return await _run(limit, function, *arguments)
 
 
 async def walk(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.walk if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_walk_limit)
+    limit = _InTurn(turns.walk, _walk_limit) if turns else _walk_limit
+    return await _run(limit, function, *arguments)
 
 
 async def compute(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     turns = _mine.get()
-    async with turns.compute if turns else nullcontext():
-        return await trio.to_thread.run_sync(function, *arguments, limiter=_compute_limit)
+    limit = _InTurn(turns.compute, _compute_limit) if turns else _compute_limit
+    return await _run(limit, function, *arguments)
 
 
 async def sign_in(function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    return await trio.to_thread.run_sync(function, *arguments, limiter=_sign_in_limit)
+    return await _run(_sign_in_limit, function, *arguments)
+
+
+async def _run(limit: Limit | _InTurn, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+    limiter: Any = limit  # what its documentation asks of one, though its annotation says CapacityLimiter
+    return await trio.to_thread.run_sync(function, *arguments, limiter=limiter)

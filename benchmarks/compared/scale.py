@@ -26,7 +26,7 @@ SCALES = {
     scale.name: scale
     for scale in (
         Scale("full", 1 << 30, 1 << 30, 100_000, 1_000_000, 20_000, 1_000_000, 32, 64 * MIB, 512 * MIB, 10_000_000),
-        Scale("bench", 1 << 30, 192 * MIB, 8_000, 4_000, 1_500, 20_000, 32, 4 * MIB, 64 * MIB, 1_000_000),
+        Scale("bench", 512 * MIB, 128 * MIB, 6_000, 3_000, 1_000, 20_000, 8, 4 * MIB, 32 * MIB, 1_000_000),
         Scale("crumbs", MIB, MIB, 60, 40, 40, 200, 3, 64 * KIB, MIB, 20_000),
     )
 }

@@ -1,5 +1,10 @@
 """Requests over TLS on this machine: whole ones, broken ones, early answers, and what a slow side may hold."""
 
+import errno
+import os
+import socket
+from contextlib import suppress
+
 import pytest
 import trio
 import trio.testing
@@ -7,9 +12,10 @@ import trio.testing
 from protocol import limits
 from protocol import messages as m
 from protocol.codec import decode, encode
-from protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from protocol.errors import ConnectionLost, ErrorCode, LocalProtocolError, RemoteProtocolError
 from protocol.exchange import Exchange
 from protocol.messages import ErrorMessage
+from protocol.transport import ClientTransport
 from tests.protocol.support.certificates import Site
 from tests.protocol.support.loopback import GREETING, HELLO, Server, connected, greet, say_hello
 
@@ -191,8 +197,41 @@ async def test_a_handler_that_breaks_is_answered_and_comes_out(site: Site):
             assert caught.value.code is ErrorCode.internal
             await trio.sleep_forever()
 
-    with pytest.RaisesGroup(ValueError, flatten_subgroups=True, allow_unwrapped=True):
-        await provoke(Server(site, handler))
+    for _ in range(20):  # whether the answer is on its way when the connection ends is up to chance
+        with pytest.RaisesGroup(ValueError, flatten_subgroups=True, allow_unwrapped=True):
+            await provoke(Server(site, handler))
+
+
+async def test_the_last_words_of_a_peer_are_read_after_a_write_has_failed(site: Site, monkeypatch: pytest.MonkeyPatch):
+    asked, failed = trio.Event(), trio.Event()
+    write = os.write
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.receive_frame()
+        asked.set()
+        await failed.wait()
+        await exchange.send_error(ErrorCode.no_space, "the last words")
+
+    async def ask(client: ClientTransport) -> None:
+        with pytest.raises(RemoteProtocolError, match="the last words"):
+            await client.ask("hello", HELLO, m.HelloAnswer)
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+
+        def write_or_fail(number: int, data: memoryview) -> int:
+            with socket.socket(fileno=os.dup(number)) as end:
+                is_clients = end.getpeername()[1] == server.port
+            if not is_clients or not asked.is_set():
+                return write(number, data)
+            failed.set()
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+        monkeypatch.setattr("protocol.tls.os.write", write_or_fail)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, client)
+            await asked.wait()
+            with suppress(ConnectionLost):
+                await (await client.open_channel("hello")).send([b"x"])
 
 
 async def test_a_handler_that_says_nothing_is_answered_for(site: Site):

@@ -16,8 +16,7 @@ from vaultd.server.handlers import chunk_upload
 
 AGENTS = 32
 FRAMES = 12
-# Of an upload that nothing is stored of yet: one asks to be stored, one is verified, one is in the receiver's hand.
-FRAMES_TAKEN_AHEAD = 3
+FRAMES_TAKEN_AHEAD = 1  # of an upload that nothing is stored of yet
 
 
 async def test_thirty_two_uploads_of_one_account_are_stored_in_turn(

@@ -39,7 +39,7 @@ async def test_an_account_has_two_calls_in_threads_at_once(
         return m.ComputerListAnswer([])
 
     monkeypatch.setitem(dispatch.ASKED, "computer.list", list_computers)
-    monkeypatch.setattr(offload, "_compute_limit", trio.CapacityLimiter(offload.READ_THREADS))
+    monkeypatch.setattr(offload, "_compute_limit", offload.Limit(offload.READ_THREADS))
     try:
         async with running.connect() as one, running.connect() as two, trio.open_nursery() as nursery:
             for connection in (one, two):
@@ -95,3 +95,19 @@ async def test_walks_keep_no_read_waiting() -> None:
                 await offload.read(int)
         finally:
             standing.set()
+
+
+async def test_where_there_is_room_no_call_waits_a_turn() -> None:
+    limit = offload.Limit(1)
+    with trio.testing.assert_no_checkpoints():
+        await limit.acquire_on_behalf_of("one")
+    assert limit.threads_busy == 1
+    limit.release_on_behalf_of("one")
+    assert limit.threads_busy == 0
+
+
+async def test_a_call_that_fails_gives_its_place_back() -> None:
+    for _ in range(2 * offload.READ_THREADS):
+        with pytest.raises(ZeroDivisionError):
+            await offload.read(divmod, 1, 0)
+    assert offload._read_limit.threads_busy == 0

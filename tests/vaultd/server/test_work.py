@@ -144,7 +144,7 @@ async def test_who_waits_holds_no_thread_and_no_box_without_a_connection(waiting
         nursery.start_soon(lambda: ask(agent, all=False))
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert len(service.work) == 1
-        assert [limiter.borrowed_tokens for limiter in (offload._read_limit, offload._write_limit)] == [0, 0]
+        assert [limiter.threads_busy for limiter in (offload._read_limit, offload._write_limit)] == [0, 0]
         nursery.cancel_scope.cancel()
     while len(service.work):
         await trio.testing.wait_all_tasks_blocked()

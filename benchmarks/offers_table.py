@@ -62,7 +62,7 @@ def memory_row(samples: list[Sample]) -> str:
 
 
 def slope(samples: list[Sample]) -> str:
-    """Of the line through the peaks while ids were offered; what storing needs at a time is in them too."""
+    """Of the line through the peaks of all samples; what storing and offering need at a time is in its start."""
     points = [(one["held"] / MILLION, one["vault_peak_anonymous_bytes"] / MIB) for one in samples]
     per_million, start = linear_regression(*zip(*points, strict=True))
     return f"Slope of the vault's peaks: {per_million:.1f} MiB for each million chunks, from {start:.0f} MiB on."

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import line
-from benchmarks.compared import image, link, million, random_file, together, trees
+from benchmarks.compared import image, link, million, offers, random_file, together, trees
 from benchmarks.compared.scale import SCALES, Scale
 from benchmarks.results import RESULTS, head_commit, write_result
 from benchmarks.tables import write_tables
-from benchmarks.targets import COMPARED
+from benchmarks.targets import ALONE, COMPARED
 from benchmarks.tools.every_tool import MissingPeers, demand_peers
 from benchmarks.tools.safeset import warm_up
 
@@ -38,8 +38,9 @@ SCENARIOS: dict[str, Run] = {
     "together": together.run,
     "link": link.run,
     "million": million.run,
+    "offers": offers.run,
 }
-LONG = ("million",)  # full scale only, unless it is named
+LONG = ("million", "offers")  # full scale only, unless it is named
 SEED = 20261127
 
 
@@ -64,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[*COMPARED, []], help=", ".join(COMPARED))
+    parser.add_argument("scenario", nargs="*", choices=[*COMPARED, *ALONE, []], help=", ".join(COMPARED + ALONE))
     parser.add_argument("--scale", choices=list(SCALES), default="bench")
     parser.add_argument("--again", action="store_true", help="also what has a result of this commit")
     parser.add_argument("--rounds", type=int, default=5)

@@ -52,10 +52,32 @@ def anonymous_bytes(pids: Iterable[int]) -> int:
     return sum(_anonymous_bytes(pid) for pid in pids)
 
 
+def peak_resident_bytes(pid: int) -> int:
+    """Since it began, with the pages of files that it has mapped."""
+    return _status_bytes(pid, "VmHWM")
+
+
+def mapped_bytes(pid: int, name: str) -> int:
+    """Pages of mapped files of this name that are in memory now: the system takes them back when it needs room."""
+    found, is_it = 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="ascii", errors="replace").splitlines():
+        first, *rest = line.split()
+        if not first.endswith(":"):
+            is_it = line.endswith(f"/{name}")
+        elif is_it and first == "Rss:":
+            found += int(rest[0]) * 1024
+    return found
+
+
 def _anonymous_bytes(pid: int) -> int:
+    return _status_bytes(pid, "RssAnon")
+
+
+def _status_bytes(pid: int, name: str) -> int:
+    """0 where it is gone."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return 0
-    found = text.partition("RssAnon:")[2].split(None, 1)
+    found = text.partition(f"{name}:")[2].split(None, 1)
     return int(found[0]) * 1024 if found else 0

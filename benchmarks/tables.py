@@ -10,7 +10,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
-from benchmarks.targets import COMPARED
+from benchmarks.offers_table import offers_rows
+from benchmarks.targets import ALONE, COMPARED
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -24,7 +25,7 @@ def render_tables(results: Path) -> dict[str, str]:
     yet, and all targets.
     """
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
-    tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED}
+    tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED + ALONE}
     tables |= {name: render(result) for name, result in found.items()}
     compared = {name: result for name, result in found.items() if name in COMPARED}
     return tables | {"targets": "\n".join(target_rows(compared)) + "\n"}
@@ -50,6 +51,8 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> l
     if result["scenario"] in COMPARED:
         return compared_rows(result)
     sample = result["samples"][0]
+    if result["scenario"] == "offers":
+        return offers_rows(cases, result["scale"])
     if result["scenario"] == "micro":
         return each(cases)
     if result["scenario"] == "profile":

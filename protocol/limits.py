@@ -87,4 +87,4 @@ CLOSE_SECONDS = 2  # seconds; for the last bytes (GOAWAY, close_notify) of a con
 # Buffers of the transport
 READ_BYTES = 1_024 * KIB  # bytes; one read of the socket
 WRITE_BYTES = 1_024 * KIB  # bytes; plaintext that is sealed and written in one go
-SEND_BUFFER_BYTES = 4 * MIB  # bytes; the kernel's buffer for sending, of which it takes what its own limit allows
+SEND_BUFFER_BYTES = 4 * MIB  # bytes; the kernel's for sending, where its own limit is no less

@@ -9,6 +9,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 import trio
 
@@ -79,12 +81,21 @@ class _Pulse:
         return not scope.cancelled_caught
 
 
+@cache
+def _send_buffer_bytes_max() -> int:
+    """The most that this system lets a program ask for; 0 where it does not say."""
+    try:
+        return int(Path("/proc/sys/net/core/wmem_max").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
 class _Driver:
     """Moves the bytes of one connection: one task writes, one reads; ends both together."""
 
     def __init__(self, stream: trio.SocketStream, context: ssl.SSLContext, server_name: str | None = None) -> None:
         self._stream = stream
-        with suppress(OSError):  # a system that allows less takes what it allows
+        if _send_buffer_bytes_max() >= limits.SEND_BUFFER_BYTES:  # else the kernel's own growth goes further
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
         self.tls = Tls(stream, context, server_name)
         self.nursery: trio.Nursery | None = None

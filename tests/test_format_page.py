@@ -13,7 +13,7 @@ from vaultd.catalog import database
 from vaultd.operations import root_format, sealed_headers
 from vaultd.store import record_format as stored_record
 from vaultd.store.containers import format as container_format
-from vaultd.store.index import index
+from vaultd.store.index import record_row
 from vaultd.store.journal import format as journal_format
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "format.md"
@@ -82,7 +82,7 @@ def test_the_code_has_the_fields_of_the_page(heading: str) -> None:
 
 def test_the_index_value_has_48_bytes() -> None:
     assert "value, 48 bytes" in PAGE.read_text(encoding="utf-8")
-    assert index._VALUE.size + 8 == 48
+    assert record_row._VALUE.size + 8 == 48
 
 
 def test_the_catalog_is_of_the_format_of_the_page() -> None:

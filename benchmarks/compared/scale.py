@@ -19,13 +19,14 @@ class Scale:
     agents: int
     agent_bytes: int
     link_bytes: int
+    offered_ids: int
 
 
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale("full", 1024 * MIB, 1024 * MIB, 100_000, 1_000_000, 20_000, 1_000_000, 32, 64 * MIB, 512 * MIB),
-        Scale("bench", 1024 * MIB, 192 * MIB, 8_000, 4_000, 1_500, 20_000, 32, 4 * MIB, 64 * MIB),
-        Scale("crumbs", MIB, MIB, 60, 40, 40, 200, 3, 64 * KIB, MIB),
+        Scale("full", 1 << 30, 1 << 30, 100_000, 1_000_000, 20_000, 1_000_000, 32, 64 * MIB, 512 * MIB, 10_000_000),
+        Scale("bench", 512 * MIB, 128 * MIB, 6_000, 3_000, 1_000, 20_000, 8, 4 * MIB, 32 * MIB, 1_000_000),
+        Scale("crumbs", MIB, MIB, 60, 40, 40, 200, 3, 64 * KIB, MIB, 20_000),
     )
 }

@@ -30,7 +30,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return run
 
-    monkeypatch.setattr(bench, "SCENARIOS", {name: scenario(name) for name in ("random", "image", "million")})
+    monkeypatch.setattr(bench, "SCENARIOS", {name: scenario(name) for name in ("random", "image", "million", "offers")})
     monkeypatch.setattr(bench, "warm_up", lambda directory: None)
     monkeypatch.setattr(bench, "demand_peers", lambda: None)
     monkeypatch.setattr(bench, "write_tables", lambda: None)
@@ -61,9 +61,9 @@ def test_a_missing_peer_ends_with_1(here: tuple[str, ...], missing: str, tmp_pat
 def test_what_has_a_result_of_this_commit_is_not_measured_again(ran: list[str]) -> None:
     assert bench.main(["--scale", "full", "image"]) == 0
     assert bench.main(["--scale", "full"]) == 0
-    assert ran == ["image", "random", "million"]
+    assert ran == ["image", "random", "million", "offers"]
     assert bench.main(["--scale", "full", "--again", "image"]) == 0
-    assert ran == ["image", "random", "million", "image"]
+    assert ran == ["image", "random", "million", "offers", "image"]
 
 
 @pytest.mark.parametrize("other", [{"commit": "0" * 40}, {"scale": "bench"}])

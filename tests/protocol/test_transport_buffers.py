@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
 import trio
 
 from protocol import limits
@@ -15,6 +16,7 @@ from tests.protocol.support.loopback import Server, connected, greet, say_hello
 
 MIB = 1024 * 1024
 CONNECTIONS = 4
+SO_BUF_LOCK, SEND_BUFFER_LOCK = 72, 1  # linux/socket.h and net/sock.h; the socket module has no names for them
 ALLOWED_BYTES = int(Path("/proc/sys/net/core/wmem_max").read_text(encoding="ascii"))
 
 
@@ -46,8 +48,26 @@ async def test_connections_that_receive_at_once_mix_nothing(site: Site):
     assert server.losses == []
 
 
-async def test_both_sides_send_from_a_large_buffer_of_the_kernel(site: Site):
-    seen = []
+async def test_both_sides_send_from_a_large_buffer_where_the_system_allows_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "SEND_BUFFER_BYTES", ALLOWED_BYTES)
+    seen = await buffers_of_a_connection(site)
+    # The kernel counts its own part too, and says twice of what was asked for.
+    assert [size_bytes for size_bytes, _ in seen] == [2 * ALLOWED_BYTES] * 2
+
+
+async def test_where_it_allows_less_the_buffers_grow_as_the_kernel_sees_fit(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    """One that was set does not grow any more, and many systems let nobody ask for more than a fifth of a MiB."""
+    monkeypatch.setattr(limits, "SEND_BUFFER_BYTES", ALLOWED_BYTES + 1)
+    seen = await buffers_of_a_connection(site)
+    assert [is_fixed for _, is_fixed in seen] == [False, False]
+
+
+async def buffers_of_a_connection(site: Site) -> list[tuple[int, bool]]:
+    seen: list[tuple[int, bool]] = []
 
     async def handler(exchange: Exchange) -> None:
         await greet(exchange)
@@ -55,13 +75,11 @@ async def test_both_sides_send_from_a_large_buffer_of_the_kernel(site: Site):
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:
         await say_hello(client)
-    # The kernel counts its own part too, and says twice of what was asked for.
-    assert len(seen) == 2
-    assert set(seen) == {2 * min(limits.SEND_BUFFER_BYTES, ALLOWED_BYTES)}
+    return seen
 
 
-def send_buffers_of(port: int) -> list[int]:
-    """Of both ends of the connections of this process to a port."""
+def send_buffers_of(port: int) -> list[tuple[int, bool]]:
+    """Of both ends of the connections of this process to a port: how large, and whether it keeps that size."""
     found = []
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -74,5 +92,6 @@ def send_buffers_of(port: int) -> list[int]:
             except (OSError, IndexError):  # not connected, or not of this family
                 continue
             if port in ports:
-                found.append(copy.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF))
+                locks = copy.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK)
+                found.append((copy.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF), bool(locks & SEND_BUFFER_LOCK)))
     return found

@@ -1,4 +1,4 @@
-"""The one place where client programs hop to worker threads: work that computes for longer than a moment.
+"""Where client programs hop from the event loop to worker threads: work that computes for longer than a moment.
 
 A hop is one batch, never one item. The threads are few, so that a backup leaves the computer usable; a cancelled caller
 waits for its thread, which may hold a file or a key.

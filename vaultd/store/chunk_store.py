@@ -35,6 +35,9 @@ from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_parts import Demand, StoreParts, create_parts, open_parts
 from vaultd.store.store_settings import StoreSettings
 
+# Of one commit: each may change a page of 4 KiB of the index, which LMDB holds in memory until then.
+PENDING_RECORDS_MAX = 8_192
+
 
 class Appended(Struct, frozen=True):
     records: int
@@ -176,7 +179,7 @@ class ChunkStore:
         """Takes the records that are not here yet; the first of an id wins, also before it is committed.
 
         One whose record here is known to be damaged supersedes it. Where they fill more than one container, what fills
-        the first is committed on the way.
+        the first is committed on the way; so are PENDING_RECORDS_MAX of them.
         """
         containers = self._writable()
         new, superseding = self._pending.new(records)
@@ -188,7 +191,7 @@ class ChunkStore:
         with self._guarded():
             for record in new:
                 header = record.header
-                if containers.would_seal_unknown(disk, record):
+                if containers.would_seal_unknown(disk, record) or len(self._pending.rows) >= PENDING_RECORDS_MAX:
                     self.commit()  # a sealed container that the journal does not know tells that the journal is old
                 number, offset = containers.append(disk, record)
                 self._pending.add(record, number, offset, is_superseding=(header.keyring_id, header.id) in superseding)
@@ -222,9 +225,12 @@ class ChunkStore:
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
-        present = self._index.present(keyring_id, set(ids))
+        present = self._index.present(keyring_id, ids)
         number = self._index.keyring_number(keyring_id)
-        return [id_ not in present or (number, id_) in self._notes.damaged for id_ in ids]
+        damaged = self._notes.damaged
+        if not damaged:
+            return [id_ not in present for id_ in ids]
+        return [id_ not in present or (number, id_) in damaged for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         return self._index.lookup(keyring_id, ids)

@@ -49,7 +49,9 @@ class Rights:
 
 def attributes_of(entry: Entry) -> dict[bytes, Any]:
     """Those that a restore sets: some are the system's, or its own."""
-    attributes: dict[bytes, Any] = (entry.extras or {}).get(Extra.ATTRIBUTES, {})
+    attributes: dict[bytes, Any] | None = (entry.extras or {}).get(Extra.ATTRIBUTES)
+    if not attributes:
+        return {}
     return {name: value for name, value in attributes.items() if name not in _NOT_RESTORED}
 
 
@@ -68,6 +70,15 @@ def apply_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
     has_mode = _succeeds(os.fchmod, descriptor, _safe_mode(mode, attributes, are_set=has_acls))
     is_set = has_mode and has_time and has_access(os.fstat(descriptor), entry, rights)
     return _codes(entry, rights, is_set=is_set, has_attributes=has_attributes and has_acls)
+
+
+def complete_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
+    """For a file that was just made, which nobody can reach yet: what it was made with is not set again."""
+    is_made_so = has_access(os.fstat(descriptor), entry, rights) and not _acls_of(descriptor)
+    if is_made_so and not attributes_of(entry):
+        has_time = _succeeds(os.utime, descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+        return _codes(entry, rights, is_set=has_time, has_attributes=True)
+    return apply_metadata(descriptor, entry, rights)
 
 
 def apply_node_metadata(descriptor: int, entry: Entry, rights: Rights) -> list[str]:
@@ -139,11 +150,14 @@ def _set_attributes(place: int | bytes, attributes: dict[bytes, Any], is_wanted:
 
 def _remove_other_acls(place: int | bytes, attributes: dict[bytes, Any]) -> bool:
     """What it got from the directory that it was made in."""
+    return all([_succeeds(os.removexattr, place, name) for name in _acls_of(place) - attributes.keys()])
+
+
+def _acls_of(place: int | bytes) -> set[bytes]:
     try:
-        held = {os.fsencode(name) for name in os.listxattr(place)}
+        return {*map(os.fsencode, os.listxattr(place))} & {*_ACLS}
     except OSError:
-        return True
-    return all([_succeeds(os.removexattr, place, name) for name in held & {*_ACLS} - attributes.keys()])
+        return set()
 
 
 def _safe_mode(mode: int, attributes: dict[bytes, Any], *, are_set: bool) -> int:

@@ -21,10 +21,12 @@ _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def create(directory: int) -> tuple[int, bytes | None]:
-    """The descriptor of a new file, and its temporary name if it has one."""
+def create(directory: int, mode: int) -> tuple[int, bytes | None]:
+    """The descriptor of a new file, and its temporary name if it has one. `mode`: that of one without a name, which
+    nobody else can open, as far as the umask allows; one with a name is closed to others.
+    """
     try:
-        return os.open(b".", _NAMELESS, 0o600, dir_fd=directory), None
+        return os.open(b".", _NAMELESS, mode, dir_fd=directory), None
     except OSError as error:
         if error.errno not in _NO_NAMELESS:
             raise

@@ -1,7 +1,7 @@
 """The directory that is restored into, reached by descriptors only: no link below it is ever followed.
 
 Holds one descriptor for each directory on the way to the place where the last entry was, so entries in manifest order
-cost few calls. For one thread at a time.
+cost few calls, and for those behind in which something is still being finished. For one thread at a time.
 """
 
 import errno
@@ -16,7 +16,7 @@ from tools.agent.system.descriptor_limit import raise_descriptor_limit
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Leave = Callable[[int], None]
-"""What remains to be done with a directory's descriptor when everything in it is written."""
+"""What remains to be done with a directory's descriptor when everything in it is written; no OSError."""
 
 
 LeaveMade = Callable[[bytes, int | None], Leave | None]
@@ -29,16 +29,25 @@ class InTheWay(OSError):
     """A component of the path is there and is no directory, or is a link."""
 
 
-class _Level:
-    """`is_changed`: it is marked, and what remains to be done is due."""
+class OpenDirectory:
+    """`is_changed`: it is marked, and what remains to be done is due. `holders`: the way itself, each directory below
+    and whatever in it is being finished; it is left when the last of them lets go.
+    """
 
-    __slots__ = ("descriptor", "is_changed", "leave", "name")
+    __slots__ = ("above", "descriptor", "holders", "is_changed", "leave", "name", "path")
 
-    def __init__(self, name: bytes, descriptor: int, leave: Leave | None, *, is_changed: bool) -> None:
-        self.name = name
+    def __init__(
+        self, path: bytes, descriptor: int, leave: Leave | None, above: "OpenDirectory | None", *, is_changed: bool
+    ) -> None:
+        self.path = path
+        self.name = path.rpartition(b"/")[2]
         self.descriptor = descriptor
         self.leave = leave
         self.is_changed = is_changed
+        self.above = above
+        self.holders = 1
+        if above is not None:
+            above.holders += 1
 
     def change(self) -> None:
         if self.leave is not None and not self.is_changed:
@@ -47,12 +56,21 @@ class _Level:
 
 
 class Target:
-    def __init__(self, root: Path, leave_made: LeaveMade = lambda path, directory: None) -> None:
-        """`root` itself may be reached through links: it is what the person named."""
+    def __init__(
+        self,
+        root: Path,
+        leave_made: LeaveMade = lambda path, directory: None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`root` itself may be reached through links: it is what the person named. `settle` is asked to finish whatever
+        holds a directory.
+        """
         raise_descriptor_limit()
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._levels = [_Level(b"", descriptor, None, is_changed=False)]
+        self._levels = [OpenDirectory(b"", descriptor, None, None, is_changed=False)]
+        self._held_behind: set[bytes] = set()
         self._leave_made = leave_made
+        self._settle = settle
 
     @property
     def root(self) -> int:
@@ -97,6 +115,21 @@ class Target:
         self._levels[-1].change()
         return descriptor
 
+    def hold(self) -> OpenDirectory:
+        """The directory that was made last; it is not left before it is let go of."""
+        self._levels[-1].holders += 1
+        return self._levels[-1]
+
+    def let_go(self, directory: OpenDirectory) -> None:
+        """Whoever does so last leaves it, and maybe those above it, the deepest first."""
+        last: OpenDirectory | None = directory
+        while last is not None:
+            last.holders -= 1
+            if last.holders:
+                break
+            self._leave(last)
+            last = last.above
+
     def make_entry(self, path: bytes) -> tuple[int, bool]:
         """The same for a directory that will get its owner and mode later: closed to others until then; is it new?"""
         parent, _, name = path.rpartition(b"/")
@@ -106,7 +139,7 @@ class Target:
             return descriptor, False
         made = self._make_below(name, is_marked=True)
         if made is not None:
-            self._levels.append(_Level(name, made, None, is_changed=False))
+            self._enter(path, made, None, is_changed=False)
             return made, True
         descriptor = self._reach(path, is_made=True)
         assert descriptor is not None
@@ -134,17 +167,21 @@ class Target:
             name, so_far = components[depth - 1], b"/".join(components[:depth])
             made: int | None = None
             leave: Leave | None = None
+            if so_far in self._held_behind:
+                self._settle()  # what is due there comes before anything new
             try:
                 descriptor = _open_below(name, self._levels[-1].descriptor)
             except FileNotFoundError:
                 if not is_made:
                     return None
+                if self._levels[-1].holders > 1:
+                    self._settle()  # a file that is being finished may have that name
                 leave = self._leave_made(so_far, None)
                 made = self._make_below(name, is_marked=leave is not None)
                 descriptor = _open_below(name, self._levels[-1].descriptor) if made is None else made
             if made is None:
                 leave = self._leave_made(so_far, descriptor)
-            self._levels.append(_Level(name, descriptor, leave, is_changed=made is not None and leave is not None))
+            self._enter(so_far, descriptor, leave, is_changed=made is not None and leave is not None)
             self._levels[-1].change()
         return self._levels[-1].descriptor
 
@@ -176,13 +213,22 @@ class Target:
         while len(self._levels) > common + 1:
             self._pop()
 
+    def _enter(self, path: bytes, descriptor: int, leave: Leave | None, *, is_changed: bool) -> None:
+        self._levels.append(OpenDirectory(path, descriptor, leave, self._levels[-1], is_changed=is_changed))
+
     def _pop(self) -> None:
-        level = self._levels.pop()
+        directory = self._levels.pop()
+        if directory.holders > 1:
+            self._held_behind.add(directory.path)
+        self.let_go(directory)
+
+    def _leave(self, directory: OpenDirectory) -> None:
+        self._held_behind.discard(directory.path)
         try:
-            if level.leave is not None and level.is_changed:
-                level.leave(level.descriptor)
+            if directory.leave is not None and directory.is_changed:
+                directory.leave(directory.descriptor)
         finally:
-            os.close(level.descriptor)
+            os.close(directory.descriptor)
 
 
 def _check_fresh(directory: int) -> None:

@@ -1,24 +1,27 @@
 """Writes windows below the target: files under a temporary name until they are whole and compared, then renamed.
 
 Invariants: nothing outside the target is touched whatever the manifest says; no half file bears its final name; a file
-is compared with its hash before it gets its name, and then gets it whether or not its metadata can be set. One worker
-thread at a time.
+is compared with its hash before it gets its name, and then gets it whether or not its metadata can be set; what comes
+after a file (its directory's metadata, its further names, the word that it is there) waits for it. For one thread at a
+time, which leaves the files to the writers' threads.
 """
 
 import errno
 import os
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tools.agent.missed import Missed
 from tools.agent.restore.make_node import NODES, make_name, make_node
-from tools.agent.restore.metadata import Rights, apply_metadata, apply_time_and_mode, has_metadata
+from tools.agent.restore.metadata import METADATA_NOT_SET, Rights, apply_metadata, apply_time_and_mode, has_metadata
 from tools.agent.restore.open_file import OpenFile
 from tools.agent.restore.place import NO_LINKS
 from tools.agent.restore.survey import Decision, Overwrite, decide_directory, is_left_above
 from tools.agent.restore.target import InTheWay, Leave, Target
+from tools.agent.restore.writers import Writers
 from tools.agent.safeset.window import Above, Begin, Left, Name, OutOfReach, Part, Window
 from tools.agent.system.sync import WrittenFileSystems
 from tools.client.failure import Failure
@@ -32,6 +35,7 @@ LOST = (DAMAGED, OFFLINE, LATER_VERSION)
 OTHER_METADATA = "exists with other metadata"
 NOT_LINKED = "not one file with its other names any more"
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+Apply = Callable[[int, Entry, Rights], list[str]]
 _UNLINKED_MAX = 100_000
 _FILES_MAX = 65_536
 
@@ -49,10 +53,12 @@ class TreeWriter:
         self._apart: set[bytes] = set()
         self._files: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._rights = rights
-        self._target = Target(root, self._leave_made)
+        self._writers = Writers(self._finish_file, self._take)
+        self._target = Target(root, self._leave_made, self._writers.settle)
         self._above: dict[bytes, Entry] = {}
         self._finished_above: dict[bytes, tuple[int, int]] = {}
         self._written = WrittenFileSystems()
+        self._parent: bytes | None = None
         self._overwrite = overwrite
         self._hash_key = hash_key
         self._missed = missed
@@ -60,11 +66,11 @@ class TreeWriter:
 
     @property
     def bytes_so_far(self) -> int:
-        """With those of the file that is being written."""
+        """With those of the file that is being written. Between windows."""
         return self.bytes + (self._file.written_bytes if self._file is not None else 0)
 
     def write(self, window: Window) -> None:
-        """The chunks of the window are there, or say why not."""
+        """The chunks of the window are there, or say why not. Nothing of it is under way when this is over."""
         for step in window.steps:
             match step:
                 case Above():
@@ -77,14 +83,20 @@ class TreeWriter:
                     self._guarded(step.entry, self._keep_left, step)
                 case Part():
                     if self._file is not None:
-                        self._guarded(self._file.entry, self._append, self._file, step)
+                        self._file.add(step)
                 case _:
                     if self._file is not None:
-                        self._guarded(self._file.entry, self._end, self._file)
+                        file, self._file = self._file, None
+                        self._writers.give(file)
+        if self._file is not None:
+            self._guarded(self._file.entry, self._file.write)
+        self._writers.settle()
 
     def close(self) -> None:
         """Removes a half file and gives directories their times."""
         self._discard()
+        for file in self._writers.close():
+            self._target.let_go(file.directory)
         self._target.close()
 
     def sync(self) -> None:
@@ -97,23 +109,28 @@ class TreeWriter:
             raise Failure(code, message, "check the disk and its space, then restore to another directory") from None
 
     def _guarded(self, entry: Entry, action: Any, *arguments: Any) -> None:
-        """One entry that cannot be written is named and the rest goes on; a full disk ends the restore."""
         try:
             action(*arguments)
-        except IntegrityError as error:
+        except (IntegrityError, OSError) as error:
             self._discard()
-            self._missed.add(entry.path, _code_of(error))
-        except InTheWay:
-            self._discard()
-            self._missed.add(entry.path, "in the way")
-        except FileExistsError:
-            self._discard()
-            self._missed.add(entry.path, "exists")
-        except OSError as error:
-            self._discard()
-            if error.errno in _FULL_DISK:
+            self._tell_failed(entry, error)
+
+    def _tell_failed(self, entry: Entry, error: Exception) -> None:
+        """One entry that cannot be written is named and the rest goes on; a full disk ends the restore."""
+        match error:
+            case IntegrityError():
+                code = _code_of(error)
+            case InTheWay():
+                code = "in the way"
+            case FileExistsError():
+                code = "exists"
+            case OSError(errno=number) if number in _FULL_DISK:
                 raise Failure("no_space", "the disk restored to is full", "make room and restore again") from None
-            self._missed.add(entry.path, "not written")
+            case OSError():
+                code = "not written"
+            case _:
+                raise error
+        self._missed.add(entry.path, code)
 
     def _take_up(self, entry: Entry) -> None:
         """A directory above what is restored. Where one is there that a killed restore has left unfinished, it is
@@ -133,12 +150,14 @@ class TreeWriter:
             self._tell_written(entry, codes)
             self._note_left(entry)
         else:
-            self._file = OpenFile(entry, self._parent_of(entry), self._hash_key)
+            self._parent_of(entry)
+            self._file = OpenFile(entry, self._target.hold(), self._hash_key)
 
     def _add_name(self, step: Name) -> None:
         """OSError of the link itself: some file systems take none, or no more, and others have another one here."""
         _check(step.entry.path)
         _check(step.first)
+        self._await_first(step.first)
         directory = self._parent_of(step.entry)
         try:
             with self._target.opened_place(step.first) as source:
@@ -156,11 +175,17 @@ class TreeWriter:
         else:
             self.files += step.entry.kind == Kind.FILE
 
+    def _await_first(self, path: bytes) -> None:
+        """It may be one of the files that are being finished."""
+        if path not in self._files:
+            self._writers.settle()
+
     def _keep_left(self, step: Left) -> None:
         """Where its first name is another file, written anew maybe, nothing is removed to make them one again."""
         if step.first is None:
             self._note_left(step.entry)
             return
+        self._await_first(step.first)
         with suppress(OSError), self._target.opened_place(step.first) as first:
             with self._target.opened_place(step.entry.path) as place:
                 if _file_of(os.fstat(first)) != _file_of(os.fstat(place)):
@@ -188,8 +213,11 @@ class TreeWriter:
             self._missed.add(entry.path, code)
 
     def _parent_of(self, entry: Entry) -> int:
-        directory = self._target.make(entry.path.rpartition(b"/")[0])
-        self._written.add(directory)
+        path = entry.path.rpartition(b"/")[0]
+        directory = self._target.make(path)
+        if path != self._parent:
+            self._written.add(directory)
+            self._parent = path
         return directory
 
     def _make_directory(self, entry: Entry) -> None:
@@ -218,33 +246,42 @@ class TreeWriter:
         return self._leave_above(entry) if is_own else None
 
     def _leave(self, entry: Entry) -> Leave:
-        return lambda descriptor: self._tell(entry, apply_metadata(descriptor, entry, self._rights))
+        return lambda descriptor: self._tell_left(entry, apply_metadata, descriptor)
 
     def _leave_above(self, entry: Entry) -> Leave:
         def leave(descriptor: int) -> None:
-            self._finished_above[entry.path] = _file_of(os.fstat(descriptor))
-            self._tell(entry, apply_metadata(descriptor, entry, self._rights))
+            with suppress(OSError):
+                self._finished_above[entry.path] = _file_of(os.fstat(descriptor))
+            self._tell_left(entry, apply_metadata, descriptor)
 
         return leave
 
     def _leave_as_it_was(self, entry: Entry) -> Leave:
-        return lambda descriptor: self._tell(entry, apply_time_and_mode(descriptor, entry, self._rights))
+        return lambda descriptor: self._tell_left(entry, apply_time_and_mode, descriptor)
 
-    def _append(self, file: OpenFile, part: Part) -> None:
-        content = part.slot.content
-        if isinstance(content, IntegrityError):
-            raise content
-        if content is None or part.offset + part.length > len(content):
-            raise IntegrityError("an extent goes beyond the end of its chunk")
-        file.write(memoryview(content)[part.offset : part.offset + part.length])
+    def _tell_left(self, entry: Entry, apply: Apply, descriptor: int) -> None:
+        try:
+            codes = apply(descriptor, entry, self._rights)
+        except OSError:  # of a file system that does not answer any more
+            codes = [METADATA_NOT_SET]
+        self._tell(entry, codes)
 
-    def _end(self, file: OpenFile) -> None:
-        if not file.is_whole():
-            raise IntegrityError("the content is not what the manifest says")
-        codes = file.keep(self._overwrite, self._rights)
+    def _finish_file(self, file: OpenFile) -> None:
+        """In a writer's thread."""
+        file.finish(self._overwrite, self._rights)
+
+    def _take(self, files: Sequence[OpenFile]) -> None:
+        for file in files:
+            self._target.let_go(file.directory)
+        for file in files:
+            if file.error is not None:
+                self._tell_failed(file.entry, file.error)
+            elif file.codes is not None:
+                self._tell_whole(file, file.codes)
+
+    def _tell_whole(self, file: OpenFile, codes: list[str]) -> None:
         if file.status is not None:
             self._note_file(file.entry, file.status)
-        self._file = None
         self._tell_written(file.entry, codes)
         self.files += 1
         self.bytes += file.written_bytes
@@ -253,6 +290,7 @@ class TreeWriter:
         if self._file is not None:
             file, self._file = self._file, None
             file.discard()
+            self._target.let_go(file.directory)
 
 
 def _file_of(status: os.stat_result) -> tuple[int, int]:

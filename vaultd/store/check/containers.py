@@ -24,8 +24,9 @@ from vaultd.store.errors import FormatError, RecordDamaged
 from vaultd.store.findings import Finding, Severity
 from vaultd.store.index.acknowledged import Group
 from vaultd.store.index.group_scan import Loss, scan_group
-from vaultd.store.index.index import CID_PREFIX_BYTES, Index
+from vaultd.store.index.index import Index
 from vaultd.store.index.reading_progress import ReadingProgress, Tell, tell_nobody
+from vaultd.store.index.record_row import CID_PREFIX_BYTES
 from vaultd.store.index_rows import ContainerRow
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from vaultd.store.containers.format import BLOCK_BYTES, DirectoryRow
 from vaultd.store.findings import Finding, Severity
-from vaultd.store.index.index import CID_PREFIX_BYTES
+from vaultd.store.index.record_row import CID_PREFIX_BYTES
 from vaultd.store.index_rows import IndexRow, Location
 
 PLACES_MAX = 100

@@ -19,24 +19,20 @@ from vaultd.image.probe import GIVEN_UP, Image
 from vaultd.image.rows import close_row, open_row
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.index.looks import IndexLooks
+from vaultd.store.index.record_row import decode_row, encode_row, flag_damaged, is_row_whole
 from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, IndexBatch, IndexRecord, IndexRow, Location
 from vaultd.store.position import Position
 
 FORMAT = 1
-CID_PREFIX_BYTES = 16
 TABLES = ("records", "keyrings", "keys", "containers", "meta")
 _MAX_READERS = 126
 _BATCH_ROWS = 10_000
 _NUMBER = struct.Struct(">I")
 _GIVEN_UP_KEY = struct.Struct(f">{len(GIVEN_UP)}sII")  # keyring number, key number
 _CONTAINER_NUMBER = struct.Struct(">Q")
-_VALUE = struct.Struct("<QIIBB2sI16s")
 _CONTAINER = struct.Struct("<16sQQQB")
 _POSITION = struct.Struct("<IQ32s")
 _FORMAT = struct.Struct("<I")
-_NO_BYTES = bytes(2)
-_FLAGS_AT = 17
-_DAMAGED = 1  # the only flag
 _REBUILD = "stop vaultd and run `vaultd rebuild DIR`"
 
 
@@ -161,15 +157,11 @@ class Index:
 
     def present(self, keyring_id: bytes, ids: Iterable[bytes]) -> set[bytes]:
         """Those that are indexed and whole, as far as is known."""
-        return {id_ for id_, is_whole in self.held(keyring_id, ids).items() if is_whole}
+        return {key[KEY_ID_AT:] for key, value in self._found(keyring_id, ids) if self._is_whole(key, value)}
 
     def held(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, bool]:
         """Those that have a row: False where row or record is damaged, so that the record is sent and indexed anew."""
-        found = {}
-        for id_, row in self._rows(keyring_id, ids).items():
-            location = self._decode(*row)
-            found[id_] = location is not None and not location.is_damaged
-        return found
+        return {key[KEY_ID_AT:]: self._is_whole(key, value) for key, value in self._found(keyring_id, ids)}
 
     def lost(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool | None]:
         """In the order of `ids`: whether row or record is damaged, distrusted or not; None where there is no row."""
@@ -244,23 +236,20 @@ class Index:
 
     def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:
         value = transaction.get(key, db=self._records)
-        held = _decode(key, value) if value is not None else None
+        held = decode_row(key, value) if value is not None else None
         if held and (held.container, held.offset) == (location.container, location.offset):
             if not held.is_damaged:
                 self.looks.put(transaction, key[:KEY_ID_AT])
-            body = bytearray(open_row(key, value) or b"")
-            body[_FLAGS_AT] |= _DAMAGED
-            transaction.put(key, close_row(key, bytes(body)), db=self._records)
+            transaction.put(key, flag_damaged(key, value), db=self._records)
 
     def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
         keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
         keys = {id_: self._number(transaction, self._keys, id_) for id_ in {row.key_id for row in records}}
         rows = []
-        for keyring_id, id_, key_id, container, offset, length, kind, cid in records:
-            key = keyrings[keyring_id] + id_
-            (key_number,) = _NUMBER.unpack(keys[key_id])
-            body = _VALUE.pack(container, offset, length, kind, 0, _NO_BYTES, key_number, cid[:CID_PREFIX_BYTES])
-            rows.append((key, close_row(key, body)))
+        for record in records:
+            key = keyrings[record.keyring_id] + record.id
+            (key_number,) = _NUMBER.unpack(keys[record.key_id])
+            rows.append((key, encode_row(key, record, key_number)))
         rows.sort()
         return rows
 
@@ -284,15 +273,26 @@ class Index:
         return {number: id_ for number, id_ in found if number in numbers}
 
     def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
-        """By id, one sorted look-up in one short transaction."""
+        """By id."""
+        return {key[KEY_ID_AT:]: (key, value) for key, value in self._found(keyring_id, ids)}
+
+    def _found(self, keyring_id: bytes, ids: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        """One sorted look-up in one short transaction."""
         with self._reading() as transaction:
             held: bytes | None = transaction.get(keyring_id, db=self._keyrings)
             if held is None:
-                return {}
+                return []
             number = self._opened(keyring_id, held)
-            keys = sorted(number + id_ for id_ in ids)
-            found = transaction.cursor(self._records).getmulti(keys)
-        return {key[KEY_ID_AT:]: (key, value) for key, value in found}
+            found: list[tuple[bytes, bytes]] = transaction.cursor(self._records).getmulti(
+                sorted([number + id_ for id_ in ids])
+            )
+        return found
+
+    def _is_whole(self, key: bytes, value: bytes) -> bool:
+        if self._given_up or self._given_up_keys or self._distrusted_keys:
+            location = self._decode(key, value)
+            return location is not None and not location.is_damaged
+        return is_row_whole(key, value)
 
     def _decode(self, key: bytes, value: bytes) -> Location | None:
         location = self._decode_by_key(key, value)
@@ -301,14 +301,14 @@ class Index:
         return location
 
     def _decode_by_key(self, key: bytes, value: bytes) -> Location | None:
-        location = _decode(key, value)
+        location = decode_row(key, value)
         key_name = None if location is None else (location.keyring_number, location.key_number)
         if location is not None and (key_name in self._given_up_keys or key_name in self._distrusted_keys):
             return location._replace(is_damaged=True)
         return location
 
     def _is_lost(self, key: bytes, value: bytes) -> bool:
-        location = _decode(key, value)
+        location = decode_row(key, value)
         if location is None or location.is_damaged or location.container in self._given_up:
             return True
         return (location.keyring_number, location.key_number) in self._given_up_keys
@@ -375,15 +375,6 @@ class Index:
 
         with _as_store_error(self.path):
             self._image.write(put)
-
-
-def _decode(key: bytes, value: bytes) -> Location | None:
-    body = open_row(key, value)
-    if body is None or len(body) != _VALUE.size:
-        return None
-    container, offset, length, kind, flags, _, key_number, cid_prefix = _VALUE.unpack(body)
-    (keyring_number,) = _NUMBER.unpack_from(key)
-    return Location(keyring_number, container, offset, length, kind, bool(flags & _DAMAGED), key_number, cid_prefix)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from vaultd.store.errors import RecordDamaged
 from vaultd.store.index.acknowledged import Superseded
 from vaultd.store.index.group_scan import Loss
-from vaultd.store.index.index import CID_PREFIX_BYTES, Index
+from vaultd.store.index.index import Index
+from vaultd.store.index.record_row import CID_PREFIX_BYTES
 from vaultd.store.index_rows import IndexBatch, IndexRecord, Location
 
 _BATCH_RECORDS = 10_000

@@ -1,6 +1,7 @@
 """Kills a restore at one of its calls that change something: after it nothing changes, as if the process were gone."""
 
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,11 @@ class Killed(BaseException):
 
 
 class Killer:
-    """Kills at the call of this number; counts from 1."""
+    """Kills at the call of this number, whichever thread makes it; counts from 1."""
 
     def __init__(self, patch: pytest.MonkeyPatch, number: int) -> None:
         self.left = number
+        self._counts = threading.Lock()
         self.is_dead = False
         for name in CALLS:
             patch.setattr(os, name, self._counting(getattr(os, name)))
@@ -43,10 +45,11 @@ class Killer:
 
     def _meets(self) -> bool:
         """Whether it is dead; it dies once."""
-        if self.is_dead:
-            return True
-        self.left -= 1
-        if not self.left:
-            self.is_dead = True
-            raise Killed
+        with self._counts:
+            if self.is_dead:
+                return True
+            self.left -= 1
+            if not self.left:
+                self.is_dead = True
+                raise Killed
         return False

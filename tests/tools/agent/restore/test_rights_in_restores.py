@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.tools.agent.conftest import Site
-from tests.tools.agent.restore.test_write_tree import KEY, directory_steps, entry, write
+from tests.tools.agent.restore.test_write_tree import KEY, directory_steps, entry, file_steps, write
 from tools.agent.missed import Missed
 from tools.agent.restore import make_node, target
 from tools.agent.restore.metadata import Rights
@@ -82,6 +82,49 @@ def test_a_node_gets_no_acl_from_its_directory(root: Path) -> None:
     write(root, [Begin(entry(b"d/fifo", Kind.FIFO, mode=0o660))])
     assert os.listxattr(root / "d/fifo") == []
     assert stat.S_IMODE((root / "d/fifo").stat().st_mode) == 0o660
+
+
+def test_a_file_gets_no_acl_from_its_directory(root: Path) -> None:
+    (root / "d").mkdir()
+    os.setxattr(root / "d", DEFAULT, acl(0, 6))
+    write(root, file_steps(b"d/file", mode=0o600))
+    assert os.listxattr(root / "d/file") == []
+    assert stat.S_IMODE((root / "d/file").stat().st_mode) == 0o600
+
+
+def test_a_file_gets_no_group_from_its_directory(root: Path) -> None:
+    (root / "d").mkdir()
+    os.chown(root / "d", 0, 4714)
+    (root / "d").chmod(0o2755)
+    assert write(root, file_steps(b"d/file", mode=0o640)).kept == []
+    status = (root / "d/file").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o640, 0, 0)
+
+
+@pytest.mark.parametrize("overwrite", [Overwrite.never, Overwrite.always])
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_file_has_its_metadata_when_it_gets_its_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch, umask: int, overwrite: Overwrite
+) -> None:
+    """Whatever the process makes files with."""
+    seen, real = [], os.link
+
+    def link(source: bytes, *arguments: Any, **options: Any) -> None:
+        status = os.stat(source)
+        seen.append((stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns))
+        real(source, *arguments, **options)
+
+    monkeypatch.setattr(os, "link", link)
+    owners = ((0, 0), (4713, 0), (0, 4714))
+    wanted = [(mode, *owner, 7) for mode in (0o777, 0o644, 0o600, 0o444, 0) for owner in owners]
+    facts = [dict(zip(("mode", "uid", "gid", "mtime_ns"), one, strict=True)) for one in wanted]
+    steps = [file_steps(b"%02d" % number, **facts[number]) for number in range(len(wanted))]
+    before = os.umask(umask)
+    try:
+        assert write(root, [step for one in steps for step in one], overwrite).kept == []
+    finally:
+        os.umask(before)
+    assert sorted(seen) == sorted(wanted)
 
 
 @pytest.mark.parametrize("kind", [Kind.FIFO, Kind.DIRECTORY], ids=["fifo", "directory"])

@@ -270,7 +270,7 @@ def test_what_appears_after_the_survey_is_not_replaced(
         (target / name).write_bytes(b"newer than the survey")
     steps = [*file_steps(b"file"), *link_steps(b"link", b"/x"), *file_steps(b"other"), *link_steps(b"way", b"/y")]
     missed = write(target, steps, Overwrite.never)
-    assert missed.kept == [(b"file", "exists"), (b"link", "exists")]
+    assert sorted(missed.kept) == [(b"file", "exists"), (b"link", "exists")]
     assert [(target / name).read_bytes() for name in ("file", "link")] == [b"newer than the survey"] * 2
     assert (target / "other").read_bytes() == CONTENT
     assert os.readlink(target / "way") == "/y"

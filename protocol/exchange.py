@@ -111,6 +111,7 @@ class Exchange:
         await self._send(HTTP_STATUS[code], encode_frame(ERROR, encode(text)))
         self._channel.end()
         self._finished = True
+        self.end_turn()  # before the client can know it: what it asks then does not follow this any more
 
     async def send_plain(self, status: int, content_type: str, body: bytes) -> None:
         """A whole answer for people and programs that do not speak the protocol (GET)."""

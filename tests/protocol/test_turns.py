@@ -1,11 +1,17 @@
-"""Which request of a connection waits for which, without a connection."""
+"""Which request of a connection waits for which."""
 
 import pytest
 import trio
 import trio.testing
 
+from protocol import messages as m
 from protocol.errors import ErrorCode, RemoteProtocolError
+from protocol.exchange import Exchange
 from protocol.turns import Place, Turns
+from tests.protocol.support.certificates import Site
+from tests.protocol.support.loopback import Server, connected, greet, say_hello
+
+PATIENCE_SECONDS = 10  # of a request that waits for one which does not end
 
 
 class Pulse:
@@ -67,3 +73,27 @@ async def test_one_that_comes_after_the_answer_is_told_nothing_of_the_error(turn
     commit.own.error = RemoteProtocolError(ErrorCode.conflict, "the head moved")
     commit.own.end()
     await turns.enter("run.end").wait()
+
+
+async def test_who_was_told_the_error_asks_what_follows_nothing(site: Site) -> None:
+    """Also where the one that was refused is still being tidied up."""
+    may_end = trio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        if exchange.method == "hello":
+            return await greet(exchange)
+        await exchange.wait_for_turn()
+        if exchange.method == "safeset.commit":
+            await exchange.send_error(ErrorCode.conflict, "the head moved")
+            await may_end.wait()
+        else:
+            await exchange.send_message(m.RunEndAnswer())
+
+    async with Server(site, handler).running() as server, connected(site, server.port) as client:
+        await say_hello(client)
+        with pytest.raises(RemoteProtocolError, match="the head moved"):
+            await client.ask("safeset.commit", m.SafesetCommitRequest(bytes(16)), m.SafesetCommitAnswer)
+        failed = m.RunEndRequest(bytes(16), "failed", 0, 0, 0, 0, {})
+        with trio.fail_after(PATIENCE_SECONDS):
+            await client.ask("run.end", failed, m.RunEndAnswer)
+        may_end.set()

@@ -21,8 +21,8 @@ from tools.client.session import VaultSession
 
 # Ids offered lately, so that a chunk that comes twice in a run is sent once; about 20 MB.
 OFFERED_IDS_MAX = 131_072
-# Sent in one go, a lane for little has it on its way before the answer to an offer could be here: at most so much is
-# sent in vain.
+# At most so much of a run is sent in vain: what a line of 14 Mbit/s carries while a link of 150 ms brings the answer to
+# an offer, and what an upload may have under way in any case.
 UNASKED_BYTES = LITTLE_BYTES
 ALL_UNASKED = math.inf
 

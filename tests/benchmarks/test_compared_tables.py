@@ -55,7 +55,7 @@ def test_each_target_has_its_row(tmp_path: Path, restic: float, verdict: str) ->
     (tmp_path / "random.json").write_text(json.dumps(result), encoding="utf-8")
     rows = render_tables(tmp_path)["targets"].splitlines()
     assert (
-        f"| random | first | aes-256-cbc | 1.8 | 2.5 | {restic:.2f} ({restic:.2f}-{restic:.2f}) restic | {verdict} |"
+        f"| random | first | aes-256-cbc | 1.8 | 2.5 | full | {restic:.2f} ({restic:.2f}-{restic:.2f}) restic | {verdict} |"
         in rows
     )
     assert "| random | first | aes-256-gcm | 2.3 | 3.5 | not measured yet | - |" in rows

@@ -65,7 +65,7 @@ class OpenFile:
         self.added_bytes = 0
 
     def finish(self, overwrite: Overwrite, rights: Rights) -> None:
-        """Whole, compared, and under its name; else it says why not, and nothing of it stays, on the disk or in memory."""
+        """Whole, compared, and under its name; else it says why not, and nothing of it stays, in memory neither."""
         try:
             self.write()
             if not self._is_whole():

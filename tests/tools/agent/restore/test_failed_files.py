@@ -62,7 +62,7 @@ def test_a_file_that_failed_holds_no_content(target: Path, size: int, last: byte
     root.close()
 
 
-@pytest.mark.parametrize("end", [[End()], []], ids=["whole in it", "goes on in the next"])
+@pytest.mark.parametrize("end", [[End()], []], ids=["whole", "half"])
 def test_what_a_window_holds_is_freed_where_a_chunk_of_it_is_lost(target: Path, end: list[Step]) -> None:
     missed = Missed()
     writer = TreeWriter(target, Overwrite.never, KEY, missed, Rights())

@@ -65,15 +65,21 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[*COMPARED, *ALONE, []], help=", ".join(COMPARED + ALONE))
-    parser.add_argument("--scale", choices=list(SCALES), default="bench")
+    parser.add_argument("scenario", nargs="*", help=f"{', '.join(COMPARED + ALONE)}; without one: all of the scale")
+    parser.add_argument("--scale", choices=list(SCALES), default="bench", help="how much data; default: bench")
     parser.add_argument("--again", action="store_true", help="also what has a result of this commit")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument(
         "--directory", type=Path, default=None, help="on the disk to measure; default: the system's temporary directory"
     )
     parser.add_argument("--shared", action="store_true", help="others use the machine meanwhile; the raw file says so")
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    unknown = [name for name in arguments.scenario if name not in SCENARIOS]
+    if unknown:
+        parser.error(f"no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+    if arguments.directory is not None and not arguments.directory.is_dir():
+        parser.error(f"--directory: {arguments.directory} is no directory")
+    return arguments
 
 
 def run_scenario(name: str, scale: Scale, arguments: argparse.Namespace) -> bool:

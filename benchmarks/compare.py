@@ -47,8 +47,8 @@ class Compared:
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("old", type=Path)
-    parser.add_argument("new", type=Path)
+    parser.add_argument("old", type=Path, help="a raw file of docs/results, as it was before")
+    parser.add_argument("new", type=Path, help="one of the same scenario, scale and machine")
     parser.add_argument("--json", action="store_true", help="one JSON object for each case in place of the table")
     arguments = parser.parse_args(words)
     try:
@@ -102,8 +102,15 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Compared]:
 def facts_of(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     yield "scenario", (old["scenario"], new["scenario"])
     yield "scale", (old.get("scale"), new.get("scale"))
+    yield "size of the data", (source_bytes(old), source_bytes(new))
     for name in ("processor", "cores"):
         yield f"machine's {name}", (old["machine"].get(name), new["machine"].get(name))
+
+
+def source_bytes(result: dict[str, Any]) -> int | None:
+    """Of the first sample; a scale may have been made larger or smaller since."""
+    size_bytes: int | None = next(iter(result["samples"]), {}).get("source_bytes")
+    return size_bytes
 
 
 def medians(result: dict[str, Any]) -> dict[Key, float]:

@@ -99,3 +99,19 @@ def test_a_shared_machine_is_named_in_the_file(ran: list[str], tmp_path: Path) -
     result = json.loads((tmp_path / "results" / "random.json").read_text(encoding="utf-8"))
     assert result["machine"]["is_shared"] is True
     assert ran == ["random"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["imagee"], "no scenario imagee; there are random, image,"),
+        (["--directory", "/no/such/place"], "--directory: /no/such/place is no directory"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench.main(words)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err

@@ -83,6 +83,19 @@ def test_files_of_something_else_are_not_compared(
     assert told in capsys.readouterr().err
 
 
+def test_more_or_fewer_data_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The data of a scale may have been made fewer since."""
+    files = []
+    for size_bytes in (100, 50):
+        path = write(tmp_path / f"{size_bytes}.json", {("first", OURS): [2.0]})
+        result = json.loads(path.read_text(encoding="utf-8"))
+        result["samples"][0]["source_bytes"] = size_bytes
+        path.write_text(json.dumps(result), encoding="utf-8")
+        files.append(str(path))
+    assert main(files) == 2
+    assert "the size of the data differs (100, 50)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"scenario": "random", "machine": {}}'])
 def test_what_is_no_raw_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None) -> None:
     good, bad = write(tmp_path / "good.json", {("first", OURS): [2.0]}), tmp_path / "bad.json"

@@ -5,8 +5,8 @@ the agent's state pins; the very first contact is `first_contact`. Runs in the T
 """
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -16,11 +16,11 @@ import msgspec
 import trio
 
 from protocol.channel import Channel
-from protocol.errors import ConnectionLost, RemoteProtocolError
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.framing import BytesLike
 from protocol.messages.session import HelloAnswer, HelloRequest
 from protocol.transport import Call, ClientTransport, client_tls_context, open_connection, system_text
-from protocol.version import PROTOCOL_VERSIONS
+from protocol.version import PROTOCOL_VERSIONS, VERSION_IN_TURN
 from tools.client.failure import UNREACHABLE, Failure, first_cause
 from tools.client.question import Question
 from tools.client.version import PROGRAM_VERSION
@@ -51,7 +51,7 @@ class VaultSession:
 
     Questions go over the first connection, requests of many frames over a second one of their own, which is made when
     it is expected or the first of them begins: so no upload stands before a question, in TLS or in TCP. What is small
-    may go over the first one. `first` was asked behind `hello` already.
+    may go over the first one. `first` was asked behind `hello` already, before the version was known.
     """
 
     def __init__(
@@ -74,25 +74,26 @@ class VaultSession:
         first, self._first = self._first, None
         if first is not None:
             async with first[1] as call:
-                if (method, request) == (first[0].method, first[0].request):
-                    return await call.answer(answer_type)
+                with _taken_before_hello():
+                    if (method, request) == (first[0].method, first[0].request):
+                        return await call.answer(answer_type)
         return await self._transport.ask(method, request, answer_type, raw)
 
     async def ask_in_turn(
         self, question: Question[Answer], later: Question[Later]
     ) -> tuple[Answer, Later | RemoteProtocolError]:
         """Both in one round trip; the vault takes `later` after `question`, and refuses it where it refused that one.
-        An error of `question` is raised, one of `later` is in the place of its answer.
+        Where it speaks version 1 they are asked one after the other. An error of `question` is raised, one of `later`
+        is in the place of its answer.
         """
+        if self.hello.version < VERSION_IN_TURN:
+            answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
+            return answer, await _answer_or_error(self.ask(later.method, later.request, later.answer_type, later.raw))
         asking = self._transport.asking
         async with asking(question.method, question.request, question.raw) as call:
             async with asking(later.method, later.request, later.raw) as call_later:
                 answer, _ = await call.answer(question.answer_type)
-                try:
-                    answer_later, _ = await call_later.answer(later.answer_type)
-                except RemoteProtocolError as error:
-                    return answer, error
-        return answer, answer_later
+                return answer, await _answer_or_error(call_later.answer(later.answer_type))
 
     def call(self, method: str, *, is_small: bool = False) -> Call:
         """A request of many frames; use it with `async with`. `is_small`: few bytes in all, so that no question waits
@@ -223,6 +224,23 @@ async def _greeted(
         await transport.aclose()
         raise
     return transport, answer, first_call
+
+
+async def _answer_or_error(answer: Awaitable[tuple[Later, memoryview]]) -> Later | RemoteProtocolError:
+    try:
+        return (await answer)[0]
+    except RemoteProtocolError as error:
+        return error
+
+
+@contextmanager
+def _taken_before_hello() -> Iterator[None]:
+    """A vault of version 1 may take a request before the `hello` that came with it: then it has to be asked again."""
+    try:
+        yield
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.not_signed_in:
+            raise
 
 
 def _unreachable(address: str, error: ConnectionLost | trio.TooSlowError) -> Failure:

@@ -81,19 +81,23 @@ class VaultSession:
 
     async def ask_in_turn(
         self, question: Question[Answer], later: Question[Later]
-    ) -> tuple[Answer, Later | RemoteProtocolError]:
+    ) -> tuple[Answer, Callable[[], Awaitable[Later | RemoteProtocolError]]]:
         """Both in one round trip; the vault takes `later` after `question`, and refuses it where it refused that one.
-        Where it speaks version 1 they are asked one after the other. An error of `question` is raised, one of `later`
-        is in the place of its answer.
+        Where it speaks version 1 they are asked one after the other. An error of `question` is raised. Whoever
+        calls what is returned beside the answer waits for that of `later`; an error of it is in its place.
         """
         if self.hello.version < VERSION_IN_TURN:
             answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
-            return answer, await _answer_or_error(self.ask(later.method, later.request, later.answer_type, later.raw))
-        asking = self._transport.asking
-        async with asking(question.method, question.request, question.raw) as call:
-            async with asking(later.method, later.request, later.raw) as call_later:
+            ask_later = partial(self.ask, later.method, later.request, later.answer_type, later.raw)
+            return answer, partial(_answer_or_error, ask_later)
+        async with self._transport.asking(question.method, question.request, question.raw) as call:
+            call_later = await _asked(self._transport, later)
+            try:
                 answer, _ = await call.answer(question.answer_type)
-                return answer, await _answer_or_error(call_later.answer(later.answer_type))
+            except BaseException:
+                await call_later.aclose()
+                raise
+        return answer, partial(_answer_or_error, partial(_last_answer, call_later, later.answer_type))
 
     def call(self, method: str, *, is_small: bool = False) -> Call:
         """A request of many frames; use it with `async with`. `is_small`: few bytes in all, so that no question waits
@@ -215,10 +219,7 @@ async def _greeted(
     transport = await dial()
     try:
         async with transport.asking("hello", hello) as call:
-            first_call = None if first is None else transport.call(first.method)
-            if first is not None and first_call is not None:
-                await first_call.send(first.request, first.raw)
-                await first_call.end()
+            first_call = None if first is None else await _asked(transport, first)
             answer, _ = await call.answer(HelloAnswer)
     except BaseException:
         await transport.aclose()
@@ -226,9 +227,26 @@ async def _greeted(
     return transport, answer, first_call
 
 
-async def _answer_or_error(answer: Awaitable[tuple[Later, memoryview]]) -> Later | RemoteProtocolError:
+async def _asked(transport: ClientTransport, question: Question[Any]) -> Call:
+    """Its answer is still to come."""
+    call = transport.call(question.method)
     try:
-        return (await answer)[0]
+        await call.send(question.request, question.raw)
+        await call.end()
+    except BaseException:
+        await call.aclose()
+        raise
+    return call
+
+
+async def _last_answer(call: Call, answer_type: type[Answer]) -> tuple[Answer, memoryview]:
+    async with call:
+        return await call.answer(answer_type)
+
+
+async def _answer_or_error(wait: Callable[[], Awaitable[tuple[Later, memoryview]]]) -> Later | RemoteProtocolError:
+    try:
+        return (await wait())[0]
     except RemoteProtocolError as error:
         return error
 

@@ -70,6 +70,11 @@ def endpoint(vault: Vault) -> Endpoint:
     return Endpoint(vault.url, vault.authority.pem)
 
 
+async def in_turn(found: VaultSession) -> tuple[m.RunBeginAnswer, m.RunKeyAnswer | RemoteProtocolError]:
+    answer, wait_later = await found.ask_in_turn(BEGIN, KEY)
+    return answer, await wait_later()
+
+
 async def test_the_first_question_is_sent_with_hello_and_asked_once(vault: Gathering) -> None:
     vault.together = {"hello", "agent.jobs"}
     with trio.fail_after(PATIENCE_SECONDS):
@@ -88,7 +93,7 @@ async def test_two_questions_take_one_round_trip(vault: Gathering) -> None:
     vault.together = {"run.begin", "run.key"}
     with trio.fail_after(PATIENCE_SECONDS):
         async with connect(endpoint(vault), "tests") as found:
-            assert await found.ask_in_turn(BEGIN, KEY) == (BEGUN, m.RunKeyAnswer())
+            assert await in_turn(found) == (BEGUN, m.RunKeyAnswer())
     assert [vault.streams[number] for number in sorted(vault.streams)] == ["hello", "run.begin", "run.key"]
 
 
@@ -105,10 +110,10 @@ async def test_a_vault_of_version_1_gets_the_later_question_after_its_answer(vau
     with trio.fail_after(PATIENCE_SECONDS):
         async with connect(endpoint(vault), "tests") as found, trio.open_nursery() as nursery:
             nursery.start_soon(let_go)
-            assert await found.ask_in_turn(BEGIN, KEY) == (BEGUN, m.RunKeyAnswer())
+            assert await in_turn(found) == (BEGUN, m.RunKeyAnswer())
             assert (found_before, vault.came) == (["hello", "run.begin"], ["hello", "run.begin", "run.key"])
             vault.refuse = "run.key"
-            _, later = await found.ask_in_turn(BEGIN, KEY)
+            _, later = await in_turn(found)
             assert isinstance(later, RemoteProtocolError)
 
 
@@ -132,12 +137,21 @@ async def test_another_error_of_the_first_question_is_told(vault: Gathering) -> 
 async def test_an_error_of_the_later_question_stands_in_its_place(vault: Gathering) -> None:
     vault.refuse = "run.key"
     async with connect(endpoint(vault), "tests") as found:
-        answer, later = await found.ask_in_turn(BEGIN, KEY)
+        answer, later = await in_turn(found)
     assert (answer, isinstance(later, RemoteProtocolError)) == (BEGUN, True)
     vault.refuse = "run.begin"
     async with connect(endpoint(vault), "tests") as found:
         with pytest.raises(RemoteProtocolError, match="no"):
             await found.ask_in_turn(BEGIN, KEY)
+
+
+async def test_the_answer_is_there_before_that_of_the_later_question(vault: Gathering) -> None:
+    vault.together = {"run.key", "let go"}
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with connect(endpoint(vault), "tests") as found:
+            answer, wait_later = await found.ask_in_turn(BEGIN, KEY)
+            vault.all_came.set()
+            assert (answer, await wait_later()) == (BEGUN, m.RunKeyAnswer())
 
 
 async def fetch_few(found: VaultSession) -> None:

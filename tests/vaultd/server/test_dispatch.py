@@ -49,7 +49,7 @@ async def test_without_a_token_only_open_methods_answer(running: Running) -> Non
 async def test_hello_tells_who_the_vault_is_and_who_the_caller_is(running: Running) -> None:
     async with running.connect() as connection:
         answer = await say_hello(connection, running.created.operator_token)
-    assert (answer.version, answer.vault_id, answer.role) == (1, running.created.vault_id, "operator")
+    assert (answer.version, answer.vault_id, answer.role) == (2, running.created.vault_id, "operator")
 
 
 async def test_identity_is_fixed_at_hello(running: Running) -> None:

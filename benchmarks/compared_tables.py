@@ -113,16 +113,16 @@ def durabilities(samples: list[Sample]) -> list[str]:
 def target_rows(results: dict[str, dict[str, Any]]) -> list[str]:
     """All targets; `results` by scenario, those that there are."""
     lines = [
-        "| scenario | case | suite | target | dream | best peer's wall over ours | verdict |",
-        "|---|---|---|---|---|---|---|",
+        "| scenario | case | suite | target | dream | scale | best peer's wall over ours | verdict |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     outcomes = {name: Outcome(result) for name, result in results.items()}
     for (scenario, case, suite), target in TARGETS.items():
         tool = next(name for name, own in OURS.items() if own == suite)
-        found = [NOT_MEASURED, "-"]
+        found = ["-", NOT_MEASURED, "-"]
         if scenario in outcomes and outcomes[scenario].samples(case, tool):
             ratio, _, verdict = judged(outcomes[scenario], case, tool)
-            found = [ratio, verdict]
+            found = [results[scenario]["scale"], ratio, verdict]
         cells = [scenario, case, suite, f"{target.ratio:.1f}", f"{target.dream:.1f}", *found]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

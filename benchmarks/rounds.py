@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -100,6 +101,7 @@ def _run_phases(tools: Sequence[Tool], phases: Sequence[Phase], number: int) -> 
         phase.prepare(number)
         source_bytes = sum(bytes_below(source) for source in phase.sources)
         for name in rotated(list(by_name), number):
+            os.sync()  # what one tool has left to be written is not the next one's to wait for
             sample = phase.act(by_name[name], phase.case, number)
             print(f"  round {number + 1}, {phase.case}: {name} {sample['wall_seconds']:.2f} s", flush=True)
             if phase.is_recorded:

@@ -1,9 +1,9 @@
 """The one way from the event loop to threads: five kinds of work, each with its own limit.
 
-write = everything that changes disks or databases: one call at a time, in the order of asking, so the store needs no
-locks. read = look-ups and reads. walk = what goes through a whole safeset, so that it keeps no look-up waiting.
-compute = hashing and signatures. sign_in = who somebody is, so that slow fetches keep nobody out. One hop per batch,
-never per record.
+write = everything that changes disks or databases, with the checks of what is stored: one call at a time, in the order
+of asking, so the store needs no locks. read = look-ups and reads. walk = what goes through a whole safeset, so that it
+keeps no look-up waiting. compute = signatures. sign_in = who somebody is, so that slow fetches keep nobody out. One hop
+per batch, never per record.
 
 An account waits with one call of write and of walk and with PER_ACCOUNT of read and of compute, so that its many
 requests do not stand before the one of another; what the daemon does for itself has no account.

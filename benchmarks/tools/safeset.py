@@ -43,7 +43,7 @@ class Safeset(Tool):
         return [self._site.vault.pid]
 
     def join(self, sources: Sequence[Path]) -> None:
-        if len(sources) > 1 and not self._shared:
+        if not self._shared:
             self._share_keyring()
         for agent, source in enumerate(sources):
             if not self._site.state_of(agent).exists():
@@ -52,7 +52,8 @@ class Safeset(Tool):
                 self._create_job(f"job-{len(self._jobs)}", agent, source)
 
     def _share_keyring(self) -> None:
-        """A job that stores next to nothing and whose first run makes the keyring of all others."""
+        """A job that stores next to nothing and whose first run makes the keyring of all others: peers' repositories
+        have their keys before the first backup too."""
         first = self._site.directory / "first"
         first.mkdir()
         self._site.create_job("first", first)

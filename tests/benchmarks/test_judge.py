@@ -91,6 +91,16 @@ def test_nobody_is_beaten_by_being_left_out() -> None:
     assert Outcome(raw_file(sample("safeset", 0, 10.0))).verdict("first", "safeset") == "no peer"
 
 
+def test_less_data_meet_no_target() -> None:
+    met = raw_file(sample("safeset", 0, 10.0), sample("restic", 0, 20.0), scale="bench")
+    assert Outcome(met).verdict("first", "safeset") == "open, with less data"
+    missed = raw_file(sample("safeset", 0, 10.0), sample("restic", 0, 11.0), scale="bench")
+    assert Outcome(missed).verdict("first", "safeset") == "missed"
+    few = Outcome(raw_file(sample("safeset", 0, 1.0), scenario="million", scale="bench"))
+    memory = [verdict for name, _, verdict in few.bounds("first", "safeset") if "memory" in name]
+    assert memory == ["open, with less data"] * 2
+
+
 def test_memory_is_bounded_at_a_million_files() -> None:
     big = sample("safeset", 1, 1.0, agent_peak_anonymous_bytes=201 << 20, vault_peak_anonymous_bytes=300 << 20)
     outcome = Outcome(raw_file(sample("safeset", 0, 1.0), big, scenario="million"))

@@ -1,8 +1,8 @@
-"""Taking records of a run: checked without any lock, appended, and durable with the next commit.
+"""Taking records of a run: checked, appended, and durable with the next commit.
 
-The three steps of a batch: `facts` (any thread), `verify` (pure computing, any thread; the hot path), `append`
-(writer thread). `ledger.write` then makes everything that was appended durable, for all uploads together. A batch with
-one bad record is refused whole and stores nothing.
+The three steps of a batch: `facts`, `verify` (pure computing; the hot path) and `append`. The server takes them in one
+call of the write thread, of which only `append` needs it. `ledger.write` then makes everything that was appended
+durable, for all uploads together. A batch with one bad record is refused whole and stores nothing.
 """
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable
 from threading import Event
+from typing import Any
 
 import pytest
 import trio
@@ -97,13 +98,25 @@ async def test_walks_keep_no_read_waiting() -> None:
             standing.set()
 
 
-async def test_where_there_is_room_no_call_waits_a_turn() -> None:
-    limit = offload.Limit(1)
-    with trio.testing.assert_no_checkpoints():
-        await limit.acquire_on_behalf_of("one")
-    assert limit.threads_busy == 1
-    limit.release_on_behalf_of("one")
-    assert limit.threads_busy == 0
+async def test_where_there_is_room_no_call_waits_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of a call to its thread: of an account, and of the daemon itself."""
+    asked: list[object] = []
+
+    async def in_thread(function: Callable[..., object], *_: object, limiter: Any) -> None:
+        with trio.testing.assert_no_checkpoints():
+            await limiter.acquire_on_behalf_of(function)
+        asked.append(function)
+        limiter.release_on_behalf_of(function)
+
+    monkeypatch.setattr("trio.to_thread.run_sync", in_thread)
+    for account in (b"", b"a" * 16):
+        if account:
+            offload.work_for(account)
+        for kind in (offload.write, offload.read, offload.walk, offload.compute, offload.sign_in):
+            with trio.testing.assert_no_checkpoints():
+                await kind(int)
+    assert len(asked) == 10
+    assert offload._write_limit.threads_busy == 0
 
 
 async def test_a_call_that_fails_gives_its_place_back() -> None:

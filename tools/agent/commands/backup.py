@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from types import ModuleType
@@ -140,8 +141,10 @@ def _back_up(
 
 def _load_room() -> ModuleType:
     """Waits where another thread is loading it."""
+    is_here = _ROOM in sys.modules
     room = importlib.import_module(_ROOM)
-    collect_garbage_rarely()  # once more: what was loaded now stays as well
+    if not is_here:  # never after an attempt that was broken off: what it left would stay as well
+        collect_garbage_rarely()
     return room
 
 

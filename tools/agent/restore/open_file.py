@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 from blake3 import blake3
@@ -64,14 +65,14 @@ class OpenFile:
         self.added_bytes = 0
 
     def finish(self, overwrite: Overwrite, rights: Rights) -> None:
-        """Whole, compared, and under its name; else it says why not, and nothing of it stays."""
+        """Whole, compared, and under its name; else it says why not, and nothing of it stays, in memory neither."""
         try:
             self.write()
             if not self._is_whole():
                 raise IntegrityError("the content is not what the manifest says")
             self.codes = self._keep(overwrite, rights)
-        except Exception as error:
-            self.error = error
+        except (IntegrityError, OSError) as error:
+            self.error = error.with_traceback(None)  # its frames hold content, and this file
         finally:
             if self.codes is None:
                 self.discard()
@@ -125,6 +126,7 @@ class OpenFile:
         return codes
 
     def discard(self) -> None:
+        self._parts.clear()
         with suppress(OSError):
             self._close()
         if self.temporary is not None:
@@ -140,7 +142,7 @@ class OpenFile:
 def _content_of(part: Part) -> memoryview:
     content = part.slot.content
     if isinstance(content, IntegrityError):
-        raise content
+        raise copy(content)  # else the slot would hold the frames that this passes, and they the whole window
     if content is None or part.offset + part.length > len(content):
         raise IntegrityError("an extent goes beyond the end of its chunk")
     return memoryview(content)[part.offset : part.offset + part.length]

@@ -1,7 +1,8 @@
 """The directory that is restored into, reached by descriptors only: no link below it is ever followed.
 
 Holds one descriptor for each directory on the way to the place where the last entry was, so entries in manifest order
-cost few calls, and for those behind in which something is still being finished. For one thread at a time.
+cost few calls, and for a bounded number of those behind in which something is still being finished. For one thread at a
+time.
 """
 
 import errno
@@ -14,6 +15,8 @@ from tools.agent.restore.unfinished import MODE_AS_MADE, mark_unfinished
 from tools.agent.system.descriptor_limit import raise_descriptor_limit
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Each of them has a descriptor, beside those of the way, and some systems allow a process 1,024.
+_HELD_BEHIND_MAX = 256
 
 Leave = Callable[[int], None]
 """What remains to be done with a directory's descriptor when everything in it is written; no OSError."""
@@ -221,6 +224,8 @@ class Target:
         if directory.holders > 1:
             self._held_behind.add(directory.path)
         self.let_go(directory)
+        if len(self._held_behind) >= _HELD_BEHIND_MAX:
+            self._settle()
 
     def _leave(self, directory: OpenDirectory) -> None:
         self._held_behind.discard(directory.path)

@@ -32,6 +32,7 @@ DAMAGED = "damaged"
 OFFLINE = "offline"  # at the vault: another restore brings it when the disk is back
 LATER_VERSION = "made by a later version"
 LOST = (DAMAGED, OFFLINE, LATER_VERSION)
+NOT_WRITTEN = "not written"
 OTHER_METADATA = "exists with other metadata"
 NOT_LINKED = "not one file with its other names any more"
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -127,7 +128,7 @@ class TreeWriter:
             case OSError(errno=number) if number in _FULL_DISK:
                 raise Failure("no_space", "the disk restored to is full", "make room and restore again") from None
             case OSError():
-                code = "not written"
+                code = NOT_WRITTEN
             case _:
                 raise error
         self._missed.add(entry.path, code)
@@ -278,6 +279,8 @@ class TreeWriter:
                 self._tell_failed(file.entry, file.error)
             elif file.codes is not None:
                 self._tell_whole(file, file.codes)
+            else:
+                self._missed.add(file.entry.path, NOT_WRITTEN)
 
     def _tell_whole(self, file: OpenFile, codes: list[str]) -> None:
         if file.status is not None:

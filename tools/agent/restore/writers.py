@@ -61,7 +61,10 @@ class Writers:
 
     def _finish_all(self, files: list[OpenFile]) -> None:
         for file in files:
-            self._finish(file)
+            try:
+                self._finish(file)
+            except Exception as error:
+                file.error = error
 
     def _take_back(self) -> None:
         files, done = self._given.popleft()

@@ -37,3 +37,19 @@ def test_a_process_of_the_service_begins_without_any_of_its_kinds_of_work() -> N
     works = ("tools.agent.commands.backup", "tools.agent.commands.restore", "tools.agent.service.asked_restore")
     assert [name for name in (*works, "trio", *_OF_THE_ROOMS) if name in loaded] == []
     assert "tools.agent.state" in loaded
+
+
+def test_what_a_broken_off_attempt_left_does_not_stay() -> None:
+    """A second attempt finds the rooms loaded. The collector must not take what is there then as there for good."""
+    program = """
+import gc, sys
+from tools.agent.commands import backup
+backup._load_room()
+kept = gc.get_freeze_count()
+left = [object() for _ in range(1000)]
+left.append(left)
+backup._load_room()
+print(kept > 0, gc.get_freeze_count() == kept)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -196,6 +196,31 @@ def test_no_more_bytes_wait_than_the_budget_allows(target: Path, waiting: Waitin
     assert 1 < waiting.most <= 8
 
 
+@pytest.mark.usefixtures("late_threads")
+def test_no_more_directories_are_open_than_the_budget_allows(target: Path) -> None:
+    """Each file that waits has directories of its own."""
+    opened: list[int] = []
+
+    class Watched(list[Step]):
+        def __iter__(self) -> Iterator[Step]:
+            for step in super().__iter__():
+                opened.append(len(os.listdir("/proc/self/fd")))
+                yield step
+
+    steps: list[Step] = []
+    for path in (b"%03d/1/2/3/4/5/6/7/file" % number for number in range(400)):
+        steps += [step for end, byte in enumerate(path) if byte == ord("/") for step in directory_steps(path[:end])]
+        steps += file_steps(path)
+    before = len(os.listdir("/proc/self/fd"))
+    missed = Missed()
+    writer = TreeWriter(target, Overwrite.never, KEY, missed, Rights())
+    writer.write(Window(steps=Watched(steps)))
+    writer.close()
+    assert missed.kept == []
+    assert 200 < max(opened) - before <= 256 + 9 + 1  # the way with the root, and one for the file system
+    assert len(list(target.glob("*/1/2/3/4/5/6/7/file"))) == 400
+
+
 def test_a_further_name_waits_for_the_first_one(target: Path) -> None:
     writer = TreeWriter(target, Overwrite.never, KEY, Missed(), Rights())
     writer.write(Window(steps=[*file_steps(b"a", extras=LINKED), Name(entry(b"b", extras=LINKED), b"a")]))

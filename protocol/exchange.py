@@ -55,6 +55,10 @@ class Exchange:
         peer: PeerIdentity = self.connection.peer
         return peer
 
+    async def wait_for_hello(self) -> None:
+        """Until a `hello` that the client sent before it is over."""
+        await self._place.wait_for_hello()
+
     async def wait_for_turn(self) -> None:
         """Until what the client sent before it, and it follows, is over; raises what that one was refused with."""
         await self._place.wait()

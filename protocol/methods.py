@@ -65,7 +65,8 @@ class Method(msgspec.Struct, frozen=True):
         return FrameLimits(self.header_bytes_max, self.raw_bytes_max, self.name)
 
 
-# A request of the first method that arrives while one of the second is under way on its connection is taken after it.
+# A request of the first method that arrives while one of the second is under way on its connection is taken after it,
+# but for the end of a run that did not end well: it waits for no root.
 FOLLOWS = {"run.key": "run.begin", "run.end": "safeset.commit"}
 
 _READS = "reads only"

@@ -39,12 +39,16 @@ class Place:
         self._hello = hello
         self._followed = followed
 
-    async def wait(self) -> None:
-        """Until what stands before it is over. Raises the error of the one that it follows, for it was meant to come
-        after that one; after a `hello` that was refused the connection says itself what may be asked.
-        """
+    async def wait_for_hello(self) -> None:
+        """After one that was refused the connection says itself what may be asked."""
         if self._hello is not None:
             await self._hello.wait()
+
+    async def wait(self) -> None:
+        """Until what stands before it is over. Raises the error of the one that it follows, for it was meant to come
+        after that one.
+        """
+        await self.wait_for_hello()
         if self._followed is not None:
             await self._followed.wait()
             if self._followed.error is not None:

@@ -35,7 +35,7 @@ from tools.client.session import VaultSession
 
 BODY_BYTES = 64  # the smallest that suite 1 has
 OFFERS_IN_FLIGHT = 4
-FRAMES_IN_FLIGHT = 32
+FRAMES_IN_FLIGHT = 32  # that the vault has not said to be durable
 SAID = "took"
 
 
@@ -97,13 +97,13 @@ def main(words: list[str]) -> None:
 async def store(run: OpenRun, meter: Meter, seed: int, first: int, count: int) -> None:
     """The known ids from `first` on."""
     async with trio.open_nursery() as nursery:
-        upload = Upload(run.session, run.run_id, ByteBudget(1), nursery, SentCounts())
+        upload = Upload(run.session.call("chunk.upload"), run.run_id, ByteBudget(1), nursery, SentCounts())
 
         async def send(part: range) -> None:
             since = time.thread_time()
             records = [make_record(run, id_) for id_ in ids_from(seed, KNOWN, part.start, len(part))]
             meter.made(since)
-            await upload.send(records, 0)
+            await upload.wait_durable(await upload.send(records, 0))
 
         await several(send, parts(first, count, BATCH_RECORDS_MAX), FRAMES_IN_FLIGHT)
         await upload.finish()

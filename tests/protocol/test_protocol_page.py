@@ -11,6 +11,7 @@ from protocol import messages as m
 from protocol.errors import EXIT_CODES, HTTP_STATUS, ErrorCode
 from protocol.methods import COMMON_ERRORS, FOLLOWS, METHODS, SIGN_IN_ERRORS, Method
 from protocol.states import TRANSITIONS
+from protocol.version import PROTOCOL_VERSIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
@@ -93,6 +94,10 @@ def test_the_errors_that_every_method_may_answer():
 def test_the_table_of_errors():
     rows = [(code_words(row[0])[0], int(row[1]), int(row[2])) for row in table("## Errors")]
     assert rows == [(code.value, EXIT_CODES[code], HTTP_STATUS[code]) for code in ErrorCode]
+
+
+def test_the_table_of_versions():
+    assert {int(version) for version, _ in table("### Versions")} == set(PROTOCOL_VERSIONS)
 
 
 def test_the_table_of_requests_that_do_not_wait():

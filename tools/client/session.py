@@ -5,8 +5,8 @@ the agent's state pins; the very first contact is `first_contact`. Runs in the T
 """
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -16,11 +16,11 @@ import msgspec
 import trio
 
 from protocol.channel import Channel
-from protocol.errors import ConnectionLost, RemoteProtocolError
+from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.framing import BytesLike
 from protocol.messages.session import HelloAnswer, HelloRequest
 from protocol.transport import Call, ClientTransport, client_tls_context, open_connection, system_text
-from protocol.version import PROTOCOL_VERSIONS
+from protocol.version import PROTOCOL_VERSIONS, VERSION_IN_TURN
 from tools.client.failure import UNREACHABLE, Failure, first_cause
 from tools.client.question import Question
 from tools.client.version import PROGRAM_VERSION
@@ -51,7 +51,7 @@ class VaultSession:
 
     Questions go over the first connection, requests of many frames over a second one of their own, which is made when
     it is expected or the first of them begins: so no upload stands before a question, in TLS or in TCP. What is small
-    may go over the first one. `first` was asked behind `hello` already.
+    may go over the first one. `first` was asked behind `hello` already, before the version was known.
     """
 
     def __init__(
@@ -74,25 +74,30 @@ class VaultSession:
         first, self._first = self._first, None
         if first is not None:
             async with first[1] as call:
-                if (method, request) == (first[0].method, first[0].request):
-                    return await call.answer(answer_type)
+                with _taken_before_hello():
+                    if (method, request) == (first[0].method, first[0].request):
+                        return await call.answer(answer_type)
         return await self._transport.ask(method, request, answer_type, raw)
 
     async def ask_in_turn(
         self, question: Question[Answer], later: Question[Later]
-    ) -> tuple[Answer, Later | RemoteProtocolError]:
+    ) -> tuple[Answer, Callable[[], Awaitable[Later | RemoteProtocolError]]]:
         """Both in one round trip; the vault takes `later` after `question`, and refuses it where it refused that one.
-        An error of `question` is raised, one of `later` is in the place of its answer.
+        Where it speaks version 1 they are asked one after the other. An error of `question` is raised. Whoever
+        calls what is returned beside the answer waits for that of `later`; an error of it is in its place.
         """
-        asking = self._transport.asking
-        async with asking(question.method, question.request, question.raw) as call:
-            async with asking(later.method, later.request, later.raw) as call_later:
+        if self.hello.version < VERSION_IN_TURN:
+            answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
+            ask_later = partial(self.ask, later.method, later.request, later.answer_type, later.raw)
+            return answer, partial(_answer_or_error, ask_later)
+        async with self._transport.asking(question.method, question.request, question.raw) as call:
+            call_later = await _asked(self._transport, later)
+            try:
                 answer, _ = await call.answer(question.answer_type)
-                try:
-                    answer_later, _ = await call_later.answer(later.answer_type)
-                except RemoteProtocolError as error:
-                    return answer, error
-        return answer, answer_later
+            except BaseException:
+                await call_later.aclose()
+                raise
+        return answer, partial(_answer_or_error, partial(_last_answer, call_later, later.answer_type))
 
     def call(self, method: str, *, is_small: bool = False) -> Call:
         """A request of many frames; use it with `async with`. `is_small`: few bytes in all, so that no question waits
@@ -214,15 +219,46 @@ async def _greeted(
     transport = await dial()
     try:
         async with transport.asking("hello", hello) as call:
-            first_call = None if first is None else transport.call(first.method)
-            if first is not None and first_call is not None:
-                await first_call.send(first.request, first.raw)
-                await first_call.end()
+            first_call = None if first is None else await _asked(transport, first)
             answer, _ = await call.answer(HelloAnswer)
     except BaseException:
         await transport.aclose()
         raise
     return transport, answer, first_call
+
+
+async def _asked(transport: ClientTransport, question: Question[Any]) -> Call:
+    """Its answer is still to come."""
+    call = transport.call(question.method)
+    try:
+        await call.send(question.request, question.raw)
+        await call.end()
+    except BaseException:
+        await call.aclose()
+        raise
+    return call
+
+
+async def _last_answer(call: Call, answer_type: type[Answer]) -> tuple[Answer, memoryview]:
+    async with call:
+        return await call.answer(answer_type)
+
+
+async def _answer_or_error(wait: Callable[[], Awaitable[tuple[Later, memoryview]]]) -> Later | RemoteProtocolError:
+    try:
+        return (await wait())[0]
+    except RemoteProtocolError as error:
+        return error
+
+
+@contextmanager
+def _taken_before_hello() -> Iterator[None]:
+    """A vault of version 1 may take a request before the `hello` that came with it: then it has to be asked again."""
+    try:
+        yield
+    except RemoteProtocolError as error:
+        if error.code != ErrorCode.not_signed_in:
+            raise
 
 
 def _unreachable(address: str, error: ConnectionLost | trio.TooSlowError) -> Failure:

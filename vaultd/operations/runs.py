@@ -124,8 +124,9 @@ def job_of_running(vault: Vault, identity: Identity, run_id: bytes) -> bytes:
 
 
 def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: Figures) -> bytes:
-    """W. The run's job. The same end again changes nothing."""
-    if outcome not in (Outcome.DONE, Outcome.WARNINGS, Outcome.FAILED, Outcome.ABORTED):
+    """W. The run's job. The same end again changes nothing. No run ends well without its complete safeset."""
+    ends_well = outcome in (Outcome.DONE, Outcome.WARNINGS)
+    if not ends_well and outcome not in (Outcome.FAILED, Outcome.ABORTED):
         raise BadRequest(f"outcome {outcome!r} is not done, warnings, failed or aborted")
     _check_figures(figures)
     now_ns = vault.clock.now_ns()
@@ -134,8 +135,10 @@ def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: 
         if run.outcome is not Outcome.RUNNING:
             if run.outcome == outcome and run.figures == figures:
                 return job.job_id
-            if not _lacks_figures(run) or outcome not in (Outcome.DONE, Outcome.WARNINGS):
+            if not _lacks_figures(run) or not ends_well:
                 raise Conflict(f"run {run_id.hex()} has ended as {run.outcome.value}")
+        elif ends_well and not has_its_safeset(job, run):
+            raise Conflict(f"run {run_id.hex()} has no complete safeset", "commit its root, or end it as failed")
         seen = _seen(view, identity, now_ns)
     ended = msgspec.structs.replace(run, outcome=Outcome(outcome), end_ns=run.end_ns or now_ns, figures=figures)
     # Another run of the job may go on by now.

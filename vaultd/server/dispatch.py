@@ -26,7 +26,7 @@ from protocol.limits import (
     ROOTS_MAX,
     SAFESETS_PAGE,
 )
-from protocol.messages import HelloRequest
+from protocol.messages import HelloRequest, RunEndRequest
 from protocol.methods import METHODS, Direction, Method, Role
 from protocol.states import SessionInput
 from protocol.transport import Exchange
@@ -137,6 +137,8 @@ LARGE_ANSWERS = {
         ANSWER_HEADER_BYTES_MAX,
     ),
 }
+# Outcomes of a run that come after no safeset: its end does not wait for a root that is still looked at.
+GIVEN_UP = ("failed", "aborted")
 UNKNOWN = "unknown"
 GONE = "gone"
 OK = "ok"
@@ -197,7 +199,7 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         raise RemoteProtocolError(
             ErrorCode.unknown_method, f"the vault has no method {exchange.method[:64]!r}", "the program may be newer"
         )
-    await exchange.wait_for_turn()
+    await exchange.wait_for_hello()
     if method.name == "hello":
         message = decode((await _frame(exchange)).header, HelloRequest)
         await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))
@@ -248,6 +250,8 @@ async def _reply(service: Service, session_of_connection: Session, exchange: Exc
     """Holds the question until its answer is there, and no longer."""
     frame = await _frame(exchange)
     message = decode(frame.header, method.request)
+    if not (isinstance(message, RunEndRequest) and message.outcome in GIVEN_UP):
+        await exchange.wait_for_turn()
     reply = await ASKED[method.name](Request(service, session_of_connection, message, frame.raw))
     exchange.end_question()
     return reply if isinstance(reply, Reply) else Reply(reply)

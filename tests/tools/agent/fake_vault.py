@@ -90,10 +90,13 @@ class FakeVault:
     async def ask_in_turn(self, question: Any, later: Any) -> tuple[Any, Any]:
         self.together.append((question.method, later.method))
         answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
-        try:
-            answer_later, _ = await self.ask(later.method, later.request, later.answer_type, later.raw)
-        except RemoteProtocolError as error:
-            return answer, error
+
+        async def answer_later() -> Any:
+            try:
+                return (await self.ask(later.method, later.request, later.answer_type, later.raw))[0]
+            except RemoteProtocolError as error:
+                return error
+
         return answer, answer_later
 
     def expect_bulk(self) -> None:

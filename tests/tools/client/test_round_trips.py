@@ -29,6 +29,7 @@ class Gathering(Vault):
         super().__init__(authority)
         self.together = together
         self.refuse = refuse
+        self.unknown_first: list[str] = []
         self.came: list[str] = []
         self.streams: dict[int, str] = {}
         self.all_came = trio.Event()
@@ -40,6 +41,9 @@ class Gathering(Vault):
             self.all_came.set()
         if exchange.method in self.together:
             await self.all_came.wait()
+        if exchange.method in self.unknown_first:
+            self.unknown_first.remove(exchange.method)
+            raise RemoteProtocolError(ErrorCode.not_signed_in, "nobody", "")
         if exchange.method == self.refuse:
             raise RemoteProtocolError(ErrorCode.conflict, "no", "")
         answers = {"agent.jobs": m.AgentJobsAnswer([]), "run.begin": BEGUN, "run.key": m.RunKeyAnswer()}
@@ -66,6 +70,11 @@ def endpoint(vault: Vault) -> Endpoint:
     return Endpoint(vault.url, vault.authority.pem)
 
 
+async def in_turn(found: VaultSession) -> tuple[m.RunBeginAnswer, m.RunKeyAnswer | RemoteProtocolError]:
+    answer, wait_later = await found.ask_in_turn(BEGIN, KEY)
+    return answer, await wait_later()
+
+
 async def test_the_first_question_is_sent_with_hello_and_asked_once(vault: Gathering) -> None:
     vault.together = {"hello", "agent.jobs"}
     with trio.fail_after(PATIENCE_SECONDS):
@@ -84,19 +93,65 @@ async def test_two_questions_take_one_round_trip(vault: Gathering) -> None:
     vault.together = {"run.begin", "run.key"}
     with trio.fail_after(PATIENCE_SECONDS):
         async with connect(endpoint(vault), "tests") as found:
-            assert await found.ask_in_turn(BEGIN, KEY) == (BEGUN, m.RunKeyAnswer())
+            assert await in_turn(found) == (BEGUN, m.RunKeyAnswer())
     assert [vault.streams[number] for number in sorted(vault.streams)] == ["hello", "run.begin", "run.key"]
+
+
+async def test_a_vault_of_version_1_gets_the_later_question_after_its_answer(vault: Gathering) -> None:
+    vault.version = 1
+    vault.together = {"run.begin", "let go"}
+    found_before: list[str] = []
+
+    async def let_go() -> None:
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        found_before.extend(vault.came)
+        vault.all_came.set()
+
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with connect(endpoint(vault), "tests") as found, trio.open_nursery() as nursery:
+            nursery.start_soon(let_go)
+            assert await in_turn(found) == (BEGUN, m.RunKeyAnswer())
+            assert (found_before, vault.came) == (["hello", "run.begin"], ["hello", "run.begin", "run.key"])
+            vault.refuse = "run.key"
+            _, later = await in_turn(found)
+            assert isinstance(later, RemoteProtocolError)
+
+
+async def test_a_first_question_that_was_taken_before_hello_is_asked_again(vault: Gathering) -> None:
+    """As a vault of version 1 may take it."""
+    vault.version = 1
+    vault.unknown_first = ["agent.jobs"]
+    async with connect(endpoint(vault), "tests", first=JOBS) as found:
+        assert (await found.ask(JOBS.method, JOBS.request, JOBS.answer_type))[0].jobs == []
+    assert sorted(vault.came) == ["agent.jobs", "agent.jobs", "hello"]
+
+
+async def test_another_error_of_the_first_question_is_told(vault: Gathering) -> None:
+    vault.refuse = "agent.jobs"
+    async with connect(endpoint(vault), "tests", first=JOBS) as found:
+        with pytest.raises(RemoteProtocolError, match="no"):
+            await found.ask(JOBS.method, JOBS.request, JOBS.answer_type)
+    assert sorted(vault.came) == ["agent.jobs", "hello"]
 
 
 async def test_an_error_of_the_later_question_stands_in_its_place(vault: Gathering) -> None:
     vault.refuse = "run.key"
     async with connect(endpoint(vault), "tests") as found:
-        answer, later = await found.ask_in_turn(BEGIN, KEY)
+        answer, later = await in_turn(found)
     assert (answer, isinstance(later, RemoteProtocolError)) == (BEGUN, True)
     vault.refuse = "run.begin"
     async with connect(endpoint(vault), "tests") as found:
         with pytest.raises(RemoteProtocolError, match="no"):
             await found.ask_in_turn(BEGIN, KEY)
+
+
+async def test_the_answer_is_there_before_that_of_the_later_question(vault: Gathering) -> None:
+    vault.together = {"run.key", "let go"}
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with connect(endpoint(vault), "tests") as found:
+            answer, wait_later = await found.ask_in_turn(BEGIN, KEY)
+            vault.all_came.set()
+            assert (answer, await wait_later()) == (BEGUN, m.RunKeyAnswer())
 
 
 async def fetch_few(found: VaultSession) -> None:

@@ -43,6 +43,7 @@ class Vault:
         self.hellos: list[m.HelloRequest] = []
         self.fetches_over: list[ServerConnection] = []
         self.url = ""
+        self.version = 2
         self.authority_text = authority.pem
 
     async def handle(self, exchange: Exchange) -> None:
@@ -65,7 +66,7 @@ class Vault:
         self.hellos.append(request)
         if request.token not in (None, TOKEN):
             raise RemoteProtocolError(ErrorCode.not_signed_in, "the token is unknown", "ask for a new one")
-        return m.HelloAnswer(1, bytes(16), "north", "here", 1, "operator" if request.token else "open")
+        return m.HelloAnswer(self.version, bytes(16), "north", "here", 1, "operator" if request.token else "open")
 
 
 @asynccontextmanager
@@ -96,7 +97,7 @@ async def test_a_token_signs_in_and_questions_are_answered(vault: Vault) -> None
     async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
         assert found.hello.role == "operator"
         assert await calls.list_accounts(found) == ACCOUNTS
-    assert (vault.hellos[0].versions, vault.hellos[0].program) == ([1], "tests")
+    assert (vault.hellos[0].versions, vault.hellos[0].program) == ([2, 1], "tests")
 
 
 async def fetch(found: VaultSession) -> None:

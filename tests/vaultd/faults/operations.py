@@ -181,8 +181,8 @@ def ending(backed_up: BackedUp) -> Operation:
     figures = Figures(files=3, new_chunks=2, new_bytes=5300, warnings=1, codes={"unreadable": 1})
 
     def end(world: SimulatedVault, model: Acknowledged) -> None:
-        with model.expecting({("ended", run_id): ("warnings", figures)}):
-            runs.end(world.vault, identity, run_id, "warnings", figures)
+        with model.expecting({("ended", run_id): ("failed", figures)}):
+            runs.end(world.vault, identity, run_id, "failed", figures)
 
     return end
 

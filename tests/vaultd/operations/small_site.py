@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import Sealer, agent_fingerprint, job_secret, slot
+from vaultd.catalog.runs import read_run
 from vaultd.clock import FixedClock
 from vaultd.config import Config, make_config
 from vaultd.operations import accounts, computers, jobs, keyrings, ledger, runs, safesets, upload
@@ -134,7 +135,12 @@ class Site:
         return safesets.commit(self.vault, identity, prepared)
 
     def end(self, backed_up: BackedUp) -> None:
-        runs.end(self.vault, backed_up.agent.identity, backed_up.sealer.run_id, "done", Figures(files=1))
+        """As done where its safeset is there."""
+        identity, run_id = backed_up.agent.identity, backed_up.sealer.run_id
+        with self.vault.catalog.read() as view:
+            run = read_run(view, identity.account_id, run_id)
+        assert run is not None
+        runs.end(self.vault, identity, run_id, "done" if run.sequence else "failed", Figures(files=1))
 
 
 def make_site(path: Path, disks: int = 2) -> Site:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,6 +13,7 @@ from tests.vaultd.operations.small_site import BackedUp, Site
 from tests.vaultd.operations.test_replacement import replace
 from tests.vaultd.operations.test_restore import saved
 from tests.vaultd.operations.test_rotation import change_of, rotate
+from tests.vaultd.operations.test_safesets import stored_leaf
 from tests.vaultd.operations.test_work import state
 from vaultd.errors import Conflict
 from vaultd.operations import distrust, jobs, removal, runs
@@ -65,6 +67,24 @@ def test_a_run_whose_safeset_is_there_ends_as_done(site: Site, owner: Identity, 
 def test_one_without_a_safeset_is_aborted(site: Site, owner: Identity, asked: BackedUp, end: End) -> None:
     end(site, owner, asked)
     assert state(site, owner) == ("failed", "aborted")
+
+
+@pytest.mark.parametrize("outcome", ["done", "warnings"])
+def test_its_agent_may_not_say_that_it_ended_well_without_a_safeset(
+    site: Site, owner: Identity, asked: BackedUp, outcome: str
+) -> None:
+    """Nor with a provisional one."""
+    end = partial(runs.end, site.vault, asked.agent.identity, asked.sealer.run_id)
+    with pytest.raises(Conflict, match="has no complete safeset"):
+        end(outcome, Figures())
+    top = stored_leaf(site, asked)
+    payload = asked.sealer.payload(top)
+    site.commit(asked, asked.sealer.root(top, payload, complete=0), payload)
+    with pytest.raises(Conflict, match="has no complete safeset"):
+        end(outcome, Figures())
+    assert state(site, owner) == ("running", "running")
+    end("failed", Figures())
+    assert state(site, owner) == ("failed", "failed")
 
 
 def test_its_agent_may_say_yet_how_it_was(site: Site, owner: Identity, asked: BackedUp) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
 from tests.vaultd.operations.small_site import CREATOR, DEFINITION, Agent, Site, new_job
+from tests.vaultd.operations.test_restore import saved
 from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
 from vaultd.operations import job_definition, jobs, removal
 from vaultd.operations.vault import close_vault, open_vault
@@ -260,6 +261,7 @@ def test_a_request_waits_runs_and_ends(site: Site) -> None:
     site.begin(backed_up)
     assert not jobs.list_for_agent(site.vault, agent.identity)[0].run_requested
     assert jobs.request_state(site.vault, administrator, "laptop", "home", 1).state == "running"
+    saved(site, backed_up)
     site.end(backed_up)
     state = jobs.request_state(site.vault, administrator, "laptop", "home", 1)
     assert state.run is not None
@@ -300,6 +302,7 @@ def test_show_lists_runs_newest_first(site: Site) -> None:
     administrator = site.administrator()
     backed_up = site.ready(administrator)
     first = backed_up.sealer.run_id
+    saved(site, backed_up)
     site.end(backed_up)
     site.begin(backed_up)
     details = jobs.show(site.vault, administrator, "laptop", "home")

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.vaultd.operations.small_site import Site
+from tests.vaultd.operations.test_restore import saved
 from vaultd.errors import BadRequest, Conflict, NotFound
 from vaultd.operations import computers, jobs, offer, runs
 from vaultd.operations.vault import write_checkpoint
@@ -30,6 +31,7 @@ def test_begin_again_and_end_again_change_nothing(site: Site) -> None:
     begun = runs.begin(site.vault, identity, backed_up.sealer.job_id, run_id, None)
     assert (begun.base_known, begun.head_sequence, begun.head_hash, begun.timeline) == (False, 0, bytes(32), 1)
     figures = Figures(files=5, codes={"vanished": 2})
+    saved(site, backed_up)
     runs.end(site.vault, identity, run_id, "warnings", figures)
     number = site.vault.store.position.number
     runs.end(site.vault, identity, run_id, "warnings", figures)

@@ -272,7 +272,7 @@ def test_a_run_that_ended_commits_nothing(site: Site) -> None:
     backed_up = site.ready()
     top = stored_leaf(site, backed_up)
     site.end(backed_up)
-    refused(site, backed_up, top, Conflict, "has ended as done")
+    refused(site, backed_up, top, Conflict, "has ended as failed")
 
 
 def test_a_payload_under_the_key_of_another_run_is_refused(site: Site) -> None:

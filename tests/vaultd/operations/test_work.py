@@ -77,7 +77,7 @@ def test_nothing_is_left_to_cancel(site: Site, asked: tuple[Identity, BackedUp])
     site.end(backed_up)
     with pytest.raises(Conflict, match="no run of job 'home' goes on or is asked for"):
         work.cancel(site.vault, administrator, "laptop", "home")
-    assert state(site, administrator) == ("done", "done")
+    assert state(site, administrator) == ("failed", "failed")
 
 
 def test_a_safeset_that_is_there_is_not_cancelled(site: Site, asked: tuple[Identity, BackedUp]) -> None:

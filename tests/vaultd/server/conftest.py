@@ -53,7 +53,7 @@ class Running:
 
 
 async def say_hello(connection: ClientTransport, token: bytes | None = None) -> HelloAnswer:
-    answer, _ = await connection.ask("hello", HelloRequest([1], "test", "0", token), HelloAnswer)
+    answer, _ = await connection.ask("hello", HelloRequest([2, 1], "test", "0", token), HelloAnswer)
     return answer
 
 

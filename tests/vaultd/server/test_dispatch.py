@@ -49,7 +49,7 @@ async def test_without_a_token_only_open_methods_answer(running: Running) -> Non
 async def test_hello_tells_who_the_vault_is_and_who_the_caller_is(running: Running) -> None:
     async with running.connect() as connection:
         answer = await say_hello(connection, running.created.operator_token)
-    assert (answer.version, answer.vault_id, answer.role) == (1, running.created.vault_id, "operator")
+    assert (answer.version, answer.vault_id, answer.role) == (2, running.created.vault_id, "operator")
 
 
 async def test_identity_is_fixed_at_hello(running: Running) -> None:
@@ -89,7 +89,14 @@ async def test_an_unknown_token_is_refused_and_the_connection_stays_open_for_hel
 async def test_no_common_version(running: Running) -> None:
     async with running.connect() as connection:
         error = await refused(connection, "hello", m.HelloRequest([7, 8], "test", "0"))
-    assert (error.code, error.message) == (ErrorCode.unsupported_version, "the vault speaks version 1")
+    assert (error.code, error.message) == (ErrorCode.unsupported_version, "the vault speaks version 2, 1")
+
+
+async def test_the_vault_speaks_the_newest_version_that_the_client_offers(running: Running) -> None:
+    for offered, chosen in (([1], 1), ([2], 2), ([2, 1], 2), ([9, 1], 1)):
+        async with running.connect() as connection:
+            answer, _ = await connection.ask("hello", m.HelloRequest(offered, "test", "0"), m.HelloAnswer)
+        assert answer.version == chosen
 
 
 async def test_an_operator_is_no_administrator_and_no_agent(running: Running) -> None:

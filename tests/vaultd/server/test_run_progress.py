@@ -67,7 +67,7 @@ async def tell(
 
 
 async def end(connection: ClientTransport, run_id: bytes) -> None:
-    await connection.ask("run.end", m.RunEndRequest(run_id, "done", 9, 0, 0, 0, {}), m.RunEndAnswer)
+    await connection.ask("run.end", m.RunEndRequest(run_id, "failed", 9, 0, 0, 0, {}), m.RunEndAnswer)
 
 
 async def test_what_was_told_last_is_answered_until_the_run_ends(asked: Asked) -> None:
@@ -85,7 +85,7 @@ async def test_what_was_told_last_is_answered_until_the_run_ends(asked: Asked) -
         assert told.run.begin_ns <= told.progress.time_ns <= asked.site.vault.clock.now_ns()
         await end(agent, asked.run_id)
         ended = await asked.state()
-        assert (ended.state, ended.progress) == ("done", None)
+        assert (ended.state, ended.progress) == ("failed", None)
         assert len(asked.running.service.progress) == 0
 
 

@@ -4,10 +4,13 @@ Handlers begin in any order; so each conversation is had many times.
 """
 
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+import trio
 
 from protocol import messages as m
 from protocol.errors import ErrorCode, RemoteProtocolError
@@ -17,10 +20,11 @@ from tests.vaultd.operations.test_safesets import stored_leaf
 from tests.vaultd.server.conftest import Running, say_hello
 from vaultd.catalog.jobs import read_job
 from vaultd.catalog.runs import read_run
-from vaultd.operations import sign_in
+from vaultd.operations import safesets, sign_in
 
 AGENT = b"a" * 32
 TIMES = 12
+PATIENCE_SECONDS = 10  # of a test whose agent and vault would wait for each other
 
 
 @dataclass
@@ -36,8 +40,8 @@ class Agent:
         assert run is not None
         return run.outcome.value
 
-    def end(self) -> m.RunEndRequest:
-        return m.RunEndRequest(self.backed_up.sealer.run_id, "done", 1, 2, 3, 0, {})
+    def end(self, outcome: str = "done") -> m.RunEndRequest:
+        return m.RunEndRequest(self.backed_up.sealer.run_id, outcome, 1, 2, 3, 0, {})  # type: ignore[arg-type]
 
     def root(self, **changed: object) -> bytes:
         """And its payload, as safeset.commit takes them."""
@@ -139,3 +143,54 @@ async def test_an_end_that_comes_with_a_root_that_is_refused_ends_nothing(agent:
     failed = m.RunEndRequest(agent.backed_up.sealer.run_id, "failed", 0, 0, 0, 0, {})
     await agent.connection.ask("run.end", failed, m.RunEndAnswer)
     assert agent.outcome() == "failed"
+
+
+@pytest.fixture
+def walking(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """A look at a safeset that has begun, and may go on when the test says so."""
+    begun, may_go_on = threading.Event(), threading.Event()
+    real = safesets.prepare
+
+    def prepare(*arguments: Any) -> Any:
+        begun.set()
+        assert may_go_on.wait(PATIENCE_SECONDS)
+        return real(*arguments)
+
+    monkeypatch.setattr(safesets, "prepare", prepare)
+    yield begun, may_go_on
+    may_go_on.set()
+
+
+@pytest.mark.parametrize("outcome", ["failed", "aborted"])
+@pytest.mark.parametrize("is_reset", [False, True], ids=["whole", "reset"])
+async def test_a_run_that_is_given_up_waits_for_no_root(
+    agent: Agent, walking: tuple[threading.Event, threading.Event], outcome: str, is_reset: bool
+) -> None:
+    """Its agent was interrupted while the vault looks at a root; that root becomes no safeset."""
+    begun, may_go_on = walking
+    agent.site.begin(agent.backed_up)
+    commit, raw = m.SafesetCommitRequest(agent.backed_up.sealer.run_id), agent.root()
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with agent.connection.asking("safeset.commit", commit, raw) as committed:
+            await trio.to_thread.run_sync(begun.wait)
+            if is_reset:
+                await committed.aclose()
+            await agent.connection.ask("run.end", agent.end(outcome), m.RunEndAnswer)
+            may_go_on.set()
+            if not is_reset:
+                with pytest.raises(RemoteProtocolError, match=f"has ended as {outcome}"):
+                    await committed.answer(m.SafesetCommitAnswer)
+    assert (agent.outcome(), head_hash(agent)) == (outcome, bytes(32))
+
+
+async def test_an_end_behind_a_root_that_was_reset_is_refused(agent: Agent) -> None:
+    """Whenever the reset comes, before the vault began with the root or while it looks at it."""
+    for _ in range(TIMES):
+        agent.site.begin(agent.backed_up)
+        commit, raw = m.SafesetCommitRequest(agent.backed_up.sealer.run_id), agent.root(sequence=7)
+        asking = agent.connection.asking
+        async with asking("safeset.commit", commit, raw) as committed, asking("run.end", agent.end()) as ended:
+            await committed.aclose()
+            with pytest.raises(RemoteProtocolError):
+                await ended.answer(m.RunEndAnswer)
+        assert agent.outcome() == "running"

@@ -210,7 +210,7 @@ async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, jour
     manifest = done.sent.manifest
     contents = Contents(manifest, figures_of(done), tuple(done.missed.kept), True)
     end = end_request(run, done)
-    hash, has_ended = await _commit(agent, run, maker, contents, done.notes, end)
+    committer, hash = await _commit(agent, run, maker, contents, done.notes, end)
     # From here on the safeset exists: nothing makes the run a failure any more. With a crash between head and cache the
     # next run only reads more.
     await compute(cache.commit, Base(hash, manifest.top_block, manifest.top_companion, manifest.level))
@@ -219,7 +219,7 @@ async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, jour
         done.notes.append(f"the cache could not be written, the next run reads more: {cache.failure}; {_CACHE_HINT}")
         if cache.is_damaged:
             await compute(cache.drop)
-    if not has_ended:
+    if not await committer.wait_ended():
         await end_done(agent.session, end, done)
     return done
 
@@ -227,8 +227,8 @@ async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, jour
 async def _commit(
     agent: Agent, run: Run, maker: RecordMaker, contents: Contents, notes: list[str] | None = None,
     end: RunEndRequest | None = None,
-) -> tuple[bytes, bool]:  # fmt: skip
-    """Makes the next safeset of the job; its root hash, and whether the vault took `end` with it."""
+) -> tuple[Committer, bytes]:  # fmt: skip
+    """Makes the next safeset of the job; its root hash. The answer to `end` is still to come."""
     payload = encode_payload(payload_of(run, agent.identity, contents))
     id = chunk_id(run.keys.id_key, RecordType.ROOT, payload)
     sealed = maker.sealer.seal(RecordType.ROOT, id, payload)
@@ -239,7 +239,7 @@ async def _commit(
     run.head.sequence, run.head.hash = root.sequence, hash
     if notes is not None:
         notes.extend(committer.notes)
-    return hash, committer.has_ended
+    return committer, hash
 
 
 def _found(error: BaseException, kind: type[_Kind]) -> _Kind | None:

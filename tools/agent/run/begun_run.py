@@ -78,10 +78,11 @@ async def _begin(
     run_key = attempts.run_key if attempts.run_id == asked.run_id else None
     if run_key is None:
         run_key = await compute(create_run_key, keys, job.job_id, asked.run_id)
-    begin, key_answer = await agent.session.ask_in_turn(
+    begin, wait_answered = await agent.session.ask_in_turn(
         Question("run.begin", RunBeginRequest(job.job_id, asked.run_id, asked.base), RunBeginAnswer),
         Question("run.key", RunKeyRequest(asked.run_id, run_key.sealed), RunKeyAnswer),
     )
+    key_answer = await wait_answered()
     return begin, run_key, None if isinstance(key_answer, RunKeyAnswer) else key_answer
 
 

@@ -4,6 +4,8 @@ Invariant: before a root is sent its hash is in the state, and it stays there un
 safeset. A head is kept only under a countersignature that fits the pinned vault key.
 """
 
+from collections.abc import Awaitable, Callable
+
 import trio
 
 from protocol.errors import ErrorCode, RemoteProtocolError
@@ -34,7 +36,7 @@ class Committer:
 
     def __init__(self, session: VaultSession, identity: Identity, state: JobState, job_id: bytes) -> None:
         self.notes: list[str] = []
-        self.has_ended = False
+        self._wait_end: Callable[[], Awaitable[RunEndAnswer | RemoteProtocolError]] | None = None
         self._session = session
         self._identity = identity
         self._state = state
@@ -44,7 +46,7 @@ class Committer:
         self, root: Root, encoded: bytes, payload_record: bytes | memoryview, end: RunEndRequest | None = None
     ) -> bytes:
         """Returns the root hash when the vault has countersigned it. `end` goes with a root that is the last one of its
-        run, in the same round trip; the vault takes it only behind its safeset, and `has_ended` says whether it did.
+        run, in the same round trip; the vault takes it only behind its safeset, and `wait_ended` says whether it did.
         """
         hash = root_hash(encoded)
         pending = PendingRoot(
@@ -70,6 +72,10 @@ class Committer:
             self.notes.append(f"the state could not be written, the next run tries again: {describe(error).message}")
         return hash
 
+    async def wait_ended(self) -> bool:
+        """Whether the vault took the end that went with the root; what the root brought is kept by then."""
+        return self._wait_end is not None and isinstance(await self._wait_end(), RunEndAnswer)
+
     async def settle(self) -> bool:
         """What became of the last run's root, where its answer did not arrive: whether that run is over, because its
         safeset is there.
@@ -94,8 +100,7 @@ class Committer:
                 question.method, question.request, question.answer_type, question.raw
             )
             return answer
-        answer, ended = await self._session.ask_in_turn(question, Question("run.end", end, RunEndAnswer))
-        self.has_ended = isinstance(ended, RunEndAnswer)
+        answer, self._wait_end = await self._session.ask_in_turn(question, Question("run.end", end, RunEndAnswer))
         return answer
 
     async def _find(self, hash: bytes) -> SafesetFindAnswer:

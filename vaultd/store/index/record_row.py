@@ -32,7 +32,7 @@ def decode_row(key: bytes, value: bytes) -> Location | None:
 
 
 def is_row_whole(key: bytes, value: bytes) -> bool:
-    """Whether it decodes to a record that is not flagged, for a third of the time: offers ask it for each id."""
+    """Whether it decodes to a record that is not flagged, without decoding it: offers ask it for each id."""
     body = open_row(key, value)
     return body is not None and len(body) == _VALUE.size and not body[_FLAGS_AT] & _DAMAGED
 

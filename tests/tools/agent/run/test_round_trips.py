@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
+from blake3 import blake3
 
 from protocol import messages as m
 from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
-from tests.tools.agent.conftest import Site
+from tests.tools.agent.conftest import JOB_ID, Site
 from tests.tools.agent.fake_vault import FakeUpload
 from tools.agent.upload import send
 
@@ -179,6 +181,30 @@ async def test_an_end_that_was_not_taken_with_the_root_is_told_alone(
     fill(site)
     done = await site.back_up()
     assert (done.notes, site.vault.ended, [end.outcome for end in refused]) == ([], refused, ["done"])
+
+
+@pytest.mark.parametrize("lost", [KeyboardInterrupt("Ctrl-C"), ConnectionLost("cut")], ids=["interrupted", "cut"])
+async def test_what_the_root_brought_is_kept_before_the_end_is_answered(
+    site: Site, monkeypatch: pytest.MonkeyPatch, lost: BaseException
+) -> None:
+    fill(site)
+    real_ask, bases = site.vault.ask, []
+
+    async def ask(method: str, request: Any, *arguments: Any) -> Any:
+        if method == "run.begin":
+            bases.append(request.base)
+        if method == "run.end" and len(bases) == 1:
+            raise lost
+        return await real_ask(method, request, *arguments)
+
+    monkeypatch.setattr(site.vault, "ask", ask)
+    with suppress(KeyboardInterrupt):
+        await site.back_up()
+    head = site.state.job(JOB_ID).load_head()
+    assert head is not None
+    assert (head.sequence, site.state.job(JOB_ID).load_pending()) == (1, None)
+    await site.back_up()
+    assert bases == [None, blake3(site.vault.roots[0][0]).digest()], "head and cache are of the first safeset"
 
 
 async def test_a_root_that_is_refused_ends_no_run_as_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,8 +67,8 @@ def trusted_fingerprint(keys: AgentKeys, trust: Trust, context_file: Path, pins:
         raise Failure(
             "conflict",
             f"the vault has another agent key of {keys.computer} than --agent-key says; the password was not sent",
-            "type the key of the agent that `vault-agent status` shows on the computer itself, not the key that it takes"
-            " jobs from; if that is what you gave, somebody stands between you and the computer",
+            "type the key of the agent that `vault-agent status` shows on the computer itself, not the one that it"
+            " takes jobs from; if that is what you gave, somebody stands between you and the computer",
         )
     if pinned is None and not is_confirmed:
         raise Failure(

@@ -133,8 +133,8 @@ def _back_up(
         return None
     (done,) = finished
     if patience.losses:
-        times = "once; the run went on" if patience.losses == 1 else f"{patience.losses} times; the run went on each time"
-        done.notes.append(f"the vault was out of reach {times}")
+        times = "once" if patience.losses == 1 else f"{patience.losses} times"
+        done.notes.append(f"the vault was out of reach {times}; the run went on")
     (name,) = chosen.values()
     _tell_done(output, done, time.monotonic() - start, f"Job {escape_text(name)}: " if is_asked else "")
     return EXIT_WARNINGS if done.missed.count else EXIT_OK

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.creator import Creator
 from tests.vaultd.operations.sealing import Sealer, agent_fingerprint, job_secret, slot
+from vaultd.catalog.jobs import read_job
 from vaultd.catalog.runs import read_run
 from vaultd.clock import FixedClock
 from vaultd.config import Config, make_config
@@ -139,8 +140,11 @@ class Site:
         identity, run_id = backed_up.agent.identity, backed_up.sealer.run_id
         with self.vault.catalog.read() as view:
             run = read_run(view, identity.account_id, run_id)
+            job = read_job(view, identity.account_id, backed_up.sealer.job_id)
         assert run is not None
-        runs.end(self.vault, identity, run_id, "done" if run.sequence else "failed", Figures(files=1))
+        assert job is not None
+        is_complete = run.sequence > 0 and job.complete_sequence == run.sequence
+        runs.end(self.vault, identity, run_id, "done" if is_complete else "failed", Figures(files=1))
 
 
 def make_site(path: Path, disks: int = 2) -> Site:

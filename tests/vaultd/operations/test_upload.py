@@ -159,7 +159,7 @@ def test_a_run_that_ended_takes_no_more(site: Site) -> None:
     facts = upload.facts(site.vault, identity, backed_up.sealer.run_id)
     verified = upload.verify(facts, batch(backed_up.sealer.record(DATA, b"x")))
     site.end(backed_up)
-    with pytest.raises(Conflict, match="has ended as done"):
+    with pytest.raises(Conflict, match="has ended as failed"):
         upload.append(site.vault, verified, identity)
 
 

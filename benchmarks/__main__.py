@@ -12,10 +12,12 @@ from pathlib import Path
 
 from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import ageing, memory, micro, million, primitives, profile, restart
+from benchmarks.scenarios import ageing, agents, memory, micro, million, primitives, profile, restart, start
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
+    "start": start.run,
+    "agents": agents.run,
     "memory": memory.run,
     "primitives": primitives.run,
     "micro": micro.run,

@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,7 +113,7 @@ def commit_seconds(log: Path, start_bytes: int) -> dict[str, float | int] | None
         return spread(request_seconds(file.read().decode("utf-8", "replace"), "safeset.commit"))
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.fleet",
         description=__doc__,
@@ -131,7 +132,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--operator-context", type=Path, metavar="FILE", help="with --url; reads /metrics with curl")
     parser.add_argument("--vault-pid", type=int, metavar="PID", help="with --url, of a vault on this machine")
     parser.add_argument("--vault-log", type=Path, metavar="FILE", help="with --url: its log, JSON lines")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if bool(options.url) != bool(options.admin_context):
         parser.error("--url and --admin-context go together")
     if options.agents < 1 or options.rounds < 1 or not 0 <= options.shared_percent <= 100:

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
+from benchmarks.fleet_table import fleet_rows
 from benchmarks.offers_table import offers_rows
 from benchmarks.targets import ALONE, COMPARED
 
@@ -18,6 +19,7 @@ DOCS = ROOT / "docs"
 RESULTS = DOCS / "results"
 MIB = 1 << 20
 NOT_TRIED = "not tried"
+UNITS = {"nanoseconds_per_byte": "ns per byte", "microseconds_each": "us each", "milliseconds": "ms"}
 
 
 def render_tables(results: Path) -> dict[str, str]:
@@ -53,8 +55,10 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> l
     sample = result["samples"][0]
     if result["scenario"] == "offers":
         return offers_rows(cases, result["scale"])
-    if result["scenario"] == "micro":
+    if result["scenario"] in ("micro", "start"):
         return each(cases)
+    if result["scenario"] == "agents":
+        return fleet_rows(sample)
     if result["scenario"] == "profile":
         return profiled(cases)
     if "nanoseconds_per_byte" in sample:
@@ -77,12 +81,11 @@ def per_byte(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 
 def each(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Figures for each byte beside those for each of what the case names."""
-    lines = ["| step, one thread | cost (median, min-max) |", "|---|---|"]
+    """Figures of different kinds under each other: for a byte, for each of what the case names, and for one start."""
+    lines = ["| step | cost (median, min-max) |", "|---|---|"]
     for case, samples in cases.items():
-        name, unit = ("nanoseconds_per_byte", "ns per byte") if "nanoseconds_per_byte" in samples[0] else (
-            "microseconds_each", "us each",
-        )  # fmt: skip
+        name = next(name for name in UNITS if name in samples[0])
+        unit = UNITS[name]
         values = [sample[name] for sample in samples]
         lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) {unit} |")
     return lines

@@ -49,14 +49,14 @@ Event = Sent | Acknowledged | Committed
 
 @dataclass(slots=True)
 class Told:
-    """The lines of one run's tap; `read` takes what was added. `sent` and `durable` are of its newest upload: a run
-    that lost its vault begins another.
+    """The lines of one run's tap; `read` takes what was added. `sent` and `durable` are of the newest upload in each
+    of its lanes: a run that lost its vault begins another in both.
     """
 
     path: Path
     uploads: int = 0
-    sent: dict[int, list[Record]] = field(default_factory=dict)
-    durable: int = -1
+    sent: dict[str, dict[int, list[Record]]] = field(default_factory=dict)
+    durable: dict[str, int] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     _offset: int = 0
 
@@ -77,19 +77,20 @@ class Told:
 
     def _take(self, line: dict) -> None:
         if "begun" in line:
-            self.uploads += 1
-            self.sent, self.durable = {}, -1
+            self.uploads += line["begun"] == "bulk"
+            self.sent[line["begun"]], self.durable[line["begun"]] = {}, -1
         elif "sent" in line:
             rows = [
                 Record(bytes.fromhex(keyring), bytes.fromhex(id), bytes.fromhex(cid), length)
                 for keyring, id, cid, length in line["records"]
             ]
-            self.sent[line["sent"]] = rows
+            self.sent.setdefault(line["lane"], {})[line["sent"]] = rows
             self.events.append(Sent(rows))
         elif "durable" in line:
-            numbers = [number for number in self.sent if self.durable < number <= line["durable"]]
-            self.events.append(Acknowledged([record for number in numbers for record in self.sent[number]]))
-            self.durable = max(self.durable, line["durable"])
+            sent, before = self.sent[line["lane"]], self.durable.get(line["lane"], -1)
+            numbers = [number for number in sent if before < number <= line["durable"]]
+            self.events.append(Acknowledged([record for number in numbers for record in sent[number]]))
+            self.durable[line["lane"]] = max(before, line["durable"])
         else:
             self.events.append(Committed(bytes.fromhex(line["committed"])))
 
@@ -108,7 +109,13 @@ class Told:
 
     def waiting_bytes(self) -> int:
         """Sent and not acknowledged."""
-        return sum(r.length for number, rows in self.sent.items() if number > self.durable for r in rows)
+        return sum(
+            record.length
+            for lane, sent in self.sent.items()
+            for number, records in sent.items()
+            if number > self.durable.get(lane, -1)
+            for record in records
+        )
 
 
 class Agent:

@@ -24,14 +24,15 @@ _ROOT_BYTES = 360
 def install(path: Path) -> None:
     """From now on uploads and commits of this process are written down."""
     tap = _Tap(path)
-    call, ask = session.VaultSession.call, session.VaultSession.ask
+    call, ask, ask_in_turn = session.VaultSession.call, session.VaultSession.ask, session.VaultSession.ask_in_turn
 
-    def tapped_call(self: session.VaultSession, method: str) -> Any:
-        opened = call(self, method)
+    def tapped_call(self: session.VaultSession, method: str, *, is_small: bool = False) -> Any:
+        opened = call(self, method, is_small=is_small)
         if method != "chunk.upload":
             return opened
-        tap.write({"begun": method})  # its frames are numbered from 0 again
-        return _TappedCall(opened, tap)
+        lane = "little" if is_small else "bulk"
+        tap.write({"begun": lane})  # its frames are numbered from 0 again
+        return _TappedCall(opened, tap, lane)
 
     async def tapped_ask(self: session.VaultSession, method: str, *rest: Any) -> Any:
         answer = await ask(self, method, *rest)
@@ -39,8 +40,15 @@ def install(path: Path) -> None:
             tap.write({"committed": bytes(rest[2][:_ROOT_BYTES]).hex()})
         return answer
 
+    async def tapped_ask_in_turn(self: session.VaultSession, question: Any, later: Any) -> Any:
+        answers = await ask_in_turn(self, question, later)
+        if question.method == "safeset.commit":
+            tap.write({"committed": bytes(question.raw[:_ROOT_BYTES]).hex()})
+        return answers
+
     session.VaultSession.call = tapped_call  # type: ignore[method-assign]
     session.VaultSession.ask = tapped_ask  # type: ignore[method-assign,assignment]
+    session.VaultSession.ask_in_turn = tapped_ask_in_turn  # type: ignore[method-assign]
 
 
 class _Tap:
@@ -50,19 +58,20 @@ class _Tap:
     def write(self, line: dict[str, Any]) -> None:
         os.write(self._descriptor, json.dumps(line).encode() + b"\n")
 
-    def sent(self, number: int, records: Iterable[Any]) -> None:
+    def sent(self, lane: str, number: int, records: Iterable[Any]) -> None:
         rows = []
         for record in records:
             raw = bytes(record)
             header = parse_header(raw)
             rows.append([header.keyring.hex(), header.id.hex(), blake3(raw).hexdigest(), len(raw)])
-        self.write({"sent": number, "records": rows})
+        self.write({"sent": number, "lane": lane, "records": rows})
 
 
 class _TappedCall:
-    def __init__(self, call: Any, tap: _Tap) -> None:
+    def __init__(self, call: Any, tap: _Tap, lane: str) -> None:
         self._call = call
         self._tap = tap
+        self._lane = lane
 
     async def __aenter__(self) -> _TappedCall:
         await self._call.__aenter__()
@@ -74,13 +83,13 @@ class _TappedCall:
         await self._call.__aexit__(kind, error, trace)
 
     async def send(self, message: Any, raw: Any) -> None:
-        self._tap.sent(message.number, raw)
+        self._tap.sent(self._lane, message.number, raw)
         await self._call.send(message, raw)
 
     async def receive(self, kind: Any) -> Any:
         received = await self._call.receive(kind)
         if received is not None:
-            self._tap.write({"durable": received[0].number})
+            self._tap.write({"durable": received[0].number, "lane": self._lane})
         return received
 
     async def end(self) -> None:

@@ -18,11 +18,11 @@ from tests.torture.kills import Chance, Kill, Killer
 
 
 def sent(number: int, length: int) -> dict[str, Any]:
-    return {"sent": number, "records": [["11" * 16, "22" * 32, "33" * 32, length]]}
+    return {"sent": number, "lane": "bulk", "records": [["11" * 16, "22" * 32, "33" * 32, length]]}
 
 
 def durable(number: int) -> dict[str, Any]:
-    return {"durable": number}
+    return {"durable": number, "lane": "bulk"}
 
 
 class FirstChoice:

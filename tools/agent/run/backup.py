@@ -169,11 +169,11 @@ async def _run(
 
 
 def _unasked_bytes(cache: Cache, journal: RunJournal) -> int:
-    """None where the vault may have much that this agent does not know of: what a broken-off run sent, or what a cache
-    that is lost named.
+    """None where the vault may have what this agent does not know of: what a run sent that was broken off before it
+    could write that down, or what a cache that is lost named.
     """
     is_bound = cache.base is not None and not cache.is_unbound
-    return UNASKED_BYTES if is_bound and not journal.has_rows else 0
+    return UNASKED_BYTES if is_bound and not journal.was_left else 0
 
 
 def _counting_ahead(agent: Agent, job: AgentJob, figures: ScanFigures) -> AbstractAsyncContextManager[None]:

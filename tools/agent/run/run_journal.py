@@ -55,7 +55,8 @@ Piece = list[CachedRow] | ExtentsPart
 
 
 class RunJournal:
-    """`has_rows`: whether anything was acknowledged when the journal was opened; `end` is where the file ends,
+    """`has_rows`: whether anything was acknowledged when the journal was opened; `was_left`: whether a run that did not
+    end in order left it there, whatever it says; `end` is where the file ends,
     `rows_end` where the last rows that were written since end. `sent` is how much of this run the vault had
     acknowledged by then, or a little less: what came after the last mark is not counted.
     """
@@ -65,7 +66,7 @@ class RunJournal:
         self.failure: OSError | None = None
         self.end = 0
         self.rows_end = 0
-        self.has_rows = False
+        self.has_rows = self.was_left = False
         self.sent = SentCounts()
         self._path = path
         self._head = [_HEAD, _VERSION, *belonging.columns()]
@@ -135,6 +136,7 @@ class RunJournal:
 
     def _open(self) -> None:
         self._descriptor = os.open(self._path, _FLAGS, 0o600)
+        self.was_left = os.fstat(self._descriptor).st_size > 0
         self._acknowledged = self._find_acknowledged()
         if not self._acknowledged:
             os.ftruncate(self._descriptor, 0)

@@ -126,6 +126,33 @@ async def test_what_the_vault_may_have_of_a_broken_off_run_is_not_sent_again(
     assert ((await site.back_up()).safeset, site.vault.uploads) == (2, uploads)
 
 
+@pytest.mark.parametrize("place", ["RunJournal.acknowledge", "RunJournal.remove"], ids=["mark", "end"])
+async def test_nor_what_a_run_sent_that_was_killed_before_it_wrote_that_down(
+    site: Site, asked: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Killed before its first mark, or when its safeset is there and its journal too."""
+
+    async def never_ends(method: str, *arguments: Any) -> Any:
+        if method == "safeset.commit" and place == "RunJournal.acknowledge":
+            raise ConnectionLost("cut")
+        return await real_ask(method, *arguments)
+
+    fill(site)
+    await site.back_up()
+    fill(site, count=1)
+    real_ask = site.vault.ask
+    with monkeypatch.context() as patch:
+        patch.setattr(f"tools.agent.run.run_journal.{place}", lambda journal, *_: journal.close())
+        patch.setattr(site.vault, "ask", never_ends)
+        with suppress(ConnectionLost):
+            await site.back_up()
+    uploads = site.vault.uploads
+    asked()
+    await site.back_up()
+    assert site.vault.uploads == uploads
+    assert "chunk.offer" in asked()
+
+
 async def test_what_this_run_sent_and_forgot_is_asked_for(
     site: Site, asked: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,6 +204,8 @@ async def _run(service: Service, session_of_connection: Session, exchange: Excha
         message = decode((await _frame(exchange)).header, HelloRequest)
         await exchange.send_message(await session.hello(service, session_of_connection, exchange, message))
         return
+    if session_of_connection.is_closing and session_of_connection.role is not None:
+        service.group.refuse_after_error()  # why the vault stops, whichever request of an agent hears it first
     _authorise(session_of_connection, method)
     service.require_present(session_of_connection)
     if session_of_connection.role is not None:

@@ -40,7 +40,7 @@ class GroupCommit:
 
     async def append(self, store: Callable[[], object], size_bytes: int) -> int:
         """Runs `store` in the write thread and returns its ticket for `wait_durable`."""
-        self._refuse_after_error()
+        self.refuse_after_error()
         ticket = await self._write(partial(self._append, store))
         self._waiting_bytes += size_bytes
         self._wake()
@@ -48,7 +48,7 @@ class GroupCommit:
 
     async def wait_durable(self, ticket: int) -> None:
         while self._durable < ticket:
-            self._refuse_after_error()
+            self.refuse_after_error()
             await self._finished.wait()
 
     def hurry(self) -> None:
@@ -106,7 +106,8 @@ class GroupCommit:
     def _wake(self) -> None:
         self._activity.set()
 
-    def _refuse_after_error(self) -> None:
+    def refuse_after_error(self) -> None:
+        """Raises what everybody is told who comes after a commit that failed: NoSpace or Unavailable."""
         if isinstance(self._error, NoSpace):
             raise NoSpace(self._error.message, self._error.hint) from self._error
         if self._error is not None:

@@ -5,7 +5,7 @@ Invariant: the identity is set once, at hello, and never changes while the conne
 
 from typing import Literal
 
-from protocol.states import SessionInput, SessionStateMachine
+from protocol.states import SessionInput, SessionState, SessionStateMachine
 from vaultd.errors import NotSignedIn
 from vaultd.records import Identity, Role
 from vaultd.server.network import network_of
@@ -47,6 +47,10 @@ class Session:
         """Hello was accepted; None means that nobody signed in."""
         self._machine.advance(SessionInput.hello_open if identity is None else SessionInput.hello_identity)
         self._identity = identity
+
+    @property
+    def is_closing(self) -> bool:
+        return self._machine.state is SessionState.closing
 
     def close(self) -> None:
         """What runs may end, nothing new begins."""

@@ -53,6 +53,22 @@ async def test_a_stop_lets_running_requests_end_and_begins_no_others(
         await trio.open_tcp_stream("127.0.0.1", running.port)
 
 
+async def test_a_vault_that_stops_after_an_error_says_so_to_new_requests(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection of an agent hears that the store stopped; another one of its must not hear less, and earlier."""
+    slow = SlowStatus()
+    monkeypatch.setitem(dispatch.ASKED, "account.list", slow)
+    async with running.connect_operator() as connection, trio.open_nursery() as asking:
+        asking.start_soon(connection.ask, "account.list", m.AccountListRequest(), m.AccountListAnswer)
+        await slow.began.wait()
+        monkeypatch.setattr(running.service.group, "_error", OSError("the disk is gone"))
+        running.listener.stop()
+        with pytest.raises(RemoteProtocolError, match="the store stopped after an error"):
+            await connection.ask("vault.status", m.VaultStatusRequest(), m.VaultStatus)
+        slow.go_on.set()
+
+
 async def test_connections_above_the_limit_are_closed_at_once(running: Running) -> None:
     refused_before = metrics.CONNECTIONS_REFUSED._value.get()
     async with running.connect() as one, running.connect() as two, running.connect() as three:

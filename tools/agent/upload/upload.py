@@ -5,8 +5,8 @@ covers all batches up to n. Trio thread.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import trio
@@ -22,8 +22,6 @@ from tools.client.failure import Failure
 
 # Small enough that the vault's default budget holds one of each of 32 uploads (docs/protocol.md).
 FRAME_BYTES = 2 * 1024 * 1024
-# So long the other lane of an upload may say why the vault takes no more.
-REASON_SECONDS = 0.5
 
 
 class KeyRefused(Failure):
@@ -95,7 +93,7 @@ class Upload:
         lengths = [len(sealed.record) for sealed in records]
         self._waiting.append(_Waiting(number, len(records), sum(lengths), held_bytes))
         batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
-        async with _told_why():
+        with _told_of_key():
             await self._call.send(batch, [sealed.record for sealed in records])
         if not self._is_open:
             self._is_open = True
@@ -123,24 +121,19 @@ class Upload:
         self._finished.set()
 
     async def _receive_durable(self) -> UploadDurable | None:
-        async with _told_why():
+        with _told_of_key():
             received = await self._call.receive(UploadDurable)
         return received[0] if received else None
 
 
-@asynccontextmanager
-async def _told_why() -> AsyncIterator[None]:
-    """A vault that stops tells the uploads that it has why; a new one hears only that it stops, perhaps earlier."""
+@contextmanager
+def _told_of_key() -> Iterator[None]:
     try:
         yield
-    except ConnectionLost:
-        raise
     except RemoteProtocolError as error:
-        if error.code == ErrorCode.damaged:
-            raise KeyRefused(error.code, error.message, error.hint) from None
-        if error.code == ErrorCode.unavailable:
-            await trio.sleep(REASON_SECONDS)
-        raise
+        if error.code != ErrorCode.damaged:
+            raise
+        raise KeyRefused(error.code, error.message, error.hint) from None
 
 
 def _frames(records: Sequence[SealedRecord]) -> Iterator[list[SealedRecord]]:

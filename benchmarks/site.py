@@ -85,6 +85,13 @@ class Site:
     def state_of(self, agent: int) -> Path:
         return self.directory / f"agent-{agent}"
 
+    def lead_to(self, port: int) -> None:
+        """An agent's identity says where its vault is; nothing else depends on the port."""
+        for path in self.directory.glob("agent*/identity.json"):
+            identity = json.loads(path.read_text(encoding="utf-8"))
+            identity["url"] = f"https://127.0.0.1:{port}"
+            path.write_text(json.dumps(identity), encoding="utf-8")
+
     def register(self, agent: int) -> None:
         """One more computer of the account, pc-N."""
         code = run_json([*program("vaultctl"), "--context", str(self.admin), "computer", "invite", "--json"])["code"]

@@ -1,7 +1,7 @@
 """Connections over Trio and TLS: this file and `tls` are the only ones of this package that know either.
 
 Threads: the event loop's only. Per connection one task writes and one reads; each request to a server has its own task.
-A write that is cancelled ends the connection after what was sealed before; one that fails ends it at once.
+A write that is cancelled ends the connection after what was sealed before; one that fails, when what came is read.
 """
 
 import os

@@ -5,7 +5,6 @@ A socket of the harness stands in the vault's place; what comes first is the gre
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import time
@@ -32,19 +31,12 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
     with Site(directory / "site") as site, socket.create_server(("127.0.0.1", 0)) as listener:
         site.create_job("job", source)
         site.backup("job")
-        lead_to(site.state, listener.getsockname()[1])
+        site.lead_to(listener.getsockname()[1])
         for number in range(rounds * STARTS_IN_A_ROUND):
             took = {case: seconds_of(words) for case, words in HELPS.items()}
             took[FIRST_BYTE] = seconds_to_first_byte(site.state, listener)
             samples += [{"case": case, "round": number, "milliseconds": 1000 * took[case]} for case in took]
     return samples
-
-
-def lead_to(state: Path, port: int) -> None:
-    """The agent's identity says where its vault is."""
-    path = state / "identity.json"
-    identity = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**identity, "url": f"https://127.0.0.1:{port}"}), encoding="utf-8")
 
 
 def seconds_of(words: list[str]) -> float:

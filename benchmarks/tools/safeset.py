@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,11 +81,7 @@ class Safeset(Tool):
         return list(self._site.state_of(0).glob("jobs/*/cache.sqlite*"))
 
     def lead_to(self, port: int) -> None:
-        """The agent's identity says where its vault is; nothing else depends on the port."""
-        for path in self._site.directory.glob("agent*/identity.json"):
-            identity = json.loads(path.read_text(encoding="utf-8"))
-            identity["url"] = f"https://127.0.0.1:{port}"
-            path.write_text(json.dumps(identity), encoding="utf-8")
+        self._site.lead_to(port)
 
     def _command(self, agent: int, *words: str) -> Command:
         state = ["--state", str(self._site.state_of(agent))]

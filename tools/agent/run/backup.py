@@ -118,7 +118,7 @@ async def _run_once(
                 await raise_if_over(agent, run, journal, refused)
             if not is_lost(error):
                 journal.end_run()
-                await end_failed(agent.session, run, error)
+                await end_failed(agent.session, run.run_id, error)
             if isinstance(error, Exception) and _found(error, RootRefused) is not None:
                 cache.drop()
                 journal.remove()

@@ -18,6 +18,7 @@ from tools.agent.cache.cache import Cache
 from tools.agent.run.agent import Agent
 from tools.agent.run.commit import RootRefused
 from tools.agent.run.run import Head, Run
+from tools.agent.run.run_end import end_failed
 from tools.agent.run.run_journal import ResumableRun, RunJournal
 from tools.agent.upload.outgoing import RecordMaker, make_record_maker
 from tools.agent.upload.upload import KeyRefused
@@ -78,11 +79,16 @@ async def _begin(
     run_key = attempts.run_key if attempts.run_id == asked.run_id else None
     if run_key is None:
         run_key = await compute(create_run_key, keys, job.job_id, asked.run_id)
-    begin, wait_answered = await agent.session.ask_in_turn(
-        Question("run.begin", RunBeginRequest(job.job_id, asked.run_id, asked.base), RunBeginAnswer),
-        Question("run.key", RunKeyRequest(asked.run_id, run_key.sealed), RunKeyAnswer),
-    )
-    key_answer = await wait_answered()
+    try:
+        begin, wait_answered = await agent.session.ask_in_turn(
+            Question("run.begin", RunBeginRequest(job.job_id, asked.run_id, asked.base), RunBeginAnswer),
+            Question("run.key", RunKeyRequest(asked.run_id, run_key.sealed), RunKeyAnswer),
+        )
+        key_answer = await wait_answered()
+    except BaseException as error:
+        if not isinstance(error, Exception):  # cancelled here, while the vault may have begun it
+            await end_failed(agent.session, asked.run_id, error)
+        raise
     return begin, run_key, None if isinstance(key_answer, RunKeyAnswer) else key_answer
 
 

@@ -71,12 +71,12 @@ async def end_done(session: VaultSession, request: RunEndRequest, done: Done) ->
         done.notes.append(f"the vault did not hear that the run is over: {describe(error).message}")
 
 
-async def end_failed(session: VaultSession, run: Run, error: BaseException) -> None:
+async def end_failed(session: VaultSession, run_id: bytes, error: BaseException) -> None:
     """Tells the vault that the run is over. Shielded, with a deadline: the connection may be what failed."""
     outcome: Outcome = "failed" if isinstance(error, Exception) else "aborted"
     with trio.move_on_after(_END_SECONDS) as scope:
         scope.shield = True
         try:
-            await session.ask("run.end", RunEndRequest(run.run_id, outcome, 0, 0, 0, 0, {}), RunEndAnswer)
+            await session.ask("run.end", RunEndRequest(run_id, outcome, 0, 0, 0, 0, {}), RunEndAnswer)
         except Exception:
             return

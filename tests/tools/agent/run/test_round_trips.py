@@ -247,3 +247,28 @@ async def test_a_root_that_is_refused_ends_no_run_as_done(site: Site, monkeypatc
     fill(site, count=1)
     done = await site.back_up()
     assert (done.safeset, [end.outcome for end in site.vault.ended[ends:]]) == (2, ["failed", "done"])
+
+
+@pytest.mark.parametrize("held", BEGIN)
+async def test_a_run_that_is_cancelled_while_it_begins_is_ended_at_the_vault(
+    site: Site, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """The vault began it, whatever of the answers came here."""
+    fill(site)
+    real_ask, is_held = site.vault.ask, trio.Event()
+
+    async def ask(method: str, request: Any, *arguments: Any) -> Any:
+        answer = await real_ask(method, request, *arguments)
+        if method == held:
+            is_held.set()
+            await trio.sleep_forever()
+        return answer
+
+    monkeypatch.setattr(site.vault, "ask", ask)
+    with trio.fail_after(PATIENCE_SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(site.back_up)
+            await is_held.wait()
+            nursery.cancel_scope.cancel()
+    assert [end.outcome for end in site.vault.ended] == ["aborted"]
+    assert list(site.vault.runs.values()) == ["aborted"]

@@ -85,6 +85,7 @@ WRITE_SECONDS = 60  # seconds; without progress of one write or of one stream's 
 CLOSE_SECONDS = 2  # seconds; for the last bytes (GOAWAY, close_notify) of a connection that ends
 
 # Buffers of the transport
-READ_BYTES = 1_024 * KIB  # bytes; one read of the socket
+READ_BYTES = 1_024 * KIB  # bytes; one read of the socket, or of all sockets with more in one turn of the event loop
+READ_BYTES_MIN = 64 * KIB  # bytes; one read of a socket however many share a turn
 WRITE_BYTES = 1_024 * KIB  # bytes; plaintext that is sealed and written in one go
 SEND_BUFFER_BYTES = 4 * MIB  # bytes; the kernel's for sending, where its own limit is no less

@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 import trio
 
@@ -17,18 +18,33 @@ from protocol.framing import BytesLike
 _SMALL_PIECE_BYTES = 16 * 1024  # smaller ones are joined: each write is a TLS record of its own
 
 
-_buffers: trio.lowlevel.RunVar[tuple[memoryview, memoryview]] = trio.lowlevel.RunVar("what is received and read now")
+class _Reading:
+    """What all connections of an event loop read into: a thousand idle ones with buffers of their own would be a
+    gigabyte. Nobody may wait between filling one and being done with it.
+
+    `busy` are the connections whose last read left something. They share what one turn of the loop reads, because it
+    decrypts and cuts that too, and whatever else is ready waits meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.received = memoryview(bytearray(limits.READ_BYTES))
+        self.plain = memoryview(bytearray(limits.READ_BYTES))
+        self.busy: WeakSet[Tls] = WeakSet()
+
+    def room(self) -> memoryview:
+        return self.received[: max(limits.READ_BYTES_MIN, limits.READ_BYTES // max(1, len(self.busy)))]
 
 
-def _received_and_plain() -> tuple[memoryview, memoryview]:
-    """One pair for all connections of an event loop: a thousand idle ones of their own would be a gigabyte. Nobody may
-    wait between filling one and being done with it."""
+_reading: trio.lowlevel.RunVar[_Reading] = trio.lowlevel.RunVar("what is received and read now")
+
+
+def _reading_now() -> _Reading:
     try:
-        return _buffers.get()
+        return _reading.get()
     except LookupError:
-        buffers = (memoryview(bytearray(limits.READ_BYTES)), memoryview(bytearray(limits.READ_BYTES)))
-        _buffers.set(buffers)
-        return buffers
+        reading = _Reading()
+        _reading.set(reading)
+        return reading
 
 
 class Tls:
@@ -73,18 +89,27 @@ class Tls:
         """Waits for something to come. Reads without Trio's socket, which would copy what came once more and let others
         run while it lies in the buffer of all."""
         await self._turn()
-        received, _ = _received_and_plain()
+        reading = _reading_now()
         while True:
+            room = reading.room()
             try:
-                count = os.readv(self._socket.fileno(), [received])
+                count = os.readv(self._socket.fileno(), [room])
             except BlockingIOError:
                 await trio.lowlevel.wait_readable(self._socket)
                 continue
             if not count:
                 raise ConnectionClosed("the other side closed the connection")
-            self._is_drained = count < len(received)
-            self._incoming.write(received[:count])
+            self._is_drained = count < len(room)
+            if self._is_drained:
+                reading.busy.discard(self)
+            else:
+                reading.busy.add(self)
+            self._incoming.write(room[:count])
             return
+
+    def stop_reading(self) -> None:
+        """Nothing is read from this connection any more."""
+        _reading_now().busy.discard(self)
 
     async def _turn(self) -> None:
         """One turn of the event loop: others go first, and where nothing can be there it waits at once."""
@@ -95,7 +120,7 @@ class Tls:
 
     def read(self) -> memoryview:
         """Plaintext that is here; empty when more must be filled in. Valid until the next checkpoint."""
-        _, plain = _received_and_plain()
+        plain = _reading_now().plain
         length = 0
         while length < len(plain):
             try:

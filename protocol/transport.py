@@ -187,6 +187,7 @@ class _Driver:
             raise
 
     async def _close(self, connection: Connection) -> None:
+        self.tls.stop_reading()
         if not self._is_broken:
             with trio.move_on_after(limits.CLOSE_SECONDS, shield=True), suppress(*_ENDINGS, ConnectionLost):
                 connection.http2.close()

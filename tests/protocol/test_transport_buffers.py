@@ -2,6 +2,8 @@
 
 import os
 import socket
+import ssl
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,11 @@ from protocol import limits
 from protocol import messages as m
 from protocol.codec import decode
 from protocol.exchange import Exchange
+from protocol.tls import Tls
 from tests.protocol.support.certificates import Site
 from tests.protocol.support.loopback import Server, connected, greet, say_hello
 
-MIB = 1024 * 1024
+KIB, MIB = 1024, 1024 * 1024
 CONNECTIONS = 4
 SO_BUF_LOCK, SEND_BUFFER_LOCK = 72, 1  # linux/socket.h and net/sock.h; the socket module has no names for them
 ALLOWED_BYTES = int(Path("/proc/sys/net/core/wmem_max").read_text(encoding="ascii"))
@@ -46,6 +49,44 @@ async def test_connections_that_receive_at_once_mix_nothing(site: Site):
             nursery.start_soon(upload, server.port, number)
     assert [received[number] for number in range(CONNECTIONS)] == contents
     assert server.losses == []
+
+
+async def test_connections_with_more_to_read_share_what_one_turn_of_the_loop_reads(monkeypatch: pytest.MonkeyPatch):
+    """All of it is decrypted and cut in that turn, and everybody else waits."""
+    monkeypatch.setattr(limits, "READ_BYTES", 64 * KIB)
+    monkeypatch.setattr(limits, "READ_BYTES_MIN", 8 * KIB)
+    rooms: list[int] = []
+    real_readv = os.readv
+
+    def readv(descriptor: int, buffers: list[memoryview]) -> int:
+        rooms.append(len(buffers[0]))
+        return real_readv(descriptor, buffers)
+
+    monkeypatch.setattr(os, "readv", readv)
+    with ExitStack() as ends:
+        full = [filled(ends, 200 * KIB) for _ in range(16)]
+        for tls in full[:4]:
+            await tls.fill()
+        del rooms[:]
+        for tls in full[:4]:
+            await tls.fill()
+        assert rooms == 4 * [16 * KIB]
+        for tls in full[4:]:
+            await tls.fill()
+        assert rooms[-1] == 8 * KIB, "a connection gets on however many there are"
+        for tls in full[1:]:
+            tls.stop_reading()
+        await full[0].fill()
+        assert rooms[-1] == 64 * KIB
+
+
+def filled(ends: ExitStack, size_bytes: int) -> Tls:
+    """TLS of a socket to which so much was sent."""
+    near, far = socket.socketpair()
+    far.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * size_bytes)
+    ends.enter_context(far).sendall(bytes(size_bytes))
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ends.enter_context(near)))
+    return Tls(stream, ssl.create_default_context(), "vault")
 
 
 async def test_both_sides_send_from_a_large_buffer_where_the_system_allows_it(

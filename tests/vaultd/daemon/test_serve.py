@@ -4,6 +4,8 @@ import errno
 import gc
 import os
 import signal
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,20 +96,55 @@ def test_what_the_start_made_is_nothing_to_the_collector_while_the_loop_runs(
     """Not the tens of thousands of objects that modules are made of: each full collection would walk through them in
     the middle of the event loop's work."""
     looked_at: list[int] = []
-    monkeypatch.setattr(serve, "open_vault", lambda *_: site.vault)
-    monkeypatch.setattr(serve, "load_config", lambda _: site.config)
-    monkeypatch.setattr(serve, "configure_logs", lambda: None)
 
     async def look(_: object) -> int:
         looked_at.append(len(gc.get_objects()))
         return serve.EXIT_OK
 
-    monkeypatch.setattr(serve, "_run", look)
+    serve_with(look, site, monkeypatch)
+    assert looked_at[0] < 5000
+
+
+class Ended:
+    """Such as an ended connection and what belongs to it: nothing but the collector finds that nobody holds it."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+        Ended.alive += 1
+
+    def __del__(self) -> None:
+        Ended.alive -= 1
+
+
+def test_little_of_what_ended_connections_leave_comes_together(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = 0
+
+    async def end_many(_: object) -> int:
+        nonlocal peak
+        held: deque[Ended] = deque(maxlen=2000)  # for so long that they are not found as young ones
+        for _ in range(200_000):
+            held.append(Ended())
+            peak = max(peak, Ended.alive)
+        return serve.EXIT_OK
+
+    serve_with(end_many, site, monkeypatch)
+    assert peak < 30_000
+
+
+def serve_with(run: Callable[[object], Awaitable[int]], site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon's start and end around something else than its event loop's work."""
+    monkeypatch.setattr(serve, "open_vault", lambda *_: site.vault)
+    monkeypatch.setattr(serve, "load_config", lambda _: site.config)
+    monkeypatch.setattr(serve, "configure_logs", lambda: None)
+    monkeypatch.setattr(serve, "_run", run)
+    thresholds = gc.get_threshold()
     try:
         assert serve.serve(site.config.directory) == serve.EXIT_OK
-        assert looked_at[0] < 5000
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 def test_the_daemon_keeps_the_memory_of_its_buffers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,7 @@ class Tls:
             try:
                 count = os.readv(self._socket.fileno(), [room])
             except BlockingIOError:
+                reading.busy.discard(self)
                 await trio.lowlevel.wait_readable(self._socket)
                 continue
             if not count:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from protocol import limits
 from protocol import messages as m
@@ -55,14 +56,7 @@ async def test_connections_with_more_to_read_share_what_one_turn_of_the_loop_rea
     """All of it is decrypted and cut in that turn, and everybody else waits."""
     monkeypatch.setattr(limits, "READ_BYTES", 64 * KIB)
     monkeypatch.setattr(limits, "READ_BYTES_MIN", 8 * KIB)
-    rooms: list[int] = []
-    real_readv = os.readv
-
-    def readv(descriptor: int, buffers: list[memoryview]) -> int:
-        rooms.append(len(buffers[0]))
-        return real_readv(descriptor, buffers)
-
-    monkeypatch.setattr(os, "readv", readv)
+    rooms = rooms_of_reads(monkeypatch)
     with ExitStack() as ends:
         full = [filled(ends, 200 * KIB) for _ in range(16)]
         for tls in full[:4]:
@@ -78,6 +72,36 @@ async def test_connections_with_more_to_read_share_what_one_turn_of_the_loop_rea
             tls.stop_reading()
         await full[0].fill()
         assert rooms[-1] == 64 * KIB
+
+
+async def test_a_connection_without_anything_left_has_no_share(monkeypatch: pytest.MonkeyPatch):
+    """One that sent as much as a read takes, and nothing more since."""
+    monkeypatch.setattr(limits, "READ_BYTES", 64 * KIB)
+    monkeypatch.setattr(limits, "READ_BYTES_MIN", 8 * KIB)
+    with ExitStack() as ends:
+        waiting, other = filled(ends, 64 * KIB), filled(ends, 200 * KIB)
+        await waiting.fill()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(waiting.fill)
+            await trio.testing.wait_all_tasks_blocked()
+            await other.fill()
+            rooms = rooms_of_reads(monkeypatch)
+            await other.fill()
+            nursery.cancel_scope.cancel()
+        assert rooms == [64 * KIB]
+
+
+def rooms_of_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much each read from now on may take."""
+    rooms: list[int] = []
+    real_readv = os.readv
+
+    def readv(descriptor: int, buffers: list[memoryview]) -> int:
+        rooms.append(len(buffers[0]))
+        return real_readv(descriptor, buffers)
+
+    monkeypatch.setattr(os, "readv", readv)
+    return rooms
 
 
 def filled(ends: ExitStack, size_bytes: int) -> Tls:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 import trio
 
-from protocol.messages import VaultStatus, VaultStatusRequest
+from protocol.messages import AuthorityAnswer, AuthorityRequest, VaultStatus, VaultStatusRequest
 from tests.vaultd.server.conftest import Running
 from vaultd import offload
 from vaultd.errors import BadRequest, NoSpace
@@ -155,3 +155,35 @@ async def test_what_goes_wrong_is_in_the_log_also_where_the_client_has_gone(
     assert (request["event"], request["code"]) == ("request", "no_space")
     assert request["problem"] == "NoSpace: /srv/b has no room"
     assert "no room" in {line["event"] for line in lines}
+
+
+async def test_a_request_that_is_given_up_does_not_end_its_connection(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = trio.Event(), trio.Event()
+
+    async def fail_at_its_end() -> None:
+        try:
+            begun.set()
+            await trio.sleep_forever()
+        finally:
+            raise BadRequest("UploadBatch has number 1 after 2")
+
+    async def handler(_request: Request) -> msgspec.Struct:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail_at_its_end)
+                nursery.start_soon(trio.sleep_forever)
+        finally:
+            ended.set()
+        raise AssertionError
+
+    monkeypatch.setitem(dispatch.ASKED, "vault.status", handler)
+    with trio.fail_after(WAIT_SECONDS):
+        async with running.connect_operator() as connection, trio.open_nursery() as client:
+            client.start_soon(connection.ask, "vault.status", VaultStatusRequest(), VaultStatus)
+            await begun.wait()
+            client.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await ended.wait()
+                await connection.ask("authority", AuthorityRequest(), AuthorityAnswer)

@@ -215,6 +215,6 @@ class Channel:
             outstanding_bytes = http2.outstanding(self.stream_id) - count
             window_bytes = self._credit.window_bytes(outstanding_bytes, self._held_bytes, frame_bytes)
             http2.set_window(self.stream_id, window_bytes, missing_bytes)
-        # What is missing must be told here too: else the peer waits for less than a quarter of its window for ever.
+        # What is missing must be told here too: else the peer waits for less than an eighth of its window for ever.
         http2.grant(self.stream_id, count, missing_bytes)
         self.link.wake()

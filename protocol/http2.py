@@ -91,7 +91,7 @@ class Http2Connection:
 
     def grant(self, stream_id: int, count: int, needed_bytes: int = 0) -> None:
         """`count` received bytes were taken: the peer may send that many more, up to the stream's window. It hears of
-        that by the quarter of a window, and at once where it may send less than `needed_bytes`."""
+        that by the eighth of a window, and at once where it may send less than `needed_bytes`."""
         inbound = self._inbound.get(stream_id)
         if inbound is None or self._h2.has_ended:
             return
@@ -312,7 +312,7 @@ class Http2Connection:
         if window is None:
             return
         credit = inbound.window_bytes - window - inbound.untaken_bytes
-        if credit > 0 and (credit >= inbound.window_bytes // 4 or window < needed_bytes):
+        if credit > 0 and (credit >= inbound.window_bytes // 8 or window < needed_bytes):
             self._h2.increment_flow_control_window(credit, stream_id)
 
     def _fill_connection_window(self) -> None:

@@ -59,7 +59,7 @@ SETTINGS: tuple[Setting, ...] = (
         "group_commit_seconds", float, 0.05, "seconds", "and at the latest when an upload paused so long", 0.001, 5.0
     ),
     Setting(
-        "receive_budget_bytes", int, 64 * MIB, "bytes", "memory for data that is arriving, all connections together",
+        "receive_budget_bytes", int, 96 * MIB, "bytes", "memory for data that is arriving, all connections together",
         32 * MIB, 16 * GIB,  # half of it holds one frame, however large
     ),
     Setting(

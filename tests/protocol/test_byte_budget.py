@@ -7,6 +7,7 @@ import pytest
 
 from protocol.byte_budget import ByteBudget
 from protocol.credit import SharedCredit
+from protocol.limits import BULK_WINDOW_BYTES_MAX
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -28,9 +29,16 @@ def add(budget: ByteBudget, *streams: object, account: bytes = b"a") -> None:
 
 
 def test_one_stream_gets_no_more_than_the_largest_window():
-    budget = ByteBudget(64 * MIB)
+    budget = ByteBudget(256 * MIB)
     add(budget, 1)
-    assert budget.window(1, 0) == 16 * MIB
+    assert budget.window(1, 0) == BULK_WINDOW_BYTES_MAX
+
+
+def test_the_default_budget_lets_a_lone_upload_fill_a_long_line():
+    """1 Gbit/s with a round trip of 150 ms, though the window is filled up by eighths and a frame of 2 MiB is held."""
+    budget = ByteBudget()
+    add(budget, 1)
+    assert budget.window(1, 0) * 7 // 8 - 2 * MIB >= 1_000_000_000 // 8 * 150 // 1000
 
 
 def test_an_account_with_many_streams_takes_nothing_from_another():

@@ -221,7 +221,8 @@ async def test_what_else_is_written_does_not_extend_the_time_of_an_answer(site: 
         if exchange.method != "chunk.fetch":
             return await exchange.send_error("not_found", "There is nothing.")
         answering.set()
-        await exchange.send_message(m.FetchBatch([], [], []), bytes(limits.BULK_WINDOW_BYTES_MAX))
+        for _ in range(2):
+            await exchange.send_message(m.FetchBatch([], [], []), bytes(16 * MIB))
         await exchange.wait_sent()
 
     async with Server(site, handler).running() as server, connected(site, server.port) as client:

@@ -86,6 +86,28 @@ def test_an_upload_from_a_plain_client_arrives_whole_and_windows_agree():
     assert client.outbound_flow_control_window == server._h2.connection_window
 
 
+def test_a_window_is_filled_up_by_eighths():
+    """Sooner costs frames; later leaves a long line empty."""
+    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
+    server.receive_data(client.data_to_send())
+    server.widen()
+    client.receive_data(output(server))
+    client.send_headers(1, REQUEST)
+    server.receive_data(client.data_to_send())
+    window_bytes, sent_bytes = 256 * KIB, 48 * KIB
+    server.set_window(1, window_bytes)
+    client.receive_data(output(server))
+    for _ in range(sent_bytes // (16 * KIB)):
+        client.send_data(1, bytes(16 * KIB))
+    server.receive_data(client.data_to_send())
+    server.grant(1, window_bytes // 8 - 1)
+    client.receive_data(output(server))
+    assert client.local_flow_control_window(1) == window_bytes - sent_bytes
+    server.grant(1, 1)
+    client.receive_data(output(server))
+    assert client.local_flow_control_window(1) == window_bytes - sent_bytes + window_bytes // 8
+
+
 def test_a_frame_of_which_a_part_is_here_counts_whole():
     """A peer may then send no more than its window, however often the window is filled meanwhile."""
     client, server = plain_client(), Http2Connection(client=False, clock=Clock())

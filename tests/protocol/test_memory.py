@@ -136,9 +136,9 @@ async def test_large_questions_that_never_end_stay_within_the_budget(site: Site)
 
 
 async def test_a_frame_goes_on_when_a_small_one_before_it_is_let_go(site: Site):
-    """The window of 4 MiB is used up when less than a quarter of it comes back: the peer must hear of that too."""
+    """The window of 4 MiB is used up when less than an eighth of it comes back: the peer must hear of that too."""
     window_bytes, totals = BUDGET_BYTES // 4, []
-    sizes = [window_bytes // 4 - 100_000, window_bytes - 50_000]
+    sizes = [window_bytes // 8 - 100_000, window_bytes - 50_000]
     begun: list[Exchange] = []
     is_full = trio.Event()
 

@@ -12,7 +12,7 @@ from tools.client.failure import Failure
 
 NAME = "agent.toml"
 MIB = 1024 * 1024
-CONTENTS_BYTES_MAX = 64 * MIB
+CONTENTS_BYTES_MAX = 48 * MIB
 CONTENTS_BYTES_MIN = 8 * MIB
 # What a backup or restore takes beside contents: the programs themselves, and what is known of the last safeset.
 BESIDE_BYTES = 144 * MIB

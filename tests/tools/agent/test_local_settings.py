@@ -15,13 +15,13 @@ def settings(state: Path, text: str) -> int | None:
 
 def test_without_the_file_there_is_no_limit(tmp_path: Path) -> None:
     found = load_local_settings(tmp_path)
-    assert (found.memory_limit_bytes, found.contents_bytes) == (None, 64 * MIB)
+    assert (found.memory_limit_bytes, found.contents_bytes) == (None, 48 * MIB)
     assert settings(tmp_path, "# nothing\n") is None
 
 
 @pytest.mark.parametrize(
     ("text", "limit_bytes", "contents_bytes"),
-    [("160MiB", 160 * MIB, 8 * MIB), ("192 MiB", 192 * MIB, 24 * MIB), ("1GiB", 1024 * MIB, 64 * MIB)],
+    [("160MiB", 160 * MIB, 8 * MIB), ("192 MiB", 192 * MIB, 24 * MIB), ("1GiB", 1024 * MIB, 48 * MIB)],
 )
 def test_a_limit_bounds_what_is_under_way(tmp_path: Path, text: str, limit_bytes: int, contents_bytes: int) -> None:
     assert settings(tmp_path, f'memory_limit = "{text}"\n') == limit_bytes

@@ -29,7 +29,7 @@ from tools.client.manifest import FLAG_NOT_READ, Entry, Extra, Kind, has_streams
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
 
-MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
+MEMORY_BUDGET_BYTES = 48 * 1024 * 1024
 NOT_IN_SAFESET = "not in the safeset"
 _WINDOWS_AHEAD = 16
 _ROOT_MODE = 0o700

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MEMORY_BUDGET_BYTES = 64 * 1024 * 1024
+MEMORY_BUDGET_BYTES = 48 * 1024 * 1024
 # Between two provisional safesets: each costs a look-up of what it holds at the vault.
 PROVISIONAL_SECONDS = 600.0
 

@@ -96,7 +96,7 @@ class Pipeline:
     async def run(self) -> Sent:
         reuse_freed_memory()
         async with trio.open_nursery() as nursery:
-            lanes = Lanes(self._session, self._run_id, self._budget, nursery, self._counts)
+            lanes = Lanes(self._session, self._run_id, nursery, self._counts)
             sender = Sender(
                 self._session, self._run_id, self._stages.maker, lanes, self._budget, self._sending, self._counts,
                 self._stages.unasked_bytes,

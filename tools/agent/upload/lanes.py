@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import trio
 
 from protocol.limits import BULK_WINDOW_BYTES_MIN
-from tools.agent.budget import ByteBudget
 from tools.agent.upload.sent_counts import SentCounts
 from tools.agent.upload.upload import Upload
 from tools.client.envelope import SealedRecord
@@ -20,26 +19,22 @@ LITTLE_BYTES = BULK_WINDOW_BYTES_MIN
 
 
 class Lanes:
-    """Both together are one upload: `send` returns when all that it got is durable."""
+    """Both together are one upload: what was handed to them is durable when `finish` returns."""
 
-    def __init__(
-        self, session: VaultSession, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery, counts: SentCounts
-    ) -> None:
-        self._little = Upload(session.call("chunk.upload", is_small=True), run_id, budget, nursery, counts)
-        self._bulk = Upload(session.call("chunk.upload"), run_id, budget, nursery, counts)
+    def __init__(self, session: VaultSession, run_id: bytes, nursery: trio.Nursery, counts: SentCounts) -> None:
+        self._little = Upload(session.call("chunk.upload", is_small=True), run_id, nursery, counts)
+        self._bulk = Upload(session.call("chunk.upload"), run_id, nursery, counts)
         self._left_bytes = LITTLE_BYTES
 
-    async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> "Handed":
-        """Returns when all of them were handed to a connection; `held_bytes` go back to the budget when they are
-        durable.
-        """
+    async def send(self, records: Sequence[SealedRecord]) -> "Handed":
+        """Returns when all of them were handed to a connection."""
         record_bytes = sum(len(sealed.record) for sealed in records)
         if record_bytes <= self._left_bytes:
             self._left_bytes -= record_bytes
-            return Handed(self._little, await self._little.send(records, held_bytes))
+            return Handed(self._little, await self._little.send(records))
         self._left_bytes = 0
         await self._little.end()
-        return Handed(self._bulk, await self._bulk.send(records, held_bytes))
+        return Handed(self._bulk, await self._bulk.send(records))
 
     async def end(self) -> None:
         """Nothing comes any more."""

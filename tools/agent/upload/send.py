@@ -58,8 +58,9 @@ class Sender:
         content_bytes = sum(len(item.content) for item in missing if item.type == RecordType.DATA)
         records = await compute(self._maker.seal, missing)
         missing.clear()
-        handed = await self._lanes.send(records, held_bytes)
+        handed = await self._lanes.send(records)
         del records
+        await self._budget.give_back(held_bytes)
         await self._sending.sent(number)
         await handed.wait_durable()
         self._counts.content_bytes += content_bytes

@@ -15,12 +15,11 @@ from protocol.errors import ConnectionLost, ErrorCode, RemoteProtocolError
 from protocol.limits import BATCH_RECORDS_MAX
 from protocol.messages import UploadBatch, UploadDurable
 from protocol.transport import Call
-from tools.agent.budget import ByteBudget
 from tools.agent.upload.sent_counts import SentCounts
 from tools.client.envelope import SealedRecord
 from tools.client.failure import Failure
 
-# Small enough that the vault's default budget holds one of each of 32 uploads (docs/protocol.md).
+# Small enough that the vault's default budget holds one of each of 48 uploads (docs/protocol.md).
 FRAME_BYTES = 2 * 1024 * 1024
 
 
@@ -31,20 +30,16 @@ class KeyRefused(Failure):
 
 
 class _Waiting(NamedTuple):
-    """A frame that the vault has not acknowledged; `held_bytes` go back to the budget then."""
+    """A frame that the vault has not acknowledged."""
 
     number: int
     records: int
     record_bytes: int
-    held_bytes: int
 
 
 class Upload:
-    def __init__(
-        self, call: Call, run_id: bytes, budget: ByteBudget, nursery: trio.Nursery, counts: SentCounts
-    ) -> None:
+    def __init__(self, call: Call, run_id: bytes, nursery: trio.Nursery, counts: SentCounts) -> None:
         self._run_id = run_id
-        self._budget = budget
         self._nursery = nursery
         self._counts = counts
         self._call = call
@@ -55,15 +50,14 @@ class Upload:
         self._durable = trio.Condition()
         self._finished = trio.Event()
 
-    async def send(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
-        """Returns when all of them were handed to the connection, with a number for `wait_durable`. `held_bytes` go
-        back to the budget when they are durable.
+    async def send(self, records: Sequence[SealedRecord]) -> int:
+        """Returns when all of them were handed to the connection, which holds one frame at most; with a number for
+        `wait_durable`.
         """
-        frames = list(_frames(records))
         number = -1
-        for position, frame in enumerate(frames):
+        for frame in _frames(records):
             async with self._sending:
-                number = await self._send_frame(frame, held_bytes if position == len(frames) - 1 else 0)
+                number = await self._send_frame(frame)
         return number
 
     async def wait_durable(self, number: int) -> None:
@@ -85,13 +79,13 @@ class Upload:
         if self._is_open:
             await self._finished.wait()
 
-    async def _send_frame(self, records: Sequence[SealedRecord], held_bytes: int) -> int:
+    async def _send_frame(self, records: Sequence[SealedRecord]) -> int:
         if self._is_over:  # this task was not cancelled yet
             raise ConnectionLost("the upload was ended before everything was sent", "run the backup again")
         number = self._number
         self._number += 1
         lengths = [len(sealed.record) for sealed in records]
-        self._waiting.append(_Waiting(number, len(records), sum(lengths), held_bytes))
+        self._waiting.append(_Waiting(number, len(records), sum(lengths)))
         batch = UploadBatch(self._run_id, number, lengths, b"".join(sealed.cid for sealed in records))
         with _told_of_key():
             await self._call.send(batch, [sealed.record for sealed in records])
@@ -113,7 +107,6 @@ class Upload:
                     frame = self._waiting.popleft()
                     self._counts.records += frame.records
                     self._counts.record_bytes += frame.record_bytes
-                    await self._budget.give_back(frame.held_bytes)
                 async with self._durable:
                     self._durable.notify_all()
         if self._waiting:

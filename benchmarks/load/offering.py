@@ -22,7 +22,6 @@ from blake3 import blake3
 from benchmarks.data.offered_ids import KNOWN, ids_from, make_offer
 from protocol import messages as m
 from protocol.limits import BATCH_RECORDS_MAX, OFFER_IDS_MAX
-from tools.agent.budget import ByteBudget
 from tools.agent.keys.job_keys import load_job_keys
 from tools.agent.state import open_state
 from tools.agent.upload.offer import find_missing
@@ -97,13 +96,13 @@ def main(words: list[str]) -> None:
 async def store(run: OpenRun, meter: Meter, seed: int, first: int, count: int) -> None:
     """The known ids from `first` on."""
     async with trio.open_nursery() as nursery:
-        upload = Upload(run.session.call("chunk.upload"), run.run_id, ByteBudget(1), nursery, SentCounts())
+        upload = Upload(run.session.call("chunk.upload"), run.run_id, nursery, SentCounts())
 
         async def send(part: range) -> None:
             since = time.thread_time()
             records = [make_record(run, id_) for id_ in ids_from(seed, KNOWN, part.start, len(part))]
             meter.made(since)
-            await upload.wait_durable(await upload.send(records, 0))
+            await upload.wait_durable(await upload.send(records))
 
         await several(send, parts(first, count, BATCH_RECORDS_MAX), FRAMES_IN_FLIGHT)
         await upload.finish()

@@ -29,6 +29,37 @@ from tools.agent.__main__ import main
 sys.exit(main())
 """
 
+# The real program, whose scan has found everything and ends when a file is there and three more reports had their end.
+HELD = """
+import sys
+import time
+from pathlib import Path
+from tools.agent.run import pipeline
+from tools.agent.scan.scan import Scanner
+from tools.client.session import VaultSession
+pipeline.REPORT_SECONDS = 0.05
+reports, real_ask, real_batch = [], VaultSession.ask, Scanner.next_batch
+async def ask(session, method, *rest):
+    try:
+        return await real_ask(session, method, *rest)
+    finally:
+        if method == "run.progress":
+            reports.append(method)
+def next_batch(scanner):
+    batch = real_batch(scanner)
+    if batch is None:
+        Path({held!r}).touch()
+        while not Path({go_on!r}).exists():
+            time.sleep(0.01)
+        enough = len(reports) + 3
+        while len(reports) < enough:
+            time.sleep(0.01)
+    return batch
+VaultSession.ask, Scanner.next_batch = ask, next_batch
+from tools.agent.__main__ import main
+sys.exit(main())
+"""
+
 
 def program(tries: int = 100, provisional_seconds: float = 1e9) -> list[str]:
     return [sys.executable, "-c", PROGRAM.format(tries=tries, provisional_seconds=provisional_seconds)]
@@ -89,6 +120,33 @@ def test_a_link_that_is_cut_at_any_byte_costs_no_safeset(busy: Site, tmp_path: P
         busy.restore("pc", "long", tmp_path / "back")
     assert differences(source, restored(tmp_path / "back", source)) == []
     assert done.last["uploaded_bytes"] < done.last["protected_bytes"]
+
+
+@pytest.mark.parametrize("kills_vault", [False, True], ids=["cut", "killed"])
+def test_a_connection_lost_in_a_scan_with_nothing_new_costs_no_second_scan(
+    busy: Site, tmp_path: Path, kills_vault: bool
+) -> None:
+    source = write_source(tmp_path)
+    held, go_on = tmp_path / "held", tmp_path / "go-on"
+    with cut_link(busy.url) as link:
+        register(busy, link.url)
+        busy.create_job("acme", "pc", "long", source)
+        busy.backup("pc", "long")
+        agent = start(busy, sys.executable, "-c", HELD.format(held=str(held), go_on=str(go_on)))
+        while not held.exists():
+            assert agent.poll() is None
+        if kills_vault:
+            busy.kill()
+            busy.start()
+        else:
+            link.cut()
+        go_on.touch()
+        done = end(agent)
+        assert done.exit_code == 0, done.error
+        assert "the run went on" not in done.error
+        assert [run["outcome"] for run in runs(busy)] == ["done", "done"]
+        busy.restore("pc", "long", tmp_path / "back")
+    assert differences(source, restored(tmp_path / "back", source)) == []
 
 
 def test_a_vault_that_is_killed_and_started_again_is_waited_for(busy: Site, tmp_path: Path) -> None:

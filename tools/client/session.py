@@ -33,6 +33,7 @@ PORT_DEFAULT = 8443
 Answer = TypeVar("Answer", bound=msgspec.Struct)
 Later = TypeVar("Later", bound=msgspec.Struct)
 Dial = Callable[[], Awaitable[ClientTransport]]
+Greet = Callable[[], Awaitable[tuple[ClientTransport, HelloAnswer]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,28 @@ class VaultSession:
     Questions go over the first connection, requests of many frames over a second one of their own, which is made when
     it is expected or the first of them begins: so no upload stands before a question, in TLS or in TCP. What is small
     may go over the first one. `first` was asked behind `hello` already, before the version was known.
+
+    Each of them that was lost is made anew by whoever needs it next, with a `hello` of its own. A question that was on
+    its way is not repeated: it may have been answered.
     """
 
     def __init__(
-        self, transport: ClientTransport, hello: HelloAnswer, dial_bulk: Dial, nursery: trio.Nursery,
+        self, transport: ClientTransport, hello: HelloAnswer, greet: Greet, nursery: trio.Nursery,
         first: tuple[Question[Any], Call] | None = None,
     ) -> None:  # fmt: skip
         self._transport = transport
-        self._dial_bulk = dial_bulk
+        self._greet = greet
         self._bulk: ClientTransport | None = None
         self._dialling = trio.Lock()
         self._nursery = nursery
         self._expecting: trio.CancelScope | None = None
         self._first = first
         self.hello = hello
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the next question goes over another connection than the one before."""
+        return self._transport.failure is not None
 
     async def ask(
         self, method: str, request: msgspec.Struct, answer_type: type[Answer], raw: BytesLike = b""
@@ -77,7 +86,7 @@ class VaultSession:
                 with _taken_before_hello():
                     if (method, request) == (first[0].method, first[0].request):
                         return await call.answer(answer_type)
-        return await self._transport.ask(method, request, answer_type, raw)
+        return await (await self._connected()).ask(method, request, answer_type, raw)
 
     async def ask_in_turn(
         self, question: Question[Answer], later: Question[Later]
@@ -86,12 +95,13 @@ class VaultSession:
         Where it speaks version 1 they are asked one after the other. An error of `question` is raised. Whoever
         calls what is returned beside the answer waits for that of `later`; an error of it is in its place.
         """
+        transport = await self._connected()
         if self.hello.version < VERSION_IN_TURN:
             answer, _ = await self.ask(question.method, question.request, question.answer_type, question.raw)
             ask_later = partial(self.ask, later.method, later.request, later.answer_type, later.raw)
             return answer, partial(_answer_or_error, ask_later)
-        async with self._transport.asking(question.method, question.request, question.raw) as call:
-            call_later = await _asked(self._transport, later)
+        async with transport.asking(question.method, question.request, question.raw) as call:
+            call_later = await _asked(transport, later)
             try:
                 answer, _ = await call.answer(question.answer_type)
             except BaseException:
@@ -125,18 +135,25 @@ class VaultSession:
 
     async def _open_small_channel(self, method: str) -> Channel:
         is_bulk_there = self._bulk is not None and self._bulk.failure is None
-        if is_bulk_there or self._transport.failure is not None:
+        if is_bulk_there or self.is_lost:
             return await self._open_bulk_channel(method)
         return await self._transport.open_channel(method)
 
     async def _open_bulk_channel(self, method: str) -> Channel:
         return await (await self._connected_bulk()).open_channel(method)
 
+    async def _connected(self) -> ClientTransport:
+        if self.is_lost:
+            async with self._dialling:
+                if self.is_lost:
+                    self._transport, self.hello = await self._greet()
+        return self._transport
+
     async def _connected_bulk(self) -> ClientTransport:
         async with self._dialling:
             # The vault ends what is idle, and a restore may pause between two fetches.
             if self._bulk is None or self._bulk.failure is not None:
-                self._bulk = await self._dial_bulk()
+                self._bulk, _ = await self._greet()
         return self._bulk
 
 
@@ -205,11 +222,12 @@ async def _patient_session(
 
 
 async def _session(dial: Dial, hello: HelloRequest, nursery: trio.Nursery, first: Question[Any] | None) -> VaultSession:
-    async def dial_bulk() -> ClientTransport:
-        return (await _greeted(dial, hello, None))[0]
+    async def greet() -> tuple[ClientTransport, HelloAnswer]:
+        transport, answer, _ = await _greeted(dial, hello, None)
+        return transport, answer
 
     transport, answer, call = await _greeted(dial, hello, first)
-    return VaultSession(transport, answer, dial_bulk, nursery, (first, call) if first and call else None)
+    return VaultSession(transport, answer, greet, nursery, (first, call) if first and call else None)
 
 
 async def _greeted(

@@ -19,6 +19,7 @@ from tests.support.certificates import Authority, create_authority
 from tools.client import calls, session
 from tools.client.failure import Failure
 from tools.client.first_contact import fetch_authority
+from tools.client.question import Question
 from tools.client.session import Endpoint, VaultSession, address_of, connect
 
 TOKEN = bytes.fromhex("5e" * 32)
@@ -42,6 +43,8 @@ class Vault:
         self.authority = authority
         self.hellos: list[m.HelloRequest] = []
         self.fetches_over: list[ServerConnection] = []
+        self.asked_over: list[ServerConnection] = []
+        self.is_tired = False  # ends a connection instead of an answer
         self.url = ""
         self.version = 2
         self.authority_text = authority.pem
@@ -57,6 +60,9 @@ class Vault:
             case "authority":
                 await exchange.send_message(m.AuthorityAnswer(self.authority_text))
             case "account.list":
+                self.asked_over.append(exchange.connection)
+                if self.is_tired:
+                    exchange.connection.abort(ConnectionLost("tired"))
                 await exchange.send_message(ACCOUNTS)
             case "chunk.fetch":
                 self.fetches_over.append(exchange.connection)
@@ -123,6 +129,62 @@ async def test_that_connection_is_made_anew_when_the_vault_ended_it(vault: Vault
         await fetch(found)
         assert await calls.list_accounts(found) == ACCOUNTS
     assert len(vault.hellos) == 3
+
+
+async def lose(found: VaultSession, vault: Vault) -> None:
+    vault.asked_over[-1].abort(ConnectionLost("the link was cut"))
+    while not found.is_lost:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def test_a_question_after_the_connection_was_lost_goes_over_another_one(vault: Vault) -> None:
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        await fetch(found)
+        await calls.list_accounts(found)
+        await lose(found, vault)
+        vault.version = 1
+        for _ in range(2):
+            assert await calls.list_accounts(found) == ACCOUNTS
+            assert not found.is_lost
+        assert found.hello.version == 1
+    assert [hello.token for hello in vault.hellos] == [TOKEN] * 3
+    first, second, third = vault.asked_over
+    assert first is not second
+    assert second is third
+    assert second not in vault.fetches_over
+
+
+async def test_two_questions_in_turn_go_over_another_one_too(vault: Vault) -> None:
+    question = Question("account.list", m.AccountListRequest(), m.AccountListAnswer)
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        await calls.list_accounts(found)
+        await lose(found, vault)
+        answer, wait_later = await found.ask_in_turn(question, question)
+        assert [answer, await wait_later()] == [ACCOUNTS, ACCOUNTS]
+    assert len(vault.hellos) == 2
+
+
+async def test_a_question_that_was_lost_on_its_way_is_not_repeated(vault: Vault) -> None:
+    vault.is_tired = True
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        with pytest.raises(ConnectionLost):
+            await calls.list_accounts(found)
+    assert (len(vault.asked_over), len(vault.hellos)) == (1, 1)
+
+
+async def test_who_is_removed_meanwhile_is_told_by_the_other_connection(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(request: m.HelloRequest) -> m.HelloAnswer:
+        raise RemoteProtocolError(ErrorCode.not_signed_in, "the computer was removed")
+
+    async with connect(Endpoint(vault.url, vault.authority.pem, TOKEN), "tests") as found:
+        await calls.list_accounts(found)
+        await lose(found, vault)
+        monkeypatch.setattr(vault, "hello", refuse)
+        with pytest.raises(RemoteProtocolError, match="the computer was removed"):
+            await calls.list_accounts(found)
+    assert len(vault.asked_over) == 1
 
 
 async def test_an_unknown_token_is_the_vaults_own_error_and_asked_once(vault: Vault) -> None:

@@ -118,7 +118,8 @@ class Pipeline:
     async def _report(self) -> None:
         """How far the run is, for whoever waits for it elsewhere. No answer to it ends the run.
 
-        It keeps the connection too: the vault ends one without requests, and a tree without changes may take hours.
+        It keeps the connection too: the vault ends one without requests, and a tree without changes may take hours. One
+        that was lost meanwhile is made anew by the next report, long before the root needs it.
         """
         figures = self._stages.scanner.figures
         while True:

@@ -78,8 +78,8 @@ class VaultLink:
             if is_new:
                 self._pauses.reset()
                 self._tell("connected to the vault")
-            is_new = False
             self._take(answer)
+            is_new = session.is_lost
 
     def _tell(self, sentence: str) -> None:
         """Once each time that it changes, not at each attempt."""

@@ -19,6 +19,7 @@ NOTHING = AgentWorkAnswer([], [], [])
 WORK = AgentWorkAnswer([b"j" * 16], [], [])
 REMOVED = RemoteProtocolError(ErrorCode.not_signed_in, "this agent's key is not known", "register the computer")
 GONE = ConnectionLost("the connection ended")
+LOST_BEHIND = AgentWorkAnswer([b"k" * 16], [], [])  # the last answer of a connection that ends behind it
 
 
 class Script:
@@ -43,6 +44,8 @@ class Script:
         self.asked.append(asked)
 
         class Session:
+            is_lost = False
+
             async def ask(self, method: str, request: AgentWorkRequest, _: object) -> tuple[AgentWorkAnswer, bytes]:
                 await trio.lowlevel.checkpoint()
                 assert method == "agent.work"
@@ -50,6 +53,7 @@ class Script:
                 answer = answers.pop(0)
                 if isinstance(answer, Exception):
                     raise answer
+                self.is_lost = answer is LOST_BEHIND
                 return answer, b""
 
         yield Session()
@@ -77,6 +81,15 @@ async def test_a_new_connection_begins_with_everything_that_waits(
     await keep(script)
     assert script.asked == [[True, False, False, False], [True, False]]
     assert script.taken == [NOTHING, WORK, NOTHING, WORK]
+
+
+async def test_a_connection_that_the_session_makes_anew_begins_so_too(
+    keep: Keep, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What was asked for between the two was told to neither."""
+    script = Script([NOTHING, LOST_BEHIND, WORK, NOTHING, GONE], REMOVED)
+    await keep(script)
+    assert script.asked == [[True, False, True, False, False]]
 
 
 async def test_it_is_tried_for_ever_with_pauses_that_grow_to_a_minute(

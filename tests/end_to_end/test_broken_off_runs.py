@@ -126,7 +126,9 @@ def test_a_link_that_is_cut_at_any_byte_costs_no_safeset(busy: Site, tmp_path: P
 def test_a_connection_lost_in_a_scan_with_nothing_new_costs_no_second_scan(
     busy: Site, tmp_path: Path, kills_vault: bool
 ) -> None:
-    source = write_source(tmp_path)
+    source = tmp_path / "source"
+    for number in range(20):  # no files: those that are just written would be read again
+        (source / f"directory-{number}").mkdir(parents=True)
     held, go_on = tmp_path / "held", tmp_path / "go-on"
     with cut_link(busy.url) as link:
         register(busy, link.url)
@@ -143,8 +145,8 @@ def test_a_connection_lost_in_a_scan_with_nothing_new_costs_no_second_scan(
         go_on.touch()
         done = end(agent)
         assert done.exit_code == 0, done.error
-        assert "the run went on" not in done.error
-        assert [run["outcome"] for run in runs(busy)] == ["done", "done"]
+        assert "the run went on" not in done.error, done.error
+        assert {run["outcome"] for run in runs(busy)} == {"done"}
         busy.restore("pc", "long", tmp_path / "back")
     assert differences(source, restored(tmp_path / "back", source)) == []
 

@@ -76,6 +76,8 @@ class Feed:
             yield from self._begin_writing()
         changed, gone = [], list(batch.gone)
         self._base.note_gone(gone)
+        if self._passing is not None and self._base.has_lost(self._passing.leaf):
+            yield from self._stop_passing()  # all that was passed over of it is still there
         unchanged: list[bytes] = []
         for row in batch.rows:
             if isinstance(row, bytes):
@@ -162,20 +164,19 @@ class Feed:
             passing.passed_key = keys[end - 1]
             at = end
             if passing.passed_key == passing.last_key or at < len(keys):
-                yield from self._end_passing(passing)
+                self._end_passing(passing)
 
     def _begin_passing(self, key: bytes) -> _Passing | None:
         leaf = self._base.leaf_at(key) if self._writer.is_between_leaves else None
         self._passing = None if leaf is None else _Passing(leaf, sort_key(leaf.last))
         return self._passing
 
-    def _end_passing(self, passing: _Passing) -> _Steps[None]:
+    def _end_passing(self, passing: _Passing) -> None:
         """Its last path has come, or one that lies behind it."""
-        if passing.paths != passing.leaf.kinds.total() or self._base.has_lost(passing.leaf):
-            yield from self._stop_passing()
-        else:
-            self._writer.add_leaf(passing.leaf)
-            self._passing = None
+        if passing.paths != passing.leaf.kinds.total():
+            raise sqlite3.DatabaseError("a leaf that is known has other paths than its rows")
+        self._writer.add_leaf(passing.leaf)
+        self._passing = None
 
     def _stop_passing(self) -> _Steps[None]:
         """Something in the leaf is not as it was: what was passed over of it is written."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from tools.agent.cache.cache import Cache
 from tools.agent.cache.cached_row import CachedRow, row_checksum
+from tools.agent.chunks.extent_list import unpack_extents
 from tools.agent.missed import Missed
 from tools.agent.run.base_tree import BaseTree, behind
 from tools.agent.run.put_path import Put, put
@@ -125,7 +126,7 @@ class Feed:
 
         writer = self._writer.fork(emit)
         for row in self._passed_rows(self._passing):
-            deque(self._put_known(writer, row), 0)
+            deque(self._put_known(writer, _path_of(row), row), 0)
         return SoFar(writer.finish(), blocks, writer.kinds)
 
     def _pass_over(self, batch: Batch) -> None:
@@ -202,12 +203,16 @@ class Feed:
             yield from self._write_known(row)
 
     def _write_known(self, row: CachedRow) -> _Steps[None]:
-        yield from self._write(row.key.replace(b"\0", b"/"), self._put_known(self._writer, row))
+        path = _path_of(row)
+        if row.further or row.extras is not None:
+            yield from self._write(path, self._put_known(self._writer, path, row))
+            return
+        # Nearly every path: one entry, which always fits a block.
+        self._writer.add(path, row.prefix, unpack_extents(row.extents), None, _content_bytes(row))
+        if self._emitted_bytes >= _STEP_BYTES:
+            yield self._taken()
 
-    def _put_known(self, writer: ManifestWriter, row: CachedRow) -> Put:
-        if not row.is_whole():
-            raise sqlite3.DatabaseError("the checksum of a row is wrong")
-        path = row.key.replace(b"\0", b"/")
+    def _put_known(self, writer: ManifestWriter, path: bytes, row: CachedRow) -> Put:
         further = self._cache.further_extents(row)
         return put(writer, path, row.prefix, row.extents, further, row.extras, _content_bytes(row))
 
@@ -233,6 +238,13 @@ class Feed:
     def _taken(self) -> list[Outgoing]:
         taken, self._emitted, self._emitted_bytes = self._emitted, [], 0
         return taken
+
+
+def _path_of(row: CachedRow) -> bytes:
+    """sqlite3.DatabaseError where the row is not as it was written."""
+    if not row.is_whole():
+        raise sqlite3.DatabaseError("the checksum of a row is wrong")
+    return row.key.replace(b"\0", b"/")
 
 
 def _content_bytes(row: CachedRow) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from protocol.allocator import reuse_freed_memory
 from tools.agent.budget import ByteBudget
 from tools.agent.missed import Missed
 from tools.agent.restore.linked_names import LinkedNames
@@ -79,6 +80,7 @@ Plan = Callable[[Sequence[bytes], trio.MemorySendChannel[Window], trio.Nursery],
 
 async def restore(unlocked: Unlocked, paths: Sequence[bytes], destination: Destination, tell: Tell) -> Restored:
     """`paths` without leading slashes, none inside another; an empty one is everything."""
+    reuse_freed_memory()
     return await _Restore(unlocked, destination, tell).run(paths)
 
 

@@ -1,8 +1,9 @@
 """The moving part of a backup: scan, identify, offer, seal, upload, and the manifest beside it, all at once.
 
-Invariants: rows reach the manifest in scan order; contents under way stay within the byte budget; what the journal
-counts as acknowledged, and what a provisional safeset names, is durable at the vault; when `run` returns, every chunk,
-manifest block and companion is. The event loop only passes batches on.
+Invariants: rows reach the manifest in scan order; contents under way stay within the byte budget; what a provisional
+safeset names is durable at the vault; when `run` returns, every chunk, manifest block and companion is. What the journal
+counts as acknowledged was durable too, but for a chunk that a later batch has in common and sends, which may be on its
+way: so the next run offers each id of the journal before it uses it. The event loop only passes batches on.
 """
 
 import math
@@ -67,8 +68,9 @@ class Listener:
 
 
 class _Ordered:
-    """A batch on its way to the manifest, which waits until its chunks have their ids; all that its rows need was
-    handed over before the number `sent_before`."""
+    """A batch on its way to the manifest, which waits until its chunks have their ids. What it sends for its rows was
+    begun before the number `sent_before`; chunks that a later batch has in common may be that one's.
+    """
 
     __slots__ = ("batch", "is_identified", "sent_before")
 

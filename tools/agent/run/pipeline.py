@@ -1,9 +1,9 @@
 """The moving part of a backup: scan, identify, offer, seal, upload, and the manifest beside it, all at once.
 
 Invariants: rows reach the manifest in scan order; contents under way stay within the byte budget; what a provisional
-safeset names is durable at the vault; when `run` returns, every chunk, manifest block and companion is. What the journal
-counts as acknowledged was durable too, but for a chunk that a later batch has in common and sends, which may be on its
-way: so the next run offers each id of the journal before it uses it. The event loop only passes batches on.
+safeset names is durable at the vault; when `run` returns, every chunk, manifest block and companion is. What the
+journal counts as acknowledged is durable too, but for a chunk that a later batch has in common and sends, which may be
+on its way: so the next run offers each id of the journal before it uses it. The event loop only passes batches on.
 """
 
 import math

@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks import line
 from benchmarks.compared import image, link, million, offers, random_file, together, trees
 from benchmarks.compared.scale import SCALES, Scale
-from benchmarks.results import RESULTS, head_commit, write_result
+from benchmarks.results import RESULTS, head_commit, is_dirty, write_result
 from benchmarks.tables import write_tables
 from benchmarks.targets import ALONE, COMPARED
 from benchmarks.tools.every_tool import MissingPeers, demand_peers
@@ -106,11 +106,13 @@ def run_scenario(name: str, scale: Scale, arguments: argparse.Namespace) -> bool
 
 
 def is_done(name: str) -> bool:
-    """A result at full scale of the commit that is checked out."""
+    """A result at full scale of the commit that is checked out, and of nothing beside it."""
     path = RESULTS / f"{name}.json"
-    if not path.exists():
+    if not path.exists() or is_dirty():
         return False
     result = json.loads(path.read_text(encoding="utf-8"))
+    if result.get("dirty"):
+        return False
     return (result["commit"], result.get("scale")) == (head_commit(), "full")
 
 

@@ -1,7 +1,8 @@
 """Compares two raw files of one scenario: `python -m benchmarks.compare OLD.json NEW.json [--json]`.
 
-Exit 1 when a figure of ours is more than 10 % higher than before, 2 when the files cannot be compared. Peers that stand
-in both files say how much slower or faster the machine itself was; they never change the exit code.
+Exit 1 when a figure of ours is more than 10 % higher than before, 2 when the files cannot be compared, or when the new
+one lacks a case of ours. Peers that stand in both files say how much slower or faster the machine itself was; they
+never change the exit code.
 """
 
 from __future__ import annotations
@@ -75,16 +76,18 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Compared]:
-    """Of each case of ours that is in both. Errors: NotComparable."""
+    """Of each case of ours, sorted. Errors: NotComparable."""
     for name, values in facts_of(old, new):
         if values[0] != values[1]:
             raise NotComparable(f"the {name} differs ({values[0]}, {values[1]}): measure both on one")
     before, after = medians(old), medians(new)
+    ours = sorted(key for key in before if key[1] in ("", *OURS))
+    lost = [" ".join(key[:2]).strip() for key in ours if key not in after]
+    if lost:
+        raise NotComparable(f"the new file lacks what the old one has: {', '.join(dict.fromkeys(lost))}")
     rows = []
-    for key in before.keys() & after.keys():
+    for key in ours:
         case, tool, figure = key
-        if tool and tool not in OURS:
-            continue
         peers = [
             after[other] / before[other]
             for other in before.keys() & after.keys()
@@ -95,8 +98,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Compared]:
             Compared(case, tool, FIGURES[figure], before[key], after[key], ratio, median(peers) if peers else 0.0)
         )
     if not rows:
-        raise NotComparable("the files have no case of ours in common")
-    return sorted(rows, key=lambda row: (row.case, row.tool, row.unit))
+        raise NotComparable("the old file has no case of ours")
+    return rows
 
 
 def facts_of(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -105,12 +108,22 @@ def facts_of(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tu
     yield "size of the data", (source_bytes(old), source_bytes(new))
     for name in ("processor", "cores"):
         yield f"machine's {name}", (old["machine"].get(name), new["machine"].get(name))
+    before, after = settings(old), settings(new)
+    for key in before.keys() & after.keys():
+        yield f"{key[1]} of {key[0]}", (before[key], after[key])
 
 
 def source_bytes(result: dict[str, Any]) -> int | None:
     """Of the first sample; a scale may have been made larger or smaller since."""
     size_bytes: int | None = next(iter(result["samples"]), {}).get("source_bytes")
     return size_bytes
+
+
+def settings(result: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Suite and compression of each tool of ours."""
+    samples = [sample for sample in result["samples"] if sample.get("tool") in OURS]
+    names = ("suite", "compression")
+    return {(sample["tool"], name): sample[name] for sample in samples for name in names if name in sample}
 
 
 def medians(result: dict[str, Any]) -> dict[Key, float]:

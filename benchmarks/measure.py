@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from os import times
 from pathlib import Path
+from typing import IO
 
 from benchmarks.environment import of_ours
 from benchmarks.processes import anonymous_bytes, tree
@@ -80,34 +81,39 @@ def measure_together(commands: Sequence[Command], without: Callable[[], list[int
 
     `without`: processes below them whose memory belongs to the other side; their CPU time is part of the sum.
     """
-    before, start = times(), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="safeset-bench-said-") as said:
-        running = [_start(command, Path(said) / str(number)) for number, command in enumerate(commands)]
+    with ExitStack() as stack:
+        said = [(stack.enter_context(_unnamed()), stack.enter_context(_unnamed())) for _ in commands]
+        before, start = os.times(), time.perf_counter()
+        running = [_start(command, *pair) for command, pair in zip(commands, said, strict=True)]
         with MemoryWatch(lambda: [child.pid for child in running], without) as memory:
             for child in running:
                 child.wait()
             wall_seconds = time.perf_counter() - start
-        after = times()
+        after = os.times()
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
         peak = memory.peak_anonymous_bytes
         return [
-            Measured(child.returncode, wall_seconds, cpu, peak, *_said(Path(said) / str(number)))
-            for number, child in enumerate(running)
+            Measured(child.returncode, wall_seconds, cpu, peak, _text(out), _text(err))
+            for child, (out, err) in zip(running, said, strict=True)
         ]
 
 
-def _start(command: Command, said: Path) -> subprocess.Popen[bytes]:
-    with said.with_suffix(".out").open("wb") as out, said.with_suffix(".err").open("wb") as err:
-        return subprocess.Popen(
-            list(command.words),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=command.environment,
-            cwd=command.directory,
-        )
+def _unnamed() -> IO[bytes]:
+    """In no directory: a directory above the data would be another one at the next backup."""
+    return os.fdopen(os.memfd_create("said"), "w+b")
 
 
-def _said(said: Path) -> tuple[str, str]:
-    out, err = (said.with_suffix(suffix).read_text(encoding="utf-8", errors="replace") for suffix in (".out", ".err"))
-    return out, err
+def _start(command: Command, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        list(command.words),
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        env=command.environment,
+        cwd=command.directory,
+    )
+
+
+def _text(said: IO[bytes]) -> str:
+    said.seek(0)
+    return said.read().decode("utf-8", errors="replace")

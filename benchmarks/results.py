@@ -33,6 +33,7 @@ def make_result(name: str, seed: int, start: float, samples: list[dict[str, Any]
     return {
         "scenario": name,
         "commit": head_commit(),
+        "dirty": is_dirty(),
         "versions": {
             "python": platform.python_version(),
             **{part: version(part) for part in NAMED},
@@ -50,6 +51,12 @@ def head_commit() -> str:
     """Empty where this is no checkout."""
     words = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def is_dirty() -> bool:
+    """Something is not as in that commit, but for pages and figures."""
+    words = ["git", "-C", str(ROOT), "status", "--porcelain", "--", ".", ":!docs"]
+    return bool(subprocess.run(words, capture_output=True, text=True, check=False).stdout)
 
 
 def processor() -> str:

@@ -17,6 +17,9 @@ from benchmarks.tools.every_tool import TOOLS, absent_peers
 from benchmarks.tools.tool import Sample, Tool
 
 Act = Callable[[Tool, str, int], Sample]
+PLACES, RESTORED = "places", "restored"  # beside the data, made before the first backup
+# Without a delay an acknowledgement in the middle of a stream counts as a round trip.
+COUNTING = Line(round_trip_ms=20)
 
 
 def nothing(number: int) -> None:
@@ -81,10 +84,14 @@ def run_settled(contest: Contest, settle: Sequence[Phase], phases: Sequence[Phas
 
 @contextmanager
 def opened(contest: Contest, name: str, *, is_counted: bool = False) -> Iterator[list[Tool]]:
-    """The tools that are here, each with a fresh place, which is gone after the block."""
-    way = Line() if is_counted and line.is_here() else contest.line
+    """The tools that are here, each with a fresh place, which is gone after the block. The directory that the data lie
+    in stays as it is: no tool stores it anew because another one was at work.
+    """
+    way = COUNTING if is_counted and line.is_here() else contest.line
+    for place in (PLACES, RESTORED):
+        (contest.directory / place).mkdir(exist_ok=True)
     with ExitStack() as stack:
-        directory = contest.directory / name
+        directory = contest.directory / PLACES / name
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         yield [
             stack.enter_context(
@@ -128,7 +135,7 @@ def backup_of(source: Path, case: str, prepare: Callable[[int], None] = nothing)
 
 
 def restore_of(source: Path, case: str, directory: Path) -> Phase:
-    """The latest backup of `source` comes to a fresh place below `directory`; in the first round it is compared.
+    """The latest backup of `source` comes to a fresh place of the contest; in the first round it is compared.
 
     What came stays until the scenario's end: ext4 passes over inodes that were deleted within the last 35 seconds, one
     by one, so that whoever makes many files after a removal of many takes several times as long.
@@ -147,7 +154,7 @@ def cold_restore_of(path: Path, case: str, directory: Path) -> Phase:
 
 
 def _restored(tool: Tool, case: str, number: int, directory: Path, expected: Path, path: Path | None = None) -> Sample:
-    target = directory / f"restored-{case}-{number}-{tool.name}".replace(" ", "-")
+    target = directory / RESTORED / f"{case}-{number}-{tool.name}".replace(" ", "-")
     sample = tool.restore(case, number, target, path=path)
     if number == 0:
         demand_same(expected, target / expected.relative_to("/"))

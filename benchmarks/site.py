@@ -51,10 +51,12 @@ class Site:
         self.state = self.state_of(0)
         self.password_file = directory / "password"
         self.admin = directory / "admin.context"
+        temporary = directory / "temporary"  # SQLite makes files there, and the system's may lie above the data
+        self.environment = {**of_ours(), "TMPDIR": str(temporary)}
         self._wrap = wrap
 
     def __enter__(self) -> Site:
-        self.directory.mkdir(parents=True)
+        Path(self.environment["TMPDIR"]).mkdir(parents=True)
         self.password_file.touch(mode=0o600)
         self.password_file.write_text(PASSWORD, encoding="utf-8")
         vault = str(self.directory / "vault")
@@ -66,7 +68,7 @@ class Site:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=of_ours(),
+                env=self.environment,
             )
         assert self.vault.stdout is not None
         ready = self.vault.stdout.readline()
@@ -109,7 +111,8 @@ class Site:
     def agent(self, command: str, *words: str) -> Backup:
         before = cpu_seconds(self.vault.pid)
         with MemoryWatch(self.vault.pid) as vault_memory:
-            done = measure([*program("vault-agent"), "--state", str(self.state), command, *words, "--json"])
+            state = ["--state", str(self.state)]
+            done = measure([*program("vault-agent"), *state, command, *words, "--json"], self.environment)
         summary = json.loads(done.stdout.strip().splitlines()[-1])
         if done.exit_code not in (0, 3):
             raise RuntimeError(f"{command} ended with {done.exit_code}: {summary} {done.stderr[-500:]}")

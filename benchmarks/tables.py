@@ -11,8 +11,9 @@ from typing import Any
 
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
 from benchmarks.fleet_table import fleet_rows
+from benchmarks.judge import MET, MISSED
 from benchmarks.offers_table import offers_rows
-from benchmarks.targets import ALONE, COMPARED
+from benchmarks.targets import ALONE, COMPARED, MILLISECONDS_MAX
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -39,7 +40,8 @@ def render(result: dict[str, Any]) -> str:
         cases.setdefault(sample["case"], []).append(sample)
     rows = rows_of(cases, result)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result["versions"].items()))
-    machine = f"commit {result['commit'][:12]}, {result['machine']['processor']}, {result['machine']['cores']} cores"
+    commit = f"commit {result['commit'][:12]}" + (" with changes" if result.get("dirty") else "")
+    machine = f"{commit}, {result['machine']['processor']}, {result['machine']['cores']} cores"
     if result["machine"].get("is_shared"):
         machine += ", which others used meanwhile"
     origin = f"docs/results/{result['scenario']}.json, {result['start']}, {machine}, {versions}."
@@ -87,7 +89,11 @@ def each(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
         name = next(name for name in UNITS if name in samples[0])
         unit = UNITS[name]
         values = [sample[name] for sample in samples]
-        lines.append(f"| {case} | {median(values):.2f} ({min(values):.2f}-{max(values):.2f}) {unit} |")
+        figure = f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f}) {unit}"
+        if case in MILLISECONDS_MAX:
+            verdict = MET if median(values) <= MILLISECONDS_MAX[case] else MISSED
+            case, figure = f"{case} (at most {MILLISECONDS_MAX[case]} ms)", f"{figure}, {verdict}"
+        lines.append(f"| {case} | {figure} |")
     return lines
 
 

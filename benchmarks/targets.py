@@ -18,6 +18,8 @@ STORED_SHARE_MAX = 1.0  # of its stored bytes
 MIB = 1 << 20
 AGENT_BYTES_MAX, VAULT_BYTES_MAX = 200 * MIB, 300 * MIB  # at a million files; the vault's also at 10 million chunks
 
+MILLISECONDS_MAX = {"vault-agent backup, first byte": 200}  # by case of the scenario `start`
+
 
 class Target(NamedTuple):
     """The best peer's wall time over ours, at least."""

@@ -69,7 +69,7 @@ def profiled(site: Site, case: str, command: str, *words: str) -> Iterator[dict[
     before = cpu_seconds(site.vault.pid)
     with subprocess.Popen(recorder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as watching:
         agent = [*program("vault-agent"), "--state", str(site.state), command, *words, "--json"]
-        done = measure([*record(files["agent"]), "--", *agent])
+        done = measure([*record(files["agent"]), "--", *agent], site.environment)
         watching.send_signal(signal.SIGINT)
     if done.exit_code not in (0, 3):
         raise RuntimeError(f"{command} ended with {done.exit_code}: {done.stdout[-300:]} {done.stderr[-300:]}")

@@ -24,7 +24,9 @@ class Borg(Tool):
     programs = ("borg",)
     good_exit_codes = (0, 1)  # 1: done, with a warning
     facts = Facts(
-        "aes-256-ctr, blake2b (repokey-blake2)", "zstd,3", "each segment synced when it is full, and the last"
+        "aes-256-ctr, blake2b (repokey-blake2)",
+        "zstd,3",
+        "each segment synced when it is full, and the last, nothing of a restore",
     )
 
     def open(self) -> None:
@@ -57,7 +59,8 @@ class Borg(Tool):
 
     def _command(self, *words: str, directory: Path | None = None) -> Command:
         home = {"BORG_BASE_DIR": str(self.directory / "home"), "BORG_PASSPHRASE": PASSWORD}
-        return Command(["borg", *words], {**of_peers(), **home, **self._more()}, directory)
+        places = {**home, "TMPDIR": str(self.temporary)}
+        return Command(["borg", *words], {**of_peers(), **places, **self._more()}, directory)
 
     def _more(self) -> dict[str, str]:
         return {}

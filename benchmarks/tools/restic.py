@@ -23,7 +23,7 @@ class Restic(Tool):
     facts = Facts(
         "aes-256-ctr, poly1305-aes",
         "zstd, auto (repository version 2)",
-        "rclone renames what it was sent into place and syncs nothing",
+        "rclone renames what it was sent into place and syncs nothing, a restore neither",
     )
 
     def open(self) -> None:
@@ -73,7 +73,7 @@ class Restic(Tool):
 
     def _environment(self, agent: int) -> dict[str, str]:
         caches = {"RESTIC_CACHE_DIR": str(self.directory / f"cache-{agent}"), "RCLONE_CONFIG": "/dev/null"}
-        return {**of_peers(), "RESTIC_PASSWORD": PASSWORD, **caches}
+        return {**of_peers(), "TMPDIR": str(self.temporary), "RESTIC_PASSWORD": PASSWORD, **caches}
 
 
 def free_port() -> int:

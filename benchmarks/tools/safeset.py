@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.environment import of_ours
 from benchmarks.line import Line
 from benchmarks.measure import Command
 from benchmarks.site import Site, program, run_json
 from benchmarks.tools.tool import Facts, Tool
 
-DURABILITY = "containers, journal and index synced before what they hold is acknowledged"
+DURABILITY = (
+    "containers, journal and index synced before what they hold is acknowledged, "
+    "the file systems that a restore wrote to before it ends (syncfs)"
+)
 
 
 class Safeset(Tool):
@@ -85,7 +87,7 @@ class Safeset(Tool):
 
     def _command(self, agent: int, *words: str) -> Command:
         state = ["--state", str(self._site.state_of(agent))]
-        return Command([*program("vault-agent"), *state, *words, "--json"], of_ours())
+        return Command([*program("vault-agent"), *state, *words, "--json"], self._site.environment)
 
     def _facts(self, job: str) -> Facts:
         context = ["--context", str(self._site.admin)]

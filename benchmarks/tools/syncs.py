@@ -1,4 +1,4 @@
-"""How often each side syncs a file: strace writes one line for each such call."""
+"""How often each side syncs a file or a file system: strace writes one line for each such call."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.measure import Command
 
-CALLS = "fsync,fdatasync,sync_file_range"
-CALL = re.compile(rb"^(\d+) +(?:fsync|fdatasync|sync_file_range)\(", re.MULTILINE)
+CALLS = ("fsync", "fdatasync", "sync_file_range", "syncfs")
+CALL = re.compile(rf"^(\d+) +(?:{'|'.join(CALLS)})\(".encode(), re.MULTILINE)
 
 
 def is_here() -> bool:
@@ -30,7 +30,7 @@ class Syncs:
     def traced(self, command: Command, side: str) -> Command:
         """`side`: agent-N, made anew each time, or vault, once."""
         self._directory.mkdir(exist_ok=True)
-        words = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={CALLS}", "-e", "signal=none"]
+        words = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none"]
         return replace(command, words=[*words, "-o", str(self._directory / side), *command.words])
 
     def counted(self, served: Collection[int]) -> dict[str, int]:

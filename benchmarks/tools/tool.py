@@ -45,11 +45,12 @@ class Tool(ABC):
 
     def __init__(self, directory: Path, line: Line | None = None, *, is_traced: bool = False) -> None:
         self.directory = directory
+        self.temporary = directory / "temporary"  # the system's may lie above the data
         self.syncs = Syncs(directory / "syncs") if is_traced else None
         self._line = line if self.has_network else None
 
     def __enter__(self) -> Tool:
-        self.directory.mkdir(parents=True)
+        self.temporary.mkdir(parents=True)
         self.open()
         return self
 

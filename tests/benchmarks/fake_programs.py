@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 RESTIC = """
-import json, os, pathlib, shutil, sys
+import json, os, pathlib, shutil, sys, tempfile
 if sys.argv[1] == "version":
     print("restic 1.2.3 compiled with care")
     sys.exit()
@@ -14,6 +14,7 @@ assert os.environ["RESTIC_PASSWORD"] and pathlib.Path(os.environ["RESTIC_CACHE_D
 url, certificate, (verb, *words) = sys.argv[2], pathlib.Path(sys.argv[4]), sys.argv[5:]
 assert url.startswith("rest:https://127.0.0.1:"), url
 pathlib.Path(os.environ["RESTIC_CACHE_DIR"]).mkdir(exist_ok=True)
+tempfile.NamedTemporaryFile().close()
 store = certificate.parent / "stored"
 made = sorted(path.name for path in store.iterdir())
 if verb == "init":
@@ -43,7 +44,7 @@ with socket.create_server((host, int(port))) as listening:
         listening.accept()[0].close()
 """
 BORG = """
-import os, pathlib, shutil, subprocess, sys
+import os, pathlib, shutil, subprocess, sys, tempfile
 if sys.argv[1] == "--version":
     print("borg 7.8.9")
     sys.exit()
@@ -54,6 +55,7 @@ if sys.argv[1] == "serve":
 verb, words = sys.argv[1], sys.argv[2:]
 assert os.environ["BORG_PASSPHRASE"]
 pathlib.Path(os.environ["BORG_BASE_DIR"]).mkdir(exist_ok=True)
+tempfile.NamedTemporaryFile().close()
 place, _, name = next(word for word in words if "/stored" in word).partition("::")
 if place.startswith("ssh://localhost/"):
     subprocess.run([os.environ["BORG_RSH"], "localhost", "borg", "serve"], check=True)

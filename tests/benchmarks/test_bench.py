@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bench
+from benchmarks import bench, results
 from benchmarks.environment import ROOT
-from benchmarks.results import head_commit
+from benchmarks.results import head_commit, is_dirty
+from benchmarks.tables import render
 from tests.benchmarks.fake_programs import write_programs
 from tests.benchmarks.raw_files import sample
 
@@ -34,8 +35,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(bench, "warm_up", lambda directory: None)
     monkeypatch.setattr(bench, "demand_peers", lambda: None)
     monkeypatch.setattr(bench, "write_tables", lambda: None)
-    for module in ("benchmarks.bench", "benchmarks.results"):
-        monkeypatch.setattr(sys.modules[module], "RESULTS", tmp_path / "results")
+    for module in (bench, results):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+        monkeypatch.setattr(module, "is_dirty", lambda: False)
     return names
 
 
@@ -66,8 +68,8 @@ def test_what_has_a_result_of_this_commit_is_not_measured_again(ran: list[str]) 
     assert ran == ["image", "random", "million", "offers", "image"]
 
 
-@pytest.mark.parametrize("other", [{"commit": "0" * 40}, {"scale": "bench"}])
-def test_a_result_of_something_else_is_measured_anew(ran: list[str], tmp_path: Path, other: dict[str, str]) -> None:
+@pytest.mark.parametrize("other", [{"commit": "0" * 40}, {"scale": "bench"}, {"dirty": True}])
+def test_a_result_of_something_else_is_measured_anew(ran: list[str], tmp_path: Path, other: dict[str, Any]) -> None:
     assert bench.main(["--scale", "full", "image"]) == 0
     path = tmp_path / "results" / "image.json"
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -75,6 +77,40 @@ def test_a_result_of_something_else_is_measured_anew(ran: list[str], tmp_path: P
     path.write_text(json.dumps(result | other), encoding="utf-8")
     assert bench.main(["--scale", "full", "image"]) == 0
     assert ran == ["image", "image"]
+
+
+def test_what_no_commit_has_is_measured_each_time_and_told(
+    ran: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bench.main(["--scale", "full", "image"]) == 0
+    for module in (bench, results):
+        monkeypatch.setattr(module, "is_dirty", lambda: True)
+    assert bench.main(["--scale", "full", "image"]) == 0
+    assert ran == ["image", "image"]
+    result = json.loads((tmp_path / "results" / "image.json").read_text(encoding="utf-8"))
+    assert result["dirty"] is True
+    assert f"commit {head_commit()[:12]} with changes, " in render(result)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_told"), [("code.py", True), ("new.py", True), ("docs/results/image.json", False)]
+)
+def test_a_change_is_none_of_the_commit(
+    changed: str, is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    for name in ("code.py", "docs/results/image.json"):
+        (tmp_path / name).write_text("old", encoding="utf-8")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    assert not is_dirty()
+    (tmp_path / changed).write_text("new", encoding="utf-8")
+    assert is_dirty() == is_told
 
 
 def test_the_long_rows_are_of_the_full_scale(ran: list[str]) -> None:

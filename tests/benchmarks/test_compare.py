@@ -105,8 +105,30 @@ def test_what_is_no_raw_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert str(bad) in capsys.readouterr().err
 
 
-def test_files_without_a_common_case_are_not_compared(tmp_path: Path) -> None:
-    assert compared(tmp_path, {("first", OURS): [2.0]}, {("again", OURS): [2.0]}) == 2
+def test_a_case_of_ours_that_is_gone_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = {("first", OURS): [2.0], ("again", OURS): [2.0], ("again", PEER): [2.0]}
+    assert compared(tmp_path, old, {("first", OURS): [2.0]}) == 2
+    assert "lacks what the old one has: again safeset" in capsys.readouterr().err
+    assert compared(tmp_path, {("first", OURS): [2.0]}, old) == 0
+
+
+@pytest.mark.parametrize(("name", "new"), [("suite", "aes-256-gcm"), ("compression", "zstd 3")])
+def test_other_settings_of_ours_are_not_compared(
+    name: str, new: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for number, value in enumerate(("usual", new)):
+        path = write(tmp_path / f"{number}.json", {("first", OURS): [2.0], ("first", PEER): [2.0]})
+        result = json.loads(path.read_text(encoding="utf-8"))
+        for sample in result["samples"]:
+            sample[name] = value
+        path.write_text(json.dumps(result), encoding="utf-8")
+        files.append(str(path))
+    assert main(files) == 2
+    assert f"the {name} of safeset differs (usual, {new})" in capsys.readouterr().err
+
+
+def test_files_without_a_case_of_ours_are_not_compared(tmp_path: Path) -> None:
     assert compared(tmp_path, {("first", PEER): [2.0]}, {("first", PEER): [2.0]}) == 2
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import rounds
 from benchmarks.bench import SCENARIOS
 from benchmarks.compared.scale import SCALES
+from benchmarks.environment import compiled_modules
+from benchmarks.line import Line
 from benchmarks.measure import Command
 from benchmarks.rounds import Contest, backup_of, restore_of, run_fresh, run_settled
 from benchmarks.targets import COMPARED, TARGETS
+from benchmarks.tools import tool as operations
 from benchmarks.tools.every_tool import TOOLS, absent_peers
 from benchmarks.tools.tool import Facts, Tool
 from tests.benchmarks.fake_programs import write_programs
@@ -57,7 +63,7 @@ class Loser(Copier):
 
 
 def rounds_source(tool: Tool) -> Path:
-    return tool.directory.parents[1] / "data"
+    return tool.directory.parents[2] / "data"
 
 
 @pytest.fixture
@@ -110,6 +116,24 @@ def test_one_more_round_counts_and_is_no_sample(data: Path) -> None:
     outcome = run_fresh(Contest(data.parent, ("a", "b"), 1), [backup_of(data, "first")])
     assert [(sample["tool"], sample["agent_syncs"]) for sample in outcome["counted"]] == [("b", 0), ("a", 0)]
     assert [(sample["round"], sample["tool"]) for sample in outcome["samples"]] == [(0, "a"), (0, "b")]
+
+
+def test_round_trips_are_counted_on_a_line_with_a_delay(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[Line | None] = []
+
+    class Lined(Copier):
+        name = "a"
+
+        def __init__(self, directory: Path, line: Line | None = None, *, is_traced: bool = False) -> None:
+            lines.append(line)
+            super().__init__(directory, line, is_traced=is_traced)
+
+    monkeypatch.setattr(rounds, "TOOLS", {"a": Lined})
+    run_fresh(Contest(data.parent, ("a",), 1, is_traced=False), [backup_of(data, "first")])
+    timed, counted = lines
+    assert timed is None
+    assert counted is not None
+    assert (counted.round_trip_ms, counted.rate_mbit) == (20, 0)
 
 
 def test_a_round_counts_without_strace_where_that_is_too_slow(data: Path) -> None:
@@ -167,6 +191,32 @@ def test_each_scenario_has_its_cases(name: str, tmp_path: Path, monkeypatch: pyt
     for case in CASES[name]:
         tools = [one["tool"] for one in outcome["samples"] if one["case"] == case and one["round"] == 0]
         assert sorted(tools) == sorted(outcome["tools"])
+
+
+def test_nothing_happens_in_a_directory_above_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an unchanged tree has changed: with this product and peers that make temporary files, in a scenario below
+    the system's temporary directory.
+    """
+    compiled_modules()
+    programs, above = tmp_path / "programs", tmp_path / "temporary"
+    directory = above / "scenario"
+    programs.mkdir()
+    directory.mkdir(parents=True)
+    write_programs(programs)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(above))
+    monkeypatch.setattr(tempfile, "tempdir", str(above))
+    monkeypatch.setattr(rounds.syncs, "is_here", lambda: False)
+    monkeypatch.setattr(rounds.line, "is_here", lambda: False)
+    measured, seen = operations.measure_together, []
+
+    def watched(*asked: Any) -> Any:
+        seen.append([path.stat().st_mtime_ns for path in (above, directory)])
+        return measured(*asked)
+
+    monkeypatch.setattr(operations, "measure_together", watched)
+    SCENARIOS["small_files"](directory, 5, 1, SCALES["crumbs"])
+    assert seen == [seen[0]] * len(CASES["small_files"]) * 3
 
 
 def test_each_target_is_of_a_case_that_is_measured() -> None:

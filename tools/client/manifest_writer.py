@@ -1,18 +1,20 @@
 """Writes a manifest while its entries arrive in order; memory is bounded by one block per level.
 
 Where a block ends depends on the paths and contents around the place alone, so an unchanged part of a tree becomes the
-same blocks again. A leaf counts its extents in its own sorted chunks, which are known when it ends: entries wait until
-then with everything packed but those numbers.
+same blocks again, and a leaf that is known may stand there without being written again. A leaf counts its extents in
+its own sorted chunks, which are known when it ends: entries wait until then with everything packed but those numbers.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgpack
 
 from tools.client.companion import companion_id, encode_companion
+from tools.client.entry_packer import kind_of
 from tools.client.manifest import (
     INNER_ROWS_MAX,
     LEAF_CHUNKS_MAX,
@@ -38,6 +40,23 @@ Emit = Callable[[bytes, bytes], bytes]
 _ELEVEN, _TWELVE = b"\x9b", b"\x9c"  # array headers of an entry without and with extras
 _LEAF_HEAD = bytes((0x95, VERSION, 0))
 _ORDINALS = [msgpack.packb(i) for i in range(LEAF_CHUNKS_MAX)]
+
+
+class WrittenLeaf(NamedTuple):
+    """A leaf of whole paths, the first to the last, that its last path ended. Where the same entries come again behind
+    the end of another one they become this leaf again. `kinds`: how many paths of each.
+    """
+
+    first: bytes
+    last: bytes
+    block: bytes
+    companion: bytes
+    entries: int
+    content_bytes: int
+    kinds: Counter[int]
+
+
+TellLeaf = Callable[[WrittenLeaf], None]
 
 
 class EntryTooLarge(ValueError):
@@ -69,6 +88,8 @@ class _GrowingLeaf:
     content_bytes: int = 0
     first: bytes = b""
     last: bytes = b""
+    is_of_whole_paths: bool = True
+    kinds: Counter[int] = field(default_factory=Counter)
 
     def entry_bytes(self) -> int:
         """Bytes of the entries' msgpack, were the leaf to end here."""
@@ -131,11 +152,16 @@ class _Below:
 
 
 class ManifestWriter:
-    """Takes entries in order of sort_key and emits blocks from the leaves up. For one thread."""
+    """Takes entries in order of sort_key and emits blocks from the leaves up; `tell_leaf` hears of leaves that can be
+    added as they are another time. `kinds`: of all paths until now. For one thread.
+    """
 
-    def __init__(self, cut_key: bytes, emit: Emit) -> None:
+    def __init__(self, cut_key: bytes, emit: Emit, tell_leaf: TellLeaf | None = None) -> None:
+        self.kinds: Counter[int] = Counter()
         self._cut_key = cut_key
         self._emit = emit
+        self._tell_leaf = tell_leaf
+        self._ended: WrittenLeaf | None = None  # by its last path, of which more may follow
         self._packer = msgpack.Packer(use_bin_type=True)
         self._leaf = _GrowingLeaf()
         self._inners: list[_GrowingInner] = []  # index 0 becomes blocks of level 1
@@ -159,24 +185,45 @@ class ManifestWriter:
             raise ValueError(f"manifest entries must be sorted: {path!r} comes too late")
         if len(path) > PATH_BYTES_MAX:
             raise EntryTooLarge(f"a path of {len(path)} bytes is too long for a manifest")
-        self._append(path, prefix, extents or (), extras, content_bytes)
+        self._append(path, prefix, extents or (), extras, content_bytes, kind_of(path, prefix))
         self._last_key = key
 
     def go_on(self, path: bytes, prefix: bytes, extents: Sequence[Extent], extras: bytes | None = None) -> None:
         """Further extras or extents of the path that was added last, all extras before any extents; its size counted
         with the first.
         """
-        self._append(path, prefix, extents, extras, 0)
+        self._append(path, prefix, extents, extras, 0, None)
+
+    @property
+    def is_between_leaves(self) -> bool:
+        """Whether the next path begins a leaf."""
+        return not self._leaf.entries
+
+    def add_leaf(self, leaf: WrittenLeaf) -> None:
+        """What is between two leaves, or at the very beginning, and had become this leaf before. ValueError when its
+        first path comes too late.
+        """
+        key = sort_key(leaf.first)
+        if not self.is_between_leaves or (self._last_key is not None and key <= self._last_key):
+            raise ValueError(f"a leaf of a manifest that begins with {leaf.first!r} does not belong here")
+        self._tell_ended()
+        self._add_row(0, leaf)
+        self.kinds.update(leaf.kinds)
+        self._last_key = sort_key(leaf.last)
+        if self._tell_leaf is not None:
+            self._tell_leaf(leaf)
 
     def fork(self, emit: Emit) -> "ManifestWriter":
         """Another writer that has what this one has so far, and goes its own way from here."""
         other = ManifestWriter(self._cut_key, emit)
         other._leaf, other._inners = deepcopy((self._leaf, self._inners))
         other._last_key = self._last_key
+        other.kinds = self.kinds.copy()
         return other
 
     def finish(self) -> WrittenManifest:
         """Ends every level; the last block is the top. A manifest without entries is one empty leaf."""
+        self._tell_ended()
         if self._leaf.entries or not self._inners:
             self._end_leaf()
         level = 0
@@ -191,8 +238,15 @@ class ManifestWriter:
         raise AssertionError("a manifest ends with one block at its highest level")
 
     def _append(
-        self, path: bytes, prefix: bytes, extents: Sequence[Extent], extras: bytes | None, content_bytes: int
+        self,
+        path: bytes,
+        prefix: bytes,
+        extents: Sequence[Extent],
+        extras: bytes | None,
+        content_bytes: int,
+        kind: int | None,
     ) -> None:
+        """Without a kind it goes on with a path."""
         pack = self._packer.pack
         named = [extent[0] for extent in extents]
         tails = [pack(offset) + pack(length) for _, offset, length in extents]
@@ -208,9 +262,17 @@ class ManifestWriter:
                 )
             self._end_leaf()
             leaf = self._leaf
+        if self._ended is not None:
+            if kind is None:
+                self._ended = None  # its last path goes on elsewhere
+            self._tell_ended()
         if not leaf.entries:
             leaf.first = path
+            leaf.is_of_whole_paths = kind is not None
         leaf.last = path
+        if kind is not None:
+            leaf.kinds[kind] += 1
+            self.kinds[kind] += 1
         leaf.fixed_bytes += fixed_bytes
         leaf.content_bytes += content_bytes
         leaf.append(lead, named, tails)
@@ -220,9 +282,17 @@ class ManifestWriter:
         if leaf.fixed_bytes + 3 * len(leaf.named) < LEAF_BYTES_MIN:
             return
         if _first_u64(keyed(self._cut_key, path)) < _LEAF_CUT_BELOW and leaf.entry_bytes() >= LEAF_BYTES_MIN:
-            self._end_leaf()
+            is_of_whole_paths = leaf.is_of_whole_paths
+            ended = self._end_leaf()
+            self._ended = ended if is_of_whole_paths else None
 
-    def _end_leaf(self) -> None:
+    def _tell_ended(self) -> None:
+        """Its last path is whole."""
+        ended, self._ended = self._ended, None
+        if ended is not None and self._tell_leaf is not None:
+            self._tell_leaf(ended)
+
+    def _end_leaf(self) -> WrittenLeaf:
         packer = self._packer
         leaf, self._leaf = self._leaf, _GrowingLeaf()
         chunks = sorted(leaf.chunks)
@@ -232,9 +302,11 @@ class ManifestWriter:
         head = _LEAF_HEAD + b"".join(map(packer.pack, (companion, b"".join(chunks))))
         plaintext = b"".join((head, packer.pack_array_header(leaf.entries), *pieces))
         block = self._emit(plaintext, companion_body)
-        self._add_row(0, _Below(leaf.first, leaf.last, block, companion, leaf.entries, leaf.content_bytes))
+        written = WrittenLeaf(leaf.first, leaf.last, block, companion, leaf.entries, leaf.content_bytes, leaf.kinds)
+        self._add_row(0, written)
+        return written
 
-    def _add_row(self, index: int, below: _Below) -> None:
+    def _add_row(self, index: int, below: _Below | WrittenLeaf) -> None:
         if index == len(self._inners):
             if index >= LEVEL_MAX:
                 raise ValueError(f"a manifest has at most {LEVEL_MAX} levels")

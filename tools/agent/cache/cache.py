@@ -26,10 +26,13 @@ from tools.agent.cache.belonging import Base, Belonging
 from tools.agent.cache.bundle_counts import BundleCounts
 from tools.agent.cache.cache_base import SCHEMA, UNBOUND, load_base, save_base
 from tools.agent.cache.cached_row import HASH_BYTES, CachedRow, KnownPath, hash_number, part_checksum
+from tools.agent.cache.damage import as_damage
+from tools.agent.cache.known_leaves import KnownLeaves
 from tools.agent.cache.resumed_rows import end_rows, fold, forget_lost, make_tables, show_known
 from tools.agent.chunks.extent_list import PACKED_EXTENT_BYTES, IdentifiedExtent, unpack_extents
 from tools.client.extras_parts import first_extras
 from tools.client.manifest import Extra
+from tools.client.manifest_writer import WrittenLeaf
 
 _READ_ROWS = 1024
 # With their extents: those of one row are 320 KiB at most, those that follow are read when they are needed.
@@ -58,16 +61,6 @@ _INSERT = f"INSERT OR REPLACE INTO {{}} ({_COLUMNS}, hash) VALUES "
 _PLACES = "(?,?,?,?,?,?,?,?,?,?,?)"
 # Rows of one statement. Each statement lets other threads run, and taking the turn back costs more than a row.
 _WRITTEN_ROWS = 64
-
-
-@contextmanager
-def _as_damage() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error:
-        raise
-    except Exception as error:
-        raise sqlite3.DatabaseError(f"{type(error).__name__} while it was read: {error}") from error
 
 
 class Cache:
@@ -100,6 +93,7 @@ class Cache:
         if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             self._writer.executescript(SCHEMA + _SCHEMA)
         self.bundles = BundleCounts(self._writer)
+        self._leaves = KnownLeaves(self._writer)
         self._reader = self._connection()
         self._finder = self._connection()
         self._replayer = self._connection()
@@ -206,7 +200,7 @@ class Cache:
         """All paths in scan order, read one batch at a time."""
         if not self.has_rows:
             return
-        with _as_damage():
+        with as_damage():
             query = f"SELECT key, size, mtime_ns, ctime_ns, inode FROM {self._known} ORDER BY key"
             cursor = self._reader.execute(query)
             while batch := cursor.fetchmany(_READ_ROWS):
@@ -214,7 +208,7 @@ class Cache:
                     raise sqlite3.DatabaseError("a path is of another type")
                 yield from batch
 
-    @_as_damage()
+    @as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         """The extents of a known file with this content; none when there is none but in bundles made anew."""
         if not self.has_rows:
@@ -226,7 +220,7 @@ class Cache:
                 return unpack_extents(row.extents)
         return []
 
-    @_as_damage()
+    @as_damage()
     def holds(self, path: bytes, is_below_only: bool) -> bool:
         """Whether something below a path is known or, unless only that is asked for, the path itself."""
         if not self.has_rows:
@@ -239,7 +233,7 @@ class Cache:
         itself = f"SELECT 1 FROM {self._known} WHERE key = ?"
         return not is_below_only and bool(self._finder.execute(itself, (key,)).fetchone())
 
-    @_as_damage()
+    @as_damage()
     def has_extras(self, key: bytes, expected: dict[int, Any]) -> bool:
         """Whether the base says just this of a path's link set and names."""
         found = self._finder.execute(f"SELECT {_COLUMNS} FROM {self._known} WHERE key = ?", (key,)).fetchone()
@@ -252,14 +246,14 @@ class Cache:
         """Of the base, in scan order: those of files in bundles that this run makes anew."""
         if self.base is None or not self.bundles.chosen:
             return
-        with _as_damage():
+        with as_damage():
             self._finder.execute("CREATE TEMP TABLE chosen (id BLOB PRIMARY KEY) WITHOUT ROWID")
             self._finder.executemany("INSERT INTO chosen VALUES (?)", ((id,) for id in self.bundles.chosen))
             cursor = self._finder.execute(f"SELECT {_COLUMNS} FROM rows WHERE {_CHOSEN} ORDER BY key")
             while batch := cursor.fetchmany(_REPLAYED_ROWS):
                 yield from map(CachedRow._make, batch)
 
-    @_as_damage()
+    @as_damage()
     def children(self, path: bytes) -> list[bytes]:
         """The first names that are known directly in a directory."""
         if not self.has_rows:
@@ -279,18 +273,31 @@ class Cache:
 
     # The thread that feeds the manifest.
 
-    def rows(self) -> Iterator[CachedRow]:
-        """All rows in scan order, read one batch at a time."""
+    def rows(self, begin: bytes = b"", end: bytes | None = None) -> Iterator[CachedRow]:
+        """From one key on and before another one, in scan order, read one batch at a time."""
         if not self.has_rows:
             return
-        with _as_damage():
-            cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM {self._known} ORDER BY key")
+        bounds, values = ("key >= ?", (begin,)) if end is None else ("key >= ? AND key < ?", (begin, end))
+        with as_damage():
+            cursor = self._replayer.execute(f"SELECT {_COLUMNS} FROM {self._known} WHERE {bounds} ORDER BY key", values)
             while batch := cursor.fetchmany(_REPLAYED_ROWS):
                 yield from map(CachedRow._make, batch)
 
+    def leaves(self) -> Iterator[WrittenLeaf]:
+        """Those of the base's manifest that are known, in scan order."""
+        if self.base is not None and not self.is_resumed:
+            with as_damage():
+                yield from self._leaves.read(self._replayer, self.base.top_block)
+
+    def add_leaf(self, leaf: WrittenLeaf) -> None:
+        """Of the manifest that is being written, inside the run's transaction."""
+        if self.failure is None:
+            with self._until_it_fails():
+                self._leaves.add(leaf)
+
     def further_extents(self, row: CachedRow) -> Iterator[bytes]:
         """What follows the first part of a row's extents; sqlite3.DatabaseError when it is not as it was written."""
-        with _as_damage():
+        with as_damage():
             for number in range(1, row.further + 1):
                 found = self._further_part("resumed_extents", row, number) if self.is_resumed else None
                 found = found or self._further_part("further_extents", row, number)
@@ -364,6 +371,7 @@ class Cache:
             save_base(self._writer, self._belonging, base)
             self._writer.execute(_CONTENTS)
             self.bundles.commit(base.root_hash)
+            self._leaves.commit(base.top_block)
             self._writer.execute("COMMIT")
             self.base = base
 

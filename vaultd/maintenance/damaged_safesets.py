@@ -82,7 +82,7 @@ async def watch_damage(vault: Vault, failed: Failed) -> None:
     """`failed` stops the daemon where the store was."""
     watch = DamageWatch(vault)
     while True:
-        begin, met = time.monotonic(), vault.store.damage_met
+        begin, met = time.monotonic(), vault.store.newest_damage
         try:
             await watch.look_once()
         except Exception as error:  # whatever it is: it is looked again
@@ -91,7 +91,7 @@ async def watch_damage(vault: Vault, failed: Failed) -> None:
             await trio.sleep(LOOK_SECONDS)
         await trio.sleep(time.monotonic() - begin)  # half of the time belongs to others
         for _ in range(LOOK_SECONDS // SOON_SECONDS):
-            if vault.store.damage_met != met or vault.store.looks.waits_for_commit:
+            if vault.store.newest_damage != met or vault.store.looks.waits_for_commit:
                 break
             await trio.sleep(SOON_SECONDS)
 

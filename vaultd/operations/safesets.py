@@ -31,6 +31,7 @@ from vaultd.operations.vault import Vault
 from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_HASH, Identity, Job, Keyring, Run, Safeset
 from vaultd.store.containers.open_containers import StoredRecord
+from vaultd.store.damage_notes import DamageMet
 from vaultd.store.errors import RecordError
 from vaultd.store.journal.format import EntryKind
 from vaultd.store.record_format import RecordHeader, cid, parse_record
@@ -55,7 +56,7 @@ class Prepared:
     base: Safeset | None
     last: Safeset | None
     replaced: int
-    damage_met: int  # of the store, before anything was looked up
+    damage_met: DamageMet  # of the keyring, before anything was looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,11 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
 
 def commit_unless_stale(vault: Vault, identity: Identity, prepared: Prepared) -> Committed | None:
     """W. None where damage was met since `prepare`, which is to look again in its own thread."""
-    return None if vault.store.damage_met != prepared.damage_met else commit(vault, identity, prepared)
+    return (
+        None
+        if _damage_met(vault, prepared.root.keyring_id) != prepared.damage_met
+        else commit(vault, identity, prepared)
+    )
 
 
 def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
@@ -120,7 +125,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
     _check_key_opens(vault, prepared.payload)
     _check_head(root, job, run)
     damage_met = prepared.damage_met
-    if vault.store.damage_met != damage_met:
+    if _damage_met(vault, root.keyring_id) != damage_met:
         damage_met = _require_whole(vault, job, root, (prepared.base, prepared.last))
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
@@ -217,7 +222,7 @@ def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) 
         safeset = find_safeset(view, job.account_id, job.job_id, base)
     if safeset is None:
         return False
-    damage_met = vault.store.damage_met
+    damage_met = _damage_met(vault, safeset.keyring_id)
     if vault.trees.is_whole(job_id, base, damage_met):
         return True
     with translated():
@@ -300,11 +305,16 @@ def _check_head(root: Root, job: Job, run: Run) -> None:
         raise Conflict(f"root: the run has made its complete safeset {run.sequence} already", "begin a new run")
 
 
-def _require_whole(vault: Vault, job: Job, root: Root, earlier: Sequence[Safeset | None]) -> int:
-    """Everything that the safeset uses is durable here, by all damage that was met up to the count that is returned.
-    What `earlier` ones hold is not looked up again, once they were seen whole.
+def _damage_met(vault: Vault, keyring_id: bytes) -> DamageMet:
+    with translated():
+        return vault.store.damage_met(keyring_id)
+
+
+def _require_whole(vault: Vault, job: Job, root: Root, earlier: Sequence[Safeset | None]) -> DamageMet:
+    """Everything that the safeset uses is durable here, by all damage that was met up to what is returned. What
+    `earlier` ones hold is not looked up again, once they were seen whole.
     """
-    damage_met = vault.store.damage_met  # first, so that what is met beside the look-up makes it stale
+    damage_met = _damage_met(vault, root.keyring_id)  # first, so that what is met beside the look-up makes it stale
     with translated():
         held: set[bytes] = set()
         for safeset in earlier:

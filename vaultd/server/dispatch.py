@@ -235,26 +235,35 @@ def _authorise(session_of_connection: Session, method: Method) -> None:
 
 
 async def _ask(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> None:
+    """What holds room for a large answer waits for nothing that its client has still to send: not for the question, nor
+    for another one that it follows.
+    """
+    question = await _question(service, session_of_connection, exchange, method)
     if method.name not in LARGE_ANSWERS:
-        reply = await _reply(service, session_of_connection, exchange, method)
+        reply = await _reply(question, exchange, method)
+        del question  # it may be large, and counts no more
         await exchange.send_message(reply.message, reply.raw)
         return
     fetches, account_id = service.fetches, session_of_connection.identity.account_id
     with fetches.request(account_id):
         async with fetches.room(account_id, LARGE_ANSWERS[method.name]) as room:
-            reply = await _reply(service, session_of_connection, exchange, method)
+            reply = await _reply(question, exchange, method)
             room.shrink(await exchange.send_message(reply.message, reply.raw))
             del reply
             await exchange.wait_sent()
 
 
-async def _reply(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> Reply:
-    """Holds the question until its answer is there, and no longer."""
+async def _question(service: Service, session_of_connection: Session, exchange: Exchange, method: Method) -> Request:
+    """The whole question, when it is its turn."""
     frame = await _frame(exchange)
     message = decode(frame.header, method.request)
     if not (isinstance(message, RunEndRequest) and message.outcome in GIVEN_UP):
         await exchange.wait_for_turn()
-    reply = await ASKED[method.name](Request(service, session_of_connection, message, frame.raw))
+    return Request(service, session_of_connection, message, frame.raw)
+
+
+async def _reply(question: Request, exchange: Exchange, method: Method) -> Reply:
+    reply = await ASKED[method.name](question)
     exchange.end_question()
     return reply if isinstance(reply, Reply) else Reply(reply)
 

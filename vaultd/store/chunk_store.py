@@ -14,7 +14,7 @@ from msgspec import Struct
 from vaultd.store.commit_entries import container_entries, supersede_entry
 from vaultd.store.containers.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.damage_looks import DamageLooks
-from vaultd.store.damage_notes import DamageNotes, Name
+from vaultd.store.damage_notes import DamageMet, DamageNotes, Name
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.room import room_findings
@@ -122,11 +122,15 @@ class ChunkStore:
         return self._broken
 
     @property
-    def damage_met(self) -> int:
-        """How often records came to count as damaged since the store was opened, by a read, a lost disk or a run key
-        that was given up: what was seen whole at another count may not be so.
+    def newest_damage(self) -> int:
+        """Changes whenever records of any keyring come to count as damaged."""
+        return self._notes.newest
+
+    def damage_met(self, keyring_id: bytes) -> DamageMet:
+        """Changes whenever records of the keyring come to count as damaged, by a read, a lost disk or a run key that is
+        given up or distrusted: what was seen whole at another one may not be so.
         """
-        return self._notes.met
+        return self._notes.met(self._index.keyring_number(keyring_id))
 
     def recover(self, known_key: Callable[[bytes], bool], tell: Tell = tell_nobody) -> RecoveryReport:
         """Brings containers and index up to the journal. The catalog must have caught up (`replay`) before."""
@@ -155,7 +159,7 @@ class ChunkStore:
         """W. What lies on those that are lost counts as damaged from now on."""
         self.disks.know(known)
         self._give_up()
-        self._notes.met += 1  # what was seen whole may not be so
+        self._notes.meet_everywhere()
 
     @property
     def lacks_rows(self) -> bool:
@@ -247,9 +251,12 @@ class ChunkStore:
         it reads.
         """
         self._writable()
+        new = [key_id for key_id in key_ids if not self._index.is_key_given_up(keyring_id, key_id)]
+        if not new:
+            return
         with self._guarded():
-            self._index.give_up_keys(keyring_id, key_ids)
-        self._notes.met += 1  # what was seen whole may not be so
+            number = self._index.give_up_keys(keyring_id, new)
+        self._notes.meet(number)
 
     def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """W. These open again: what is under them and was not sent again is whole as before."""
@@ -265,8 +272,8 @@ class ChunkStore:
 
     def distrust_keys(self, keys: Sequence[tuple[bytes, bytes]]) -> None:
         """W. What lies under these, and no others, counts as damaged until it is sent again."""
-        self._index.distrust_keys(self._index.key_numbers(keys))
-        self._notes.met += 1  # what was seen whole may not be so
+        for number in self._index.distrust_keys(self._index.key_numbers(keys)):
+            self._notes.meet(number)
 
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""

@@ -23,11 +23,11 @@ class Damaging:
 
     site: Site
     times: int
-    prepared: list[int] = field(default_factory=list)
+    prepared: list[object] = field(default_factory=list)
 
     def prepare(self, vault: Vault, identity: Identity, *arguments: Any) -> Any:
         found = self.really_prepare(vault, identity, *arguments)
-        self.prepared.append(vault.store.damage_met)
+        self.prepared.append(vault.store.newest_damage)
         if len(self.prepared) <= self.times:
             vault.store.know_disks(vault.store.disks.known)
         return found

@@ -208,11 +208,12 @@ class Cache:
                     raise sqlite3.DatabaseError("a path is of another type")
                 yield from batch
 
-    @as_damage()
     def find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         """The extents of a known file with this content; none when there is none but in bundles made anew."""
-        if not self.has_rows:
-            return []
+        return self._find_content(hash) if self.has_rows else []
+
+    @as_damage()
+    def _find_content(self, hash: bytes) -> Sequence[IdentifiedExtent]:
         query = f"SELECT {_COLUMNS} FROM {self._known} WHERE hash = ?"
         for found in self._finder.execute(query, (hash_number(hash),)):
             row = CachedRow._make(found)

@@ -17,7 +17,7 @@ from tools.client.failure import Failure
 from tools.client.offload import aside
 
 # A run that is over sooner needs no estimate, and no second walk.
-COUNT_AFTER_SECONDS = 2.0
+COUNT_AFTER_SECONDS = 10.0
 
 
 class CountAhead:

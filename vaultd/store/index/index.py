@@ -85,18 +85,23 @@ class Index:
         """Records in these count as damaged from now on: their disk is lost, or their file gone. The rows stay."""
         self._given_up = frozenset(containers)
 
-    def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
+    def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> int:
         """Records under these count as damaged from now on, also those that come later. Durable; the rows stay as they
-        are, so that what a read says of them is kept apart from what is known of their key.
+        are, so that what a read says of them is kept apart from what is known of their key. Returns the keyring's
+        number.
         """
+        number = b""
 
         def put(transaction: Any) -> None:
+            nonlocal number
+            number = self._number(transaction, self._keyrings, keyring_id)
             for key in self._given_up_rows(transaction, keyring_id, key_ids):
                 transaction.put(key, close_row(key, b""), db=self._meta)
-            self.looks.put(transaction, self._number(transaction, self._keyrings, keyring_id))
+            self.looks.put(transaction, number)
 
         self._write_durably(put)
         self._load_given_up_keys()
+        return int(_NUMBER.unpack(number)[0])
 
     def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """They open again: what lies under them counts as what is known of it else."""
@@ -108,9 +113,13 @@ class Index:
         self._write_durably(remove)
         self._load_given_up_keys()
 
-    def distrust_keys(self, numbers: frozenset[tuple[int, int]]) -> None:
-        """Records under these count as damaged as long as this stays open; they were not given up and open."""
+    def distrust_keys(self, numbers: frozenset[tuple[int, int]]) -> set[int]:
+        """Records under these count as damaged as long as this stays open; they were not given up and open. Returns the
+        numbers of the keyrings that have one which was not distrusted before.
+        """
+        new = numbers - self._distrusted_keys
         self._distrusted_keys = numbers
+        return {keyring_number for keyring_number, _ in new}
 
     def key_numbers(self, keys: Iterable[tuple[bytes, bytes]]) -> frozenset[tuple[int, int]]:
         """Of keyring and key, by their ids; one under which nothing lies has none."""

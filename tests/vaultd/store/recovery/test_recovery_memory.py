@@ -40,5 +40,8 @@ def peak_bytes(root: Path, count: int) -> int:
 def test_the_memory_of_a_new_index_does_not_grow_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(found_records, "_BATCH_RECORDS", 500)
     monkeypatch.setattr(index, "_BATCH_ROWS", 500)
-    few, many = peak_bytes(tmp_path / "few", FEW), peak_bytes(tmp_path / "many", FEW * FACTOR)
+    # The least of two: a table of Python's own, that of all names, may grow by megabytes beside one of them.
+    few, many = (
+        min(peak_bytes(tmp_path / f"{count}-{turn}", count) for turn in range(2)) for count in (FEW, FEW * FACTOR)
+    )
     assert many < 1.5 * few, (few, many)

@@ -23,6 +23,17 @@ from tests.protocol.support.peers import REQUEST, RESPONSE, Clock, data_of, outp
 KIB = 1024
 
 
+def after_sign_in() -> tuple[H2Connection, Http2Connection]:
+    """With one request begun."""
+    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
+    server.receive_data(client.data_to_send())
+    server.widen()
+    client.receive_data(output(server))
+    client.send_headers(1, REQUEST)
+    server.receive_data(client.data_to_send())
+    return client, server
+
+
 @pytest.fixture(autouse=True, params=[True, False], ids=["around", "through"])
 def goes_around(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr(H2Inside, "goes_around", request.param)
@@ -61,12 +72,7 @@ def test_late_data_of_a_stream_that_was_reset_ends_nothing():
 
 
 def test_an_upload_from_a_plain_client_arrives_whole_and_windows_agree():
-    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
-    server.receive_data(client.data_to_send())
-    server.widen()
-    client.receive_data(output(server))
-    client.send_headers(1, REQUEST)
-    server.receive_data(client.data_to_send())
+    client, server = after_sign_in()
     server.set_window(1, 300 * KIB)
     content = random.Random(1).randbytes(3_000_000)
     sent, received = 0, b""
@@ -88,12 +94,7 @@ def test_an_upload_from_a_plain_client_arrives_whole_and_windows_agree():
 
 def test_a_window_is_filled_up_by_eighths():
     """Sooner costs frames; later leaves a long line empty."""
-    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
-    server.receive_data(client.data_to_send())
-    server.widen()
-    client.receive_data(output(server))
-    client.send_headers(1, REQUEST)
-    server.receive_data(client.data_to_send())
+    client, server = after_sign_in()
     window_bytes, sent_bytes = 256 * KIB, 48 * KIB
     server.set_window(1, window_bytes)
     client.receive_data(output(server))
@@ -110,12 +111,7 @@ def test_a_window_is_filled_up_by_eighths():
 
 def test_a_frame_of_which_a_part_is_here_counts_whole():
     """A peer may then send no more than its window, however often the window is filled meanwhile."""
-    client, server = plain_client(), Http2Connection(client=False, clock=Clock())
-    server.receive_data(client.data_to_send())
-    server.widen()
-    client.receive_data(output(server))
-    client.send_headers(1, REQUEST)
-    server.receive_data(client.data_to_send())
+    client, server = after_sign_in()
     window_bytes = 256 * KIB
     server.set_window(1, window_bytes)
     sent = 0

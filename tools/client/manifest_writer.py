@@ -22,6 +22,7 @@ from tools.client.manifest import (
     PATH_BYTES_MAX,
     VERSION,
     Extent,
+    Row,
     sort_key,
 )
 from tools.client.record_format import keyed
@@ -44,15 +45,10 @@ _ORDINALS = [msgpack.packb(i) for i in range(LEAF_CHUNKS_MAX)]
 
 class WrittenLeaf(NamedTuple):
     """A leaf of whole paths, the first to the last, that its last path ended. Where the same entries come again behind
-    the end of another one they become this leaf again. `kinds`: how many paths of each.
+    the end of another one they become this leaf again. `row`: what stands above it. `kinds`: how many paths of each.
     """
 
-    first: bytes
-    last: bytes
-    block: bytes
-    companion: bytes
-    entries: int
-    content_bytes: int
+    row: Row
     kinds: Counter[int]
 
 
@@ -139,18 +135,6 @@ class _GrowingInner:
     content_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Below:
-    """A block that was just emitted, for the row that will list it."""
-
-    first: bytes
-    last: bytes
-    block: bytes
-    companion: bytes
-    entries: int
-    content_bytes: int
-
-
 class ManifestWriter:
     """Takes entries in order of sort_key and emits blocks from the leaves up; `tell_leaf` hears of leaves that can be
     added as they are another time. `kinds`: of all paths until now. For one thread.
@@ -203,13 +187,13 @@ class ManifestWriter:
         """What is between two leaves, or at the very beginning, and had become this leaf before. ValueError when its
         first path comes too late.
         """
-        key = sort_key(leaf.first)
-        if not self.is_between_leaves or (self._last_key is not None and key <= self._last_key):
-            raise ValueError(f"a leaf of a manifest that begins with {leaf.first!r} does not belong here")
+        first = leaf.row.first
+        if not self.is_between_leaves or (self._last_key is not None and sort_key(first) <= self._last_key):
+            raise ValueError(f"a leaf of a manifest that begins with {first!r} does not belong here")
         self._tell_ended()
-        self._add_row(0, leaf)
+        self._add_row(0, leaf.row)
         self.kinds.update(leaf.kinds)
-        self._last_key = sort_key(leaf.last)
+        self._last_key = sort_key(leaf.row.last)
         if self._tell_leaf is not None:
             self._tell_leaf(leaf)
 
@@ -302,11 +286,11 @@ class ManifestWriter:
         head = _LEAF_HEAD + b"".join(map(packer.pack, (companion, b"".join(chunks))))
         plaintext = b"".join((head, packer.pack_array_header(leaf.entries), *pieces))
         block = self._emit(plaintext, companion_body)
-        written = WrittenLeaf(leaf.first, leaf.last, block, companion, leaf.entries, leaf.content_bytes, leaf.kinds)
-        self._add_row(0, written)
-        return written
+        row = Row(leaf.first, leaf.last, block, companion, leaf.entries, leaf.content_bytes)
+        self._add_row(0, row)
+        return WrittenLeaf(row, leaf.kinds)
 
-    def _add_row(self, index: int, below: _Below | WrittenLeaf) -> None:
+    def _add_row(self, index: int, below: Row) -> None:
         if index == len(self._inners):
             if index >= LEVEL_MAX:
                 raise ValueError(f"a manifest has at most {LEVEL_MAX} levels")
@@ -339,7 +323,7 @@ class ManifestWriter:
         head = b"\x94" + b"".join(map(packer.pack, (VERSION, level, companion)))
         plaintext = b"".join((head, packer.pack_array_header(len(inner.rows)), *inner.rows))
         block = self._emit(plaintext, companion_body)
-        self._add_row(level, _Below(inner.first, inner.last, block, companion, inner.entries, inner.content_bytes))
+        self._add_row(level, Row(inner.first, inner.last, block, companion, inner.entries, inner.content_bytes))
 
 
 def _ordinal_bytes(named: list[bytes]) -> int:

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 
+from tools.client.manifest import Row, sort_key
 from tools.client.manifest_writer import WrittenLeaf
 
 _READ_LEAVES = 256
@@ -40,8 +41,8 @@ class KnownLeaves:
         cursor = reader.execute(_ALL)
         while found := cursor.fetchmany(_READ_LEAVES):
             for first, last, block, companion, entries, content_bytes, kinds, checksum in found:
-                paths = _path(first), _path(last)
-                leaf = WrittenLeaf(*paths, block, companion, entries, content_bytes, _unpacked(kinds))
+                row = Row(_path(first), _path(last), block, companion, entries, content_bytes)
+                leaf = WrittenLeaf(row, _unpacked(kinds))
                 if checksum != _checksum(leaf):
                     raise sqlite3.DatabaseError("a leaf that is known is damaged")
                 yield leaf
@@ -52,8 +53,9 @@ class KnownLeaves:
             self._is_anew = True
             self._writer.execute("DELETE FROM leaves")
             self._writer.execute("DELETE FROM leaves_of")
-        first, last, block, companion, entries, content_bytes, kinds = leaf
-        values = _key(first), _key(last), block, companion, entries, content_bytes, _packed(kinds), _checksum(leaf)
+        row, kinds = leaf
+        keys = sort_key(row.first), sort_key(row.last)
+        values = *keys, row.block, row.companion, row.entries, row.content_bytes, _packed(kinds), _checksum(leaf)
         self._writer.execute("INSERT INTO leaves VALUES (?,?,?,?,?,?,?,?)", values)
 
     def commit(self, top_block: bytes) -> None:
@@ -61,10 +63,6 @@ class KnownLeaves:
         if self._is_anew:
             self._writer.execute("INSERT INTO leaves_of VALUES (?)", (top_block,))
             self._is_anew = False
-
-
-def _key(path: bytes) -> bytes:
-    return path.replace(b"/", b"\0")
 
 
 def _path(key: bytes) -> bytes:
@@ -80,8 +78,9 @@ def _unpacked(kinds: bytes) -> Counter[int]:
 
 
 def _checksum(leaf: WrittenLeaf) -> int:
-    numbers = _NUMBERS.pack(leaf.entries, leaf.content_bytes)
-    pieces = _key(leaf.first), _key(leaf.last), leaf.block, leaf.companion, numbers, _packed(leaf.kinds)
+    row = leaf.row
+    numbers = _NUMBERS.pack(row.entries, row.content_bytes)
+    pieces = sort_key(row.first), sort_key(row.last), row.block, row.companion, numbers, _packed(leaf.kinds)
     checksum = 0
     for piece in pieces:
         checksum = zlib.crc32(piece, checksum)

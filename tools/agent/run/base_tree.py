@@ -46,9 +46,9 @@ class BaseTree:
 
     def leaf_at(self, key: bytes) -> WrittenLeaf | None:
         """One that begins with this path and of which nothing is known to be gone."""
-        while (leaf := self._peeked()) is not None and sort_key(leaf.first) < key:
+        while (leaf := self._peeked()) is not None and sort_key(leaf.row.first) < key:
             self._leaf = None
-        if leaf is None or sort_key(leaf.first) != key or self.has_lost(leaf):
+        if leaf is None or sort_key(leaf.row.first) != key or self.has_lost(leaf):
             return None
         self._leaf = None
         self._rows = None  # it is to be passed over
@@ -57,13 +57,13 @@ class BaseTree:
     def leaf_before(self, key: bytes) -> WrittenLeaf | None:
         """The next one, if it ends with this path or before it."""
         leaf = self._peeked()
-        if leaf is None or sort_key(leaf.last) > key:
+        if leaf is None or sort_key(leaf.row.last) > key:
             return None
         self._leaf = None
         return leaf
 
     def has_lost(self, leaf: WrittenLeaf) -> bool:
-        first, last = sort_key(leaf.first), sort_key(leaf.last)
+        first, last = sort_key(leaf.row.first), sort_key(leaf.row.last)
         while self._gone and self._gone[0] < first:
             self._gone.popleft()
         return bool(self._gone) and self._gone[0] <= last

@@ -142,7 +142,7 @@ class Feed:
             return
         begin = b""
         while (leaf := self._base.leaf_before(self._passed_key)) is not None:
-            first, last = sort_key(leaf.first), sort_key(leaf.last)
+            first, last = sort_key(leaf.row.first), sort_key(leaf.row.last)
             yield from self._write_rows(begin, first)
             if self._writer.is_between_leaves:
                 self._writer.add_leaf(leaf)
@@ -169,7 +169,7 @@ class Feed:
 
     def _begin_passing(self, key: bytes) -> _Passing | None:
         leaf = self._base.leaf_at(key) if self._writer.is_between_leaves else None
-        self._passing = None if leaf is None else _Passing(leaf, sort_key(leaf.last))
+        self._passing = None if leaf is None else _Passing(leaf, sort_key(leaf.row.last))
         return self._passing
 
     def _end_passing(self, passing: _Passing) -> None:
@@ -188,7 +188,7 @@ class Feed:
     def _passed_rows(self, passing: _Passing | None) -> Iterator[CachedRow]:
         if passing is None or not passing.paths:
             return iter(())
-        return self._base.rows(sort_key(passing.leaf.first), behind(passing.passed_key))
+        return self._base.rows(sort_key(passing.leaf.row.first), behind(passing.passed_key))
 
     def _keep(self, key: bytes, parts: Iterator[bytes]) -> Iterator[bytes]:
         """Passes the extents on that follow the first part of a path, each part when the cache has it."""

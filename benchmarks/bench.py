@@ -1,4 +1,4 @@
-"""Compares this product with its peers: `python -m benchmarks.bench [SCENARIO…] [--scale full|bench] [--again]
+"""Compares this product with its peers: `python -m benchmarks.bench [SCENARIO…] [--scale full|bench|crumbs] [--again]
 [--rounds N] [--directory DIR] [--shared]`. Writes docs/results and the tables made from them.
 
 At full scale a scenario that has a result of this commit already is not measured again.

@@ -194,7 +194,9 @@ def _describe(error: Exception) -> tuple[str, int, str, str]:
             return "interrupted", EXIT_INTERRUPTED, "interrupted", ""
         case click.ClickException():
             sentence = error.format_message().rstrip(".")
-            return "usage", error.exit_code, sentence[:1].lower() + sentence[1:], "see `vaultd --help`"
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            path = context.command_path if context is not None else "vaultd"
+            return "usage", error.exit_code, sentence[:1].lower() + sentence[1:], f"see `{path} --help`"
         case VaultError():
             return error.code, error.exit_code, error.message, error.hint
         case OSError():

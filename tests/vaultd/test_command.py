@@ -168,6 +168,12 @@ def test_a_directory_without_a_vault_is_not_found(tmp_path: Path) -> None:
         assert "vault.toml does not exist" in done.stderr
 
 
+def test_the_hint_of_a_wrong_word_names_the_help_of_its_command(tmp_path: Path) -> None:
+    assert vaultd("check", tmp_path, "--readdata").stderr.endswith("\nhint: see `vaultd check --help`\n")
+    assert vaultd("serve").stderr.endswith("\nhint: see `vaultd serve --help`\n")
+    assert vaultd("unknown").stderr.endswith("\nhint: see `vaultd --help`\n")
+
+
 def test_unknown_words_are_usage_errors_with_json_too() -> None:
     done = vaultd("paint", "--json")
     assert done.returncode == 2

@@ -20,6 +20,7 @@ from tools.agent.scan import content as content_module
 from tools.agent.scan import fingerprint as fingerprint_module
 from tools.agent.scan import outbox, read_file
 from tools.agent.scan import scan as scan_module
+from tools.agent.scan import walk as walk_module
 from tools.agent.scan.batch import Batch, ScanRow
 from tools.agent.scan.scan import ScanKeys, Scanner
 from tools.agent.scan.walk import TreeWalk
@@ -131,6 +132,24 @@ def test_the_clock_is_read_before_the_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(read_file, "read_small", read_slowly)
     (row,) = [row for batch in batches(scanner(root, tmp_path)) for row in batch.rows][-1:]
     assert isinstance(row, ScanRow)
+    assert row.fingerprint.inode == 0
+
+
+def test_the_clock_is_read_before_the_status_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are listed behind its status: what changes in between may have the change time that was seen."""
+    root = tmp_path / "tree"
+    (root / "below").mkdir(parents=True)
+    clock = [(root / "below").stat().st_ctime_ns + 1_000_000]
+    real = walk_module.sorted_names
+
+    def list_slowly(*arguments: Any) -> Any:
+        clock[0] += 60_000_000_000
+        return real(*arguments)
+
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: clock[0])
+    monkeypatch.setattr(walk_module, "sorted_names", list_slowly)
+    rows = [row for batch in batches(scanner(root / "below", tmp_path)) for row in batch.rows]
+    (row,) = [row for row in rows if isinstance(row, ScanRow) and row.path.endswith(b"below")]
     assert row.fingerprint.inode == 0
 
 

@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 import struct
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,18 @@ async def test_where_change_times_say_nothing_every_run_reads(site: Site, monkey
     assert (await site.back_up()).scanned.bytes_read == 9
     await site.restore()
     assert (site.restored_source / "file").read_bytes() == b"version 2"
+
+
+async def test_another_inode_is_another_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the size and all times of the one that was there, as on another disk that is mounted there."""
+    path = site.source / "file"
+    path.write_bytes(b"version 1")
+    make_old(site.source)
+    for name in ("FINE_MARGIN_NS", "COARSE_MARGIN_NS"):
+        monkeypatch.setattr(fingerprint_module, name, 0)
+    await site.back_up()
+    assert (await site.back_up()).scanned.bytes_read == 0
+    key = bytes(path)[1:].replace(b"/", b"\0")
+    with closing(sqlite3.connect(next(site.state.path.rglob("cache.sqlite")))) as cache, cache:
+        cache.execute("UPDATE rows SET inode = inode + 1 WHERE key = ?", (key,))
+    assert (await site.back_up()).scanned.bytes_read == 9

@@ -105,7 +105,9 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Compared]:
 def facts_of(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     yield "scenario", (old["scenario"], new["scenario"])
     yield "scale", (old.get("scale"), new.get("scale"))
-    yield "size of the data", (source_bytes(old), source_bytes(new))
+    sizes_before, sizes_after = source_bytes(old), source_bytes(new)
+    for case in sizes_before.keys() & sizes_after.keys():
+        yield f"size of the data of {case}", (sizes_before[case], sizes_after[case])
     for name in ("processor", "cores"):
         yield f"machine's {name}", (old["machine"].get(name), new["machine"].get(name))
     before, after = settings(old), settings(new)
@@ -113,10 +115,9 @@ def facts_of(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tu
         yield f"{key[1]} of {key[0]}", (before[key], after[key])
 
 
-def source_bytes(result: dict[str, Any]) -> int | None:
-    """Of the first sample; a scale may have been made larger or smaller since."""
-    size_bytes: int | None = next(iter(result["samples"]), {}).get("source_bytes")
-    return size_bytes
+def source_bytes(result: dict[str, Any]) -> dict[str, int | None]:
+    """Of the first sample of each case; a scale may have been made larger or smaller since."""
+    return {sample["case"]: sample.get("source_bytes") for sample in reversed(result["samples"])}
 
 
 def settings(result: dict[str, Any]) -> dict[tuple[str, str], str]:

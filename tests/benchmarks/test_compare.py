@@ -83,17 +83,19 @@ def test_files_of_something_else_are_not_compared(
     assert told in capsys.readouterr().err
 
 
-def test_more_or_fewer_data_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The data of a scale may have been made fewer since."""
+@pytest.mark.parametrize("changed", ["first", "again"])
+def test_more_or_fewer_data_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: str) -> None:
+    """The data of a scale may have been made fewer since, also those of a later case alone."""
     files = []
     for size_bytes in (100, 50):
-        path = write(tmp_path / f"{size_bytes}.json", {("first", OURS): [2.0]})
+        path = write(tmp_path / f"{size_bytes}.json", {("first", OURS): [2.0], ("again", OURS): [2.0]})
         result = json.loads(path.read_text(encoding="utf-8"))
-        result["samples"][0]["source_bytes"] = size_bytes
+        for sample in result["samples"]:
+            sample["source_bytes"] = size_bytes if sample["case"] == changed else 100
         path.write_text(json.dumps(result), encoding="utf-8")
         files.append(str(path))
     assert main(files) == 2
-    assert "the size of the data differs (100, 50)" in capsys.readouterr().err
+    assert f"the size of the data of {changed} differs (100, 50)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"scenario": "random", "machine": {}}'])

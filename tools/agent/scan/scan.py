@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,8 +96,7 @@ class Scanner:
         """Yields whenever a batch is full."""
         all_known = self._cache.known_paths()
         known = next(all_known, None)
-        for found in self._walk:
-            begin_ns = time.time_ns()
+        for found, begin_ns in self._found():
             is_known = False
             key = found[0].replace(b"/", b"\0")
             while known is not None and known[0] < key:
@@ -129,6 +128,15 @@ class Scanner:
                 yield True
         self._outbox.end_bundle()
         self.figures.kernel_mounts = self._walk.kernel_mounts_left
+
+    def _found(self) -> Iterator[tuple[Found, int]]:
+        """With the time before it was looked at: the status of a directory is older than the list of its names."""
+        walk = iter(self._walk)
+        while True:
+            begin_ns = time.time_ns()
+            if (found := next(walk, None)) is None:
+                return
+            yield found, begin_ns
 
     def _is_linked_as_known(self, key: bytes, status: os.stat_result) -> bool:
         """Whether the base says of the file's names what is so in this run: its device may have another number now."""

@@ -13,6 +13,7 @@ import pytest
 
 from tools.agent.cache.belonging import Base, Belonging
 from tools.agent.cache.cache import Cache
+from tools.agent.cache.cached_row import CachedRow, row_checksum
 from tools.agent.chunks.extent_list import pack_extents
 from tools.agent.missed import Missed
 from tools.agent.run.feed import Feed
@@ -243,6 +244,31 @@ def test_a_leaf_that_is_not_as_it_was_ends_the_run_that_would_use_it(tmp_path: P
         cache.execute(f"UPDATE leaves SET {column} = ? WHERE {column} = ?", (other, value))
     with pytest.raises(sqlite3.DatabaseError):
         runs.make(batches_of(draw, tree, tree | {b"zzz": 1}))
+
+
+def test_a_run_that_goes_on_with_another_one_takes_no_leaf_of_the_base(tmp_path: Path) -> None:
+    """Rows of that run hide those of the base, which its leaves still have, and nothing else says that they differ."""
+    draw, runs = random.Random(5), Run(tmp_path)
+    tree = {b"plain/%04d" % number: 1 for number in range(200)}
+    runs.make(batches_of(draw, {}, tree))
+    now = dict.fromkeys(sorted(tree)[80:90], 2)
+    with closing(runs.open()) as cache:
+        cache.begin_resumed()
+        cache.add_resumed([cached(row_of(path, version)) for path, version in now.items()], [])
+        cache.end_resumed()
+        cache.begin()
+        feed = runs.feed(cache, runs.vault)
+        for batch in batches_of(draw, tree, tree):
+            list(feed.add(batch))
+        written, _ = feed.finish()
+    assert written == runs.anew([row_of(path, version) for path, version in (tree | now).items()])[0]
+
+
+def cached(row: Row) -> CachedRow:
+    """One of a single part of extents."""
+    key, extents = sort_key(row.path), next(row.extent_parts(), b"")
+    checksum = row_checksum(key, row.prefix, extents, row.extras, 0)
+    return CachedRow(key, *row.fingerprint, row.prefix, extents, 0, row.extras, checksum)
 
 
 def test_a_cache_without_leaves_gets_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

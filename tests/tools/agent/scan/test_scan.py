@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 import struct
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tools.agent.scan import content as content_module
 from tools.agent.scan import fingerprint as fingerprint_module
 from tools.agent.scan import outbox, read_file
 from tools.agent.scan import scan as scan_module
+from tools.agent.scan import walk as walk_module
 from tools.agent.scan.batch import Batch, ScanRow
 from tools.agent.scan.scan import ScanKeys, Scanner
 from tools.agent.scan.walk import TreeWalk
@@ -134,6 +136,24 @@ def test_the_clock_is_read_before_the_file(tmp_path: Path, monkeypatch: pytest.M
     assert row.fingerprint.inode == 0
 
 
+def test_the_clock_is_read_before_the_status_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names are listed behind its status: what changes in between may have the change time that was seen."""
+    root = tmp_path / "tree"
+    (root / "below").mkdir(parents=True)
+    clock = [(root / "below").stat().st_ctime_ns + 1_000_000]
+    real = walk_module.sorted_names
+
+    def list_slowly(*arguments: Any) -> Any:
+        clock[0] += 60_000_000_000
+        return real(*arguments)
+
+    monkeypatch.setattr(scan_module.time, "time_ns", lambda: clock[0])
+    monkeypatch.setattr(walk_module, "sorted_names", list_slowly)
+    rows = [row for batch in batches(scanner(root / "below", tmp_path)) for row in batch.rows]
+    (row,) = [row for row in rows if isinstance(row, ScanRow) and row.path.endswith(b"below")]
+    assert row.fingerprint.inode == 0
+
+
 def test_a_file_that_was_just_written_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "tree"
     root.mkdir()
@@ -169,3 +189,18 @@ async def test_where_change_times_say_nothing_every_run_reads(site: Site, monkey
     assert (await site.back_up()).scanned.bytes_read == 9
     await site.restore()
     assert (site.restored_source / "file").read_bytes() == b"version 2"
+
+
+async def test_another_inode_is_another_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the size and all times of the one that was there, as on another disk that is mounted there."""
+    path = site.source / "file"
+    path.write_bytes(b"version 1")
+    make_old(site.source)
+    for name in ("FINE_MARGIN_NS", "COARSE_MARGIN_NS"):
+        monkeypatch.setattr(fingerprint_module, name, 0)
+    await site.back_up()
+    assert (await site.back_up()).scanned.bytes_read == 0
+    key = bytes(path)[1:].replace(b"/", b"\0")
+    with closing(sqlite3.connect(next(site.state.path.rglob("cache.sqlite")))) as cache, cache:
+        cache.execute("UPDATE rows SET inode = inode + 1 WHERE key = ?", (key,))
+    assert (await site.back_up()).scanned.bytes_read == 9

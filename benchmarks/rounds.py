@@ -15,6 +15,7 @@ from benchmarks.line import Line
 from benchmarks.tools import syncs
 from benchmarks.tools.every_tool import TOOLS, absent_peers
 from benchmarks.tools.tool import Sample, Tool
+from benchmarks.warm_cache import warm
 
 Act = Callable[[Tool, str, int], Sample]
 PLACES, RESTORED = "places", "restored"  # beside the data, made before the first backup
@@ -109,6 +110,7 @@ def _run_phases(tools: Sequence[Tool], phases: Sequence[Phase], number: int) -> 
         source_bytes = sum(bytes_below(source) for source in phase.sources)
         for name in rotated(list(by_name), number):
             os.sync()  # what one tool has left to be written is not the next one's to wait for
+            warm([*phase.sources, by_name[name].store])
             sample = phase.act(by_name[name], phase.case, number)
             print(f"  round {number + 1}, {phase.case}: {name} {sample['wall_seconds']:.2f} s", flush=True)
             if phase.is_recorded:

@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.disk_image import change_image, shift_image, write_image
+from benchmarks.data.million_files import million_path, write_million
 from benchmarks.data.random_file import write_random_file
 from benchmarks.data.small_files import write_small_files
 from benchmarks.measure import measure
 from benchmarks.processes import cpu_seconds
 from benchmarks.site import Site, program
 
-RANDOM_BYTES, SMALL_FILES = 1 << 30, 30_000
+LARGE_BYTES, SMALL_FILES, TINY_FILES = 1 << 30, 30_000, 100_000
 # The first that is found in the object or the symbol says what kind of work it is.
 PARTS = (
     ("[k]", "kernel"),
@@ -45,22 +47,64 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
     del rounds
     if shutil.which("perf") is None:
         sys.exit("a profile needs `perf` (Debian: linux-perf)")
-    random, small = directory / "random", directory / "small"
-    random.mkdir(parents=True)
-    write_random_file(random / "file", RANDOM_BYTES, seed)
-    write_small_files(small, SMALL_FILES, seed)
     with Site(directory / "site") as site:
-        site.create_job("random", random)
-        site.create_job("small", small)
-        to = ["--password-file", str(site.password_file), "--target"]
-        files = f"{SMALL_FILES:,} small files"
         return [
-            *profiled(site, "1 GiB of random bytes, first", "backup", "random"),
-            *profiled(site, "1 GiB of random bytes, restore", "restore", "random", *to, str(directory / "out-1")),
-            *profiled(site, f"{files}, first", "backup", "small"),
-            *profiled(site, f"{files}, unchanged", "backup", "small"),
-            *profiled(site, f"{files}, restore", "restore", "small", *to, str(directory / "out-2")),
+            *_random_bytes(site, directory, seed),
+            *_image(site, directory, seed),
+            *_small_files(site, directory, seed),
+            *_tiny_files(site, directory, seed),
         ]
+
+
+def _random_bytes(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
+    data = _new_job(site, directory, "random")
+    write_random_file(data / "file", LARGE_BYTES, seed)
+    yield from profiled(site, "1 GiB of random bytes, first", "backup", "random")
+    yield from _restored(site, "1 GiB of random bytes, restore", "random")
+
+
+def _image(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
+    image = _new_job(site, directory, "image") / "image"
+    write_image(image, LARGE_BYTES, seed)
+    yield from profiled(site, "disk image of 1 GiB, first", "backup", "image")
+    yield from _restored(site, "disk image of 1 GiB, restore", "image")
+    change_image(image, seed + 1)
+    yield from profiled(site, "disk image of 1 GiB, 1 % changed", "backup", "image")
+    shift_image(image, seed)
+    yield from profiled(site, "disk image of 1 GiB, shifted", "backup", "image")
+
+
+def _small_files(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
+    write_small_files(_new_job(site, directory, "small"), SMALL_FILES, seed)
+    files = f"{SMALL_FILES:,} small files"
+    yield from profiled(site, f"{files}, first", "backup", "small")
+    yield from profiled(site, f"{files}, unchanged", "backup", "small")
+    yield from _restored(site, f"{files}, restore", "small")
+
+
+def _tiny_files(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
+    """As those of which one is restored out of a million."""
+    data = _new_job(site, directory, "tiny")
+    write_million(data, TINY_FILES, seed)
+    yield from profiled(site, f"{TINY_FILES:,} files of about 1 KiB, first", "backup", "tiny")
+    yield from profiled(site, f"{TINY_FILES:,} files of about 1 KiB, unchanged", "backup", "tiny")
+    one = million_path(data, TINY_FILES // 2)
+    yield from _restored(site, f"one file of {TINY_FILES:,}, caches warm", "tiny", str(one))
+
+
+def _new_job(site: Site, directory: Path, name: str) -> Path:
+    """Its data, an empty directory."""
+    data = directory / name
+    data.mkdir(parents=True)
+    site.create_job(name, data)
+    return data
+
+
+def _restored(site: Site, case: str, job: str, *paths: str) -> Iterator[dict[str, Any]]:
+    target = site.directory.parent / f"restored-{job}"
+    to = ["--password-file", str(site.password_file), "--target", str(target)]
+    yield from profiled(site, case, "restore", job, *paths, *to)
+    shutil.rmtree(target)
 
 
 def profiled(site: Site, case: str, command: str, *words: str) -> Iterator[dict[str, Any]]:

@@ -35,7 +35,7 @@ def raw_file(*samples: dict[str, Any], scenario: str = "random", **more: Any) ->
         "machine": {"processor": "", "cores": 2},
         "start": "",
         "scale": "full",
-        "tools": ["safeset", "restic", "borg"],
+        "tools": list(dict.fromkeys(one["tool"] for one in samples if "tool" in one)),
         "missing_peers": [],
         "samples": list(samples),
         "counted": [],

@@ -91,6 +91,14 @@ def test_nobody_is_beaten_by_being_left_out() -> None:
     assert Outcome(raw_file(sample("safeset", 0, 10.0))).verdict("first", "safeset") == "no peer"
 
 
+@pytest.mark.parametrize("others", [[], [sample("borg", 1, 30.0)], [sample("borg", 0, 30.0, case="unchanged")]])
+def test_nobody_is_beaten_in_other_rounds(others: list[dict[str, Any]]) -> None:
+    samples = [sample("safeset", 0, 10.0), sample("restic", 0, 20.0), *others]
+    outcome = Outcome(raw_file(*samples, tools=["safeset", "restic", "borg"]))
+    assert outcome.verdict("first", "safeset") == "open, without borg"
+    assert {verdict for _, _, verdict in outcome.bounds("first", "safeset")} <= {"missed", "open, without borg"}
+
+
 def test_less_data_meet_no_target() -> None:
     met = raw_file(sample("safeset", 0, 10.0), sample("restic", 0, 20.0), scale="bench")
     assert Outcome(met).verdict("first", "safeset") == "open, with less data"

@@ -222,3 +222,12 @@ def test_nothing_happens_in_a_directory_above_the_data(tmp_path: Path, monkeypat
 def test_each_target_is_of_a_case_that_is_measured() -> None:
     cases = {(name, case) for name, found in CASES.items() for case in found} | {("together", "32 agents")}
     assert {(scenario, case) for scenario, case, _ in TARGETS} <= cases
+
+
+def test_nobody_reads_what_another_one_had_forgotten(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data and the tool's own place are read before each operation of every tool."""
+    order: list[object] = []
+    monkeypatch.setattr(rounds, "warm", lambda paths: order.append([path.name for path in paths]))
+    monkeypatch.setattr(Copier, "backup", lambda tool, *_: order.append(tool.name) or {"wall_seconds": 0.0})
+    run_fresh(Contest(data.parent, ("a", "b"), 1, is_extra=False), [backup_of(data, "first")])
+    assert order == [[data.name, "stored"], "a", [data.name, "stored"], "b"]

@@ -2,9 +2,9 @@
 
 import sys
 
-import click
+from tools.vaultctl.confirmation import confirm
 
 
 def confirm_removal(question: str, *, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
-        click.confirm(question, abort=True, err=True)
+        confirm(question, "nothing was removed")

@@ -12,6 +12,7 @@ from tools.client.held_keyring import HeldKeyring, hold_keyring
 from tools.client.keyring import signing_public_key
 from tools.client.output import Output
 from tools.client.rotate import join_keyring
+from tools.vaultctl.confirmation import confirm
 from tools.vaultctl.confirmed_agent import ConfirmedAgent
 from tools.vaultctl.identity import ask_vault
 from tools.vaultctl.keyring_change import join_change, new_keys_for
@@ -45,7 +46,7 @@ def confirm_sharing(output: Output, *, is_agreed: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Failure("usage", "no job was created: nobody can be asked here", "give --yes if you accept the warning")
-    click.confirm("Share the keyring?", abort=True, err=True)
+    confirm("Share the keyring?", "no job was created")
 
 
 def hold_shared(ctx: click.Context, member: Member, password: str, definition: JobDefinition) -> HeldKeyring:

@@ -3,6 +3,7 @@
 import click
 import pytest
 
+from tools.client.failure import Failure
 from tools.vaultctl.confirmed_removal import confirm_removal
 
 
@@ -17,15 +18,14 @@ def test_only_people_are_asked(
 
     def ask(question: str, **_: object) -> bool:
         questions.append(question)
-        if not answer:
-            raise click.Abort
-        return True
+        return answer
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: is_terminal)
     monkeypatch.setattr(click, "confirm", ask)
     if asked and not answer:
-        with pytest.raises(click.Abort):
+        with pytest.raises(Failure, match="^nothing was removed$") as refused:
             confirm_removal("Remove?", yes=yes)
+        assert refused.value.exit_code == 1
     else:
         confirm_removal("Remove?", yes=yes)
     assert questions == ["Remove?"] * asked

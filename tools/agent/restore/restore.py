@@ -29,6 +29,7 @@ from tools.client.keyring import file_hash_key
 from tools.client.manifest import FLAG_NOT_READ, Entry, Extra, Kind, has_streams
 from tools.client.offload import compute
 from tools.client.record_format import IntegrityError
+from tools.client.terminal_text import escape_path
 
 MEMORY_BUDGET_BYTES = 48 * 1024 * 1024
 NOT_IN_SAFESET = "not in the safeset"
@@ -160,8 +161,7 @@ class _Restore:
                     if await self._plan_path(path, _Above(above, self._planner.add_above), to_writer, nursery):
                         self._above |= above
             if not self._manifest_damage and self._planned.codes[NOT_IN_SAFESET] == len(paths):
-                hint = "paths are absolute, as `vault-agent ls` shows them; one with a \\ of its own needs --escaped"
-                raise Failure("not_found", "the safeset holds none of the paths", hint)
+                raise _none_found(paths)
             await self._pass_on(self._planner.finish(), to_writer, nursery)
 
     @contextmanager
@@ -323,3 +323,12 @@ def _leading(includes: Sequence[bytes]) -> set[bytes]:
     paths = [include.strip(b"/") for include in includes]
     above = {directory for path in paths for directory in paths_above(path)}
     return {directory for directory in above if not any(is_inside(directory, path) for path in paths)}
+
+
+def _none_found(paths: Sequence[bytes]) -> Failure:
+    first = f"/{escape_path(paths[0])}"
+    told = f"{first} is not in the safeset"
+    if len(paths) > 1:
+        told = f"none of the {len(paths)} paths is in the safeset, the first one is {first}"
+    shown = "paths are absolute, as `vault-agent ls` shows them; one with a \\ of its own needs --escaped"
+    return Failure("not_found", told, f"it may be in an older one: --safeset N; {shown}")

@@ -14,6 +14,7 @@ from tools.client.program import Group
 from tools.client.session import VaultSession
 from tools.client.tables import Column, table_text
 from tools.client.units import count_text, size_text
+from tools.vaultctl.confirmation import confirm
 from tools.vaultctl.identity import ask_vault, output_of
 
 _COLUMNS = (
@@ -75,7 +76,7 @@ def lose_disk(ctx: click.Context, disk: str, yes: bool, dry_run: bool, undo: boo
     if not (output_of(ctx).json or undo):
         click.echo(table_text(_HIT_COLUMNS, [_hit_row(hit) for hit in hits], _NOTHING_HIT))
     if not (yes or dry_run or undo):
-        click.confirm(f"Disk {disk} is lost for good, and so are these records?", abort=True, err=True)
+        confirm(f"Disk {disk} is lost for good, and so are these records?", "nothing was declared")
     if dry_run:
         output_of(ctx).show({"disk": None, "hit": [document_of(hit) for hit in hits]}, lambda: "Nothing was declared.")
         return

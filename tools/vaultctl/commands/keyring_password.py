@@ -24,6 +24,7 @@ from tools.client.tables import frame_text
 from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, size_text
 from tools.vaultctl.agent_trust import Trust, check_trust
+from tools.vaultctl.confirmation import confirm
 from tools.vaultctl.confirmed_agent import ConfirmedAgent, confirm_agent
 from tools.vaultctl.identity import ask_vault, context_file, context_of, output_of
 from tools.vaultctl.keyring_change import password_change, rotation
@@ -187,7 +188,7 @@ def _confirm_upload(output: Output, held: HeldKeyring, *, is_agreed: bool) -> No
         return
     if not sys.stdin.isatty():
         raise Failure("usage", "nothing was changed: nobody can be asked here", f"{what}; give --yes if you want that")
-    click.confirm("Make new ids?", abort=True, err=True)
+    confirm("Make new ids?", "nothing was changed")
 
 
 def _unknown_end(output: Output, error: BaseException, plan: _Plan) -> Failure:

@@ -16,6 +16,7 @@ from tools.agent.restore.survey import Overwrite
 from tools.agent.safeset import entries as entries_module
 from tools.agent.safeset.entries import Damage, paths_above
 from tools.agent.safeset.unlock import Unlocked
+from tools.client.failure import Failure, describe
 from tools.client.manifest import Entry
 
 
@@ -79,6 +80,22 @@ async def test_a_path_that_is_not_there_makes_no_directories(site: Site, private
     restored = await site.restore([bytes(private / "deeper" / "a"), b"/nowhere/at/all"])
     assert restored.missed.kept == [(b"nowhere/at/all", "not in the safeset")]
     assert not (site.target / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        ([b"/no\\where"], r"/no\\where is not in the safeset"),
+        ([b"/none", b"/nowhere"], "none of the 2 paths is in the safeset, the first one is /none"),
+    ],
+    ids=["one", "two"],
+)
+async def test_where_nothing_is_found_a_path_is_named(site: Site, paths: list[bytes], told: str) -> None:
+    await site.back_up()
+    with pytest.raises((Failure, BaseExceptionGroup)) as refused:
+        await site.restore(paths)
+    failure = describe(refused.value)
+    assert (failure.exit_code, failure.message, "--safeset N" in failure.hint) == (4, told, True)
 
 
 def test_paths_above() -> None:

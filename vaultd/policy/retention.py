@@ -105,8 +105,8 @@ def judge(
     ]
 
 
-def fills_slot(stored_at_ns: int, newest_slot: int | None) -> bool:
-    """Of a new complete safeset, by the day whose slot was filled last."""
+def fills_slot(stored_at_ns: int, newest_slot: int) -> bool:
+    """Of a new complete safeset, by the day whose slot was filled last (-1 before the first)."""
     return day_of(stored_at_ns) != newest_slot
 
 

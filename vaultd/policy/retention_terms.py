@@ -8,6 +8,8 @@ history expire within a week.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vaultd.records import RetentionTerms
+
 CONFIRM_AFTER_NS = 7 * 24 * 3600 * 1_000_000_000
 
 
@@ -19,35 +21,30 @@ class Terms:
     copies: int
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Terms that were set at a time. `confirmed_ns`: when they were confirmed for older safesets; 0 where not."""
-
-    terms: Terms
-    set_ns: int
-    confirmed_ns: int = 0
-
-
-def terms_at(changes: Sequence[Change], stored_at_ns: int) -> Terms:
+def terms_at(changes: Sequence[RetentionTerms], stored_at_ns: int) -> Terms:
     """Those that hold for a safeset stored at that time, by all changes of its type in their order (at least one)."""
-    held = changes[0].terms
+    held = _terms(changes[0])
     for change in changes[1:]:
-        is_meant = change.set_ns <= stored_at_ns or change.confirmed_ns != 0
-        held = change.terms if is_meant else _longer(held, change.terms)
+        is_meant = change.set_ns < stored_at_ns or change.confirmed_ns != 0
+        held = _terms(change) if is_meant else _longer(held, change)
     return held
 
 
-def is_shortened(changes: Sequence[Change]) -> bool:
+def is_shortened(changes: Sequence[RetentionTerms]) -> bool:
     """Whether the last change waits to be confirmed: it ends something earlier than what holds for older safesets."""
     last = changes[-1]
     if len(changes) == 1 or last.confirmed_ns:
         return False
-    return terms_at(changes, -1) != last.terms
+    return terms_at(changes, -1) != _terms(last)
 
 
-def may_confirm(change: Change, now_ns: int) -> bool:
+def may_confirm(change: RetentionTerms, now_ns: int) -> bool:
     return now_ns - change.set_ns >= CONFIRM_AFTER_NS
 
 
-def _longer(one: Terms, other: Terms) -> Terms:
-    return Terms(max(one.days, other.days), max(one.copies, other.copies))
+def _terms(change: RetentionTerms) -> Terms:
+    return Terms(change.days, change.copies)
+
+
+def _longer(held: Terms, change: RetentionTerms) -> Terms:
+    return Terms(max(held.days, change.days), max(held.copies, change.copies))

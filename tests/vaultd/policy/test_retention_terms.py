@@ -2,46 +2,52 @@
 
 import pytest
 
-from vaultd.policy.retention_terms import Change, Terms, is_shortened, may_confirm, terms_at
+from vaultd.policy.retention_terms import Terms, is_shortened, may_confirm, terms_at
+from vaultd.records import RetentionTerms
 
 WEEK_NS = 7 * 24 * 3600 * 1_000_000_000
 LONG, SHORT = Terms(30, 30), Terms(7, 5)
 
 
+def change(terms: Terms, set_ns: int, confirmed_ns: int = 0) -> RetentionTerms:
+    return RetentionTerms(terms.days, terms.copies, set_ns, confirmed_ns)
+
+
 @pytest.mark.parametrize(
     ("changes", "stored_at_ns", "held"),
     [
-        ([Change(LONG, 100)], 50, LONG),  # the first terms hold for all
-        ([Change(LONG, 0), Change(SHORT, 100)], 50, LONG),
-        ([Change(LONG, 0), Change(SHORT, 100)], 100, SHORT),
-        ([Change(LONG, 0), Change(SHORT, 100, 900)], 50, SHORT),
-        ([Change(SHORT, 0), Change(LONG, 100)], 50, LONG),  # more holds at once
-        ([Change(Terms(30, 5), 0), Change(Terms(7, 30), 100)], 50, Terms(30, 30)),  # each by itself
-        ([Change(LONG, 0), Change(SHORT, 100), Change(Terms(10, 10), 200)], 50, LONG),
-        ([Change(LONG, 0), Change(SHORT, 100), Change(Terms(10, 10), 200)], 150, Terms(10, 10)),
-        ([Change(LONG, 0), Change(SHORT, 100), Change(Terms(10, 10), 200, 900)], 50, Terms(10, 10)),
-        ([Change(LONG, 0), Change(SHORT, 100, 900), Change(Terms(1, 1), 200)], 50, SHORT),
+        ([change(LONG, 100)], 50, LONG),  # the first terms hold for all
+        ([change(LONG, 0), change(SHORT, 100)], 50, LONG),
+        ([change(LONG, 0), change(SHORT, 100)], 100, LONG),
+        ([change(LONG, 0), change(SHORT, 100)], 101, SHORT),
+        ([change(LONG, 0), change(SHORT, 100, 900)], 50, SHORT),
+        ([change(SHORT, 0), change(LONG, 100)], 50, LONG),  # more holds at once
+        ([change(Terms(30, 5), 0), change(Terms(7, 30), 100)], 50, Terms(30, 30)),  # each by itself
+        ([change(LONG, 0), change(SHORT, 100), change(Terms(10, 10), 200)], 50, LONG),
+        ([change(LONG, 0), change(SHORT, 100), change(Terms(10, 10), 200)], 150, Terms(10, 10)),
+        ([change(LONG, 0), change(SHORT, 100), change(Terms(10, 10), 200, 900)], 50, Terms(10, 10)),
+        ([change(LONG, 0), change(SHORT, 100, 900), change(Terms(1, 1), 200)], 50, SHORT),
     ],
 )
-def test_terms_of_a_safeset(changes: list[Change], stored_at_ns: int, held: Terms) -> None:
+def test_terms_of_a_safeset(changes: list[RetentionTerms], stored_at_ns: int, held: Terms) -> None:
     assert terms_at(changes, stored_at_ns) == held
 
 
 @pytest.mark.parametrize(
     ("changes", "waits"),
     [
-        ([Change(SHORT, 0)], False),
-        ([Change(LONG, 0), Change(SHORT, 100)], True),
-        ([Change(LONG, 0), Change(SHORT, 100, 900)], False),
-        ([Change(SHORT, 0), Change(LONG, 100)], False),
-        ([Change(LONG, 0), Change(SHORT, 100), Change(LONG, 200)], False),
+        ([change(SHORT, 0)], False),
+        ([change(LONG, 0), change(SHORT, 100)], True),
+        ([change(LONG, 0), change(SHORT, 100, 900)], False),
+        ([change(SHORT, 0), change(LONG, 100)], False),
+        ([change(LONG, 0), change(SHORT, 100), change(LONG, 200)], False),
     ],
 )
-def test_what_waits_to_be_confirmed(changes: list[Change], waits: bool) -> None:  # noqa: FBT001
+def test_what_waits_to_be_confirmed(changes: list[RetentionTerms], waits: bool) -> None:  # noqa: FBT001
     assert is_shortened(changes) is waits
 
 
 def test_it_may_be_confirmed_after_seven_days() -> None:
-    assert not may_confirm(Change(SHORT, 100), 100 + WEEK_NS - 1)
-    assert may_confirm(Change(SHORT, 100), 100 + WEEK_NS)
-    assert not may_confirm(Change(SHORT, 100), 0)  # a clock that was set back
+    assert not may_confirm(change(SHORT, 100), 100 + WEEK_NS - 1)
+    assert may_confirm(change(SHORT, 100), 100 + WEEK_NS)
+    assert not may_confirm(change(SHORT, 100), 0)  # a clock that was set back

@@ -157,8 +157,7 @@ class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
     comes with its keyring; `earlier_signers` did so in the generations that they stand with. The head is the newest
     safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun or taken
-    back. `safesets` counts those that were not replaced. `removed_ns` is 0 while the job takes runs. `slot_day` is the
-    day (UTC, since 1970) whose slot was filled last, -1 before the first.
+    back. `safesets` counts those that were not replaced and did not end. `removed_ns` is 0 while the job takes runs.
     """
 
     job_id: bytes
@@ -183,7 +182,6 @@ class Job(Row, frozen=True):
     runs: int = 0
     removed_ns: int = 0
     earlier_signers: tuple[tuple[int, bytes], ...] = ()
-    slot_day: int = -1
 
 
 class Keyring(Row, frozen=True):
@@ -312,6 +310,12 @@ class Pin(Row, frozen=True):
     reason: str
     pinned_ns: int
     actor: str
+
+
+class FilledSlot(Row, frozen=True):
+    """The day (UTC, since 1970) whose slot a job filled last."""
+
+    day: int
 
 
 class Freeze(Row, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from protocol import messages as m
 from protocol.messages.fields import ComputerKind
+from protocol.messages.retention import OverLimit
 from tools.client.session import VaultSession
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -165,7 +166,7 @@ async def confirm_retention(session: VaultSession, name: str) -> m.RetentionSumm
     return (await _answer(session, "retention.confirm", request, m.RetentionConfirmAnswer)).type
 
 
-async def limit_retention(session: VaultSession, over_limit: m.OverLimit) -> m.RetentionLimitAnswer:
+async def limit_retention(session: VaultSession, over_limit: OverLimit) -> m.RetentionLimitAnswer:
     return await _answer(session, "retention.limit", m.RetentionLimitRequest(over_limit), m.RetentionLimitAnswer)
 
 

@@ -11,10 +11,10 @@ from vaultd.catalog.freezes import read_freeze
 from vaultd.catalog.pins import list_pins
 from vaultd.catalog.safesets import list_safesets, place_of, safeset_at
 from vaultd.operations.access import named_computer, named_job
-from vaultd.operations.retention_types import DEFAULT_TYPE, over_limit_of, terms_by_type
+from vaultd.operations.retention_types import over_limit_of, terms_by_type
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.vault import Vault
-from vaultd.policy.retention import Point, Verdict, is_burst, judge
+from vaultd.policy.retention import DEFAULT_TYPE, Point, Verdict, is_burst, judge
 from vaultd.policy.retention_forecast import Going, forecast
 from vaultd.records import EndState, Freeze, Identity, Job, Safeset
 

@@ -14,13 +14,12 @@ from vaultd.operations import ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.names import check_name
 from vaultd.operations.vault import Vault
-from vaultd.policy.retention import COPIES_MAX, DAYS_MAX, EXTRA, OverLimit, TermsOf
+from vaultd.policy.retention import COPIES_MAX, DAYS_MAX, DEFAULT_TYPE, EXTRA, OverLimit, TermsOf
 from vaultd.policy.retention_terms import CONFIRM_AFTER_NS, Terms, is_shortened, may_confirm, terms_at
 from vaultd.records import Account, Identity, RetentionTerms, RetentionType
 
 TYPES_MAX = 32
 CHANGES_MAX = 64
-DEFAULT_TYPE = "daily"
 # What every account has until it sets something else.
 DEFAULTS = {DEFAULT_TYPE: Terms(30, 30), "monthly": Terms(365, 11), EXTRA: Terms(7, 3)}
 

@@ -16,6 +16,7 @@ from vaultd.catalog.accounts import read_account
 from vaultd.catalog.database import View
 from vaultd.catalog.distrusted_keys import list_distrusted
 from vaultd.catalog.ended_safesets import read_ended
+from vaultd.catalog.filled_slots import read_slot, save_slot
 from vaultd.catalog.jobs import update_job
 from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
@@ -32,7 +33,7 @@ from vaultd.operations.tree_walk import Gap, Tree, TreeWalk, companions_of
 from vaultd.operations.upload import ROOT_PAYLOAD_TYPE, home_disk_number
 from vaultd.operations.vault import Vault
 from vaultd.policy.provisional import newest_sequence
-from vaultd.policy.retention import EXTRA, day_of, fills_slot
+from vaultd.policy.retention import DEFAULT_TYPE, EXTRA, day_of, fills_slot
 from vaultd.records import NO_HASH, Identity, Job, Keyring, Run, Safeset
 from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.damage_notes import DamageMet
@@ -125,6 +126,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
             return _committed(known)
         run, job = access.active_run(view, identity, prepared.run_id)
         home_disk = _home_disk(vault, view, job)
+        newest_slot = read_slot(view, job)
     _check_payload_key(prepared.payload, run)
     _check_key_opens(vault, prepared.payload)
     _check_head(root, job, run)
@@ -133,6 +135,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         damage_met = _require_whole(vault, job, root, (prepared.base, prepared.last))
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
+    is_extra = root.complete and not fills_slot(now_ns, newest_slot)
     safeset = Safeset(
         timeline=root.timeline,
         sequence=root.sequence,
@@ -144,12 +147,13 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         payload_id=prepared.payload.header.id,
         countersignature=countersign(vault.signing_key, hash_, vault.vault_id, now_ns),
         stored_at_ns=now_ns,
-        retention=_retention(job, root, now_ns),
+        retention=EXTRA if is_extra else job.definition.retention or DEFAULT_TYPE,
     )
     changes = [
         *save_safeset(job.account_id, safeset),
         *update_job(_with_head(job, safeset, prepared)),
         *update_run(msgspec.structs.replace(run, sequence=root.sequence)),
+        *(save_slot(job, day_of(now_ns)) if root.complete else []),
     ]
     ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
     # The run goes on from a provisional one, and what it has not come to yet is in its base.
@@ -366,18 +370,7 @@ def _with_head(job: Job, safeset: Safeset, prepared: Prepared) -> Job:
     moved = msgspec.structs.replace(job, head_sequence=safeset.sequence, head_hash=safeset.root_hash, safesets=safesets)
     if not root.complete:
         return moved
-    return msgspec.structs.replace(
-        moved,
-        complete_sequence=safeset.sequence,
-        protected_bytes=root.protected_bytes,
-        slot_day=day_of(safeset.stored_at_ns),
-    )
-
-
-def _retention(job: Job, root: Root, now_ns: int) -> str:
-    """The type of the job for the first complete safeset of a day, `extra` for every other one of it."""
-    is_first = not root.complete or fills_slot(now_ns, job.slot_day)
-    return job.definition.retention if is_first else EXTRA
+    return msgspec.structs.replace(moved, complete_sequence=safeset.sequence, protected_bytes=root.protected_bytes)
 
 
 def _committed(safeset: Safeset) -> Committed:

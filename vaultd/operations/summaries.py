@@ -44,8 +44,8 @@ class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`head_sequence` is the newest complete safeset, a provisional one only while there is none. `last_run_ns` is the
-    begin of the newest run, 0 before the first; `last_outcome` is then empty. `removed_ns` is 0 while it takes runs. `frozen`
-    is why nothing of it ends, empty where it is not frozen.
+    begin of the newest run, 0 before the first; `last_outcome` is then empty. `removed_ns` is 0 while it takes runs.
+    `frozen` is why nothing of it ends, empty where it is not frozen.
     """
 
     job_id: bytes

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from vaultd.policy.retention_terms import Terms
 
+DEFAULT_TYPE = "daily"
 EXTRA = "extra"
 DAYS_MAX = 365
 COPIES_MAX = 44

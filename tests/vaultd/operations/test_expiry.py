@@ -11,7 +11,7 @@ from tests.vaultd.operations.small_site import Site
 from tests.vaultd.operations.test_check import check
 from vaultd.catalog.ended_safesets import list_ended
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import freezes, held_safesets, retention, retention_types
+from vaultd.operations import freezes, held_safesets, retention, retention_types, safesets
 from vaultd.policy.retention import OverLimit
 from vaultd.records import EndedSafeset, EndState
 
@@ -110,6 +110,29 @@ def test_a_deleted_one_can_be_brought_back_for_seven_days(history: History) -> N
     history.site.clock.advance(60)
     assert history.keep_house().purged == 0
     assert history.long.open(made[0]) == history.long.roots[0]
+
+
+def test_what_is_brought_back_stays(history: History) -> None:
+    history.run_daily(35)
+    history.keep_house()
+    held_safesets.undelete(history.site.vault, history.administrator, history.named(2), "it is needed")
+    assert history.keep_house().expired == 0
+    assert history.listed() == [2, *range(5, 36)]
+
+
+def test_the_agents_clock_ends_nothing(history: History) -> None:
+    """Its roots say 1970."""
+    made = history.run_daily(3)
+    assert history.keep_house().expired == 0
+    assert history.listed() == made
+
+
+def test_no_run_builds_on_one_that_ended(history: History) -> None:
+    made = history.run_daily(2)
+    base, identity = blake3(history.long.roots[0]).digest(), history.job.agent.identity
+    assert safesets.is_whole_base(history.site.vault, identity, history.job.job.job_id, base)
+    held_safesets.delete(history.site.vault, history.administrator, history.named(made[0]))
+    assert not safesets.is_whole_base(history.site.vault, identity, history.job.job.job_id, base)
 
 
 def test_what_was_purged_is_gone_and_says_why_under_the_vaults_signature(history: History) -> None:

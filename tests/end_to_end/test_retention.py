@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Done, Site, restored
+from tests.end_to_end.conftest import Done, Site, restored, run_program
 from tests.support.trees import write_tree
 
 
@@ -42,8 +42,10 @@ def test_a_deleted_safeset_comes_back_and_restores(office: Site, tmp_path: Path)
     (shown,) = ask(office, "safeset", "ended", "pc", "all").last
     assert (shown["number"], shown["state"], shown["until"]) == (1, "deleted", deleted.last["until"])
     office.stop()
+    assert run_program("vaultd", "rebuild", office.vault).exit_code == 0
     assert office.check().exit_code == 0
     office.start()
+    assert sorted(listed(office)) == [2, 3]
     assert ask(office, "safeset", "undelete", "pc", "all", "1", "--reason", "it is needed").exit_code == 0
     assert [one["pinned"] for one in listed(office).values()] == [True, False, False]
     office.restore("pc", "all", tmp_path / "back", "--safeset", 1)

@@ -80,6 +80,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "checkpoint_every_seconds", int, 3600, "seconds", "time between checkpoints of the catalog", 60, 604_800
     ),
+    Setting(
+        "undelete_seconds", int, 7 * 24 * 3600, "seconds", "what expired or was deleted can be brought back so long",
+        0, 365 * 24 * 3600,
+    ),
     Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop", 0, 600),
 )  # fmt: skip
 
@@ -103,6 +107,7 @@ class Config:
     connections_per_address_max: int
     tls_minimum: str
     checkpoint_every_seconds: int
+    undelete_seconds: int
     stop_seconds: float
 
     @property

@@ -71,6 +71,12 @@ DISK_FREE_BYTES = Gauge(
 SAFESETS_DAMAGED = Gauge(
     "vaultd_safesets_damaged", "safesets that use what the vault met as damaged or lost", registry=REGISTRY
 )
+SAFESETS_EXPIRED = Counter("vaultd_safesets_expired", "safesets that expired by the rules", registry=REGISTRY)
+SAFESETS_PURGED = Counter("vaultd_safesets_purged", "safesets that nobody can bring back any more", registry=REGISTRY)
+JOBS_FROZEN = Counter(
+    "vaultd_jobs_frozen", "jobs that the vault froze, because many runs came that no schedule asked for",
+    registry=REGISTRY,
+)  # fmt: skip
 CLOCK_JUMPS = Counter(
     "vaultd_clock_jumps", "times that the vault's clock jumped by more than 5 minutes", registry=REGISTRY
 )

@@ -53,6 +53,14 @@ class OrderState(StrEnum):
         return self in (OrderState.WAITING, OrderState.RUNNING)
 
 
+class EndState(StrEnum):
+    """How a safeset that is not kept any more stands: by the rules of retention, by an administrator, for good."""
+
+    EXPIRED = "expired"
+    DELETED = "deleted"
+    PURGED = "purged"
+
+
 class Identity(Row, frozen=True):
     """Who is at the other end. The operator belongs to no account (NO_ID); an agent's identity is its computer's id."""
 
@@ -93,6 +101,7 @@ class Account(Row, frozen=True):
     created_ns: int
     packages: int
     home_disk: bytes
+    over_limit: str = "expire"
 
 
 class Invite(Row, frozen=True):
@@ -148,7 +157,7 @@ class Job(Row, frozen=True):
     """`signature` is that of `creator_key` over the job at this `revision`; `signing_key` verifies the job's roots and
     comes with its keyring; `earlier_signers` did so in the generations that they stand with. The head is the newest
     safeset; `request` is the number of the newest asked-for run, `requests_taken` that of the newest begun or taken
-    back. `safesets` counts those that were not replaced. `removed_ns` is 0 while the job takes runs.
+    back. `safesets` counts those that were not replaced and did not end. `removed_ns` is 0 while the job takes runs.
     """
 
     job_id: bytes
@@ -265,6 +274,66 @@ class DamagedSafeset(Row, frozen=True):
     keyring_id: bytes
     lost_id: bytes
     found_ns: int
+
+
+class RetentionTerms(Row, frozen=True):
+    """Of a retention type, set at a time. `confirmed_ns`: when they were confirmed for older safesets too; 0 if not."""
+
+    days: int
+    copies: int
+    set_ns: int
+    confirmed_ns: int = 0
+
+
+class RetentionType(Row, frozen=True):
+    """`changes` in their order, at least one; the last one is what holds for new safesets."""
+
+    name: str
+    changes: tuple[RetentionTerms, ...]
+
+
+class EndedSafeset(Row, frozen=True):
+    """A safeset that is not kept any more. `purged_ns` is 0 while it can be brought back; `signature` is the vault's
+    over reason and times from then on.
+    """
+
+    state: EndState
+    reason: str
+    ended_ns: int
+    purged_ns: int = 0
+    signature: bytes = b""
+
+
+class Pin(Row, frozen=True):
+    """A safeset that is held, and why."""
+
+    reason: str
+    pinned_ns: int
+    actor: str
+
+
+class FilledSlot(Row, frozen=True):
+    """The day (UTC, since 1970) whose slot a job filled last."""
+
+    day: int
+
+
+class Freeze(Row, frozen=True):
+    """Of a job: whether anything of it may end. `changed_ns`: since when the row says this."""
+
+    is_on: bool
+    reason: str
+    changed_ns: int
+
+
+class ClockDoubt(Row, frozen=True):
+    """The vault's clock jumped by so many seconds, found at a time by it. `accepted_ns` is 0 until an operator says it
+    is right.
+    """
+
+    jump_seconds: int
+    found_ns: int
+    accepted_ns: int = 0
 
 
 class Grant(Row, frozen=True):

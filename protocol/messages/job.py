@@ -35,6 +35,7 @@ class JobSummary(Message, frozen=True):
     last_outcome: fields.Text
     run_requested: bool
     removed_ns: fields.Nanoseconds | None
+    frozen: fields.Text = ""
 
 
 class JobCreateRequest(Message, frozen=True):

@@ -25,6 +25,7 @@ class SafesetSummary(Message, frozen=True):
     root_hash: fields.Hash
     distrusted: bool = False
     in_doubt: bool = False
+    pinned: bool = False
 
 
 class SafesetListRequest(Message, frozen=True):

@@ -41,6 +41,18 @@ class VaultStatus(Message, frozen=True):
     connections: fields.Count
     safesets_damaged: fields.Count = 0
     safesets_in_doubt: bool = False
+    clock_doubted: bool = False
+    jobs_frozen: fields.Count = 0
 
 
 VaultStatusAnswer = VaultStatus
+
+
+class ClockAcceptRequest(Message, frozen=True):
+    pass
+
+
+class ClockAcceptAnswer(Message, frozen=True):
+    """The jump that was accepted."""
+
+    jump_seconds: int

@@ -6,6 +6,7 @@ import msgspec
 
 from protocol import messages as m
 from protocol.messages.fields import ComputerKind
+from protocol.messages.retention import OverLimit
 from tools.client.session import VaultSession
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -25,6 +26,10 @@ async def show_account(session: VaultSession, name: str) -> m.AccountShowAnswer:
 
 async def vault_status(session: VaultSession) -> m.VaultStatus:
     return await _answer(session, "vault.status", m.VaultStatusRequest(), m.VaultStatus)
+
+
+async def accept_clock(session: VaultSession) -> m.ClockAcceptAnswer:
+    return await _answer(session, "clock.accept", m.ClockAcceptRequest(), m.ClockAcceptAnswer)
 
 
 async def list_disks(session: VaultSession) -> m.DiskListAnswer:
@@ -145,6 +150,60 @@ async def list_grants(session: VaultSession) -> list[m.GrantSummary]:
 async def revoke_grant(session: VaultSession, computer: str, job: str, to: str) -> m.SafesetRevokeAnswer:
     request = m.SafesetRevokeRequest(computer, job, to)
     return await _answer(session, "safeset.revoke", request, m.SafesetRevokeAnswer)
+
+
+async def list_retention(session: VaultSession) -> m.RetentionListAnswer:
+    return await _answer(session, "retention.list", m.RetentionListRequest(), m.RetentionListAnswer)
+
+
+async def set_retention(session: VaultSession, name: str, days: int, copies: int) -> m.RetentionSummary:
+    request = m.RetentionSetRequest(name, days, copies)
+    return (await _answer(session, "retention.set", request, m.RetentionSetAnswer)).type
+
+
+async def confirm_retention(session: VaultSession, name: str) -> m.RetentionSummary:
+    request = m.RetentionConfirmRequest(name)
+    return (await _answer(session, "retention.confirm", request, m.RetentionConfirmAnswer)).type
+
+
+async def limit_retention(session: VaultSession, over_limit: OverLimit) -> m.RetentionLimitAnswer:
+    return await _answer(session, "retention.limit", m.RetentionLimitRequest(over_limit), m.RetentionLimitAnswer)
+
+
+async def simulate_retention(session: VaultSession, computer: str, job: str) -> list[m.SimulatedSafeset]:
+    request = m.RetentionSimulateRequest(computer, job)
+    return (await _answer(session, "retention.simulate", request, m.RetentionSimulateAnswer)).safesets
+
+
+async def pin_safeset(session: VaultSession, computer: str, job: str, number: int, reason: str) -> m.SafesetPinAnswer:
+    request = m.SafesetPinRequest(computer, job, number, reason)
+    return await _answer(session, "safeset.pin", request, m.SafesetPinAnswer)
+
+
+async def unpin_safeset(session: VaultSession, computer: str, job: str, number: int) -> m.SafesetUnpinAnswer:
+    request = m.SafesetUnpinRequest(computer, job, number)
+    return await _answer(session, "safeset.unpin", request, m.SafesetUnpinAnswer)
+
+
+async def delete_safeset(session: VaultSession, computer: str, job: str, number: int) -> m.SafesetDeleteAnswer:
+    request = m.SafesetDeleteRequest(computer, job, number)
+    return await _answer(session, "safeset.delete", request, m.SafesetDeleteAnswer)
+
+
+async def undelete_safeset(
+    session: VaultSession, computer: str, job: str, number: int, reason: str
+) -> m.SafesetUndeleteAnswer:
+    request = m.SafesetUndeleteRequest(computer, job, number, reason)
+    return await _answer(session, "safeset.undelete", request, m.SafesetUndeleteAnswer)
+
+
+async def list_ended(session: VaultSession, computer: str, job: str) -> list[m.EndedSafeset]:
+    request = m.SafesetEndedRequest(computer, job)
+    return (await _answer(session, "safeset.ended", request, m.SafesetEndedAnswer)).safesets
+
+
+async def freeze_job(session: VaultSession, computer: str, job: str, reason: str | None) -> m.JobFreezeAnswer:
+    return await _answer(session, "job.freeze", m.JobFreezeRequest(computer, job, reason), m.JobFreezeAnswer)
 
 
 async def order_restore(session: VaultSession, request: m.RestoreOrderRequest) -> m.RestoreOrderAnswer:

@@ -37,6 +37,7 @@ def safeset_document(safeset: SafesetSummary) -> dict[str, Any]:
         "damaged": safeset.damaged,
         "distrusted": safeset.distrusted,
         "in_doubt": safeset.in_doubt,
+        "pinned": safeset.pinned,
     }
 
 
@@ -66,6 +67,8 @@ def _state(safeset: SafesetSummary) -> str:
         words.append("damaged")
     if safeset.distrusted:
         words.append("distrusted")
+    if safeset.pinned:
+        words.append("pinned")
     if safeset.in_doubt:
         words.append("damage looked for")
     return ", ".join(words) or "stored"

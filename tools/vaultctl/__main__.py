@@ -12,10 +12,12 @@ _COMMANDS = "tools.vaultctl.commands"
 _PARTS = {
     "account": Part(f"{_COMMANDS}.account", "Accounts of the vault (operator)."),
     "status": Part(f"{_COMMANDS}.status", "What the vault holds and how it is (operator)."),
+    "clock": Part(f"{_COMMANDS}.clock", "The vault's clock, after a jump (operator)."),
     "disk": Part(f"{_COMMANDS}.disk", "Disks of the vault; one that is lost (operator)."),
     "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
     "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),
     "keyring": Part(f"{_COMMANDS}.keyring", "Keyrings of jobs: another password (administrator)."),
+    "retention": Part(f"{_COMMANDS}.retention", "How long safesets are kept (administrator)."),
     "safeset": Part(f"{_COMMANDS}.safeset", "Safesets of a job: what can be restored (administrator)."),
 }
 

@@ -14,6 +14,11 @@ def save_account(account: Account) -> list[Change]:
     ]
 
 
+def update_account(account: Account) -> list[Change]:
+    """For one whose name stays."""
+    return [put("accounts", account.account_id, account)]
+
+
 def read_account(view: View, account_id: bytes) -> Account | None:
     return read(view, "accounts", account_id, Account)
 

@@ -39,6 +39,12 @@ def list_jobs(view: View, account_id: bytes) -> Iterator[Job]:
         yield decode("jobs", key, value, Job)
 
 
+def job_keys_after(view: View, after: bytes) -> Iterator[bytes]:
+    """Of all accounts, behind a key: account id and job id."""
+    for key, _ in view.scan("jobs", b"", after and after + b"\0"):
+        yield key
+
+
 def list_computer_jobs(view: View, account_id: bytes, computer_id: bytes) -> Iterator[Job]:
     for _, job_id in view.scan("job_names", account_id + computer_id):
         job = read_job(view, account_id, job_id)

@@ -21,6 +21,10 @@ def read_safeset(view: View, job: Job, sequence: int) -> Safeset | None:
     return read(view, "safesets", job.account_id + job.job_id + place_of(job.timeline, sequence), Safeset)
 
 
+def safeset_at(view: View, account_id: bytes, job_id: bytes, place: bytes) -> Safeset | None:
+    return read(view, "safesets", account_id + job_id + place, Safeset)
+
+
 def find_safeset(view: View, account_id: bytes, job_id: bytes, root_hash: bytes) -> Safeset | None:
     place = view.get("safeset_hashes", account_id + job_id + root_hash)
     return None if place is None else read(view, "safesets", account_id + job_id + place, Safeset)

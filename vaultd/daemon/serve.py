@@ -25,7 +25,6 @@ from vaultd.daemon.open_files import raise_open_files
 from vaultd.errors import NoSpace, Unavailable
 from vaultd.logs import configure_logs, log
 from vaultd.maintenance.checkpoint import tell_copies
-from vaultd.maintenance.clock_watch import tell_jump_at_start
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
 from vaultd.operations.places import SERVER_FILE, SERVER_KEY_FILE
@@ -53,7 +52,6 @@ def serve(directory: Path) -> int:
     exit_code = EXIT_STORE_STOPPED
     try:
         _tell_recovery(vault, time.monotonic() - begin)
-        tell_jump_at_start(vault)
         _exempt_what_stays()
         exit_code = trio.run(_run, vault)
     finally:

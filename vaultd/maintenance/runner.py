@@ -8,6 +8,7 @@ from vaultd.maintenance.checkpoint import keep_checkpoints
 from vaultd.maintenance.clock_watch import watch_clock
 from vaultd.maintenance.damaged_safesets import Failed, watch_damage
 from vaultd.maintenance.disks import watch_disks
+from vaultd.maintenance.expiry import expire_safesets
 from vaultd.maintenance.loop_lag import watch_loop_lag
 from vaultd.maintenance.restore_orders import expire_orders
 from vaultd.operations.vault import Vault
@@ -19,8 +20,9 @@ async def run_maintenance(vault: Vault, failed: Failed, heard: Callable[[], Coll
     """
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_loop_lag)
-        nursery.start_soon(watch_clock, vault.clock)
+        nursery.start_soon(watch_clock, vault, failed)
         nursery.start_soon(keep_checkpoints, vault)
         nursery.start_soon(watch_disks, vault)
         nursery.start_soon(watch_damage, vault, failed)
         nursery.start_soon(expire_orders, vault, heard, failed)
+        nursery.start_soon(expire_safesets, vault, failed)

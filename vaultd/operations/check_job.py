@@ -15,7 +15,6 @@ from vaultd.errors import VaultError
 from vaultd.operations.check_hits import HitCheck
 from vaultd.operations.damage_hits import DamageHits
 from vaultd.operations.job_place import job_place
-from vaultd.operations.replaced import is_replaced
 from vaultd.operations.root_format import (
     Root,
     countersigned_bytes,
@@ -27,6 +26,7 @@ from vaultd.operations.root_format import (
 from vaultd.operations.runs import KEY_ID_BYTES
 from vaultd.operations.safesets import tree_of
 from vaultd.operations.sealed_headers import parse_slot
+from vaultd.operations.standing import is_live, is_standing
 from vaultd.operations.tree_walk import Records, TreeWalk
 from vaultd.operations.wrapping import JOB_SECRET, RUN_KEY, SLOT, job_owner, run_key_owners, slot_owner
 from vaultd.records import NO_HASH, NO_ID, Job, Keyring, Safeset
@@ -113,7 +113,7 @@ def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
     previous, sequence, count = NO_HASH, 0, 0
     whole: set[bytes] = set()
     for safeset in list_safesets(parts.view, job.account_id, job.job_id):
-        is_kept = not is_replaced(parts.view, job, safeset)
+        is_kept = is_live(parts.view, job, safeset)
         found = list(_root_faults(parts, job, safeset, (previous, sequence)))
         if is_kept:
             found += _use_faults(parts, job, safeset, whole)
@@ -123,7 +123,7 @@ def _check_safesets(parts: CheckParts, job: Job, place: str) -> Iterator[Finding
             severity = Severity.damage if any(one is Severity.damage for one, _ in found) else Severity.warning
             sentences = dict.fromkeys(sentence for _, sentence in found)
             yield Finding(severity, f"{place}, safeset {safeset.sequence}", "; ".join(sentences))
-        previous, sequence, count = safeset.root_hash, safeset.sequence, count + is_kept
+        previous, sequence, count = safeset.root_hash, safeset.sequence, count + is_standing(parts.view, job, safeset)
     if (job.head_sequence, job.head_hash) != (sequence, previous):
         yield _damage(place, f"its head is safeset {job.head_sequence}, but the newest one here is {sequence}")
     elif job.safesets != count:

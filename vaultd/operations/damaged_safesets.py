@@ -16,7 +16,7 @@ from vaultd.catalog.rows import decode, read
 from vaultd.operations import ledger
 from vaultd.operations.hurt_walk import HurtWalk
 from vaultd.operations.job_place import job_place
-from vaultd.operations.replaced import is_replaced
+from vaultd.operations.standing import is_live
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Change, DamagedSafeset, Safeset
@@ -88,7 +88,7 @@ class Look:
     def _look_at(self, key: bytes, safeset: Safeset, found: list[Found]) -> Iterator[list[Found]]:
         with self._vault.catalog.read() as view:
             job, mark = read_job(view, key[:16], key[16:JOB_KEY_BYTES]), read_damage(view, key)
-            is_out_of_use = job is not None and is_replaced(view, job, safeset)
+            is_out_of_use = job is not None and not is_live(view, job, safeset)
         if is_out_of_use:  # nobody can restore it
             found.append(Found(key, safeset.keyring_id, b""))
             return

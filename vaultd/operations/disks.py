@@ -15,11 +15,12 @@ from vaultd.catalog.database import View
 from vaultd.catalog.jobs import read_job
 from vaultd.catalog.rows import decode
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import ledger, replaced
+from vaultd.operations import ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.disk_hits import DiskPlaces, Hit, HitWalk
 from vaultd.operations.erased_slots import mend_keys
 from vaultd.operations.known_disks import changed_disks
+from vaultd.operations.standing import is_live
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
 from vaultd.records import Identity, Safeset
@@ -131,7 +132,7 @@ def _is_out_of_use(vault: Vault, key: bytes, safeset: Safeset) -> bool:
     """`key` is that of the safeset's row. Nobody can restore it, so nothing of it is hit."""
     with vault.catalog.read() as view:
         job = read_job(view, key[:16], key[16:JOB_KEY_BYTES])
-        return job is not None and replaced.is_replaced(view, job, safeset)
+        return job is not None and not is_live(view, job, safeset)
 
 
 def name_hit(view: View, key: bytes, safeset: Safeset, hit: Hit) -> SafesetHit:

@@ -24,6 +24,7 @@ from vaultd.operations.access import named_computer, named_job, own_computer, wo
 from vaultd.operations.auditing import audited
 from vaultd.operations.job_definition import check_beside, check_definition, check_signature
 from vaultd.operations.names import check_name
+from vaultd.operations.retention_types import require_type
 from vaultd.operations.sealed_headers import SECRET_PURPOSE_KEYRING, agent_key_fingerprint, parse_secret
 from vaultd.operations.summaries import JobSummary, RunSummary, summarise_job, summarise_run
 from vaultd.operations.vault import Vault
@@ -131,6 +132,7 @@ def check_new(vault: Vault, view: View, identity: Identity, new: NewJob, purpose
         return AskedJob(job, known)
     _refuse_taken(view, computer, new.name)
     check_beside(_definitions_beside(view, computer, new.name), new.definition, computer.name)
+    require_type(view, computer.account_id, new.definition.retention)
     if new.job_id == NO_ID or is_owned(view, new.job_id):
         raise Conflict(f"job_id {new.job_id.hex()} cannot be used", "draw a new random id")
     return AskedJob(job, None)

@@ -16,7 +16,7 @@ from vaultd.catalog.rows import decode
 from vaultd.catalog.runs import read_run
 from vaultd.operations.disk_hits import HitWalk
 from vaultd.operations.distrust import Suspicion, keys_of, suspect_runs
-from vaultd.operations.replaced import is_replaced
+from vaultd.operations.standing import is_standing
 from vaultd.operations.store_errors import translated
 from vaultd.operations.suspects import HIT, Suspects, find_suspects
 from vaultd.operations.vault import Vault
@@ -88,10 +88,10 @@ def _is_made(vault: Vault, identity: Identity, suspects: Suspects, safeset: Safe
 
 
 def _is_gone(vault: Vault, identity: Identity, safeset: Safeset) -> bool:
-    """A provisional one that another took the place of."""
+    """A provisional one that another took the place of, or one that is not kept any more."""
     with vault.catalog.read() as view:
         job = read_job(view, identity.account_id, safeset.job_id)
-        return job is not None and is_replaced(view, job, safeset)
+        return job is not None and not is_standing(view, job, safeset)
 
 
 def _behind(after: bytes) -> bytes:

@@ -10,9 +10,9 @@ from vaultd.catalog.jobs import list_jobs
 from vaultd.catalog.safesets import list_safesets
 from vaultd.errors import VaultError
 from vaultd.operations.job_place import job_place
-from vaultd.operations.replaced import is_replaced
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import tree_of
+from vaultd.operations.standing import is_live
 from vaultd.operations.tree_walk import Records, TreeWalk
 from vaultd.records import Job, Safeset
 from vaultd.store.errors import StoreError
@@ -33,7 +33,7 @@ def _of_job(view: View, records: Records, job: Job, severity: Severity) -> Itera
     whole: set[bytes] = set()
     hit = []
     for safeset in list_safesets(view, job.account_id, job.job_id):
-        if not is_replaced(view, job, safeset) and not _is_whole(records, safeset, whole):
+        if is_live(view, job, safeset) and not _is_whole(records, safeset, whole):
             hit.append(safeset.sequence)
     if not hit:
         return

@@ -2,7 +2,7 @@
 
 from vaultd.catalog.database import View
 from vaultd.catalog.runs import read_run
-from vaultd.catalog.safesets import read_safeset, safesets_after
+from vaultd.catalog.safesets import safesets_after
 from vaultd.operations.root_format import parse_root
 from vaultd.policy import provisional
 from vaultd.records import Job, Run, Safeset
@@ -15,12 +15,6 @@ def is_replaced(view: View, job: Job, safeset: Safeset) -> bool:
     run = None if is_settled else read_run(view, job.account_id, safeset.run_id)
     newest_of_run = safeset.sequence if run is None else run.sequence  # a row that is lost replaces nothing
     return provisional.is_replaced(safeset.sequence, job.complete_sequence, newest_of_run)
-
-
-def standing_sequence(view: View, job: Job, run: Run) -> int:
-    """The number of the newest safeset that the run made, as long as people see it; else 0."""
-    safeset = read_safeset(view, job, run.sequence) if run.sequence else None
-    return 0 if safeset is not None and is_replaced(view, job, safeset) else run.sequence
 
 
 def replaced_by(view: View, job: Job, safeset: Safeset) -> int:

@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from vaultd.errors import BadRequest
 from vaultd.operations.sealed_headers import is_signed
+from vaultd.records import EndedSafeset
 
 ROOT_BYTES = 360
 SIGNED_BYTES = 296
 ROOT_LABEL = b"safeset root v1"
 COUNTERSIGNATURE_LABEL = b"safeset countersignature v1"
+END_LABEL = b"safeset end v1"
 # A figure above this is no figure but a mistake: 2^60 bytes are an exbibyte.
 FIGURE_MAX = 1 << 60
 RECORD_BYTES_MIN = 84
@@ -111,3 +113,13 @@ def is_countersigned(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> 
 
 def countersigned_bytes(hash_: bytes, vault_id: bytes, time_ns: int) -> bytes:
     return COUNTERSIGNATURE_LABEL + hash_ + vault_id + time_ns.to_bytes(8, "little", signed=True)
+
+
+def sign_end(key: Ed25519PrivateKey, hash_: bytes, vault_id: bytes, ended: EndedSafeset, purged_ns: int) -> bytes:
+    """Over why and when the safeset with this root hash ended and was purged."""
+    return key.sign(ended_bytes(hash_, vault_id, ended, purged_ns))
+
+
+def ended_bytes(hash_: bytes, vault_id: bytes, ended: EndedSafeset, purged_ns: int) -> bytes:
+    times = ended.ended_ns.to_bytes(8, "little", signed=True) + purged_ns.to_bytes(8, "little", signed=True)
+    return END_LABEL + hash_ + vault_id + times + ended.reason.encode()

@@ -15,20 +15,25 @@ import msgspec
 from vaultd.catalog.accounts import read_account
 from vaultd.catalog.database import View
 from vaultd.catalog.distrusted_keys import list_distrusted
+from vaultd.catalog.ended_safesets import read_ended
+from vaultd.catalog.filled_slots import read_slot, save_slot
 from vaultd.catalog.jobs import update_job
 from vaultd.catalog.keyrings import read_keyring
 from vaultd.catalog.runs import update_run
 from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_safeset, save_safeset
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
 from vaultd.operations import access, grants, ledger
+from vaultd.operations.held_safesets import ended_hint
 from vaultd.operations.replaced import count_replaced, is_replaced, replaced_by
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
+from vaultd.operations.standing import is_standing
 from vaultd.operations.store_errors import translated
 from vaultd.operations.summaries import SafesetSummary, summarise_safeset
 from vaultd.operations.tree_walk import Gap, Tree, TreeWalk, companions_of
 from vaultd.operations.upload import ROOT_PAYLOAD_TYPE, home_disk_number
 from vaultd.operations.vault import Vault
 from vaultd.policy.provisional import newest_sequence
+from vaultd.policy.retention import DEFAULT_TYPE, EXTRA, day_of, fills_slot
 from vaultd.records import NO_HASH, Identity, Job, Keyring, Run, Safeset
 from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.damage_notes import DamageMet
@@ -121,6 +126,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
             return _committed(known)
         run, job = access.active_run(view, identity, prepared.run_id)
         home_disk = _home_disk(vault, view, job)
+        newest_slot = read_slot(view, job)
     _check_payload_key(prepared.payload, run)
     _check_key_opens(vault, prepared.payload)
     _check_head(root, job, run)
@@ -129,6 +135,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         damage_met = _require_whole(vault, job, root, (prepared.base, prepared.last))
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
+    is_extra = root.complete and not fills_slot(now_ns, newest_slot)
     safeset = Safeset(
         timeline=root.timeline,
         sequence=root.sequence,
@@ -140,12 +147,13 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         payload_id=prepared.payload.header.id,
         countersignature=countersign(vault.signing_key, hash_, vault.vault_id, now_ns),
         stored_at_ns=now_ns,
-        retention=job.definition.retention,
+        retention=EXTRA if is_extra else job.definition.retention or DEFAULT_TYPE,
     )
     changes = [
         *save_safeset(job.account_id, safeset),
         *update_job(_with_head(job, safeset, prepared)),
         *update_run(msgspec.structs.replace(run, sequence=root.sequence)),
+        *(save_slot(job, day_of(now_ns)) if root.complete else []),
     ]
     ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
     # The run goes on from a provisional one, and what it has not come to yet is in its base.
@@ -194,6 +202,9 @@ def choose(view: View, job: Job, sequence: int) -> Safeset:
             f"safeset {number} was provisional and was replaced by safeset {newer}",
             f"restore safeset {newer}, or another that the list of safesets shows",
         )
+    ended = read_ended(view, job.account_id, safeset)
+    if ended is not None:
+        raise NotFound(f"safeset {number} of job {job.name!r} is {ended.state.value}", ended_hint(ended))
     return safeset
 
 
@@ -205,7 +216,7 @@ def _page(view: View, job: Job, after: bytes, count: int) -> SafesetPage:
         if len(found) == count or looked_at == ROWS_AT_ONCE:
             return SafesetPage(found, place)
         place = place_of(safeset.timeline, safeset.sequence)
-        if not is_replaced(view, job, safeset):
+        if is_standing(view, job, safeset):
             found.append(summarise_safeset(view, job.account_id, safeset, distrusted))
     return SafesetPage(found, None)
 
@@ -220,7 +231,8 @@ def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) 
     with vault.catalog.read() as view:
         job = access.own_job(view, identity, job_id)
         safeset = find_safeset(view, job.account_id, job.job_id, base)
-    if safeset is None:
+        is_kept = safeset is not None and read_ended(view, job.account_id, safeset) is None
+    if safeset is None or not is_kept:
         return False
     damage_met = _damage_met(vault, safeset.keyring_id)
     if vault.trees.is_whole(job_id, base, damage_met):

@@ -5,9 +5,11 @@ from collections import Counter
 import msgspec
 
 from vaultd.catalog.accounts import list_accounts
+from vaultd.catalog.clock_doubts import read_doubt
 from vaultd.catalog.computers import list_computers
 from vaultd.catalog.damaged_safesets import count_damaged
 from vaultd.catalog.database import View
+from vaultd.catalog.freezes import count_frozen
 from vaultd.catalog.jobs import list_jobs
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
@@ -23,7 +25,8 @@ class DiskStatus(msgspec.Struct, frozen=True):
 
 class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The field names are those of the wire's message. Removed computers and jobs are not counted, their safesets
-    are. `safesets_in_doubt`: more of them may be damaged, which is being looked for.
+    are. `safesets_in_doubt`: more of them may be damaged, which is being looked for. `clock_doubted`: nothing expires
+    until an operator says that the clock is right.
     """
 
     vault_id: bytes
@@ -46,6 +49,8 @@ class VaultStatus(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     safesets_damaged: int
     safesets_in_doubt: bool
+    clock_doubted: bool
+    jobs_frozen: int
 
 
 def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
@@ -55,6 +60,8 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
     with vault.catalog.read() as view:
         counts = _count(view)
         damaged = count_damaged(view)
+        doubt = read_doubt(view)
+        frozen = count_frozen(view)
         runs_active = view.count("active_runs")
     return VaultStatus(
         vault_id=vault.vault_id,
@@ -77,6 +84,8 @@ def vault_status(vault: Vault, version: str, connections: int) -> VaultStatus:
         connections=connections,
         safesets_damaged=damaged,
         safesets_in_doubt=in_doubt,
+        clock_doubted=doubt is not None and not doubt.accepted_ns,
+        jobs_frozen=frozen,
     )
 
 

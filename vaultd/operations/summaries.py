@@ -7,11 +7,13 @@ import msgspec
 from vaultd.catalog.computers import read_computer
 from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
+from vaultd.catalog.freezes import read_freeze
 from vaultd.catalog.jobs import list_computer_jobs
+from vaultd.catalog.pins import read_pin
 from vaultd.catalog.runs import list_runs_back, read_run
-from vaultd.operations.replaced import standing_sequence
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.sealed_headers import agent_key_fingerprint, fingerprint_text
+from vaultd.operations.standing import standing_sequence
 from vaultd.policy.provisional import newest_sequence
 from vaultd.records import NO_ID, Computer, Job, JobDefinition, Run, Safeset
 
@@ -43,6 +45,7 @@ class ComputerSummary(msgspec.Struct, frozen=True, kw_only=True):
 class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`head_sequence` is the newest complete safeset, a provisional one only while there is none. `last_run_ns` is the
     begin of the newest run, 0 before the first; `last_outcome` is then empty. `removed_ns` is 0 while it takes runs.
+    `frozen` is why nothing of it ends, empty where it is not frozen.
     """
 
     job_id: bytes
@@ -56,6 +59,7 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_outcome: str
     run_requested: bool
     removed_ns: int
+    frozen: str = ""
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +94,7 @@ class SafesetSummary(msgspec.Struct, frozen=True, kw_only=True):
     root_hash: bytes
     distrusted: bool = False
     in_doubt: bool = False
+    pinned: bool = False
 
 
 def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
@@ -108,6 +113,7 @@ def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
 def summarise_job(view: View, job: Job) -> JobSummary:
     computer = read_computer(view, job.account_id, job.computer_id)
     newest = next(list_runs_back(view, job.account_id, job.job_id), None)
+    freeze = read_freeze(view, job.account_id, job.job_id)
     return JobSummary(
         job_id=job.job_id,
         computer="" if computer is None else computer.name,
@@ -120,6 +126,7 @@ def summarise_job(view: View, job: Job) -> JobSummary:
         last_outcome="" if newest is None else newest.outcome.value,
         run_requested=job.request > job.requests_taken and not job.removed_ns,
         removed_ns=job.removed_ns,
+        frozen=freeze.reason if freeze is not None and freeze.is_on else "",
     )
 
 
@@ -156,4 +163,5 @@ def summarise_safeset(view: View, account_id: bytes, safeset: Safeset, distruste
         damaged=is_damaged(view, account_id, safeset),
         root_hash=safeset.root_hash,
         distrusted=run is not None and not distrusted.isdisjoint(run.key_ids),
+        pinned=read_pin(view, account_id, safeset) is not None,
     )

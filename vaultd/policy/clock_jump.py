@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 # Clocks are corrected by seconds all the time; where it is more than this, people should know.
 BOUND_SECONDS = 300
+# A vault that was down for longer is asked about its clock before anything expires.
+GAP_BOUND_SECONDS = 30 * 24 * 3600
 _SECOND_NS = 1_000_000_000
 
 
@@ -21,10 +23,12 @@ def jump_between(before: Look, now: Look) -> int:
     return _beyond_bound(wall_seconds - (now.monotonic_seconds - before.monotonic_seconds))
 
 
-def jump_since_entry(entry_ns: int, now_ns: int) -> int:
-    """Seconds (negative) by which a start lies before the last entry of the journal; 0 for any later start, because
-    nobody knows how long the vault was down."""
-    return _beyond_bound(min(now_ns - entry_ns, 0) / _SECOND_NS)
+def jump_at_start(entry_ns: int, start_ns: int) -> int:
+    """Seconds by which a start lies before the last entry of the journal (negative), or so long after it that the clock
+    may be wrong as well; 0 for any other start, because nobody knows how long the vault was down.
+    """
+    seconds = (start_ns - entry_ns) / _SECOND_NS
+    return round(seconds) if seconds > GAP_BOUND_SECONDS else _beyond_bound(min(seconds, 0))
 
 
 def is_alive(made_ns: int, expires_ns: int, now_ns: int) -> bool:

@@ -28,7 +28,7 @@ from vaultd.operations.vault import Vault, close_vault, open_vault
 from vaultd.records import AgentIdentity, Figures, Identity, Job, JobDefinition, Role
 from vaultd.store.disk_door import SystemDoor
 
-DEFINITION = JobDefinition((b"/data",), ("*.tmp",), False, "0 2 * * *", "default", 1, 3, False, b"\x80")
+DEFINITION = JobDefinition((b"/data",), ("*.tmp",), False, "0 2 * * *", "daily", 1, 3, False, b"\x80")
 PROOF = bytes(range(32))
 CREATOR = Creator()
 

@@ -14,7 +14,7 @@ from tests.vaultd.operations.sealing import agent_fingerprint, job_secret
 from tests.vaultd.operations.small_site import CREATOR, DEFINITION, Agent, Site, new_job
 from tests.vaultd.operations.test_restore import saved
 from vaultd.errors import BadRequest, Conflict, NoSpace, NotFound
-from vaultd.operations import job_definition, jobs, removal
+from vaultd.operations import job_definition, jobs, removal, retention_types
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.records import Identity
 from vaultd.store.disk_door import Handle, SystemDoor
@@ -309,3 +309,12 @@ def test_show_lists_runs_newest_first(site: Site) -> None:
     assert [run.run_id for run in details.runs] == [backed_up.sealer.run_id, first]
     assert [run.outcome for run in details.runs] == ["running", "done"]
     assert (details.job.last_outcome, details.job.keyring_ready) == ("running", True)
+
+
+def test_a_retention_type_that_is_not_there_is_refused(site: Site, owner: tuple[Identity, Agent]) -> None:
+    administrator, agent = owner
+    weekly = new_job(agent, definition=msgspec.structs.replace(DEFINITION, retention="weekly"))
+    with pytest.raises(NotFound, match="retention type 'weekly' does not exist"):
+        jobs.create(site.vault, administrator, weekly)
+    retention_types.set_type(site.vault, administrator, "Weekly", 90, 12)
+    assert jobs.create(site.vault, administrator, weekly).definition.retention == "weekly"

@@ -57,7 +57,7 @@ def test_a_safeset_is_countersigned_with_the_vaults_time(site: Site) -> None:
     (listed,) = listed_safesets(site.vault, backed_up.agent.identity, "laptop", "home")
     assert (listed.number, listed.complete, listed.files, listed.new_bytes) == (1, True, 1, 12345)
     assert (listed.root_hash, listed.replicated_at_ns, listed.damaged) == (blake3(root).digest(), None, False)
-    assert (listed.time_ns, listed.retention) == (1_700_000_000, "default")
+    assert (listed.time_ns, listed.retention) == (1_700_000_000, "daily")
 
 
 def listed_safesets(vault: Vault, identity: Identity, computer: str, job: str) -> list[SafesetSummary]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from vaultd.policy.clock_jump import Look, is_alive, jump_between, jump_since_entry
+from vaultd.policy.clock_jump import Look, is_alive, jump_at_start, jump_between
 
 SECOND = 1_000_000_000
 YEARS = 10 * 365 * 24 * 3600
+MONTH = 30 * 24 * 3600
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,14 @@ def test_a_clock_that_ran_otherwise_than_time_passed_jumped(
     assert jump_between(before, now) == jump_seconds
 
 
-@pytest.mark.parametrize(("passed", "jump"), [(0, 0), (-300, 0), (-301, -301), (-YEARS, -YEARS), (YEARS, 0)])
-def test_a_start_before_the_last_entry_is_a_jump_back(passed: int, jump: int) -> None:
-    """How long a vault was down nobody knows, so no start is too late."""
+@pytest.mark.parametrize(
+    ("passed", "jump"),
+    [(0, 0), (-300, 0), (-301, -301), (-YEARS, -YEARS), (MONTH, 0), (MONTH + 1, MONTH + 1), (YEARS, YEARS)],
+)
+def test_a_start_before_the_last_entry_or_a_month_after_it_may_be_a_jump(passed: int, jump: int) -> None:
+    """How long a vault was down nobody knows; after a month people are asked."""
     entry_ns = 1_800_000_000 * SECOND
-    assert jump_since_entry(entry_ns, entry_ns + passed * SECOND) == jump
+    assert jump_at_start(entry_ns, entry_ns + passed * SECOND) == jump
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tools.client.tables import fields_text
 from tools.client.terminal_text import escape_text
 from tools.client.units import time_json, time_text
 from tools.vaultctl.commands.job_create import create
+from tools.vaultctl.commands.job_freeze import freeze, unfreeze
 from tools.vaultctl.commands.job_run import cancel, run
 from tools.vaultctl.confirmed_removal import confirm_removal
 from tools.vaultctl.definition import cipher_name, job_document
@@ -52,6 +53,8 @@ def show(ctx: click.Context, computer: str, job: str) -> None:
 
 command.add_command(run)
 command.add_command(cancel)
+command.add_command(freeze)
+command.add_command(unfreeze)
 
 
 @command.command("remove")
@@ -86,4 +89,5 @@ def _fields(job: JobSummary) -> list[tuple[str, str]]:
         *((f"option {name}", str(value)) for name, value in decode_options(definition.options).items()),
         ("newest safeset", str(job.head_sequence) if job.head_sequence else "-"),
         ("state", job_state(job)),
+        *([("frozen", job.frozen)] if job.frozen else []),
     ]

@@ -78,7 +78,7 @@ class _Asked:
 @click.option("--one-file-system", is_flag=True, help="Do not cross into other file systems.")
 @click.option("--exclude-caches", is_flag=True, help="Leave out what is in directories with a CACHEDIR.TAG.")
 @click.option("--schedule", default="", metavar="CRON", help="Five cron fields; stored, starts no run yet.")
-@click.option("--retention", default="", metavar="NAME", help="Retention type; stored, nothing expires yet.")
+@click.option("--retention", default="", metavar="NAME", help="Type, see `vaultctl retention list` [default: daily].")
 @click.option("--cipher", type=click.Choice(list(SUITES)), default=next(iter(SUITES)), show_default=True)
 @click.option("--compression", type=click.IntRange(0, 9), default=COMPRESSION_DEFAULT, show_default=True)
 @click.option("--both-sites", is_flag=True, help="Wait for the second site; stored, there is none yet.")

@@ -8,6 +8,7 @@ from tools.client import calls
 from tools.client.program import Group
 from tools.client.safeset_listing import safeset_document, safesets_text
 from tools.vaultctl.commands.grant import grant, grants, revoke
+from tools.vaultctl.commands.held_safesets import delete, ended, pin, undelete, unpin
 from tools.vaultctl.commands.restore import restore
 from tools.vaultctl.commands.restores import cancel_restore, restores
 from tools.vaultctl.identity import ask_vault, output_of
@@ -21,6 +22,11 @@ def command() -> None:
 command.add_command(grant)
 command.add_command(grants)
 command.add_command(revoke)
+command.add_command(pin)
+command.add_command(unpin)
+command.add_command(delete)
+command.add_command(undelete)
+command.add_command(ended)
 command.add_command(restore)
 command.add_command(restores)
 command.add_command(cancel_restore)

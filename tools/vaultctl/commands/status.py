@@ -23,12 +23,15 @@ _DISK_COLUMNS = (
 )
 
 
+_CLOCK = "the clock of the vault jumped, so nothing expires: `vaultctl clock accept` once its time above is right"
+
+
 @click.command("status", cls=Command)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Shows what the vault holds and how it is (operator)."""
     status, listed = ask_vault(ctx, _status_and_disks)
-    warnings = listed.warnings
+    warnings = [*listed.warnings, *([_CLOCK] if status.clock_doubted else [])]
     fields = [
         ("vault", status.name),
         ("place", status.place or "-"),
@@ -40,6 +43,7 @@ def command(ctx: click.Context) -> None:
         ("jobs", count_text(status.jobs)),
         ("safesets", count_text(status.safesets)),
         ("safesets damaged", _damaged(status)),
+        ("jobs frozen", count_text(status.jobs_frozen)),
         ("runs now", count_text(status.runs_active)),
         ("records", f"{count_text(status.records)} ({size_text(status.record_bytes)})"),
         ("containers", count_text(status.containers)),

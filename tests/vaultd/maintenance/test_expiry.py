@@ -1,0 +1,62 @@
+"""When safesets expire: at each pass, unless the clock jumped and no operator accepted it."""
+
+from __future__ import annotations
+
+import structlog.testing
+
+from tests.vaultd.operations.kept_job import DAY_SECONDS, make_history
+from tests.vaultd.operations.small_site import Site
+from vaultd import metrics
+from vaultd.maintenance.expiry import Expiry
+from vaultd.operations import clock_doubt
+
+YEARS_NS = 10 * 365 * DAY_SECONDS * 1_000_000_000
+
+
+def counted(name: str) -> float:
+    return metrics.REGISTRY.get_sample_value(f"vaultd_{name}_total") or 0.0
+
+
+async def test_a_pass_ends_what_the_rules_end(site: Site) -> None:
+    history = make_history(site)
+    duty = Expiry(site.vault)
+    history.run_daily(35)
+    before = counted("safesets_expired"), counted("safesets_purged")
+    await duty.pass_once()
+    assert history.listed() == list(range(5, 36))
+    site.clock.advance(8 * DAY_SECONDS)
+    await duty.pass_once()
+    assert (counted("safesets_expired"), counted("safesets_purged")) == (before[0] + 5, before[1] + 4)
+
+
+async def test_a_clock_that_jumps_ends_nothing_until_it_is_accepted(site: Site) -> None:
+    history = make_history(site)
+    duty = Expiry(site.vault)
+    made = history.run_daily(5)
+    site.clock.time_ns += YEARS_NS
+    await duty.pass_once()
+    site.clock.advance(300)
+    await duty.pass_once()
+    assert history.listed() == made
+    site.reopen()
+    await Expiry(site.vault).pass_once()
+    assert history.listed() == made
+    clock_doubt.accept(site.vault, site.operator)
+    await Expiry(site.vault).pass_once()
+    assert history.listed() == made[-1:]
+
+
+async def test_a_burst_freezes_the_job_and_is_told(site: Site) -> None:
+    history = make_history(site)
+    duty = Expiry(site.vault)
+    for _ in range(30):
+        site.clock.advance(60)
+        history.run()
+    before = counted("jobs_frozen")
+    with structlog.testing.capture_logs() as logs:
+        await duty.pass_once()
+        await duty.pass_once()
+    assert counted("jobs_frozen") == before + 1
+    assert [(line["event"], line["place"]) for line in logs] == [
+        ("job frozen", "account acme, computer laptop, job home")
+    ]

@@ -1,0 +1,75 @@
+"""Goes through all jobs now and then: what the rules of retention end expires, and what expired long ago is purged.
+
+Every decision is by a look at the clock that was compared with the one before: where the clock jumped in between, or
+jumped at any time and no operator said since that it is right, nothing ends.
+"""
+
+import trio
+
+from vaultd import metrics, offload
+from vaultd.logs import log
+from vaultd.maintenance.clock_watch import doubt_at_start, look_at
+from vaultd.maintenance.damaged_safesets import Failed
+from vaultd.operations import clock_doubt, expiry
+from vaultd.operations.expiry import Kept
+from vaultd.operations.vault import Vault
+from vaultd.policy.clock_jump import jump_between
+
+PASS_SECONDS = 300
+
+
+class Expiry:
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._before = look_at(vault)
+        self._start_is_judged = False
+
+    async def pass_once(self) -> None:
+        """Through all jobs, unless the clock is doubted."""
+        if not self._start_is_judged:
+            await doubt_at_start(self._vault)
+            self._start_is_judged = True
+        after = b""
+        while keys := await offload.read(expiry.jobs_after, self._vault, after):
+            after = keys[-1]
+            for key in keys:
+                if not await self._pass_job(key):
+                    return
+
+    async def _pass_job(self, key: bytes) -> bool:
+        """False where the clock is doubted."""
+        now = look_at(self._vault)
+        jump_seconds, self._before = jump_between(self._before, now), now
+        if jump_seconds:
+            await offload.write(clock_doubt.doubt, self._vault, jump_seconds)
+        if await offload.read(clock_doubt.is_doubted, self._vault):
+            return False
+        while await offload.walk(expiry.is_due, self._vault, key, now.wall_ns):
+            _tell(await offload.write(expiry.keep_house, self._vault, key, now.wall_ns))
+        return True
+
+
+async def expire_safesets(vault: Vault, failed: Failed) -> None:
+    """`failed` stops the daemon where the store was; whatever else it meets is told, and tried again."""
+    duty = Expiry(vault)
+    while True:
+        try:
+            await duty.pass_once()
+        except Exception as error:
+            log.error("safesets not expired", problem=f"{type(error).__name__}: {error.__cause__ or error}")
+            await failed(error)
+        await trio.sleep(PASS_SECONDS)
+
+
+def _tell(kept: Kept) -> None:
+    metrics.SAFESETS_EXPIRED.inc(kept.expired)
+    metrics.SAFESETS_PURGED.inc(kept.purged)
+    if kept.expired or kept.purged:
+        log.info("safesets ended", place=kept.place, expired=kept.expired, purged=kept.purged)
+    if kept.is_frozen_now:
+        metrics.JOBS_FROZEN.inc()
+        log.error(
+            "job frozen",
+            place=kept.place,
+            problem=f"{expiry.BURST}: nothing of it expires until an administrator says so",
+        )

@@ -106,6 +106,9 @@ class View:
         self._open_row = open_row
 
     def get(self, table: str, key: bytes) -> bytes | None:
+        """None also where the table is missing: one that is only read may be of an earlier version."""
+        if table not in self._databases:
+            return None
         value = self._transaction.get(key, db=self._databases[table])
         return None if value is None else self._opened(table, key, value)
 

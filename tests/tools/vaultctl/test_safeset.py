@@ -28,6 +28,7 @@ def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -
         "verified_at": None,
         "restore_tested_at": None,
         "damaged": False,
+        "pinned": False,
         "distrusted": False,
         "in_doubt": False,
     }

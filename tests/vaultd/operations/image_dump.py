@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lmdb
 
-TABLES = 32
+TABLES = 64
 VALUE = struct.Struct("<QIIBB2sI16s8s")
 CONTAINER = struct.Struct("<16sQQQB8s")
 POSITION = struct.Struct("<IQ32s")

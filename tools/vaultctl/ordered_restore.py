@@ -19,7 +19,10 @@ _ON_THE_COMPUTER = "the log of its service there says more"
 # By the code that the computer told: what happened, and what to do.
 _FAILED = {
     "wrong_password": ("the password does not open this job", "check for the right job and computer"),
-    "not_found": ("there is no such safeset, or nothing of it at a --path", "see `vaultctl safeset list`"),
+    "not_found": (
+        "there is no such safeset, or nothing of it at a --path",
+        "see `vaultctl safeset list`, and on the computer `vault-agent ls`",
+    ),
     "no_space": ("the disk restored to has too little room", "make room there, and order it again"),
     "not_allowed": ("the computer may not restore this job", "the leave may be over: order it again"),
     "damaged": ("damage was found; the rest was restored where that could be", _ON_THE_COMPUTER),

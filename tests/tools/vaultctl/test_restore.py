@@ -208,6 +208,7 @@ def test_ctrl_c_says_that_the_order_stays(vault: FakeVault, administrator: Path,
     ("more", "sentence"),
     [
         (("--target", "back"), "--target back is no absolute path"),
+        (("--target", "/back", "--path", "etc/hosts"), "--path etc/hosts is no absolute path"),
         (("--target", ""), "a --target is empty"),
         (("--target", "/b", "--path", ""), "a --path is empty"),
         (("--target", "/b", "--path", "/" + "x" * 4096), "longer than 4096 bytes"),

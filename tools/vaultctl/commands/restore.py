@@ -125,10 +125,8 @@ def _chosen(ctx: click.Context, computer: str, job: str, text: str) -> m.Safeset
 def _wanted(options: Options) -> tuple[tuple[bytes, ...], bytes, str]:
     """Paths, target and overwrite rule; what can be refused before anything is asked."""
     sequence_of(options.safeset)
-    target = _path("--target", options.target)
-    if not target.startswith(b"/"):
-        hint = "it is a directory of the computer that restores; / is the original place"
-        raise Failure("usage", f"--target {options.target} is no absolute path", hint)
+    hint = "it is a directory of the computer that restores; / is the original place"
+    target = _absolute("--target", options.target, hint)
     return _paths(options.paths), target, options.overwrite
 
 
@@ -155,14 +153,16 @@ def _paths(paths: tuple[str, ...]) -> tuple[bytes, ...]:
     if len(paths) > PATHS_MAX:
         hint = "name directories above them, or order several restores"
         raise Failure("usage", f"--path is given {len(paths)} times, {PATHS_MAX} are taken", hint)
-    return tuple(_path("--path", path) for path in paths)
+    return tuple(_absolute("--path", path, "name it as `vault-agent ls` shows it") for path in paths)
 
 
-def _path(option: str, text: str) -> bytes:
+def _absolute(option: str, text: str, hint: str) -> bytes:
     path = os.fsencode(text)
     if not 1 <= len(path) <= PATH_BYTES_MAX:
         what = "empty" if not path else f"longer than {PATH_BYTES_MAX} bytes"
         raise Failure("usage", f"a {option} is {what}", "a shell variable may not be set")
+    if not path.startswith(b"/"):
+        raise Failure("usage", f"{option} {text} is no absolute path", hint)
     return path
 
 

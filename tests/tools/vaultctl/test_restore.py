@@ -86,7 +86,7 @@ def test_an_order_is_sealed_to_the_agent(
 ) -> None:
     before = time.time_ns()
     ended = run(
-        administrator, *words, "--target", "/back", "--safeset", "7", "--path", "/home/a", "--path", "b",
+        administrator, *words, "--target", "/back", "--safeset", "7", "--path", "/home/a", "--path", "/b",
         "--overwrite", "newer",
     )  # fmt: skip
     assert ended.exit_code == 0, ended.err
@@ -96,7 +96,7 @@ def test_an_order_is_sealed_to_the_agent(
     (request,) = vault.requests("restore.order")
     assert (request.computer, request.job, request.to) == ("office-1", "documents", None)
     order = opened(vault, agent)
-    assert (order.computer, order.job, order.sequence, order.paths) == (None, "documents", 7, (b"/home/a", b"b"))
+    assert (order.computer, order.job, order.sequence, order.paths) == (None, "documents", 7, (b"/home/a", b"/b"))
     assert (order.target, order.overwrite, order.password) == (b"/back", "newer", PASSWORD)
     assert before <= order.created_ns <= time.time_ns()
     assert order.expires_ns - order.created_ns == DAY_NS

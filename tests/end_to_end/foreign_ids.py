@@ -134,6 +134,12 @@ class Row:
     kinds: dict[str, Make]
 
 
+def of_a_job(request: type[msgspec.Struct], **fixed: Any) -> Row:
+    """An administrator names a computer and a job of it."""
+    computer = make(request, job=of("job"), **fixed)("computer")
+    return Row("administrator", {"computer": computer, "job": make(request, computer=of("computer"), **fixed)("job")})
+
+
 OPERATOR_ONLY = Row("operator", {})  # the operator sees every account
 NO_IDS = Row("administrator", {})
 COMPUTER, JOB = (
@@ -152,6 +158,18 @@ ROWS: dict[str, Row] = {
     "disk.list": OPERATOR_ONLY,
     "disk.hit": OPERATOR_ONLY,
     "disk.lost": OPERATOR_ONLY,
+    "clock.accept": OPERATOR_ONLY,
+    "retention.set": NO_IDS,
+    "retention.confirm": NO_IDS,
+    "retention.limit": NO_IDS,
+    "retention.list": NO_IDS,
+    "retention.simulate": of_a_job(m.RetentionSimulateRequest),
+    "job.freeze": of_a_job(m.JobFreezeRequest, reason="why"),
+    "safeset.pin": of_a_job(m.SafesetPinRequest, number=1, reason="why"),
+    "safeset.unpin": of_a_job(m.SafesetUnpinRequest, number=1),
+    "safeset.delete": of_a_job(m.SafesetDeleteRequest, number=1),
+    "safeset.undelete": of_a_job(m.SafesetUndeleteRequest, number=1, reason="why"),
+    "safeset.ended": of_a_job(m.SafesetEndedRequest),
     "computer.invite": NO_IDS,
     "computer.list": NO_IDS,
     "computer.show": Row("administrator", {"computer": make(m.ComputerShowRequest)("computer")}),

@@ -20,6 +20,7 @@ FIELDS = frozenset(
         "address", "host", "port", "connections",  # the network
         "problem", "place",  # an exception's sentence; the function and line it came from
         "version", "pid", "signal", "records", "bytes", "containers", "entries", "number", "safesets", "lag_seconds",
+        "expired", "purged",  # safesets
     }
 )  # fmt: skip
 

@@ -119,8 +119,11 @@ def test_a_run_that_is_asked_for_starts_at_once(office: Site) -> None:
 
 def test_what_was_asked_for_while_nobody_listened_is_run_later(office: Site) -> None:
     office.run_administrator("acme", "job", "run", "pc", "small")
-    with serving(office), started(office, *job_run(office, "small")) as waiting:
-        assert json.loads(waiting.communicate(timeout=SOON_SECONDS)[0].splitlines()[-1])["sequence"] == 1
+    with started(office, *job_run(office, "small")) as waiting:
+        assert waiting.stdout is not None
+        read_until(waiting, '"state"')  # it asked too, before the service is there
+        with serving(office):
+            assert json.loads(waiting.stdout.readlines()[-1])["sequence"] == 1
     assert outcomes(office, "small") == ["warnings"]  # one run for one request
 
 

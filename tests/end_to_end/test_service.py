@@ -123,6 +123,7 @@ def test_what_was_asked_for_while_nobody_listened_is_run_later(office: Site) -> 
         assert waiting.stdout is not None
         read_until(waiting, '"state"')  # it asked too, before the service is there
         with serving(office):
+            waiting.wait(timeout=SOON_SECONDS)
             assert json.loads(waiting.stdout.readlines()[-1])["sequence"] == 1
     assert outcomes(office, "small") == ["warnings"]  # one run for one request
 

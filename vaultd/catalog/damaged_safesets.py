@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import decode, put, read
-from vaultd.catalog.safesets import place_of
+from vaultd.catalog.safesets import safeset_key
 from vaultd.records import Change, DamagedSafeset, Safeset
 
 _TABLE = "damaged_safesets"
@@ -24,8 +24,7 @@ def read_damage(view: View, safeset_key: bytes) -> DamagedSafeset | None:
 
 
 def is_damaged(view: View, account_id: bytes, safeset: Safeset) -> bool:
-    key = account_id + safeset.job_id + place_of(safeset.timeline, safeset.sequence)
-    return view.get(_TABLE, key) is not None
+    return view.get(_TABLE, safeset_key(account_id, safeset)) is not None
 
 
 def list_damaged(view: View, after: bytes = b"") -> Iterator[tuple[bytes, DamagedSafeset]]:

@@ -8,12 +8,16 @@ from vaultd.records import Change, Job, Safeset
 
 
 def save_safeset(account_id: bytes, safeset: Safeset) -> list[Change]:
-    job_key = account_id + safeset.job_id
     place = place_of(safeset.timeline, safeset.sequence)
     return [
-        put("safesets", job_key + place, safeset),
-        ("safeset_hashes", job_key + safeset.root_hash, place),
+        put("safesets", safeset_key(account_id, safeset), safeset),
+        ("safeset_hashes", account_id + safeset.job_id + safeset.root_hash, place),
     ]
+
+
+def safeset_key(account_id: bytes, safeset: Safeset) -> bytes:
+    """Of its row, and of what other tables say of it."""
+    return account_id + safeset.job_id + place_of(safeset.timeline, safeset.sequence)
 
 
 def read_safeset(view: View, job: Job, sequence: int) -> Safeset | None:

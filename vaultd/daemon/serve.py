@@ -25,6 +25,7 @@ from vaultd.daemon.open_files import raise_open_files
 from vaultd.errors import NoSpace, Unavailable
 from vaultd.logs import configure_logs, log
 from vaultd.maintenance.checkpoint import tell_copies
+from vaultd.maintenance.clock_watch import ClockWatch
 from vaultd.maintenance.runner import run_maintenance
 from vaultd.operations import ledger
 from vaultd.operations.places import SERVER_FILE, SERVER_KEY_FILE
@@ -89,10 +90,13 @@ async def _run(vault: Vault) -> int:
     group = GroupCommit(partial(ledger.write, vault), config.group_commit_bytes, config.group_commit_seconds)
     service = Service(vault, group)
     listener = Listener(service, config, _tls_context(vault))
+    watch = ClockWatch(vault)
+    with suppress(Unavailable, NoSpace):  # the watch tries it again
+        await watch.look()  # before an entry of this start hides what the clock said before the stop
     port = await listener.open()
     async with trio.open_nursery() as background:
         background.start_soon(_commit_groups, service)
-        background.start_soon(run_maintenance, vault, service.stop_if_broken, service.restores.told_jobs)
+        background.start_soon(run_maintenance, vault, watch, service.stop_if_broken, service.restores.told_jobs)
         background.start_soon(_feed_watchdog)
         async with trio.open_nursery() as front:
             front.start_soon(listener.serve)

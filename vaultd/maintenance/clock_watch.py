@@ -14,34 +14,48 @@ from vaultd.policy.clock_jump import Look, jump_at_start, jump_between
 LOOK_EVERY_SECONDS = 10
 
 
-async def watch_clock(vault: Vault, failed: Failed) -> None:
+class ClockWatch:
+    """Compares each look at the clocks with the one before, whoever looks: a jump is told and doubted once, and one
+    that an operator accepted is not found again.
+
+    The last entry of the journal before the start tells what the clock said before the stop.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._before = self._look()
+        self._unwritten = 0
+        if vault.last_entry_ns is not None:
+            self._meet(jump_at_start(vault.last_entry_ns, vault.started_ns))
+
+    async def look(self) -> Look:
+        """The doubt about a jump is durable when this returns; where it raises, it is tried again by the next look."""
+        now = self._look()
+        before, self._before = self._before, now
+        self._meet(jump_between(before, now))
+        if jump_seconds := self._unwritten:
+            await offload.write(clock_doubt.doubt, self._vault, jump_seconds)
+            if self._unwritten == jump_seconds:
+                self._unwritten = 0
+        return now
+
+    def _look(self) -> Look:
+        return Look(self._vault.clock.now_ns(), self._vault.clock.monotonic_seconds())
+
+    def _meet(self, jump_seconds: int) -> None:
+        if not jump_seconds:
+            return
+        self._unwritten = jump_seconds
+        metrics.CLOCK_JUMPS.inc()
+        problem = "set the clock of this machine and keep it with NTP; `vaultctl clock accept` says that it is right"
+        log.error("clock jumped", seconds=jump_seconds, problem=problem)
+
+
+async def watch_clock(watch: ClockWatch, failed: Failed) -> None:
     """`failed` stops the daemon where the store was."""
-    before = look_at(vault)
     while True:
+        try:
+            await watch.look()
+        except Exception as error:  # what expires looks itself
+            await failed(error)
         await trio.sleep(LOOK_EVERY_SECONDS)
-        now = look_at(vault)
-        jump_seconds, before = jump_between(before, now), now
-        if jump_seconds:
-            _tell(jump_seconds)
-            try:
-                await offload.write(clock_doubt.doubt, vault, jump_seconds)
-            except Exception as error:  # what expires compares the clocks itself
-                await failed(error)
-
-
-async def doubt_at_start(vault: Vault) -> None:
-    """The last entry of the journal before the start tells what the clock said before the stop."""
-    jump_seconds = 0 if vault.last_entry_ns is None else jump_at_start(vault.last_entry_ns, vault.started_ns)
-    if jump_seconds:
-        _tell(jump_seconds)
-        await offload.write(clock_doubt.doubt, vault, jump_seconds)
-
-
-def look_at(vault: Vault) -> Look:
-    return Look(vault.clock.now_ns(), vault.clock.monotonic_seconds())
-
-
-def _tell(jump_seconds: int) -> None:
-    metrics.CLOCK_JUMPS.inc()
-    problem = "set the clock of this machine and keep it with NTP; `vaultctl clock accept` says that it is right"
-    log.error("clock jumped", seconds=jump_seconds, problem=problem)

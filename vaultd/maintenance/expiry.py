@@ -7,51 +7,45 @@ jumped at any time and no operator said since that it is right, nothing ends.
 import trio
 
 from vaultd import metrics, offload
+from vaultd.errors import Damaged
 from vaultd.logs import log
-from vaultd.maintenance.clock_watch import doubt_at_start, look_at
+from vaultd.maintenance.clock_watch import ClockWatch
 from vaultd.maintenance.damaged_safesets import Failed
 from vaultd.operations import clock_doubt, expiry
 from vaultd.operations.expiry import Kept
 from vaultd.operations.vault import Vault
-from vaultd.policy.clock_jump import jump_between
 
 PASS_SECONDS = 300
 
 
 class Expiry:
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, watch: ClockWatch) -> None:
         self._vault = vault
-        self._before = look_at(vault)
-        self._start_is_judged = False
+        self._watch = watch
 
     async def pass_once(self) -> None:
-        """Through all jobs, unless the clock is doubted."""
-        if not self._start_is_judged:
-            await doubt_at_start(self._vault)
-            self._start_is_judged = True
+        """Through all jobs, unless the clock is doubted. One of which a row is damaged keeps no other from its turn."""
         after = b""
         while keys := await offload.read(expiry.jobs_after, self._vault, after):
             after = keys[-1]
             for key in keys:
-                if not await self._pass_job(key):
+                now = await self._watch.look()
+                if await offload.read(clock_doubt.is_doubted, self._vault):
                     return
+                try:
+                    await self._pass_job(key, now.wall_ns)
+                except Damaged as error:
+                    job = f"account {key[:16].hex()}, job {key[16:].hex()}"
+                    log.error("safesets not expired", place=job, problem=f"{error}: {error.hint}")
 
-    async def _pass_job(self, key: bytes) -> bool:
-        """False where the clock is doubted."""
-        now = look_at(self._vault)
-        jump_seconds, self._before = jump_between(self._before, now), now
-        if jump_seconds:
-            await offload.write(clock_doubt.doubt, self._vault, jump_seconds)
-        if await offload.read(clock_doubt.is_doubted, self._vault):
-            return False
-        while await offload.walk(expiry.is_due, self._vault, key, now.wall_ns):
-            _tell(await offload.write(expiry.keep_house, self._vault, key, now.wall_ns))
-        return True
+    async def _pass_job(self, key: bytes, now_ns: int) -> None:
+        while await offload.walk(expiry.is_due, self._vault, key, now_ns):
+            _tell(await offload.write(expiry.keep_house, self._vault, key, now_ns))
 
 
-async def expire_safesets(vault: Vault, failed: Failed) -> None:
+async def expire_safesets(vault: Vault, watch: ClockWatch, failed: Failed) -> None:
     """`failed` stops the daemon where the store was; whatever else it meets is told, and tried again."""
-    duty = Expiry(vault)
+    duty = Expiry(vault, watch)
     while True:
         try:
             await duty.pass_once()

@@ -5,19 +5,18 @@ says that all is well with what came before: it freezes the job no more.
 """
 
 from vaultd.catalog.freezes import read_freeze, save_freeze
-from vaultd.errors import BadRequest, Conflict
+from vaultd.errors import Conflict
 from vaultd.operations import ledger
 from vaultd.operations.access import named_computer, named_job
 from vaultd.operations.auditing import audited
-from vaultd.operations.held_safesets import REASON_CHARACTERS_MAX
+from vaultd.operations.held_safesets import check_reason
 from vaultd.operations.vault import Vault
 from vaultd.records import Freeze, Identity
 
 
 def freeze(vault: Vault, identity: Identity, computer: str, name: str, reason: str) -> None:
     """W. One that is frozen gets the new reason."""
-    if not 1 <= len(reason) <= REASON_CHARACTERS_MAX or not reason.isprintable():
-        raise BadRequest(f"reason must have 1 to {REASON_CHARACTERS_MAX} printable characters")
+    check_reason(reason)
     with vault.catalog.read() as view:
         job = named_job(view, named_computer(view, identity, computer), name)
         audit = audited(vault, view, identity, "job.freeze", f"{computer}/{name}")

@@ -39,7 +39,7 @@ class Named:
 
 def pin(vault: Vault, identity: Identity, named: Named, reason: str) -> None:
     """W. One that is pinned gets the new reason."""
-    _check_reason(reason)
+    check_reason(reason)
     with vault.catalog.read() as view:
         job, safeset = _standing(view, identity, named)
         audit = audited(vault, view, identity, "safeset.pin", named.subject)
@@ -81,7 +81,7 @@ def delete(vault: Vault, identity: Identity, named: Named) -> int:
 
 def undelete(vault: Vault, identity: Identity, named: Named, reason: str) -> None:
     """W. It is pinned with the reason: the rules that ended it would do so again."""
-    _check_reason(reason)
+    check_reason(reason)
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
         job, safeset = _named(view, identity, named)
@@ -129,6 +129,6 @@ def ended_hint(ended: EndedSafeset) -> str:
     return "`vaultctl safeset undelete` brings it back"
 
 
-def _check_reason(reason: str) -> None:
+def check_reason(reason: str) -> None:
     if not 1 <= len(reason) <= REASON_CHARACTERS_MAX or not reason.isprintable():
         raise BadRequest(f"reason must have 1 to {REASON_CHARACTERS_MAX} printable characters")

@@ -14,7 +14,7 @@ from vaultd.operations.access import named_computer, named_job
 from vaultd.operations.retention_types import over_limit_of, terms_by_type
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.vault import Vault
-from vaultd.policy.retention import DEFAULT_TYPE, Point, Verdict, is_burst, judge
+from vaultd.policy.retention import DEFAULT_TYPE, OverLimit, Point, TermsOf, Verdict, is_burst, judge
 from vaultd.policy.retention_forecast import Going, forecast
 from vaultd.records import EndState, Freeze, Identity, Job, Safeset
 
@@ -45,6 +45,8 @@ class JobRetention:
     points: list[Point]
     verdicts: list[Verdict]
     freeze: Freeze
+    terms_of: TermsOf
+    over_limit: OverLimit
 
     @property
     def is_burst(self) -> bool:
@@ -66,7 +68,7 @@ def judge_job(view: View, job: Job, now_ns: int) -> JobRetention:
     freeze = read_freeze(view, job.account_id, job.job_id) or NEVER_FROZEN
     terms, over_limit = terms_by_type(view, job.account_id), over_limit_of(view, job.account_id)
     verdicts = judge(points, terms, now_ns, over_limit, is_frozen=freeze.is_on)
-    return JobRetention(complete, points, verdicts, freeze)
+    return JobRetention(complete, points, verdicts, freeze, terms, over_limit)
 
 
 class EndedSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +108,7 @@ def simulate(vault: Vault, identity: Identity, computer: str, name: str) -> list
     with vault.catalog.read() as view:
         job = named_job(view, named_computer(view, identity, computer), name)
         found = judge_job(view, job, now_ns)
-        terms, over_limit = terms_by_type(view, job.account_id), over_limit_of(view, job.account_id)
-    ahead = forecast(found.points, terms, now_ns, over_limit, job.definition.retention)
+    ahead = forecast(found.points, found.terms_of, now_ns, found.over_limit, job.definition.retention)
     return [_simulated(verdict, ahead[verdict.point.timeline, verdict.point.sequence]) for verdict in found.verdicts]
 
 

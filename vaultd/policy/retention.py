@@ -77,11 +77,6 @@ class Verdict:
     def goes(self) -> bool:
         return self.reason in _GOING and not self.is_held
 
-    @property
-    def counts(self) -> bool:
-        """Towards 44, and on a bill: what only a freeze holds does not."""
-        return self.reason not in _GOING
-
 
 def judge(
     points: Sequence[Point], terms_of: TermsOf, now_ns: int, over_limit: OverLimit, *, is_frozen: bool

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vaultd.policy.retention import DAY_NS, DAYS_MAX, OverLimit, Point, Reason, TermsOf, judge
+from vaultd.policy.retention import DAY_NS, DAYS_MAX, OverLimit, Point, Reason, TermsOf, day_of, judge
 
 DAYS_AHEAD = DAYS_MAX + 2
 
@@ -21,7 +21,8 @@ def forecast(
 ) -> dict[tuple[int, int], Going]:
     """By timeline and sequence, of every point that did not end. A freeze is taken to end now."""
     found: dict[tuple[int, int], Going] = {}
-    known = list(points)
+    days = {day_of(one.stored_at_ns) for one in points if not one.is_ended}
+    known = [one for one in points if not one.is_ended or day_of(one.stored_at_ns) in days]  # the rest holds no slot
     timeline, sequence = (points[-1].timeline, points[-1].sequence) if points else (1, 0)
     for day in range(DAYS_AHEAD):
         time_ns = now_ns + day * DAY_NS

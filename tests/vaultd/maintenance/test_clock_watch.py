@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from tests.vaultd.operations.small_site import Site, make_site
 from vaultd import metrics
-from vaultd.errors import Conflict
-from vaultd.maintenance.clock_watch import LOOK_EVERY_SECONDS, doubt_at_start, watch_clock
+from vaultd.errors import Conflict, NoSpace
+from vaultd.maintenance.clock_watch import LOOK_EVERY_SECONDS, ClockWatch, watch_clock
 from vaultd.operations import clock_doubt
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
@@ -41,7 +41,7 @@ async def test_a_jump_while_the_vault_runs_is_told_once(autojump_clock: MockCloc
 
     with structlog.testing.capture_logs() as logs:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_clock, site.vault, nobody)
+            nursery.start_soon(watch_clock, ClockWatch(site.vault), nobody)
             await trio.sleep(LOOK_EVERY_SECONDS / 2)
             await next_look()
             assert (jumps(), clock_doubt.is_doubted(site.vault)) == (before, False)
@@ -67,7 +67,7 @@ async def reopened(site: Site, passed_ns: int) -> float:
     site.clock.time_ns += passed_ns
     site.vault = open_vault(site.config, site.clock, SystemDoor())
     before = jumps()
-    await doubt_at_start(site.vault)
+    await ClockWatch(site.vault).look()
     return jumps() - before
 
 
@@ -90,4 +90,37 @@ async def test_a_start_very_long_after_the_last_entry_is_doubted(tmp_path: Path)
     site.administrator("acme")
     assert await reopened(site, TEN_YEARS_NS) == 1
     assert clock_doubt.is_doubted(site.vault)
+    close_vault(site.vault)
+
+
+async def test_a_jump_that_was_accepted_is_not_found_again(tmp_path: Path) -> None:
+    """By whoever looks next, minutes later."""
+    site = make_site(tmp_path)
+    watch, before = ClockWatch(site.vault), jumps()
+    site.clock.time_ns += TEN_YEARS_NS
+    await watch.look()
+    clock_doubt.accept(site.vault, site.operator)
+    site.clock.advance(300)
+    await watch.look()
+    assert (jumps(), clock_doubt.is_doubted(site.vault)) == (before + 1, False)
+    close_vault(site.vault)
+
+
+async def test_a_doubt_that_could_not_be_written_is_written_by_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(tmp_path)
+    watch, before = ClockWatch(site.vault), jumps()
+    site.clock.time_ns += TEN_YEARS_NS
+
+    def full(*_: object) -> None:
+        raise NoSpace("the vault has no room left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(clock_doubt, "doubt", full)
+        with pytest.raises(NoSpace):
+            await watch.look()
+    assert not clock_doubt.is_doubted(site.vault)
+    await watch.look()
+    assert (jumps(), clock_doubt.is_doubted(site.vault)) == (before + 1, True)
     close_vault(site.vault)

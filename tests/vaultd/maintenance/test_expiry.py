@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 import structlog.testing
 
 from tests.vaultd.operations.kept_job import DAY_SECONDS, make_history
 from tests.vaultd.operations.small_site import Site
 from vaultd import metrics
+from vaultd.errors import Damaged
+from vaultd.maintenance.clock_watch import ClockWatch
 from vaultd.maintenance.expiry import Expiry
-from vaultd.operations import clock_doubt
+from vaultd.operations import clock_doubt, expiry
+from vaultd.operations.vault import Vault
 
 YEARS_NS = 10 * 365 * DAY_SECONDS * 1_000_000_000
+
+
+def expiry_of(site: Site) -> Expiry:
+    return Expiry(site.vault, ClockWatch(site.vault))
 
 
 def counted(name: str) -> float:
@@ -19,7 +27,7 @@ def counted(name: str) -> float:
 
 async def test_a_pass_ends_what_the_rules_end(site: Site) -> None:
     history = make_history(site)
-    duty = Expiry(site.vault)
+    duty = expiry_of(site)
     history.run_daily(35)
     before = counted("safesets_expired"), counted("safesets_purged")
     await duty.pass_once()
@@ -31,7 +39,7 @@ async def test_a_pass_ends_what_the_rules_end(site: Site) -> None:
 
 async def test_a_clock_that_jumps_ends_nothing_until_it_is_accepted(site: Site) -> None:
     history = make_history(site)
-    duty = Expiry(site.vault)
+    duty = expiry_of(site)
     made = history.run_daily(5)
     site.clock.time_ns += YEARS_NS
     await duty.pass_once()
@@ -39,16 +47,16 @@ async def test_a_clock_that_jumps_ends_nothing_until_it_is_accepted(site: Site) 
     await duty.pass_once()
     assert history.listed() == made
     site.reopen()
-    await Expiry(site.vault).pass_once()
+    await expiry_of(site).pass_once()
     assert history.listed() == made
     clock_doubt.accept(site.vault, site.operator)
-    await Expiry(site.vault).pass_once()
+    await expiry_of(site).pass_once()
     assert history.listed() == made[-1:]
 
 
 async def test_a_burst_freezes_the_job_and_is_told(site: Site) -> None:
     history = make_history(site)
-    duty = Expiry(site.vault)
+    duty = expiry_of(site)
     for _ in range(30):
         site.clock.advance(60)
         history.run()
@@ -60,3 +68,26 @@ async def test_a_burst_freezes_the_job_and_is_told(site: Site) -> None:
     assert [(line["event"], line["place"]) for line in logs] == [
         ("job frozen", "account acme, computer laptop, job home")
     ]
+
+
+async def test_a_job_with_a_damaged_row_keeps_no_other_from_its_turn(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = make_history(site)
+    duty = expiry_of(site)
+    history.run_daily(35)
+    keys = [bytes(32), history.job.job.account_id + history.job.job.job_id]
+    monkeypatch.setattr(expiry, "jobs_after", lambda vault, after: [] if after else keys)
+    is_due = expiry.is_due
+
+    def damaged(vault: Vault, key: bytes, now_ns: int) -> bool:
+        if key == keys[0]:
+            raise Damaged("row 00 of the catalog's table pins is damaged", "run `vaultd rebuild DIR`")
+        return is_due(vault, key, now_ns)
+
+    monkeypatch.setattr(expiry, "is_due", damaged)
+    with structlog.testing.capture_logs() as logs:
+        await duty.pass_once()
+    assert history.listed() == list(range(5, 36))
+    (told,) = [line for line in logs if line["event"] == "safesets not expired"]
+    assert (told["place"], "vaultd rebuild" in told["problem"]) == (f"account {'00' * 16}, job {'00' * 16}", True)

@@ -134,7 +134,7 @@ def test_a_freeze_holds_what_would_go_and_it_is_not_counted() -> None:
     frozen = verdicts(points, is_frozen=True)
     assert not any(verdict.goes for verdict in frozen)
     assert [verdict.is_held for verdict in frozen] == [verdict.goes for verdict in verdicts(points)]
-    assert sum(verdict.counts for verdict in frozen) == 30
+    assert sum(not verdict.is_held for verdict in frozen) == 30
 
 
 def test_more_than_24_extras_in_an_hour_are_a_burst() -> None:

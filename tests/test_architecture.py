@@ -41,6 +41,7 @@ BOTTOM = set(LAYERS[-1])
 # The rooms of the store; a part that lies in none of them is below all, or above all where it is named here.
 STORE_ROOMS: list[tuple[str, ...]] = [
     ("chunk_store",),
+    ("housekeeping",),
     ("pending_records", "commit_entries", "check", "recovery", "store_parts"),
     ("record_reads", "store_settings", "statistics", "damage_looks"),
     ("index", "damage_notes"),

@@ -84,6 +84,18 @@ SETTINGS: tuple[Setting, ...] = (
         "undelete_seconds", int, 7 * 24 * 3600, "seconds", "what expired or was deleted can be brought back so long",
         0, 365 * 24 * 3600,
     ),
+    Setting(
+        "collect_every_seconds", int, 6 * 3600, "seconds",
+        "time between collections of what no safeset uses any more; 0: only when `vaultctl collect` asks",
+        0, 30 * 24 * 3600,
+    ),
+    Setting(
+        "collect_percent", int, 25, "percent", "of one processor's time is what a collection may take", 1, 100
+    ),
+    Setting(
+        "compact_dead_percent", int, 10, "percent",
+        "a container of which so much is not needed any more is moved, and its space given back", 1, 100,
+    ),
     Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop", 0, 600),
 )  # fmt: skip
 
@@ -108,6 +120,9 @@ class Config:
     tls_minimum: str
     checkpoint_every_seconds: int
     undelete_seconds: int
+    collect_every_seconds: int
+    collect_percent: int
+    compact_dead_percent: int
     stop_seconds: float
 
     @property

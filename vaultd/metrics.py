@@ -80,6 +80,13 @@ JOBS_FROZEN = Counter(
 CLOCK_JUMPS = Counter(
     "vaultd_clock_jumps", "times that the vault's clock jumped by more than 5 minutes", registry=REGISTRY
 )
+COLLECTIONS = Counter("vaultd_collections", "collections that came to their end", registry=REGISTRY)
+RECORDS_DROPPED = Counter("vaultd_records_dropped", "records that no safeset used any more", registry=REGISTRY)
+RECORD_BYTES_DROPPED = Counter("vaultd_record_bytes_dropped", "bytes of those records", registry=REGISTRY)
+CONTAINERS_MOVED = Counter(
+    "vaultd_containers_moved", "containers whose needed records were moved to others", registry=REGISTRY
+)
+BYTES_GIVEN_BACK = Counter("vaultd_bytes_given_back", "bytes that moving containers gave back", registry=REGISTRY)
 STORE_STOPPED = Gauge("vaultd_store_stopped", "1 after a disk error stopped all writing", registry=REGISTRY)
 
 # Name as a scrape shows it, type and meaning of every metric: what docs/operations.md lists.

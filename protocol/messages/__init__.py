@@ -17,6 +17,13 @@ from protocol.messages.chunk import (
     UploadBatch,
     UploadDurable,
 )
+from protocol.messages.collection import (
+    CollectionStartAnswer,
+    CollectionStartRequest,
+    CollectionState,
+    CollectionStateAnswer,
+    CollectionStateRequest,
+)
 from protocol.messages.computer import (
     ComputerInviteAnswer,
     ComputerInviteRequest,
@@ -205,6 +212,11 @@ __all__ = [
     "ChunkOfferRequest",
     "ClockAcceptAnswer",
     "ClockAcceptRequest",
+    "CollectionStartAnswer",
+    "CollectionStartRequest",
+    "CollectionState",
+    "CollectionStateAnswer",
+    "CollectionStateRequest",
     "ComputerDistrustAnswer",
     "ComputerDistrustRequest",
     "ComputerInviteAnswer",

@@ -159,6 +159,8 @@ ROWS: dict[str, Row] = {
     "disk.hit": OPERATOR_ONLY,
     "disk.lost": OPERATOR_ONLY,
     "clock.accept": OPERATOR_ONLY,
+    "collection.start": OPERATOR_ONLY,
+    "collection.state": OPERATOR_ONLY,
     "retention.set": NO_IDS,
     "retention.confirm": NO_IDS,
     "retention.limit": NO_IDS,

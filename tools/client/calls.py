@@ -32,6 +32,15 @@ async def accept_clock(session: VaultSession) -> m.ClockAcceptAnswer:
     return await _answer(session, "clock.accept", m.ClockAcceptRequest(), m.ClockAcceptAnswer)
 
 
+async def start_collection(session: VaultSession, *, is_trial: bool) -> m.CollectionStartAnswer:
+    request = m.CollectionStartRequest(is_trial)
+    return await _answer(session, "collection.start", request, m.CollectionStartAnswer)
+
+
+async def collection_state(session: VaultSession) -> m.CollectionState:
+    return await _answer(session, "collection.state", m.CollectionStateRequest(), m.CollectionState)
+
+
 async def list_disks(session: VaultSession) -> m.DiskListAnswer:
     return await _answer(session, "disk.list", m.DiskListRequest(), m.DiskListAnswer)
 

@@ -98,6 +98,19 @@ class Progress:
         else:
             self._output.line(status_line(figures, speed))
 
+    def tell(self, text: str, document: dict[str, object]) -> None:
+        """Of work that is not counted in files and bytes: a line for people, a status line for scripts."""
+        now = self._monotonic()
+        if not self.is_shown or (
+            self._shown_seconds is not None and now - self._shown_seconds < self._every_seconds
+        ):
+            return
+        self._shown_seconds = now
+        if self._line is not None:
+            self._line.show(text)
+        else:
+            self._output.line({"type": "status", **document})
+
     def clear(self) -> None:
         """For people: what was shown does not hold any more."""
         if self._line is not None:

@@ -13,6 +13,7 @@ _PARTS = {
     "account": Part(f"{_COMMANDS}.account", "Accounts of the vault (operator)."),
     "status": Part(f"{_COMMANDS}.status", "What the vault holds and how it is (operator)."),
     "clock": Part(f"{_COMMANDS}.clock", "The vault's clock, after a jump (operator)."),
+    "collect": Part(f"{_COMMANDS}.collect", "Drops what no safeset uses any more (operator)."),
     "disk": Part(f"{_COMMANDS}.disk", "Disks of the vault; one that is lost (operator)."),
     "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
     "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),

@@ -69,6 +69,10 @@ def save_run_key(account_id: bytes, keyring_id: bytes, run_key: RunKey) -> list[
     return [put("run_keys", owner + run_key.key_id, run_key), ("run_key_owners", run_key.key_id, owner)]
 
 
+def remove_run_key(account_id: bytes, keyring_id: bytes, key_id: bytes) -> list[Change]:
+    return [("run_keys", account_id + keyring_id + key_id, None), ("run_key_owners", key_id, None)]
+
+
 def read_run_key(view: View, account_id: bytes, keyring_id: bytes, key_id: bytes) -> RunKey | None:
     return read(view, "run_keys", account_id + keyring_id + key_id, RunKey)
 

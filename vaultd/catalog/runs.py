@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from vaultd.catalog.database import View
 from vaultd.catalog.rows import number_key, put, read
-from vaultd.records import Change, Outcome, Run
+from vaultd.records import NO_ID, Change, Outcome, Run
 
 
 def save_run(run: Run) -> list[Change]:
@@ -32,6 +32,14 @@ def read_run(view: View, account_id: bytes, run_id: bytes) -> Run | None:
 def active_run(view: View, account_id: bytes, job_id: bytes) -> Run | None:
     run_id = view.get("active_runs", account_id + job_id)
     return None if run_id is None else read_run(view, account_id, run_id)
+
+
+def list_active_runs(view: View, account_id: bytes = b"") -> Iterator[Run]:
+    """Of an account, or of all."""
+    for key, run_id in view.scan("active_runs", account_id):
+        run = read_run(view, key[: len(NO_ID)], run_id)
+        if run is not None:
+            yield run
 
 
 def requested_run(view: View, account_id: bytes, job_id: bytes, request: int) -> Run | None:

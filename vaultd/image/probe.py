@@ -28,6 +28,7 @@ from vaultd.image.rows import open_row
 DATA_NAME = "data.mdb"
 META = "meta"
 GIVEN_UP = b"given_up"  # begins the rows of `meta` of an index that name run keys
+MOVED = b"moved"  # and those that name containers whose files may go
 _CHECKED_META = b"position"  # this and those; the others say whose rows these are, and are compared with that
 _BEGUN = "begun"
 _DEADLY = {signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE}
@@ -173,7 +174,7 @@ def _check_tables(pages: ImagePages, image: Image) -> None:
         raise PageFault(f"its table {missing[0]} is missing")
     if META in (checked or ()):
         for key, value in meta.items():
-            if key == _CHECKED_META or key.startswith(GIVEN_UP):
+            if key == _CHECKED_META or key.startswith((GIVEN_UP, MOVED)):
                 _check_row(META, key, value)
     for name in sorted(set(tables) - {META}):
         for rows in pages.rows(name, tables[name]):

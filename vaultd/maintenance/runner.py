@@ -6,6 +6,7 @@ import trio
 
 from vaultd.maintenance.checkpoint import keep_checkpoints
 from vaultd.maintenance.clock_watch import ClockWatch, watch_clock
+from vaultd.maintenance.collection import keep_collecting
 from vaultd.maintenance.damaged_safesets import Failed, watch_damage
 from vaultd.maintenance.disks import watch_disks
 from vaultd.maintenance.expiry import expire_safesets
@@ -28,3 +29,4 @@ async def run_maintenance(
         nursery.start_soon(watch_damage, vault, failed)
         nursery.start_soon(expire_orders, vault, heard, failed)
         nursery.start_soon(expire_safesets, vault, watch, failed)
+        nursery.start_soon(keep_collecting, vault, failed)

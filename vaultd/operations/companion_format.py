@@ -23,6 +23,14 @@ class Companion:
     children: tuple[bytes, ...]
 
 
+def split_companion(body: bytes | memoryview) -> tuple[bytes, bytes]:
+    """The ids, and those of the companions below, of a body that was parsed when it was taken: each one after another."""
+    view = memoryview(body)
+    _, count = _HEAD.unpack_from(view)
+    children_at = _HEAD.size + count * ID_BYTES
+    return bytes(view[_HEAD.size : children_at]), bytes(view[children_at + _COUNT.size :])
+
+
 def parse_companion(body: bytes | memoryview, place: str) -> Companion:
     """Refuses whatever is not exactly one well-formed body; the sentence names the place and the field."""
     view = memoryview(body)

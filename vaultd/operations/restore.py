@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
 from vaultd.catalog.keyrings import list_slots
+from vaultd.catalog.safesets import safeset_key
 from vaultd.errors import Damaged, NotFound, NotSignedIn, Unavailable, VaultError
 from vaultd.operations import access, grants
 from vaultd.operations.fetch import FetchStream, Loss
@@ -97,7 +98,7 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     with vault.catalog.read() as view:
         safeset = choose(view, job, request.sequence)
         damaged = is_damaged(view, job.account_id, safeset)
-    ticket = _issue_ticket(vault, identity, job)
+    ticket = _issue_ticket(vault, identity, job, safeset)
     stream = FetchStream(vault, vault.tickets.find(identity, ticket))
     fetched = stream.fetch(_top_ids(safeset), bytes_max=1 << 30)
     payload, top_block, top_companion = fetched.records
@@ -119,11 +120,12 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     )
 
 
-def _issue_ticket(vault: Vault, identity: Identity, job: Job) -> bytes:
+def _issue_ticket(vault: Vault, identity: Identity, job: Job, safeset: Safeset) -> bytes:
     """Asked once more who the agent is: what replaces or removes it takes back the tickets that are there when it is
     durable, so one that is issued later must find it out here.
     """
-    ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id)
+    key = safeset_key(job.account_id, safeset)
+    ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id, key)
     try:
         with vault.catalog.read() as view:
             access.own_computer(view, identity)

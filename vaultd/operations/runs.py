@@ -10,10 +10,12 @@ from vaultd.catalog.database import View
 from vaultd.catalog.jobs import read_secret, remove_secret, update_job
 from vaultd.catalog.keyrings import read_keyring, save_run_key
 from vaultd.catalog.runs import active_run, read_run, save_run, update_run
+from vaultd.catalog.safesets import find_safeset
 from vaultd.errors import BadRequest, Conflict, Internal
 from vaultd.operations import access, ledger
 from vaultd.operations.home_disk import renewed_home
 from vaultd.operations.sealed_headers import parse_run_key
+from vaultd.operations.standing import is_standing
 from vaultd.operations.vault import Vault
 from vaultd.operations.wrapping import RUN_KEY, job_owner, wrap
 from vaultd.records import (
@@ -59,6 +61,7 @@ def begin(vault: Vault, identity: Identity, job_id: bytes, run_id: bytes, base: 
             return Begun(known.base != NO_HASH, job.timeline, job.head_sequence, job.head_hash, now_ns)
         if known is not None or run_id == NO_ID:
             raise Conflict(f"run_id {run_id.hex()} cannot be used", "draw a new random id")
+        base = base and _kept_base(view, job, base)
         changes = end_active(view, job, now_ns)
         request = job.request if job.request > job.requests_taken else 0
         run = Run(
@@ -145,6 +148,12 @@ def end(vault: Vault, identity: Identity, run_id: bytes, outcome: str, figures: 
     saved = save_run(ended) if run.outcome is Outcome.RUNNING else update_run(ended)
     ledger.record(vault, [*saved, *seen], EntryKind.run_end, job=job.job_id, run=run_id)
     return job.job_id
+
+
+def _kept_base(view: View, job: Job, base: bytes) -> bytes | None:
+    """Asked in the write thread: what it uses is kept from now on until the run ends, if it is kept up to now."""
+    safeset = find_safeset(view, job.account_id, job.job_id, base)
+    return None if safeset is None or not is_standing(view, job, safeset) else base
 
 
 def _lacks_figures(run: Run) -> bool:

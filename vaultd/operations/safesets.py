@@ -2,9 +2,10 @@
 
 A commit has two steps: `prepare` (any thread) checks everything about the root and looks up what its tree uses;
 `commit` (writer thread) compares the head again, stores the payload and makes the root a safeset in one group commit.
-Nothing removes records, but one that `prepare` saw may count as damaged by now: a read met it, its disk was declared
-lost, or its run key given up. The store counts all of these, and where it counted any since, everything is looked up
-again before the root becomes a safeset. In the writer thread no disk and no key is given up beside a commit.
+What `prepare` looked up is leased to the run, so that nothing of it is dropped; but it may count as damaged by now: a
+read met it, its disk was declared lost, or its run key given up. The store counts all of these, and where it counted any
+since, everything is looked up again before the root becomes a safeset. In the writer thread no disk and no key is given
+up beside a commit.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from vaultd.catalog.safesets import find_safeset, list_safesets, place_of, read_
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
 from vaultd.operations import access, grants, ledger
 from vaultd.operations.held_safesets import ended_hint
+from vaultd.operations.leased_records import LeasedRecords
 from vaultd.operations.replaced import count_replaced, is_replaced, replaced_by
 from vaultd.operations.root_format import Root, check_figures, countersign, is_signed_by, parse_root, root_hash
 from vaultd.operations.standing import is_standing
@@ -100,7 +102,7 @@ def prepare(vault: Vault, identity: Identity, run_id: bytes, root: bytes, payloa
         raise BadRequest("root: signature is not that of the job's signing key")
     _check_root(parsed, run, keyring)
     _check_head(parsed, job, run)
-    damage_met = _require_whole(vault, job, parsed, (base, last))
+    damage_met = _require_whole(vault, job, parsed, run_id, (base, last))
     return Prepared(run_id, bytes(root), parsed, record, base, last, replaced, damage_met)
 
 
@@ -132,7 +134,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
     _check_head(root, job, run)
     damage_met = prepared.damage_met
     if _damage_met(vault, root.keyring_id) != damage_met:
-        damage_met = _require_whole(vault, job, root, (prepared.base, prepared.last))
+        damage_met = _require_whole(vault, job, root, run.run_id, (prepared.base, prepared.last))
     _append_payload(vault, home_disk, prepared.payload)
     now_ns = vault.clock.now_ns()
     is_extra = root.complete and not fills_slot(now_ns, newest_slot)
@@ -156,6 +158,7 @@ def commit(vault: Vault, identity: Identity, prepared: Prepared) -> Committed:
         *(save_slot(job, day_of(now_ns)) if root.complete else []),
     ]
     ledger.record(vault, changes, EntryKind.root, job=job.job_id, run=run.run_id, hash=hash_)
+    vault.barrier.committed(safeset)
     # The run goes on from a provisional one, and what it has not come to yet is in its base.
     beside = run.base if not root.complete else NO_HASH
     vault.trees.seen_whole(job.job_id, hash_, damage_met, beside)
@@ -231,7 +234,7 @@ def is_whole_base(vault: Vault, identity: Identity, job_id: bytes, base: bytes) 
     with vault.catalog.read() as view:
         job = access.own_job(view, identity, job_id)
         safeset = find_safeset(view, job.account_id, job.job_id, base)
-        is_kept = safeset is not None and read_ended(view, job.account_id, safeset) is None
+        is_kept = safeset is not None and is_standing(view, job, safeset)
     if safeset is None or not is_kept:
         return False
     damage_met = _damage_met(vault, safeset.keyring_id)
@@ -322,9 +325,11 @@ def _damage_met(vault: Vault, keyring_id: bytes) -> DamageMet:
         return vault.store.damage_met(keyring_id)
 
 
-def _require_whole(vault: Vault, job: Job, root: Root, earlier: Sequence[Safeset | None]) -> DamageMet:
-    """Everything that the safeset uses is durable here, by all damage that was met up to what is returned. What
-    `earlier` ones hold is not looked up again, once they were seen whole.
+def _require_whole(
+    vault: Vault, job: Job, root: Root, run_id: bytes, earlier: Sequence[Safeset | None]
+) -> DamageMet:
+    """Everything that the safeset uses is durable here, by all damage that was met up to what is returned, and stays
+    until the run ends. What `earlier` ones hold is not looked up again, once they were seen whole.
     """
     damage_met = _damage_met(vault, root.keyring_id)  # first, so that what is met beside the look-up makes it stale
     with translated():
@@ -332,7 +337,7 @@ def _require_whole(vault: Vault, job: Job, root: Root, earlier: Sequence[Safeset
         for safeset in earlier:
             if safeset is not None and vault.trees.is_whole(job.job_id, safeset.root_hash, damage_met):
                 held |= companions_of(vault.store, tree_of(parse_root(safeset.root)))
-        gap: Gap = TreeWalk(vault.store, tree_of(root), held).run()
+        gap: Gap = TreeWalk(LeasedRecords(vault, run_id), tree_of(root), held).run()
     if gap.missing:
         raise Conflict(
             f"{gap.missing} records that the safeset uses are missing or damaged, the first is {gap.first.hex()}",

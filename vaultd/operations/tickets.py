@@ -25,6 +25,7 @@ class Ticket:
     account_id: bytes
     job_id: bytes
     keyring_id: bytes
+    safeset_key: bytes  # of the row of what is read under it
     expires_seconds: float
 
 
@@ -34,7 +35,7 @@ class TicketBook:
         self._tickets: dict[bytes, Ticket] = {}
         self._lock = threading.Lock()
 
-    def issue(self, identity: Identity, job_id: bytes, keyring_id: bytes) -> bytes:
+    def issue(self, identity: Identity, job_id: bytes, keyring_id: bytes, safeset_key: bytes = b"") -> bytes:
         """A new ticket; beyond PER_IDENTITY_MAX the identity's oldest goes."""
         number = os.urandom(TICKET_BYTES)
         expires = self._clock.monotonic_seconds() + LIFE_SECONDS
@@ -44,7 +45,7 @@ class TicketBook:
             for key in mine[: max(len(mine) - PER_IDENTITY_MAX + 1, 0)]:
                 del self._tickets[key]
             self._tickets[number] = Ticket(
-                number, identity.identity_id, identity.account_id, job_id, keyring_id, expires
+                number, identity.identity_id, identity.account_id, job_id, keyring_id, safeset_key, expires
             )
         return number
 
@@ -70,6 +71,12 @@ class TicketBook:
             for key, ticket in list(self._tickets.items()):
                 if ticket.identity_id == identity_id and job_id in (None, ticket.job_id):
                     del self._tickets[key]
+
+    def safesets(self) -> frozenset[bytes]:
+        """The keys of the rows of those that are read under a ticket now."""
+        with self._lock:
+            self._forget_expired()
+            return frozenset(ticket.safeset_key for ticket in self._tickets.values())
 
     def forget(self, number: bytes) -> None:
         with self._lock:

@@ -101,6 +101,8 @@ def append(vault: Vault, batch: VerifiedBatch, identity: Identity) -> Appended:
     """W. Not durable, and not present, before `commit`; records that are here already are skipped."""
     with vault.catalog.read() as view:
         active_run(view, identity, batch.facts.run_id)
+    ids = b"".join([record.header.id for record in batch.records])
+    vault.leases.lease(batch.facts.run_id, batch.facts.keyring_id, ids)  # also those that are here already
     with translated():
         return vault.store.append(batch.facts.home_disk, batch.records)
 

@@ -20,10 +20,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from vaultd.catalog.database import Catalog, Position
 from vaultd.catalog.distrusted_keys import list_distrusted
 from vaultd.catalog.keyrings import is_known_key
+from vaultd.catalog.runs import list_active_runs
 from vaultd.clock import Clock
 from vaultd.config import Config
 from vaultd.errors import Damaged, NoSpace, NotFound
 from vaultd.operations.authority import KeyPair
+from vaultd.operations.barrier import Barrier
+from vaultd.operations.collection_book import CollectionBook
 from vaultd.operations.erased_slots import finish_erasures, mend_keys
 from vaultd.operations.images import newest, set_damaged_aside
 from vaultd.operations.known_disks import keep_disks
@@ -49,6 +52,7 @@ from vaultd.store.erase_keys.erase_keys import EraseKeys
 from vaultd.store.index import checkpoint as checkpoints
 from vaultd.store.index.index import Index
 from vaultd.store.journal.format import Position as JournalPosition
+from vaultd.store.leases import Leases
 from vaultd.store.lock_file import write_lock_file
 from vaultd.store.store_settings import StoreSettings
 
@@ -69,10 +73,19 @@ class Vault:
     proofs: ProofThrottle
     trees: TreeTrust
     suspects: SuspectBook
+    leases: Leases
+    barrier: Barrier
+    collections: CollectionBook
+    active_at_start: frozenset[bytes]  # runs
     judged_keys: set[bytes]  # run keys that were tried since the start: each opened, or was given up
     recovery: RecoveryReport
     started_ns: int
+    started_seconds: float
     last_entry_ns: int | None  # what the vault's clock said at the last entry before the start, if there was one
+
+    @property
+    def uptime_seconds(self) -> float:
+        return self.clock.monotonic_seconds() - self.started_seconds
 
     @property
     def public_key_bytes(self) -> bytes:
@@ -101,6 +114,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         with catalog.read() as view:
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
             store.distrust_keys(list(list_distrusted(view)))
+            active_at_start = frozenset(run.run_id for run in list_active_runs(view))
         kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)
         mended = finish_erasures(catalog, erase_keys)
@@ -124,9 +138,14 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         proofs=ProofThrottle(clock),
         trees=TreeTrust(),
         suspects=SuspectBook(clock),
+        leases=Leases(clock.monotonic_seconds),
+        barrier=Barrier(),
+        collections=CollectionBook(),
+        active_at_start=active_at_start,
         judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),
+        started_seconds=clock.monotonic_seconds(),
         last_entry_ns=store.found_ns,
     )
 

@@ -11,6 +11,8 @@ OPERATOR_ACTIONS = frozenset(
         "account.show",
         "vault.status",
         "clock.accept",
+        "collection.start",
+        "collection.state",
         "disk.list",
         "disk.hit",
         "disk.lost",

@@ -6,20 +6,29 @@ sees to it that a record's sealed run key is in the catalog before it appends. T
 `replay` and `close` in the writer thread; the rest in any.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
 
-from vaultd.store.commit_entries import container_entries, supersede_entry
+from vaultd.store.commit_entries import (
+    NOTHING_REMOVED,
+    Removal,
+    container_entries,
+    removal_entries,
+    supersede_entry,
+)
+from vaultd.store.container_readers import ContainerReaders
 from vaultd.store.containers.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.damage_looks import DamageLooks
 from vaultd.store.damage_notes import DamageMet, DamageNotes, Name
 from vaultd.store.disk_door import Door
+from vaultd.store.disks.identity import Disk
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.room import room_findings
 from vaultd.store.errors import NoSpace, RecordDamaged, StoreBroken, StoreError
 from vaultd.store.findings import Finding
+from vaultd.store.housekeeping import Housekeeping, HouseParts
 from vaultd.store.index.reading_progress import Tell, tell_nobody
 from vaultd.store.index_rows import ContainerRow, IndexBatch, Location
 from vaultd.store.journal.format import JournalEntry, encode_payload
@@ -69,6 +78,8 @@ class ChunkStore:
         self.looks = DamageLooks(parts.index, self._notes, lambda: self.lacks_rows)
         self._pending = PendingRecords(parts.index, self._notes)
         self._reads = RecordReads(door, parts.disks, self._notes)
+        self._readers = ContainerReaders()
+        self.house = Housekeeping(HouseParts(door, parts.disks, parts.index, self._readers, self._pending), self)
         self._broken = ""
 
     @classmethod
@@ -192,17 +203,32 @@ class ChunkStore:
         size = sum(len(record.view) for record in new)
         disk = containers.choose(home_disk, size)
         self._room.require_for_records(len(self._pending.rows) + len(new))
+        self._append(disk, new, superseding)
+        return Appended(len(new), size)
+
+    def append_moved(self, disk: Disk, records: Sequence[StoredRecord]) -> None:
+        """W. Copies of records that are here, which take their places with the next commit. NoSpace where they would
+        not leave the disk its reserve.
+        """
+        containers = self._writable()
+        containers.require_room(disk, sum(len(record.view) for record in records))
+        self._room.require_for_records(len(self._pending.rows) + len(records))
+        self._append(disk, records, frozenset())
+
+    def _append(
+        self, disk: Disk, records: Sequence[StoredRecord], superseding: Collection[tuple[bytes, bytes]]
+    ) -> None:
+        containers = self._writable()
         with self._guarded():
-            for record in new:
+            for record in records:
                 header = record.header
                 if containers.would_seal_unknown(disk, record) or len(self._pending.rows) >= PENDING_RECORDS_MAX:
                     self.commit()  # a sealed container that the journal does not know tells that the journal is old
                 number, offset = containers.append(disk, record)
                 self._pending.add(record, number, offset, is_superseding=(header.keyring_id, header.id) in superseding)
-        return Appended(len(new), size)
 
-    def commit(self, entries: Sequence[JournalEntry] = ()) -> Position:
-        """Everything appended and these entries are durable when this returns; answers may go out.
+    def commit(self, entries: Sequence[JournalEntry] = (), removal: Removal = NOTHING_REMOVED) -> Position:
+        """Everything appended, these entries and what is removed are durable when this returns; answers may go out.
 
         NoSpace leaves the store as it was. Records that were taken are not refused any more: half of the reserve is
         for them.
@@ -216,35 +242,53 @@ class ChunkStore:
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
-            for entry in (*container_entries(touched), *map(supersede_entry, self._pending.superseding)):
+            removal = removal.with_dropped(self._pending.superseded)
+            own = *container_entries(touched), *map(supersede_entry, self._pending.superseding)
+            for entry in (*own, *removal_entries(removal)):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
-            if touched or payloads:
+            is_said = bool(touched or payloads) or not removal.is_empty
+            if is_said:
                 self._journal.sync()
             damaged = self._notes.damaged.copy()
-            if touched or payloads or damaged or self._notes.whole:
-                self._apply(touched, first_entry, damaged)
+            if is_said or damaged or self._notes.whole:
+                self._apply(touched, first_entry, damaged, removal)
         return self._journal.position
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
+        dropping = self.house.dropping  # before the look-up: see there
         present = self._index.present(keyring_id, ids)
         number = self._index.keyring_number(keyring_id)
         damaged = self._notes.damaged
-        if not damaged:
+        if not (damaged or dropping):
             return [id_ not in present for id_ in ids]
-        return [id_ not in present or (number, id_) in damaged for id_ in ids]
+        return [id_ not in present or (number, id_) in damaged or (number, id_) in dropping for id_ in ids]
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
-        return self._index.lookup(keyring_id, ids)
+        dropping = self.house.dropping
+        found = self._index.lookup(keyring_id, ids)
+        if not dropping:
+            return found
+        return [
+            None if location is None or (location.keyring_number, id_) in dropping else location
+            for id_, location in zip(ids, found, strict=True)
+        ]
 
     def read(self, location: Location, expected_id: bytes) -> bytes:
-        """The whole record; RecordDamaged if it is not the one that was stored: the next commit notes that."""
-        row = self._containers.get(location.container)
-        if row is None:
-            raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
-        return self._reads.read(row.disk_id, location, expected_id)
+        """The whole record, wherever it was moved since it was located; RecordDamaged if it is not the one that was
+        stored: the next commit notes that.
+        """
+        while True:
+            with self._readers.hold(location.container):
+                row = self._containers.get(location.container)
+                if row is not None:
+                    return self._reads.read(row.disk_id, location, expected_id)
+            there = self._index.place_of(location.keyring_number, expected_id)
+            if there is None or there.container == location.container:
+                raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
+            location = there
 
     def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """W. Records under these keys can never be opened: each counts as damaged until it is sent again, however well
@@ -295,7 +339,9 @@ class ChunkStore:
         lost = (n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))
         self._index.give_up(self._gone.union(lost))
 
-    def _apply(self, touched: Sequence[Touched], first_entry: int, damaged: Mapping[Name, Location]) -> None:
+    def _apply(
+        self, touched: Sequence[Touched], first_entry: int, damaged: Mapping[Name, Location], removal: Removal
+    ) -> None:
         rows = []
         for item in touched:
             held = self._containers.get(item.number)
@@ -306,7 +352,12 @@ class ChunkStore:
         # Before the index knows them: a reader that finds a record must find its container.
         self._containers.update((row.number, row) for row in rows)
         marks = [(id_, location) for (_, id_), location in damaged.items()]
-        self._index.apply(IndexBatch(marks, [*again, *self._pending.rows.values()], rows, self._journal.position))
+        records = [*again, *self._pending.rows.values()]
+        self._index.apply(
+            IndexBatch(marks, records, rows, self._journal.position, dropped=removal.dropped, moved=removal.moved)
+        )
+        for row in removal.moved:
+            self._containers.pop(row.number, None)
         self._pending.clear()
         self._notes.forget(damaged, whole)
 

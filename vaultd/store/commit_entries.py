@@ -1,13 +1,34 @@
 """What a commit of the store says in the journal, before the entries of its caller."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
+from msgspec import Struct
+
 from vaultd.store.containers.open_containers import Touched
-from vaultd.store.index_rows import IndexRecord
+from vaultd.store.index_rows import ContainerRow, Dropped, IndexRecord
+from vaultd.store.journal.dropped import pack_dropped
 from vaultd.store.journal.format import EntryKind, JournalEntry
 
 _GROUP_CIDS_BYTES_MAX = 8 * 1024 * 1024  # as many as one container can have; an entry holds twice that
+
+
+class Removal(Struct, frozen=True):
+    """What a commit takes out of the store: records, and containers of which all that is needed lies in others."""
+
+    dropped: Sequence[Dropped] = ()
+    moved: Sequence[ContainerRow] = ()
+
+    def with_dropped(self, more: Sequence[Dropped]) -> "Removal":
+        return Removal([*self.dropped, *more], self.moved)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.dropped or self.moved)
+
+
+NOTHING_REMOVED = Removal()
 
 
 def container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
@@ -31,3 +52,10 @@ def container_entries(touched: Sequence[Touched]) -> Iterator[JournalEntry]:
 def supersede_entry(row: IndexRecord) -> JournalEntry:
     details = {"keyring": row.keyring_id, "id": row.id, "container": row.container, "offset": row.offset}
     return JournalEntry(EntryKind.supersede, details)
+
+
+def removal_entries(removal: Removal) -> Iterator[JournalEntry]:
+    for keyring_id, dropped in groupby(removal.dropped, key=lambda one: one.keyring_id):
+        yield JournalEntry(EntryKind.drop, {"keyring": keyring_id, "records": pack_dropped(dropped)})
+    for row in removal.moved:
+        yield JournalEntry(EntryKind.container_moved, {"number": row.number, "disk": row.disk_id})

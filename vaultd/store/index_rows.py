@@ -36,6 +36,15 @@ class IndexRecord(NamedTuple):
     cid: bytes
 
 
+class Dropped(NamedTuple):
+    """A record that no safeset uses and no run may need: from now on it is not there."""
+
+    keyring_id: bytes
+    id: bytes
+    container: int
+    offset: int
+
+
 class ContainerRow(Struct, frozen=True):
     number: int
     disk_id: bytes
@@ -50,6 +59,7 @@ class IndexBatch(Struct, frozen=True):
 
     `damaged`: ids and where their records were found damaged; a row that points elsewhere by now stays as it is.
     `first_wins`: a row that is there stays, unless it is damaged or lies in a container that was given up.
+    `dropped`: a row that leads elsewhere stays. `moved`: containers of which all that is needed lies elsewhere by now.
     """
 
     damaged: Sequence[tuple[bytes, Location]] = ()
@@ -57,6 +67,8 @@ class IndexBatch(Struct, frozen=True):
     containers: Sequence[ContainerRow] = ()
     position: Position | None = None
     first_wins: bool = False
+    dropped: Sequence[Dropped] = ()
+    moved: Sequence[ContainerRow] = ()
 
 
 class IndexRow(Struct, frozen=True):

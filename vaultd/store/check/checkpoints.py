@@ -17,7 +17,6 @@ from vaultd.store.index.checkpoint import (
     read_newest_checkpoint,
     verify_checkpoint,
 )
-from vaultd.store.index_rows import ContainerRow
 from vaultd.store.position import Position
 
 
@@ -46,7 +45,7 @@ class CheckpointCheck:
         if newest:
             position, rows = newest
             path = self._directories[0] / checkpoint_name(position.number)
-            self._hold_containers(path, rows, journal.containers)
+            self._hold_containers(path, rows, journal)
         elif numbers:
             self._report(Severity.damage, self._directories[0], "no checkpoint is left that could be used")
 
@@ -76,7 +75,7 @@ class CheckpointCheck:
             else:
                 self._report(Severity.damage, path, sentence)
 
-    def _hold_containers(self, path: Path, rows: Iterable[Row], containers: dict[int, ContainerRow]) -> None:
+    def _hold_containers(self, path: Path, rows: Iterable[Row], journal: JournalCheck) -> None:
         for table, key, value in rows:
             if table != CONTAINERS_TABLE:
                 continue
@@ -85,7 +84,9 @@ class CheckpointCheck:
             except FormatError as error:
                 self._report(Severity.damage, path, str(error))
                 continue
-            held = containers.setdefault(row.number, row)
+            if row.number in journal.moved:
+                continue
+            held = journal.containers.setdefault(row.number, row)
             if held.disk_id != row.disk_id or held.acknowledged_length < row.acknowledged_length:
                 sentence = f"it knows container {row.number:012x} with {row.acknowledged_length} bytes"
                 place = f"on disk {row.disk_id.hex()}"

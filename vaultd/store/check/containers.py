@@ -1,6 +1,6 @@
 """Checks containers against themselves, their directories and the index."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -70,7 +70,7 @@ class ContainerCheck:
             except OSError as error:
                 self.cannot_read(number, path, error)
             progress.add(_from_its_begin(row), self.records)
-        self._check_unknown(rows)
+        self._check_unknown(rows, journal.moved)
 
     def cannot_read(self, number: int, path: Path, error: OSError) -> None:
         self._unread.add(number)
@@ -220,11 +220,14 @@ class ContainerCheck:
         if location and is_here and location.cid_prefix != item.cid[:CID_PREFIX_BYTES]:
             self._note_record(path, number, item, "its bytes do not hold the index's cid")
 
-    def _check_unknown(self, rows: Mapping[int, ContainerRow]) -> None:
+    def _check_unknown(self, rows: Mapping[int, ContainerRow], moved: Container[int]) -> None:
         for disk in self._disks.online:
             for number, path in list_containers(self._door, disk):
                 row = rows.get(number)
-                if row is None or row.disk_id != disk.disk_id:
+                if number in moved:
+                    sentence = "what is needed of this container lies in others: the vault removes it"
+                    self._report(Severity.note, path, sentence)
+                elif row is None or row.disk_id != disk.disk_id:
                     self._report(Severity.warning, path, "the journal does not know this container")
 
     def _report_unread(self, path: Path, number: int, error: Exception) -> None:

@@ -15,7 +15,9 @@ from vaultd.store.journal.format import EntryKind, Segment
 from vaultd.store.journal.history import is_other_history
 from vaultd.store.position import START, Position
 
-_OF_THE_STORE = (EntryKind.group, EntryKind.container_sealed, EntryKind.supersede)
+_OF_THE_STORE = (
+    EntryKind.group, EntryKind.container_sealed, EntryKind.supersede, EntryKind.drop, EntryKind.container_moved
+)  # fmt: skip
 _BAD_ENTRY = (FormatError, KeyError, ValueError, TypeError, msgspec.MsgspecError)
 
 
@@ -31,6 +33,7 @@ class JournalCheck:
         self._copies = JournalCopies(door, directories, vault_id)
         self.findings: list[Finding] = []
         self.containers: dict[int, ContainerRow] = {}
+        self.moved: set[int] = set()  # containers of which all that is needed lies in others
 
     def run(self) -> None:
         firsts = self._copies.firsts()
@@ -104,6 +107,8 @@ class JournalCheck:
                 self.catalog_end = entry.position.number
             try:
                 acknowledge_entry(self.containers, entry)
+                if entry.kind == EntryKind.container_moved:
+                    self.moved.add(entry.decode().details["number"])
             except _BAD_ENTRY as error:
                 self._report(Severity.damage, path, f"entry {entry.position.number}: {error}")
         self.end = segment.end

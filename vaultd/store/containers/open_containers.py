@@ -79,6 +79,11 @@ class OpenContainers:
         assert disk is not None
         return disk
 
+    def require_room(self, disk: Disk, size_bytes: int) -> None:
+        """On this disk and no other."""
+        if disk not in self._disks.writable or self._spare_bytes(disk, size_bytes) < 0:
+            raise NoSpace(f"{disk.path} has no room for {size_bytes} bytes above the reserve: free space")
+
     def _spare_bytes(self, disk: Disk, size_bytes: int) -> int:
         """What is left above the reserve when so much was stored."""
         needed = records_need_bytes(disk, size_bytes, self._room.reserve_bytes)

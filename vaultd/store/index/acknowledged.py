@@ -12,17 +12,15 @@ import msgspec
 from msgspec import Struct
 
 from vaultd.store.containers.format import BLOCK_BYTES
-from vaultd.store.errors import NewerFormat, StoreError
+from vaultd.store.errors import NewerFormat
 from vaultd.store.index.index import Index
 from vaultd.store.index_rows import ContainerRow
 from vaultd.store.journal.format import EntryKind, RawEntry
-from vaultd.store.position import Position
 
 CID_BYTES = 32
 CONTAINER_FIELDS = 4  # of a row in a group entry
 
 EntriesAfter = Callable[[int], Iterator[RawEntry]]
-Superseded = dict[tuple[bytes, bytes], tuple[int, int]]  # by keyring and id: container and offset
 
 
 class Group(Struct, frozen=True):
@@ -56,6 +54,8 @@ def acknowledge_entry(found: dict[int, ContainerRow], entry: RawEntry) -> None:
         number, length = details["number"], details["length"]
         row = found.get(number) or ContainerRow(number, details["disk"], 0, 0, entry.position.number, False)
         found[number] = msgspec.structs.replace(row, acknowledged_length=length, is_sealed=True)
+    elif entry.kind == EntryKind.container_moved:
+        found.pop(details["number"], None)
 
 
 def read_groups(entries: Iterable[RawEntry], number: int) -> list[Group]:
@@ -70,36 +70,6 @@ def read_groups(entries: Iterable[RawEntry], number: int) -> list[Group]:
                 groups.append(Group(end, length, cids))
                 end = length
     return groups
-
-
-def read_superseded(
-    entries_after: EntriesAfter, containers: dict[int, ContainerRow], position: Position | None
-) -> tuple[Superseded, Position | None]:
-    """Where records lie instead of older ones, and the end of the journal: from the index's position on, or from
-    where a container is named first that is not wholly indexed, because its disk was away for example.
-    """
-    applied = position.number if position else 0
-    behind = [row.first_entry - 1 for row in containers.values() if row.indexed_length < row.acknowledged_length]
-    found: Superseded = {}
-    try:
-        for entry in entries_after(min([applied, *behind])):
-            if entry.position.number > applied:
-                break
-            _note_superseded(found, entry)
-    except NewerFormat:
-        raise
-    except StoreError:  # damaged where it was applied long ago: told where its containers are looked through
-        pass
-    for entry in entries_after(applied):
-        _note_superseded(found, entry)
-        position = entry.position
-    return found, position
-
-
-def _note_superseded(found: Superseded, entry: RawEntry) -> None:
-    if entry.kind == EntryKind.supersede:
-        details = entry.decode().details
-        found[details["keyring"], details["id"]] = (details["container"], details["offset"])
 
 
 def _containers_of(entry: RawEntry, details: dict[str, Any]) -> list[Any]:

@@ -7,7 +7,7 @@ for `apply`; look-ups from any.
 """
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from vaultd.image.environment import MAP_BYTES, Environment, explain, is_damage
 from vaultd.image.probe import GIVEN_UP, Image
 from vaultd.image.rows import close_row, open_row
 from vaultd.store.errors import FormatError, NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.index.container_plans import ContainerPlans
+from vaultd.store.index.dropped_rows import drop_rows
 from vaultd.store.index.looks import IndexLooks
+from vaultd.store.index.numbers import NUMBER, Numbers
 from vaultd.store.index.record_row import decode_row, encode_row, flag_damaged, is_row_whole
 from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, IndexBatch, IndexRecord, IndexRow, Location
 from vaultd.store.position import Position
@@ -27,7 +30,6 @@ FORMAT = 1
 TABLES = ("records", "keyrings", "keys", "containers", "meta")
 _MAX_READERS = 126
 _BATCH_ROWS = 10_000
-_NUMBER = struct.Struct(">I")
 _GIVEN_UP_KEY = struct.Struct(f">{len(GIVEN_UP)}sII")  # keyring number, key number
 _CONTAINER_NUMBER = struct.Struct(">Q")
 _CONTAINER = struct.Struct("<16sQQQB")
@@ -43,10 +45,13 @@ class Index:
         self._image = image
         self._environment = image.environment
         self._given_up: frozenset[int] = frozenset()
-        self._records, self._keyrings, self._keys, self._containers, self._meta = map(image.databases.get, TABLES)
+        self._records, keyrings, keys, self._containers, self._meta = map(image.databases.get, TABLES)
+        self.keyrings = Numbers(keyrings, self._reading, self._opened)
+        self.keys = Numbers(keys, self._reading, self._opened)
         self._given_up_keys: frozenset[tuple[int, int]] = frozenset()  # numbers of keyring and key
         self._distrusted_keys: frozenset[tuple[int, int]] = frozenset()
         self.looks = IndexLooks(image.databases, self._reading, self._write_durably)
+        self.plans = ContainerPlans(self._meta, self._reading, self._write_durably)
 
     @classmethod
     def open(cls, path: Path, vault_id: bytes, map_bytes: int = MAP_BYTES) -> "Index":
@@ -94,14 +99,14 @@ class Index:
 
         def put(transaction: Any) -> None:
             nonlocal number
-            number = self._number(transaction, self._keyrings, keyring_id)
+            number = self.keyrings.give(transaction, keyring_id)
             for key in self._given_up_rows(transaction, keyring_id, key_ids):
                 transaction.put(key, close_row(key, b""), db=self._meta)
             self.looks.put(transaction, number)
 
         self._write_durably(put)
         self._load_given_up_keys()
-        return int(_NUMBER.unpack(number)[0])
+        return int(NUMBER.unpack(number)[0])
 
     def take_back_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """They open again: what lies under them counts as what is known of it else."""
@@ -123,30 +128,30 @@ class Index:
 
     def key_numbers(self, keys: Iterable[tuple[bytes, bytes]]) -> frozenset[tuple[int, int]]:
         """Of keyring and key, by their ids; one under which nothing lies has none."""
-        found = ((self._number_of(self._keyrings, ring), self._number_of(self._keys, key)) for ring, key in keys)
+        found = ((self.keyrings.of(ring), self.keys.of(key)) for ring, key in keys)
         return frozenset((ring, key) for ring, key in found if ring is not None and key is not None)
 
     def given_up_keys(self) -> list[tuple[bytes, bytes]]:
         """Ids of keyring and key, of all keyrings."""
         with self._reading() as transaction:
             numbers = self._given_up_keys
-            keyrings = self._ids(transaction, self._keyrings, {keyring for keyring, _ in numbers})
-            keys = self._ids(transaction, self._keys, {key for _, key in numbers})
+            keyrings = self.keyrings.ids(transaction, {keyring for keyring, _ in numbers})
+            keys = self.keys.ids(transaction, {key for _, key in numbers})
         return [(keyrings[ring], keys[key]) for ring, key in sorted(numbers) if ring in keyrings and key in keys]
 
     def count_as_open(self, keys: Iterable[tuple[bytes, bytes]]) -> None:
         """These were given up and open again, so what lies under them counts; in memory alone, for the check."""
-        names = {(self._number_of(self._keyrings, keyring), self._number_of(self._keys, key)) for keyring, key in keys}
+        names = {(self.keyrings.of(keyring), self.keys.of(key)) for keyring, key in keys}
         self._given_up_keys = frozenset(self._given_up_keys - names)
 
     def keyring_number(self, keyring_id: bytes) -> int | None:
         """As locations name it; None before its first record."""
-        return self._number_of(self._keyrings, keyring_id)
+        return self.keyrings.of(keyring_id)
 
     def is_key_given_up(self, keyring_id: bytes, key_id: bytes) -> bool:
         if not self._given_up_keys:
             return False
-        names = self._number_of(self._keyrings, keyring_id), self._number_of(self._keys, key_id)
+        names = self.keyrings.of(keyring_id), self.keys.of(key_id)
         return names in self._given_up_keys
 
     def lookup(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
@@ -163,6 +168,12 @@ class Index:
                 raise RecordDamaged(f"the index row of record {id_.hex()} of keyring {keyring_id.hex()} is damaged")
             locations.append(location)
         return locations
+
+    def place_of(self, keyring_number: int, id_: bytes) -> Location | None:
+        """Of one record, by the keyring's number; None also where its row is damaged."""
+        key = NUMBER.pack(keyring_number) + id_
+        value = self._get(self._records, key)
+        return None if value is None else self._decode(key, value)
 
     def present(self, keyring_id: bytes, ids: Iterable[bytes]) -> set[bytes]:
         """Those that are indexed and whole, as far as is known."""
@@ -200,6 +211,11 @@ class Index:
                 yield IndexRow(key, self._decode_by_key(key, value))
             start = batch[-1][0] + b"\0"
 
+    def rows_as_stored(self, keyring_number: int, start: bytes) -> list[tuple[bytes, bytes]]:
+        """Keys and values of a batch of a keyring's rows, those from the id `start` on; empty behind the last."""
+        keyring = NUMBER.pack(keyring_number)
+        return [row for row in self._batch_from(keyring + start) if row[0].startswith(keyring)]
+
     def record_count(self) -> int:
         with self._reading() as transaction:
             return int(transaction.stat(self._records)["entries"])
@@ -221,7 +237,7 @@ class Index:
 
     def _write(self, transaction: Any, batch: IndexBatch) -> None:
         for id_, location in batch.damaged:
-            self._mark_damaged(transaction, _NUMBER.pack(location.keyring_number) + id_, location)
+            self._mark_damaged(transaction, NUMBER.pack(location.keyring_number) + id_, location)
         if batch.records:
             rows = self._encode_records(transaction, batch.records)
             cursor = transaction.cursor(self._records)
@@ -233,6 +249,10 @@ class Index:
             value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
             key = _CONTAINER_NUMBER.pack(row.number)
             transaction.put(key, close_row(key, value), db=self._containers)
+        drop_rows(transaction, self._records, self.keyrings, batch.dropped)
+        for row in batch.moved:
+            transaction.delete(_CONTAINER_NUMBER.pack(row.number), db=self._containers)
+            self.plans.put_moved(transaction, row)
         if batch.position is not None:
             value = close_row(b"position", _POSITION.pack(*batch.position))
             transaction.put(b"position", value, db=self._meta)
@@ -252,34 +272,15 @@ class Index:
             transaction.put(key, flag_damaged(key, value), db=self._records)
 
     def _encode_records(self, transaction: Any, records: Sequence[IndexRecord]) -> list[tuple[bytes, bytes]]:
-        keyrings = {id_: self._number(transaction, self._keyrings, id_) for id_ in {row.keyring_id for row in records}}
-        keys = {id_: self._number(transaction, self._keys, id_) for id_ in {row.key_id for row in records}}
+        keyrings = {id_: self.keyrings.give(transaction, id_) for id_ in {row.keyring_id for row in records}}
+        keys = {id_: self.keys.give(transaction, id_) for id_ in {row.key_id for row in records}}
         rows = []
         for record in records:
             key = keyrings[record.keyring_id] + record.id
-            (key_number,) = _NUMBER.unpack(keys[record.key_id])
+            (key_number,) = NUMBER.unpack(keys[record.key_id])
             rows.append((key, encode_row(key, record, key_number)))
         rows.sort()
         return rows
-
-    def _number(self, transaction: Any, database: Any, id_: bytes) -> bytes:
-        """The small number of a global id, given out from 1; rows of these tables are never removed."""
-        held: bytes | None = transaction.get(id_, db=database)
-        if held is not None:
-            return self._opened(id_, held)
-        number = _NUMBER.pack(transaction.stat(database)["entries"] + 1)
-        transaction.put(id_, close_row(id_, number), db=database)
-        return number
-
-    def _number_of(self, database: Any, id_: bytes) -> int | None:
-        held = self._get(database, id_)
-        return None if held is None else int(_NUMBER.unpack(self._opened(id_, held))[0])
-
-    def _ids(self, transaction: Any, database: Any, numbers: Collection[int]) -> dict[int, bytes]:
-        """By number, of these alone: one look through the table."""
-        rows = transaction.cursor(database) if numbers else ()
-        found = ((int(_NUMBER.unpack(self._opened(id_, held))[0]), id_) for id_, held in rows)
-        return {number: id_ for number, id_ in found if number in numbers}
 
     def _rows(self, keyring_id: bytes, ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """By id."""
@@ -288,10 +289,9 @@ class Index:
     def _found(self, keyring_id: bytes, ids: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
         """One sorted look-up in one short transaction."""
         with self._reading() as transaction:
-            held: bytes | None = transaction.get(keyring_id, db=self._keyrings)
-            if held is None:
+            number = self.keyrings.held(transaction, keyring_id)
+            if number is None:
                 return []
-            number = self._opened(keyring_id, held)
             found: list[tuple[bytes, bytes]] = transaction.cursor(self._records).getmulti(
                 sorted([number + id_ for id_ in ids])
             )
@@ -323,8 +323,8 @@ class Index:
         return (location.keyring_number, location.key_number) in self._given_up_keys
 
     def _given_up_rows(self, transaction: Any, keyring_id: bytes, key_ids: Sequence[bytes]) -> list[bytes]:
-        (keyring,) = _NUMBER.unpack(self._number(transaction, self._keyrings, keyring_id))
-        keys = [_NUMBER.unpack(self._number(transaction, self._keys, key_id))[0] for key_id in key_ids]
+        (keyring,) = NUMBER.unpack(self.keyrings.give(transaction, keyring_id))
+        keys = [NUMBER.unpack(self.keys.give(transaction, key_id))[0] for key_id in key_ids]
         return [_GIVEN_UP_KEY.pack(GIVEN_UP, keyring, key) for key in keys]
 
     def _load_given_up_keys(self) -> None:

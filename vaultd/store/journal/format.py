@@ -38,6 +38,8 @@ class EntryKind(IntEnum):
     run_end = 7
     root = 8
     supersede = 9
+    drop = 10
+    container_moved = 11
 
 
 class JournalEntry(Struct, frozen=True):

@@ -166,6 +166,8 @@ class ContainerRecovery:
                 self._index_entry(path, row.number, entry)
 
     def _index_entry(self, path: Path, number: int, entry: DirectoryRow) -> None:
+        if self._records.is_dropped(number, entry.offset):
+            return
         place = RecordPlace(path, entry.offset, entry.length)
         try:
             read_record(self._parts.door, place, ExpectedRecord(entry.id, entry.cid))

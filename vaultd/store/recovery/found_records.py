@@ -1,16 +1,16 @@
 """What recovery finds in containers, on its way into the index: records that are there, and records that are lost.
 
 Invariants: the first record of an id wins, unless the journal says that another took its place, or its disk was given
-up; a sealed record without its run key is not indexed. A batch of records is in memory at a time. Threads: the writer
+up; one that was dropped stays so; a sealed record without its run key is not indexed. A batch of records is in memory at a time. Threads: the writer
 thread only.
 """
 
 from collections.abc import Callable, Sequence
 
 from vaultd.store.errors import RecordDamaged
-from vaultd.store.index.acknowledged import Superseded
 from vaultd.store.index.group_scan import Loss
 from vaultd.store.index.index import Index
+from vaultd.store.index.journal_places import JournalPlaces
 from vaultd.store.index.record_row import CID_PREFIX_BYTES
 from vaultd.store.index_rows import IndexBatch, IndexRecord, Location
 
@@ -20,14 +20,15 @@ KnownKey = Callable[[bytes], bool]
 
 
 class FoundRecords:
-    def __init__(self, index: Index, known_key: KnownKey, superseded: Superseded) -> None:
+    def __init__(self, index: Index, known_key: KnownKey, places: JournalPlaces) -> None:
         self.indexed = 0
         self.without_key = 0
         self._index = index
         self._known_key = known_key
         self._known: dict[bytes, bool] = {}
         self._batch: list[IndexRecord] = []
-        self._superseded = superseded  # where the record of an id lies since then
+        self._superseded = places.superseded  # where the record of an id lies since then
+        self._dropped = places.dropped
         self._superseding: dict[tuple[bytes, bytes], IndexRecord] = {}  # those found there
         self._damaged: list[tuple[bytes, Location]] = []
         self._lost: set[tuple[int, bytes]] = set()  # container and cid prefix of records whose id is not known here
@@ -38,7 +39,12 @@ class FoundRecords:
         self._find_lost()
         self._index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
 
+    def is_dropped(self, container: int, offset: int) -> bool:
+        return self._dropped.has(container, offset)
+
     def add(self, record: IndexRecord, *, sealed: bool) -> None:
+        if self.is_dropped(record.container, record.offset):
+            return
         if sealed and not self._is_known(record.key_id):
             self.without_key += 1
             return

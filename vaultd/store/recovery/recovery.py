@@ -7,14 +7,17 @@ nothing is cut or removed. A crash in here is survived by running it again.
 Threads: the writer thread only.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from vaultd.store.containers.moved_files import remove_moved
 from vaultd.store.containers.writer import ResumedContainer
 from vaultd.store.findings import Finding, Findings, Severity
-from vaultd.store.index.acknowledged import Superseded, acknowledged_containers, read_superseded
+from vaultd.store.index.acknowledged import acknowledged_containers
+from vaultd.store.index.journal_places import JournalPlaces, read_places
 from vaultd.store.index.reading_progress import ReadingProgress
 from vaultd.store.index_rows import ContainerRow, IndexBatch
 from vaultd.store.position import Position
@@ -54,17 +57,20 @@ class _Recovery:
         index = self._parts.index
         holds_back = self._why_held_back()
         containers = acknowledged_containers(index, self._parts.entries_after)
-        superseded, end = read_superseded(self._parts.entries_after, containers, index.position())
-        unknown, passed = self._unknown.find(containers)
+        places = read_places(self._parts.entries_after, containers, index)
+        moved = index.plans.moved() | places.moved
+        unknown, passed = self._unknown.find(containers, moved)
         is_old = self._unknown.is_journal_old(unknown + passed) | self._unknown.lacks_groups(containers, unknown)
         is_old |= has_kept(self._parts.door, self._parts.disks)
         keeps_leftovers = is_old or index.position() is None or bool(holds_back)
-        recovered = self._recover_containers(containers, superseded, Leftovers(keeps_leftovers, holds_back))
+        recovered = self._recover_containers(containers, places, Leftovers(keeps_leftovers, holds_back))
         if self._parts.disks.is_any_away:
             self._leave(unknown, holds_back)
         else:
             self._remove(unknown, is_kept=keeps_leftovers)
-        self._note_containers(recovered.containers, end)
+        self._note_containers(recovered.containers, moved, places.end)
+        if not holds_back:
+            self._remove_moved()
         next_number = 1 + max(recovered.containers.keys() | self._unknown.taken_numbers(), default=0)
         return msgspec.structs.replace(recovered, next_number=next_number)
 
@@ -79,12 +85,13 @@ class _Recovery:
         return ""
 
     def _recover_containers(
-        self, containers: dict[int, ContainerRow], superseded: Superseded, leftovers: Leftovers
+        self, containers: dict[int, ContainerRow], places: JournalPlaces, leftovers: Leftovers
     ) -> Recovered:
-        records = FoundRecords(self._parts.index, self._known_key, superseded)
+        records = FoundRecords(self._parts.index, self._known_key, places)
         recovery = ContainerRecovery(self._parts, records, leftovers, self._findings)
         disks = self._parts.disks
-        gone = find_gone(self._parts.door, disks, containers.values())
+        # Rows of an older index may still lead to what was moved since.
+        gone = find_gone(self._parts.door, disks, containers.values()).union(places.moved)
         given_up = (number for number, row in containers.items() if disks.is_given_up(row.disk_id))
         self._parts.index.give_up(gone.union(given_up))
         progress = ReadingProgress(containers.values(), self._parts.tell)
@@ -107,9 +114,17 @@ class _Recovery:
                 severity = Severity.warning if error.errno in LOSES_NOTHING else Severity.damage
                 self._report(severity, str(path), f"nothing acknowledges it, but it cannot be removed: {error}")
 
-    def _note_containers(self, rows: dict[int, ContainerRow], end: Position | None) -> None:
+    def _remove_moved(self) -> None:
+        try:
+            plans = self._parts.index.plans
+            plans.forget_moved(remove_moved(self._parts.door, self._parts.disks, plans.moved()))
+        except OSError as error:
+            self._report(Severity.warning, error.filename or "containers", f"what was moved cannot be removed: {error}")
+
+    def _note_containers(self, rows: dict[int, ContainerRow], moved: Mapping[int, bytes], end: Position | None) -> None:
         """In the last transaction, with the position: a crash before it repeats the whole."""
         index = self._parts.index
         held = index.containers()
         changed = [row for number, row in rows.items() if row != held.get(number)]
-        index.apply(IndexBatch(containers=changed, position=end))
+        away = [ContainerRow(number, disk_id, 0, 0, 0, True) for number, disk_id in moved.items()]
+        index.apply(IndexBatch(containers=changed, moved=away, position=end))

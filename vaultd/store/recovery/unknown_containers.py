@@ -4,7 +4,7 @@ journal leaves more.
 Invariant: only a container that was never acknowledged is removed. Threads: the writer thread only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,15 +26,15 @@ class UnknownContainers:
         self._disks = disks
         self._report = report
 
-    def find(self, rows: dict[int, ContainerRow]) -> tuple[list[Path], list[Path]]:
+    def find(self, rows: dict[int, ContainerRow], moved: Container[int]) -> tuple[list[Path], list[Path]]:
         """Containers that index and journal do not know: those whose number is free, which a crash left as a rule, and
-        those whose number was passed."""
+        those whose number was passed. What was `moved` to others is none of them."""
         known = max(rows, default=0)
         unknown, passed = [], []
         for disk in self._disks.online:
             for number, path in self._listed(disk):
                 row = rows.get(number)
-                if row and row.disk_id == disk.disk_id:
+                if (row and row.disk_id == disk.disk_id) or number in moved:
                     continue
                 if row or number <= known:
                     sentence = "journal and index do not know this container; it was left"

@@ -1,0 +1,50 @@
+"""Collections: what no safeset uses any more is dropped, and its space given back."""
+
+from protocol.messages import fields
+from protocol.messages.fields import Message
+
+
+class CollectionStartRequest(Message, frozen=True):
+    """`is_trial`: nothing is dropped, it is said what would be."""
+
+    is_trial: bool
+
+
+class CollectionStartAnswer(Message, frozen=True):
+    """The number of the collection that was asked for."""
+
+    number: fields.Count
+
+
+class CollectionStateRequest(Message, frozen=True):
+    pass
+
+
+class CollectionState(Message, frozen=True):
+    """Of the newest that began. `phase`: none, marking, moving or ended. `left`: why keyrings were left as they are;
+    `problem`: why it did not come to its end. Times are 0 where there is none.
+    """
+
+    number: fields.Count
+    is_trial: bool
+    phase: fields.Text
+    begin_ns: fields.Nanoseconds
+    end_ns: fields.Nanoseconds
+    keyrings: fields.Count
+    keyrings_done: fields.Count
+    keyrings_left: fields.Count
+    left: fields.Text
+    records: fields.Count
+    records_swept: fields.Count
+    records_marked: fields.Count
+    records_dropped: fields.Count
+    bytes_dropped: fields.Count
+    keys_dropped: fields.Count
+    containers: fields.Count
+    containers_moved: fields.Count
+    bytes_moved: fields.Count
+    bytes_given_back: fields.Count
+    problem: fields.Text
+
+
+CollectionStateAnswer = CollectionState

@@ -1,0 +1,109 @@
+"""One collection: every keyring is marked and swept, then containers of which much is dead are moved.
+
+Loaded when the first one begins, because of the arrays that it works on.
+"""
+
+import msgspec
+
+from vaultd import metrics, offload
+from vaultd.errors import Damaged, Unavailable
+from vaultd.logs import log
+from vaultd.maintenance.compaction import Compaction
+from vaultd.maintenance.pace import Pace
+from vaultd.operations.collection import KeyringCollection, owner_of_keyring, why_held
+from vaultd.operations.collection_book import CollectionState
+from vaultd.operations.container_use import ContainerUse
+from vaultd.operations.vault import Vault
+from vaultd.store.housekeeping import Row
+from vaultd.store.index_rows import ContainerRow
+
+
+class CollectionPass:
+    def __init__(self, vault: Vault, state: CollectionState) -> None:
+        self._vault = vault
+        self._state = state
+        self._pace = Pace(vault.config.collect_percent)
+        self._use = ContainerUse()
+
+    async def run(self) -> None:
+        keyring_ids = await offload.read(self._vault.store.house.keyring_ids)
+        records = await offload.read(self._vault.store.house.record_count)
+        self._tell(keyrings=len(keyring_ids), records=records)
+        for keyring_id in keyring_ids:
+            if held_by := await offload.read(why_held, self._vault):
+                self._tell(problem=held_by)
+                return
+            await self._collect(keyring_id)
+            self._tell(keyrings_done=self._state.keyrings_done + 1)
+        await self._move()
+
+    async def _collect(self, keyring_id: bytes) -> None:
+        account_id = await offload.read(owner_of_keyring, self._vault, keyring_id)
+        one = KeyringCollection(self._vault, account_id, keyring_id, self._use)
+        await offload.write(one.begin)
+        try:
+            await self._mark_and_sweep(one)
+        finally:
+            one.end()
+        marked = self._state.records_marked + one.records_marked
+        self._tell(records_marked=marked)
+        if one.held_by:
+            log.warning("keyring not collected", place=keyring_id.hex(), problem=one.held_by)
+            self._tell(keyrings_left=self._state.keyrings_left + 1, left=one.held_by)
+
+    async def _mark_and_sweep(self, one: KeyringCollection) -> None:
+        try:
+            await self._pace.walk_all(one.mark())
+        except (Damaged, Unavailable) as error:
+            one.held_by = error.message
+        swept = self._state.records_swept
+        pieces = one.sweep()
+        while (rows := await self._pace.walk(next, pieces, None)) is not None:
+            if rows:
+                await self._drop(one, rows)
+            self._tell(records_swept=swept + one.records_swept)
+        if self._state.is_trial:
+            return
+        await self._pace.walk_all(one.look_for_keys())
+        keys = await self._pace.write(one.forget_keys)
+        self._tell(keys_dropped=self._state.keys_dropped + keys)
+
+    async def _drop(self, one: KeyringCollection, rows: list[Row]) -> None:
+        drop = one.would_drop if self._state.is_trial else one.drop
+        while (dropped := await self._pace.write(drop, rows)) is None:
+            await self._pace.walk_all(one.pass_barrier())
+        records, size = dropped
+        self._tell(
+            records_dropped=self._state.records_dropped + records, bytes_dropped=self._state.bytes_dropped + size
+        )
+        if not self._state.is_trial:
+            metrics.RECORDS_DROPPED.inc(records)
+            metrics.RECORD_BYTES_DROPPED.inc(size)
+
+    async def _move(self) -> None:
+        house = self._vault.store.house
+        rows = await offload.read(house.can_move)
+        dead = {number: self._use.dead_bytes(row) for number, row in rows.items()}
+        planned = sorted(
+            (number for number in dead if self._is_worth(rows[number], dead[number])), key=dead.__getitem__
+        )
+        self._tell(phase="moving", containers=len(planned))
+        if self._state.is_trial:
+            return
+        await offload.write(house.plan, planned)
+        work = Compaction(self._vault, self._pace)
+        for number in reversed(planned):
+            await work.move(rows[number])
+            self._tell(
+                containers_moved=work.containers_moved,
+                bytes_moved=work.bytes_moved,
+                bytes_given_back=work.bytes_given_back,
+            )
+        await work.remove_files()
+
+    def _is_worth(self, row: ContainerRow, dead_bytes: int) -> bool:
+        return dead_bytes * 100 >= row.acknowledged_length * self._vault.config.compact_dead_percent
+
+    def _tell(self, **changes: object) -> None:
+        self._state = msgspec.structs.replace(self._state, **changes)
+        self._vault.collections.tell(self._state)

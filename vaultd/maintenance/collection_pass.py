@@ -84,15 +84,14 @@ class CollectionPass:
         house = self._vault.store.house
         rows = await offload.read(house.can_move)
         dead = {number: self._use.dead_bytes(row) for number, row in rows.items()}
-        planned = sorted(
-            (number for number in dead if self._is_worth(rows[number], dead[number])), key=dead.__getitem__
-        )
+        worth = [number for number, size in dead.items() if self._is_worth(rows[number], size)]
+        planned = sorted(worth, key=dead.__getitem__, reverse=True)  # the first one copies least for what it gives back
         self._tell(phase="moving", containers=len(planned))
         if self._state.is_trial:
             return
         await offload.write(house.plan, planned)
         work = Compaction(self._vault, self._pace)
-        for number in reversed(planned):
+        for number in planned:
             await work.move(rows[number])
             self._tell(
                 containers_moved=work.containers_moved,

@@ -1,5 +1,5 @@
-"""Safesets that became one while a mark of their keyring goes on, or the sweep after it: the mark has not seen what they
-use.
+"""Safesets that were committed while a mark of their keyring goes on, or the sweep after it: the mark has not seen what
+they use.
 
 Nothing is dropped while one of them waits. Threads: the writer thread puts and asks, whoever marks takes; every step is
 one operation on a list.

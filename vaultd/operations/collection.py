@@ -111,7 +111,7 @@ class KeyringCollection:
             self.vault.barrier.passed(safesets)
 
     def sweep(self) -> Iterator[list[Row]]:
-        """Goes through the rows of the keyring; those that are not marked, DROPPED_AT_ONCE at most, after each piece."""
+        """Goes through the rows of the keyring; after each piece those that are not marked, DROPPED_AT_ONCE at most."""
         for rows in self._all_rows():
             yield from self._unmarked(readable(rows))
 

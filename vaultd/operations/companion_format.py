@@ -24,7 +24,7 @@ class Companion:
 
 
 def split_companion(body: bytes | memoryview) -> tuple[bytes, bytes]:
-    """The ids, and those of the companions below, of a body that was parsed when it was taken: each one after another."""
+    """The ids, and those of the companions below, one after another: of a body that was parsed when it was taken."""
     view = memoryview(body)
     _, count = _HEAD.unpack_from(view)
     children_at = _HEAD.size + count * ID_BYTES

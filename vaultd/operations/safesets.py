@@ -3,9 +3,9 @@
 A commit has two steps: `prepare` (any thread) checks everything about the root and looks up what its tree uses;
 `commit` (writer thread) compares the head again, stores the payload and makes the root a safeset in one group commit.
 What `prepare` looked up is leased to the run, so that nothing of it is dropped; but it may count as damaged by now: a
-read met it, its disk was declared lost, or its run key given up. The store counts all of these, and where it counted any
-since, everything is looked up again before the root becomes a safeset. In the writer thread no disk and no key is given
-up beside a commit.
+read met it, its disk was declared lost, or its run key given up. The store counts all of these, and where it counted
+any since, everything is looked up again before the root becomes a safeset. In the writer thread no disk and no key is
+given up beside a commit.
 """
 
 from collections.abc import Sequence

@@ -123,7 +123,7 @@ class Housekeeping:
         return self._parts.index.keyrings.all_ids()
 
     def can_move(self) -> dict[int, ContainerRow]:
-        """By number, the containers that take no records any more, but for the newest of all, on disks that are here."""
+        """By number, those that take no records any more, on disks that are here; not the newest of all."""
         rows = self._store.containers()[:-1]
         here = {disk.disk_id for disk in self._parts.disks.writable}
         return {row.number: row for row in rows if row.is_sealed and row.disk_id in here}

@@ -49,7 +49,7 @@ def command(ctx: click.Context, *, is_trial: bool) -> int:
 def _has_ended(state: m.CollectionState, number: int) -> bool:
     """A vault that began anew counts from 1 again."""
     if state.number < number and state.phase == "none":
-        raise Failure(EXIT_FAILED, "failed", "the vault began anew meanwhile", "collect again")
+        raise Failure("failed", "the vault began anew meanwhile", "collect again")
     return state.number > number or (state.number == number and state.phase == "ended")
 
 

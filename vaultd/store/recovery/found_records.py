@@ -1,8 +1,8 @@
 """What recovery finds in containers, on its way into the index: records that are there, and records that are lost.
 
 Invariants: the first record of an id wins, unless the journal says that another took its place, or its disk was given
-up; one that was dropped stays so; a sealed record without its run key is not indexed. A batch of records is in memory at a time. Threads: the writer
-thread only.
+up; one that was dropped stays so; a sealed record without its run key is not indexed. A batch of records is in memory
+at a time. Threads: the writer thread only.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,0 +1,146 @@
+"""A job whose safesets use chunks that the test chooses, and a collection step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from tests.vaultd.operations.kept_job import DAY_SECONDS
+from tests.vaultd.operations.sealing import DATA, id_of
+from tests.vaultd.operations.small_site import BackedUp, Site
+from vaultd.operations import expiry, held_safesets, offer
+from vaultd.operations.collection import KeyringCollection
+from vaultd.operations.container_use import ContainerUse
+from vaultd.operations.held_safesets import Named
+from vaultd.records import Identity
+from vaultd.store.errors import StoreError
+
+Step = Callable[[], None]
+
+
+def nothing() -> None:
+    pass
+
+
+@dataclass
+class Dropped:
+    records: int = 0
+    keys: int = 0
+    held_by: str = ""
+
+
+@dataclass
+class Collected:
+    """`used`: by number of the safeset, all records that it needs and its run made or had."""
+
+    site: Site
+    owner: Identity
+    job: BackedUp
+    name: str = "laptop"
+    roots: list[bytes] = field(default_factory=list)
+    used: dict[int, set[bytes]] = field(default_factory=dict)
+
+    @property
+    def head(self) -> bytes:
+        return blake3(self.roots[-1]).digest() if self.roots else bytes(32)
+
+    def chunk(self) -> bytes:
+        return self.job.sealer.record(DATA, os.urandom(50))
+
+    def begin(self, *, based: bool = True) -> None:
+        self.site.begin(self.job, base=self.head if self.roots and based else None)
+
+    def commit(self, *chunks: bytes, complete: bool = True, sent: tuple[bytes, ...] | None = None) -> int:
+        """A safeset of these chunks, of which the run sends those in `sent`, else all."""
+        sealer = self.job.sealer
+        leaf = sealer.leaf(list(chunks))
+        self.site.upload(self.job, *(chunks if sent is None else sent), *leaf)
+        payload = sealer.payload(leaf)
+        number = len(self.roots) + 1
+        root = sealer.root(leaf, payload, sequence=number, previous=self.head, complete=int(complete))
+        self.site.commit(self.job, root, payload)
+        self.roots.append(root)
+        self.used[number] = {*chunks, *leaf, payload}
+        return number
+
+    def run(self, *chunks: bytes, **more: object) -> int:
+        """A whole run, a day after the one before."""
+        self.site.clock.advance(DAY_SECONDS)
+        self.begin()
+        number = self.commit(*chunks, **more)  # type: ignore[arg-type]
+        self.site.end(self.job)
+        return number
+
+    def delete(self, number: int) -> None:
+        held_safesets.delete(self.site.vault, self.owner, Named(self.name, "home", number))
+
+    def keep_house(self) -> None:
+        expiry.keep_house(
+            self.site.vault, self.job.job.account_id + self.job.job.job_id, self.site.clock.now_ns()
+        )
+
+    def purge(self, *numbers: int) -> None:
+        for number in numbers:
+            self.delete(number)
+        self.site.clock.advance(8 * DAY_SECONDS)
+        self.keep_house()
+
+    def offer(self, *records: bytes) -> list[bool]:
+        """Whether each is missing, as an agent is told."""
+        ids = b"".join(map(id_of, records))
+        found = offer.offer(self.site.vault, self.job.agent.identity, self.job.sealer.run_id, ids)
+        return [bool(found.bitmap[at // 8] >> at % 8 & 1) for at in range(len(records))]
+
+    def is_there(self, record: bytes) -> bool:
+        """Read from the disk, byte for byte."""
+        store, id_ = self.site.vault.store, id_of(record)
+        (location,) = store.locate(self.job.sealer.keyring_id, [id_])
+        is_missing = store.missing(self.job.sealer.keyring_id, [id_]) == [True]
+        if location is None:
+            assert is_missing
+            return False
+        try:
+            is_read = store.read(location, id_) == record
+        except StoreError:
+            is_read = False
+        assert is_read is not is_missing
+        return is_read
+
+    def are_there(self, records: set[bytes]) -> set[bool]:
+        return {self.is_there(record) for record in records}
+
+    def collection(self) -> KeyringCollection:
+        return KeyringCollection(
+            self.site.vault, self.job.job.account_id, self.job.sealer.keyring_id, ContainerUse()
+        )
+
+    def collect(self, *, before_drop: Step = nothing, after_mark: Step = nothing) -> Dropped:
+        """As the daemon does it; what `before_drop` does comes before the first call that drops."""
+        one, found = self.collection(), Dropped()
+        one.begin()
+        for _ in one.mark():
+            pass
+        after_mark()
+        steps = [before_drop]
+        for rows in one.sweep():
+            while steps:
+                steps.pop()()
+            while rows and (dropped := one.drop(rows)) is None:
+                for _ in one.pass_barrier():
+                    pass
+            found.records += dropped[0] if rows and dropped else 0
+        for _ in one.look_for_keys():
+            pass
+        found.keys = one.forget_keys()
+        one.end()
+        found.held_by = one.held_by
+        return found
+
+
+def make_collected(site: Site, owner: Identity | None = None, name: str = "laptop") -> Collected:
+    owner = owner or site.administrator()
+    job = site.ready(owner, name)
+    return Collected(site, owner, job, name)

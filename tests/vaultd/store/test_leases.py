@@ -1,0 +1,62 @@
+from vaultd.store.leases import LEASE_SECONDS, Leases, prefixes
+
+KEYRING, OTHER = b"K" * 16, b"L" * 16
+RUN, RUN_2 = b"r" * 16, b"s" * 16
+
+
+def ids(*seeds: int) -> bytes:
+    return b"".join(bytes([seed]) * 8 + b"-" * 24 for seed in seeds)
+
+
+def held(leases: Leases, keyring: bytes = KEYRING) -> dict[bytes, bytes]:
+    return {run: b"".join(lease.pieces) for run, lease in leases.of_keyring(keyring).items()}
+
+
+def test_eight_bytes_of_each_id_are_kept_by_run_and_keyring():
+    leases = Leases()
+    leases.lease(RUN, KEYRING, ids(1, 2))
+    leases.lease(RUN, KEYRING, memoryview(b"xx" + ids(3))[2:])
+    leases.lease(RUN_2, KEYRING, ids(4))
+    leases.lease(RUN, OTHER, ids(5))  # of another account, which may call its run so
+    assert prefixes(ids(1, 2)) == b"\1" * 8 + b"\2" * 8
+    assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8 + b"\3" * 8, RUN_2: b"\4" * 8}
+    assert held(leases, OTHER) == {RUN: b"\5" * 8}
+
+
+def test_those_of_runs_that_ended_go_and_of_this_keyring_alone():
+    leases = Leases()
+    for keyring in (KEYRING, OTHER):
+        leases.lease(RUN, keyring, ids(1))
+        leases.lease(RUN_2, keyring, ids(2))
+    leases.keep_only(KEYRING, {RUN_2})
+    assert held(leases) == {RUN_2: b"\2" * 8}
+    assert sorted(held(leases, OTHER)) == [RUN, RUN_2]
+
+
+def test_a_silent_run_holds_nothing_after_a_day():
+    now = [1000.0]
+    leases = Leases(lambda: now[0])
+    leases.lease(RUN, KEYRING, ids(1))
+    now[0] += LEASE_SECONDS
+    leases.keep_only(KEYRING, {RUN})
+    assert held(leases) == {RUN: b"\1" * 8}
+    leases.lease(RUN, KEYRING, b"")  # it was heard of
+    now[0] += LEASE_SECONDS
+    leases.keep_only(KEYRING, {RUN})
+    assert held(leases) == {RUN: b"\1" * 8}
+    now[0] += 1
+    leases.keep_only(KEYRING, {RUN})
+    assert held(leases) == {}
+
+
+def test_a_run_without_room_holds_its_whole_keyring():
+    leases = Leases(bytes_max=24)
+    leases.lease(RUN, KEYRING, ids(1, 2))
+    leases.lease(RUN_2, KEYRING, ids(3, 4))
+    leases.lease(RUN_2, KEYRING, ids(5))
+    found = leases.of_keyring(KEYRING)
+    assert [found[run].is_of_all for run in (RUN, RUN_2)] == [False, True]
+    assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8, RUN_2: b""}
+    leases.keep_only(KEYRING, {RUN})
+    leases.lease(RUN, KEYRING, ids(6))  # what the other one had is free again
+    assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8 + b"\6" * 8}

@@ -4,7 +4,6 @@ It never stops anyone: no lock, no waiting time; each piece of its work leaves t
 """
 
 import importlib
-import time
 
 import msgspec
 import trio
@@ -25,13 +24,13 @@ async def keep_collecting(vault: Vault, failed: Failed) -> None:
     """`failed` stops the daemon where the store was; whatever else it meets is told, and tried again."""
     await _tried(failed, resume_moves, vault)
     every = vault.config.collect_every_seconds
-    last_seconds = time.monotonic()
+    last_seconds = trio.current_time()
     while True:
         await trio.sleep(LOOK_SECONDS)
-        is_due = bool(every) and time.monotonic() - last_seconds >= every
+        is_due = bool(every) and trio.current_time() - last_seconds >= every
         if is_due or vault.collections.is_any_asked:
             await _tried(failed, collect_once, vault)
-            last_seconds = time.monotonic()
+            last_seconds = trio.current_time()
 
 
 async def resume_moves(vault: Vault) -> None:

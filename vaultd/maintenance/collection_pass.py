@@ -3,18 +3,21 @@
 Loaded when the first one begins, because of the arrays that it works on.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from vaultd import metrics, offload
-from vaultd.errors import Damaged, Unavailable
+from vaultd.errors import VaultError
 from vaultd.logs import log
 from vaultd.maintenance.compaction import Compaction
 from vaultd.maintenance.pace import Pace
 from vaultd.operations.collection import KeyringCollection, owner_of_keyring, why_held
 from vaultd.operations.collection_book import CollectionState
 from vaultd.operations.container_use import ContainerUse
+from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
-from vaultd.store.housekeeping import Row
+from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.index_rows import ContainerRow
 
 
@@ -24,6 +27,7 @@ class CollectionPass:
         self._state = state
         self._pace = Pace(vault.config.collect_percent)
         self._use = ContainerUse()
+        self._doubted: set[bytes] = set()  # keyrings of which the index may lack rows
 
     async def run(self) -> None:
         keyring_ids = await offload.read(self._vault.store.house.keyring_ids)
@@ -54,7 +58,7 @@ class CollectionPass:
     async def _mark_and_sweep(self, one: KeyringCollection) -> None:
         try:
             await self._pace.walk_all(one.mark())
-        except (Damaged, Unavailable) as error:
+        except VaultError as error:  # of one account alone, as a row of the catalog that is damaged
             one.held_by = error.message
         swept = self._state.records_swept
         pieces = one.sweep()
@@ -62,13 +66,16 @@ class CollectionPass:
             if rows:
                 await self._drop(one, rows)
             self._tell(records_swept=swept + one.records_swept)
+        await self._pace.walk_all(one.look_for_missing())
+        if one.held_by or one.lacks_rows:
+            self._doubted.add(one.keyring_id)
         if self._state.is_trial:
             return
         await self._pace.walk_all(one.look_for_keys())
         keys = await self._pace.write(one.forget_keys)
         self._tell(keys_dropped=self._state.keys_dropped + keys)
 
-    async def _drop(self, one: KeyringCollection, rows: list[Row]) -> None:
+    async def _drop(self, one: KeyringCollection, rows: list[StoredRow]) -> None:
         drop = one.would_drop if self._state.is_trial else one.drop
         while (dropped := await self._pace.write(drop, rows)) is None:
             await self._pace.walk_all(one.pass_barrier())
@@ -81,15 +88,12 @@ class CollectionPass:
             metrics.RECORD_BYTES_DROPPED.inc(size)
 
     async def _move(self) -> None:
-        house = self._vault.store.house
-        rows = await offload.read(house.can_move)
-        dead = {number: self._use.dead_bytes(row) for number, row in rows.items()}
-        worth = [number for number, size in dead.items() if self._is_worth(rows[number], size)]
-        planned = sorted(worth, key=dead.__getitem__, reverse=True)  # the first one copies least for what it gives back
+        rows = await offload.read(self._vault.store.house.can_move)
+        planned = [number for number in self._worth(rows) if await self._pace.walk(self._can_go, rows[number])]
         self._tell(phase="moving", containers=len(planned))
         if self._state.is_trial:
             return
-        await offload.write(house.plan, planned)
+        await offload.write(self._vault.store.house.plan, planned)
         work = Compaction(self._vault, self._pace)
         for number in planned:
             await work.move(rows[number])
@@ -99,6 +103,15 @@ class CollectionPass:
                 bytes_given_back=work.bytes_given_back,
             )
         await work.remove_files()
+
+    def _worth(self, rows: Mapping[int, ContainerRow]) -> list[int]:
+        """The first one copies least for what it gives back."""
+        dead = {number: self._use.dead_bytes(row) for number, row in rows.items()}
+        return sorted((number for number in rows if self._is_worth(rows[number], dead[number])), key=lambda n: -dead[n])
+
+    def _can_go(self, row: ContainerRow) -> bool:
+        with translated():
+            return self._vault.store.house.needed_of(row, self._doubted) is not None
 
     def _is_worth(self, row: ContainerRow, dead_bytes: int) -> bool:
         return dead_bytes * 100 >= row.acknowledged_length * self._vault.config.compact_dead_percent

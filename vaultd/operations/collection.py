@@ -19,10 +19,11 @@ from vaultd.catalog.jobs import owner_of, read_job
 from vaultd.catalog.keyrings import list_run_keys, remove_run_key
 from vaultd.catalog.rows import decode
 from vaultd.catalog.runs import list_active_runs, read_run
+from vaultd.errors import BadRequest, VaultError
 from vaultd.operations import clock_doubt, ledger
 from vaultd.operations.companion_format import split_companion
 from vaultd.operations.container_use import ContainerUse
-from vaultd.operations.prefix_set import PrefixSet
+from vaultd.operations.prefix_set import PREFIX_BYTES, PrefixSet
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import tree_of
 from vaultd.operations.standing import is_live
@@ -31,12 +32,11 @@ from vaultd.operations.tree_walk import COMPANIONS_AT_ONCE, locate_each
 from vaultd.operations.vault import Vault
 from vaultd.records import Outcome, Run, Safeset
 from vaultd.store.errors import RecordDamaged, StoreError
-from vaultd.store.housekeeping import Row
 from vaultd.store.index.record_row import decode_row
 from vaultd.store.index.row_vectors import readable, vector_of, vectors
-from vaultd.store.index_rows import KEY_ID_AT
+from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.leases import ID_BYTES, LEASE_SECONDS, Lease, prefixes
-from vaultd.store.record_format import HEADER_BYTES
+from vaultd.store.record_format import HEADER_BYTES, parse_record
 
 # Dropped in one call of the write thread.
 DROPPED_AT_ONCE = 2_048
@@ -69,6 +69,7 @@ class KeyringCollection:
     held_by: str = ""
     records_marked: int = 0
     records_swept: int = 0
+    lacks_rows: bool = False
     _marked: PrefixSet = field(default_factory=PrefixSet)
     _seen: set[bytes] = field(default_factory=set)  # companions
     _newest: int = 0  # container that was there when the mark began
@@ -102,46 +103,58 @@ class KeyringCollection:
         yield
         for safeset in safesets:
             yield from self._mark(safeset)
+        self._marked.settle()
 
     def pass_barrier(self) -> Iterator[None]:
         """Marks what the safesets use that were committed since."""
         while safesets := self.vault.barrier.waiting():
             for safeset in safesets:
                 yield from self._mark(safeset)
+            self._marked.settle()
             self.vault.barrier.passed(safesets)
 
-    def sweep(self) -> Iterator[list[Row]]:
+    def sweep(self) -> Iterator[list[StoredRow]]:
         """Goes through the rows of the keyring; after each piece those that are not marked, DROPPED_AT_ONCE at most."""
-        for rows in self._all_rows():
+        for rows in self.vault.store.house.rows(self.keyring_id):
             yield from self._unmarked(readable(rows))
 
-    def drop(self, rows: Sequence[Row]) -> tuple[int, int] | None:
+    def drop(self, rows: Sequence[StoredRow]) -> tuple[int, int] | None:
         """W. How many records that was, and their bytes; None where safesets wait at the barrier."""
         if self.vault.barrier.is_any_waiting:
             return None
         if self.held_by:
             return 0, 0
         with translated():
-            places = self.vault.store.house.drop(self.keyring_id, rows, self._newest, self._are_leased)
+            places = self.vault.store.house.drop(self.keyring_id, rows, self._newest, self._are_needed)
         self.use.take_off(places)
         return len(places), sum(place.length for place in places)
 
-    def would_drop(self, rows: Sequence[Row]) -> tuple[int, int] | None:
+    def would_drop(self, rows: Sequence[StoredRow]) -> tuple[int, int] | None:
         """W. The same, and nothing is dropped."""
         if self.vault.barrier.is_any_waiting:
             return None
         if self.held_by:
             return 0, 0
-        places = self.vault.store.house.droppable(rows, self._newest, self._are_leased)
+        places = self.vault.store.house.droppable(rows, self._newest, self._are_needed)
         self.use.take_off(places)
         return len(places), sum(place.length for place in places)
+
+    def look_for_missing(self) -> Iterator[None]:
+        """Whether something that live safesets use has no row: then the index may lack what lies in a container."""
+        house = self.vault.store.house
+        for prefix in [] if self.held_by else self._marked.unmet():
+            if not house.has_row(self.keyring_id, prefix.to_bytes(PREFIX_BYTES, "big")):
+                self.lacks_rows = True
+                self.vault.store.looks.suspect(self.keyring_id)
+                return
+            yield
 
     def look_for_keys(self) -> Iterator[None]:
         """Whether run keys of runs that have ended are not used any more: each row is held against its checksum."""
         if self.held_by or self.vault.store.lacks_rows or not self._unused_keys():
             self._ended_keys = []
             return
-        for rows in self._all_rows():
+        for rows in self.vault.store.house.rows(self.keyring_id):
             for key, value in rows:
                 location = decode_row(key, value)
                 if location is None:  # it may be of any key
@@ -164,13 +177,6 @@ class KeyringCollection:
     def _unused_keys(self) -> list[bytes]:
         numbers = self.vault.store.house.key_numbers(self._ended_keys)
         return [key for key, number in zip(self._ended_keys, numbers, strict=True) if number not in self._used_keys]
-
-    def _all_rows(self) -> Iterator[list[Row]]:
-        house = self.vault.store.house
-        number, start = house.keyring_number(self.keyring_id), b""
-        while number is not None and (rows := house.rows(number, start)):
-            start = rows[-1][0][KEY_ID_AT:] + b"\0"
-            yield rows
 
     def _active_runs(self, view: View) -> Iterator[Run]:
         return (run for run in list_active_runs(view, self.account_id) if run.keyring_id == self.keyring_id)
@@ -217,19 +223,21 @@ class KeyringCollection:
                 if location is None:
                     raise RecordDamaged(f"companion {id_.hex()} is missing")
                 record = self.vault.store.read(location, id_)
-            except (StoreError, OSError) as error:
+                if parse_record(record).sealed:
+                    raise BadRequest(f"record {id_.hex()} is no companion")
+                used, below = split_companion(memoryview(record)[HEADER_BYTES:], f"companion {id_.hex()}")
+            except (StoreError, VaultError, OSError) as error:
                 self.held_by = f"what its safesets use is not known: {error}"
                 return
-            used, below = split_companion(memoryview(record)[HEADER_BYTES:])
             self._add(used)
             self._add(below)
-            yield [below[at : at + len(id_)] for at in range(0, len(below), len(id_))]
+            yield [below[at : at + ID_BYTES] for at in range(0, len(below), ID_BYTES)]
 
     def _add(self, ids: bytes) -> None:
         self._marked.add(prefixes(ids))
         self.records_marked += len(ids) // ID_BYTES
 
-    def _unmarked(self, rows: list[Row]) -> Iterator[list[Row]]:
+    def _unmarked(self, rows: list[StoredRow]) -> Iterator[list[StoredRow]]:
         if not rows:
             return
         self.records_swept += len(rows)
@@ -241,17 +249,19 @@ class KeyringCollection:
         for at in range(0, max(len(dead), 1), DROPPED_AT_ONCE):
             yield dead[at : at + DROPPED_AT_ONCE]
 
-    def _are_leased(self, ids: Sequence[bytes]) -> list[bool]:
-        """W. Asked while the ids count as missing: a lease that is taken from now on finds them gone. They ascend."""
+    def _are_needed(self, ids: Sequence[bytes]) -> list[bool]:
+        """W. Marked since they were looked at, or leased; asked while they count as missing, so that a lease that is
+        taken from now on finds them gone. They ascend.
+        """
         wanted = vector_of(prefixes(b"".join(ids)))
-        leased = len(ids) * [False]
+        needed = self._marked.holds(wanted)
         for run_id, lease in self.vault.leases.of_keyring(self.keyring_id).items():
             if lease.is_of_all:
                 self.held_by = LEASES_FULL
                 return len(ids) * [True]
-            held = self._prefixes_of(run_id, lease).holds(wanted).tolist()
-            leased = [one or other for one, other in zip(leased, held, strict=True)]
-        return leased
+            needed |= self._prefixes_of(run_id, lease).holds(wanted)
+        found: list[bool] = needed.tolist()
+        return found
 
     def _prefixes_of(self, run_id: bytes, lease: Lease) -> PrefixSet:
         held, known, count = self._leased.get(run_id, (lease, PrefixSet(), 0))

@@ -23,17 +23,21 @@ class Companion:
     children: tuple[bytes, ...]
 
 
-def split_companion(body: bytes | memoryview) -> tuple[bytes, bytes]:
-    """The ids, and those of the companions below, one after another: of a body that was parsed when it was taken."""
-    view = memoryview(body)
-    _, count = _HEAD.unpack_from(view)
-    children_at = _HEAD.size + count * ID_BYTES
-    return bytes(view[_HEAD.size : children_at]), bytes(view[children_at + _COUNT.size :])
-
-
 def parse_companion(body: bytes | memoryview, place: str) -> Companion:
     """Refuses whatever is not exactly one well-formed body; the sentence names the place and the field."""
-    view = memoryview(body)
+    level, ids, children = _split(memoryview(body), place)
+    companion = Companion(level, _ids(ids), _ids(children))
+    _check(companion, place)
+    return companion
+
+
+def split_companion(body: bytes | memoryview, place: str) -> tuple[bytes, bytes]:
+    """The ids, and those of the companions below, one after another: of a body that was parsed when it was taken."""
+    _, ids, children = _split(memoryview(body), place)
+    return bytes(ids), bytes(children)
+
+
+def _split(view: memoryview, place: str) -> tuple[int, memoryview, memoryview]:
     if len(view) < _HEAD.size:
         raise BadRequest(f"{place}: body is too short for a companion")
     level, count = _HEAD.unpack_from(view)
@@ -45,9 +49,7 @@ def parse_companion(body: bytes | memoryview, place: str) -> Companion:
     (children,) = _COUNT.unpack_from(view, children_at)
     if len(view) != children_at + _COUNT.size + children * ID_BYTES:
         raise BadRequest(f"{place}: children {children} does not fit the body")
-    companion = Companion(level, _ids(view[_HEAD.size : children_at]), _ids(view[children_at + _COUNT.size :]))
-    _check(companion, place)
-    return companion
+    return level, view[_HEAD.size : children_at], view[children_at + _COUNT.size :]
 
 
 def _ids(view: memoryview) -> tuple[bytes, ...]:

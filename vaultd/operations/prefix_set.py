@@ -1,9 +1,10 @@
-"""A set of ids by their first 8 bytes, which costs 8 bytes for each.
+"""A set of ids by their first 8 bytes, which costs 9 bytes for each.
 
 Two ids that begin alike are one here, so it may hold more than was added, and never less: what a mark holds by mistake
 stays for a later one. Threads: one at a time.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ _WAITING_MIN = 1_000_000
 
 
 class PrefixSet:
+    """Each value in it also knows whether it was asked for since (`holds`)."""
+
     def __init__(self) -> None:
         self._parts: list[Any] = [np.empty(0, np.uint64) for _ in range(_PARTS)]
+        self._met: list[Any] = [np.empty(0, bool) for _ in range(_PARTS)]
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
 
@@ -29,34 +33,44 @@ class PrefixSet:
         self._waiting.append(prefixes)
         self._waiting_bytes += len(prefixes)
         if self._waiting_bytes >= PREFIX_BYTES * max(_WAITING_MIN, len(self) // 4):
-            self._settle()
+            self.settle()
 
     def holds(self, prefixes: Any) -> Any:
         """For each of these, which ascend, whether it is there."""
-        self._settle()
+        self.settle()
         found = np.zeros(len(prefixes), bool)
         starts = [0, *np.searchsorted(prefixes, _EDGES), len(prefixes)]
-        for part, start, end in zip(self._parts, starts, starts[1:], strict=False):
+        for number, part in enumerate(self._parts):
+            start, end = starts[number], starts[number + 1]
             if start < end and len(part):
                 asked = prefixes[start:end]
                 at = np.minimum(np.searchsorted(part, asked), len(part) - 1)
                 found[start:end] = part[at] == asked
+                self._met[number][at[found[start:end]]] = True
         return found
 
-    def _settle(self) -> None:
+    def unmet(self) -> Iterator[int]:
+        """What nobody asked for."""
+        for part, met in zip(self._parts, self._met, strict=True):
+            yield from part[~met].tolist()
+
+    def settle(self) -> None:
+        """Sorts in what waits, which takes long where much is there: before somebody asks who is in a hurry."""
         if not self._waiting:
             return
         new = np.frombuffer(b"".join(self._waiting), ">u8").astype(np.uint64)
         self._waiting, self._waiting_bytes = [], 0
         new.sort()
-        pieces = np.split(new, np.searchsorted(new, _EDGES))
-        self._parts = [_merged(part, piece) for part, piece in zip(self._parts, pieces, strict=True)]
+        for number, piece in enumerate(np.split(new, np.searchsorted(new, _EDGES))):
+            if len(piece):
+                merged = _merged(self._parts[number], piece)
+                met = np.zeros(len(merged), bool)
+                met[np.searchsorted(merged, self._parts[number])] = self._met[number]
+                self._parts[number], self._met[number] = merged, met
 
 
 def _merged(held: Any, new: Any) -> Any:
     """Both ascend; each value once."""
-    if not len(new):
-        return held
     both = np.concatenate((held, new))
     both.sort(kind="stable")  # two runs that ascend are merged
     is_first = np.ones(len(both), bool)

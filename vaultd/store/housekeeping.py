@@ -7,7 +7,7 @@ leads into it, and its file after its last reader let go. Containers that take r
 number comes twice. Threads: `drop`, `move`, `retire` and `forget_files` in the writer thread, the rest in any.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from vaultd.store.disks.identity import Disk
 from vaultd.store.errors import FormatError, RecordDamaged, StoreError
 from vaultd.store.index.index import Index
 from vaultd.store.index.record_row import decode_row
+from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, Dropped, Location
 from vaultd.store.journal.format import JournalEntry
 from vaultd.store.journal.kept import is_forked
@@ -33,7 +34,6 @@ from vaultd.store.pending_records import PendingRecords
 from vaultd.store.record_format import cid, parse_record
 from vaultd.store.recovery.leftovers import has_kept
 
-Row = tuple[bytes, bytes]  # key and value as they are stored
 AreNeeded = Callable[[Sequence[bytes]], Sequence[bool]]
 
 
@@ -85,7 +85,7 @@ class Housekeeping:
             return "a start kept something beside journal or containers: look at it, then move it away"
         return ""
 
-    def drop(self, keyring_id: bytes, rows: Sequence[Row], newest: int, are_needed: AreNeeded) -> list[Location]:
+    def drop(self, keyring_id: bytes, rows: Sequence[StoredRow], newest: int, are_needed: AreNeeded) -> list[Location]:
         """W. Of these rows of the keyring those that nobody needs and that lie in containers up to `newest`: where they
         lay. A row that is damaged stays.
         """
@@ -100,20 +100,23 @@ class Housekeeping:
             self.dropping = frozenset()
         return [place for _, place in going]
 
-    def droppable(self, rows: Sequence[Row], newest: int, are_needed: AreNeeded) -> list[Location]:
+    def droppable(self, rows: Sequence[StoredRow], newest: int, are_needed: AreNeeded) -> list[Location]:
         """What `drop` would drop now."""
         return [place for _, place in _not_needed(_whole(rows, newest), are_needed)]
 
-    def keyring_number(self, keyring_id: bytes) -> int | None:
-        """As rows name it; None before its first record."""
-        return self._parts.index.keyring_number(keyring_id)
-
     def key_numbers(self, key_ids: Sequence[bytes]) -> list[int | None]:
+        """As rows name them; None where nothing was ever stored under one."""
         return [self._parts.index.keys.of(key_id) for key_id in key_ids]
 
-    def rows(self, keyring_number: int, start: bytes) -> list[Row]:
-        """A batch of the keyring's rows, those from the id `start` on; empty behind the last."""
-        return self._parts.index.rows_as_stored(keyring_number, start)
+    def rows(self, keyring_id: bytes) -> Iterator[list[StoredRow]]:
+        """The keyring's rows, batch by batch."""
+        number = self._parts.index.keyring_number(keyring_id)
+        return iter(()) if number is None else self._parts.index.stored.of_keyring(number)
+
+    def has_row(self, keyring_id: bytes, id_begin: bytes) -> bool:
+        """Whether an id of the keyring begins so."""
+        number = self._parts.index.keyring_number(keyring_id)
+        return number is not None and self._parts.index.stored.has(number, id_begin)
 
     def record_count(self) -> int:
         return self._parts.index.record_count()
@@ -123,13 +126,16 @@ class Housekeeping:
         return self._parts.index.keyrings.all_ids()
 
     def can_move(self) -> dict[int, ContainerRow]:
-        """By number, those that take no records any more, on disks that are here; not the newest of all."""
+        """By number, those that take no records any more and are indexed, on disks that are here; not the newest."""
         rows = self._store.containers()[:-1]
         here = {disk.disk_id for disk in self._parts.disks.writable}
-        return {row.number: row for row in rows if row.is_sealed and row.disk_id in here}
+        whole = (row for row in rows if row.is_sealed and row.indexed_length == row.acknowledged_length)
+        return {row.number: row for row in whole if row.disk_id in here}
 
-    def needed_of(self, row: ContainerRow) -> list[Place] | None:
-        """What the index has in a sealed container, in the order of the file; None where that cannot be told."""
+    def needed_of(self, row: ContainerRow, doubted: Collection[bytes] = ()) -> list[Place] | None:
+        """What the index has in a sealed container, in the order of the file; None where that cannot be told. The index
+        may lack rows of the keyrings in `doubted`: what has none in there may be needed.
+        """
         disk = self._parts.disks.find_id(row.disk_id)
         if disk is None:
             return None
@@ -137,7 +143,7 @@ class Housekeeping:
             try:
                 path = container_path(disk.path, row.number)
                 directory = read_directory(self._parts.door, path, row.acknowledged_length)
-                return list(self._lead_into(row.number, directory))
+                return list(self._lead_into(row.number, directory, doubted))
             except (FormatError, RecordDamaged, OSError):
                 return None
 
@@ -201,13 +207,17 @@ class Housekeeping:
         """W. They stay."""
         self._parts.index.plans.forget_planned(numbers)
 
-    def _lead_into(self, number: int, directory: Sequence[DirectoryRow]) -> Iterator[Place]:
+    def _lead_into(
+        self, number: int, directory: Sequence[DirectoryRow], doubted: Collection[bytes]
+    ) -> Iterator[Place]:
         ids_by_offset = {row.offset: row.id for row in directory}
         found = []
         ordered = sorted(directory, key=lambda row: row.keyring_id)
         for keyring_id, rows in groupby(ordered, key=lambda row: row.keyring_id):
             ids = list(dict.fromkeys(row.id for row in rows))
             for id_, location in zip(ids, self._parts.index.lookup(keyring_id, ids), strict=True):
+                if location is None and keyring_id in doubted:
+                    raise FormatError(f"the index may lack a row that leads into container {number:012x}")
                 if location is None or location.container != number:
                     continue
                 if ids_by_offset.get(location.offset) != id_:
@@ -226,7 +236,7 @@ class Housekeeping:
         return location is not None and (location.container, location.offset) == (number, copy.offset)
 
 
-def _whole(rows: Sequence[Row], newest: int) -> list[tuple[bytes, Location]]:
+def _whole(rows: Sequence[StoredRow], newest: int) -> list[tuple[bytes, Location]]:
     """Ids and places of those rows that are whole and lead into containers up to `newest`."""
     found = ((key[KEY_ID_AT:], decode_row(key, value)) for key, value in rows)
     return [(id_, place) for id_, place in found if place is not None and place.container <= newest]

@@ -1,7 +1,8 @@
 """Which records the runs that go on may need: the ids that each offered, sent or is about to commit.
 
 A lease is taken before the records are looked up, and ends with its run. Memory: 8 bytes for each id, LEASED_BYTES_MAX
-for all runs together; a run for which there is no room holds its whole keyring. Threads: any; one lock.
+for all runs together; where there is no room the run with most of them holds its whole keyring instead, so that nobody
+takes the room of others. Threads: any; one lock.
 """
 
 import threading
@@ -46,10 +47,12 @@ class Leases:
             lease.used_seconds = self._now_seconds()
             if lease.is_of_all or not piece:
                 return
-            if self._leased_bytes + len(piece) > self._bytes_max:
-                self._forget_ids(lease)
-                lease.is_of_all = True
-                return
+            while self._leased_bytes + len(piece) > self._bytes_max:
+                largest = max(self._leases.values(), key=lambda one: one.leased_bytes + len(piece) * (one is lease))
+                self._forget_ids(largest)
+                largest.is_of_all = True
+                if largest is lease:
+                    return
             lease.pieces.append(piece)
             lease.leased_bytes += len(piece)
             self._leased_bytes += len(piece)

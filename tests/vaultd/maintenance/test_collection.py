@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
+import lmdb
 import pytest
 import structlog.testing
+import trio
 
 from tests.vaultd.operations.collected_site import Collected, make_collected
 from tests.vaultd.operations.small_site import Site
@@ -34,9 +37,8 @@ def collected(site: Site) -> Collected:
     """Container 1 is full of what only a purged safeset used, but for one record."""
     collected = make_collected(site)
     kept = collected.chunk()
-    large = [collected.job.sealer.record(1, bytes([seed]) * 4 * MIB) for seed in range(3)]
-    collected.run(kept, *large)
-    collected.run(kept, *(collected.job.sealer.record(1, bytes([seed]) * 4 * MIB) for seed in (8, 9)), sent=None)
+    collected.run(kept, *(collected.chunk(bytes([seed]) * 4 * MIB) for seed in range(3)))
+    collected.run(kept, *(collected.chunk(bytes([seed]) * 4 * MIB) for seed in (8, 9)))
     collected.purge(1)
     return collected
 
@@ -134,20 +136,44 @@ async def test_moves_that_were_planned_go_on_after_a_start(
 async def test_what_is_asked_for_begins_soon_and_in_order(
     collected: Collected, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
 ) -> None:
-    done: list[bool] = []
+    done: list[tuple[bool, bool]] = []
+    began = trio.current_time()
 
-    async def once(vault: object) -> None:
-        done.append(collected.site.vault.collections.begin(0).is_trial)
+    async def once(_: object) -> None:
+        is_soon = trio.current_time() - began < 60
+        done.append((collected.site.vault.collections.begin(0).is_trial, is_soon))
         if len(done) == 3:
-            raise KeyboardInterrupt
+            scope.cancel()
 
-    monkeypatch.setattr(collection, "collect_once", once)
-    book = collected.site.vault.collections
-    assert [book.ask(is_trial=one) for one in (True, False, True)] == [1, 2, 1]
+    async def resumed(_: object) -> None:
+        pass
 
     async def failed(error: Exception) -> None:
         raise error
 
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(collection, "collect_once", once)
+    monkeypatch.setattr(collection, "resume_moves", resumed)
+    book = collected.site.vault.collections
+    assert [book.ask(is_trial=one) for one in (True, False, True)] == [1, 2, 1]
+    with trio.CancelScope() as scope:
         await collection.keep_collecting(collected.site.vault, failed)
-    assert done == [True, False, False]  # the third by itself, after six hours
+    assert done == [(True, True), (False, True), (False, False)]  # the third by itself, after six hours
+
+
+async def test_a_container_stays_while_the_index_may_lack_what_lies_in_it(collected: Collected) -> None:
+    """The record is there, the row that leads to it is lost: nothing may take the record away."""
+    site, kept = collected.site, next(iter(collected.used[1] & collected.used[2]))
+    close_vault(site.vault)
+    with lmdb.open(str(site.config.directory / "index"), max_dbs=8) as index:
+        rows = index.open_db(b"records")
+        with index.begin(write=True, db=rows) as transaction:
+            (key,) = [key for key, _ in transaction.cursor() if key.endswith(kept)]
+            assert transaction.delete(key)
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    await collect_once(site.vault)
+    state = site.vault.collections.state()
+    assert (state.records_dropped, state.containers, state.containers_moved) == (6, 0, 0)
+    close_vault(site.vault)
+    shutil.rmtree(site.config.directory / "index")
+    site.vault = open_vault(site.config, site.clock, SystemDoor())
+    assert collected.are_there(collected.used[2]) == {True}

@@ -34,7 +34,9 @@ class Dropped:
 
 @dataclass
 class Collected:
-    """`used`: by number of the safeset, all records that it needs and its run made or had."""
+    """`used`: by number of the safeset, the ids of all that it needs. `stored`: by id, the record that is to be there,
+    or was.
+    """
 
     site: Site
     owner: Identity
@@ -42,28 +44,52 @@ class Collected:
     name: str = "laptop"
     roots: list[bytes] = field(default_factory=list)
     used: dict[int, set[bytes]] = field(default_factory=dict)
+    stored: dict[bytes, bytes] = field(default_factory=dict)
+    _texts: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
     def head(self) -> bytes:
         return blake3(self.roots[-1]).digest() if self.roots else bytes(32)
 
-    def chunk(self) -> bytes:
-        return self.job.sealer.record(DATA, os.urandom(50))
+    @property
+    def keyring_id(self) -> bytes:
+        return self.job.sealer.keyring_id
+
+    def chunk(self, text: bytes = b"") -> bytes:
+        """The id of a new one; whoever sends it seals it under his key."""
+        text = text or os.urandom(50)
+        id_ = id_of(self.job.sealer.record(DATA, text))
+        self._texts[id_] = text
+        return id_
+
+    def send(self, *ids: bytes) -> None:
+        self.send_records(*(self.job.sealer.record(DATA, self._texts[id_]) for id_ in ids))
+
+    def send_records(self, *records: bytes) -> None:
+        for record in records:
+            if self.site.vault.store.missing(self.keyring_id, [id_of(record)]) == [True]:
+                self.stored[id_of(record)] = record
+        self.site.upload(self.job, *records)
 
     def begin(self, *, based: bool = True) -> None:
         self.site.begin(self.job, base=self.head if self.roots and based else None)
 
+    def tree(self, *chunks: bytes) -> tuple[tuple[bytes, bytes], bytes]:
+        """Block and companion, which are sent, and a payload."""
+        leaf = self.job.sealer.leaf([bytes(40) + id_ for id_ in chunks])
+        self.send_records(*leaf)
+        return leaf, self.job.sealer.payload(leaf)
+
     def commit(self, *chunks: bytes, complete: bool = True, sent: tuple[bytes, ...] | None = None) -> int:
         """A safeset of these chunks, of which the run sends those in `sent`, else all."""
-        sealer = self.job.sealer
-        leaf = sealer.leaf(list(chunks))
-        self.site.upload(self.job, *(chunks if sent is None else sent), *leaf)
-        payload = sealer.payload(leaf)
+        self.send(*(chunks if sent is None else sent))
+        leaf, payload = self.tree(*chunks)
         number = len(self.roots) + 1
-        root = sealer.root(leaf, payload, sequence=number, previous=self.head, complete=int(complete))
+        root = self.job.sealer.root(leaf, payload, sequence=number, previous=self.head, complete=int(complete))
         self.site.commit(self.job, root, payload)
         self.roots.append(root)
-        self.used[number] = {*chunks, *leaf, payload}
+        self.stored[id_of(payload)] = payload
+        self.used[number] = {*chunks, *map(id_of, leaf), id_of(payload)}
         return number
 
     def run(self, *chunks: bytes, **more: object) -> int:
@@ -88,33 +114,32 @@ class Collected:
         self.site.clock.advance(8 * DAY_SECONDS)
         self.keep_house()
 
-    def offer(self, *records: bytes) -> list[bool]:
+    def offer(self, *ids: bytes) -> list[bool]:
         """Whether each is missing, as an agent is told."""
-        ids = b"".join(map(id_of, records))
-        found = offer.offer(self.site.vault, self.job.agent.identity, self.job.sealer.run_id, ids)
-        return [bool(found.bitmap[at // 8] >> at % 8 & 1) for at in range(len(records))]
+        found = offer.offer(self.site.vault, self.job.agent.identity, self.job.sealer.run_id, b"".join(ids))
+        return [bool(found.bitmap[at // 8] >> at % 8 & 1) for at in range(len(ids))]
 
-    def is_there(self, record: bytes) -> bool:
+    def is_there(self, id_: bytes) -> bool:
         """Read from the disk, byte for byte."""
-        store, id_ = self.site.vault.store, id_of(record)
-        (location,) = store.locate(self.job.sealer.keyring_id, [id_])
-        is_missing = store.missing(self.job.sealer.keyring_id, [id_]) == [True]
+        store = self.site.vault.store
+        (location,) = store.locate(self.keyring_id, [id_])
+        is_missing = store.missing(self.keyring_id, [id_]) == [True]
         if location is None:
             assert is_missing
             return False
         try:
-            is_read = store.read(location, id_) == record
+            is_read = store.read(location, id_) == self.stored[id_]
         except StoreError:
             is_read = False
         assert is_read is not is_missing
         return is_read
 
-    def are_there(self, records: set[bytes]) -> set[bool]:
-        return {self.is_there(record) for record in records}
+    def are_there(self, ids: set[bytes]) -> set[bool]:
+        return {self.is_there(id_) for id_ in ids}
 
     def collection(self) -> KeyringCollection:
         return KeyringCollection(
-            self.site.vault, self.job.job.account_id, self.job.sealer.keyring_id, ContainerUse()
+            self.site.vault, self.job.job.account_id, self.keyring_id, ContainerUse()
         )
 
     def collect(self, *, before_drop: Step = nothing, after_mark: Step = nothing) -> Dropped:

@@ -13,7 +13,7 @@ from tests.vaultd.operations.small_site import PROOF, Site
 from tests.vaultd.operations.test_check import check
 from vaultd.catalog.keyrings import list_run_key_ids
 from vaultd.errors import Conflict
-from vaultd.operations import collection, held_safesets, restore, safesets
+from vaultd.operations import collection, held_safesets, restore, runs, safesets
 from vaultd.operations.held_safesets import Named
 from vaultd.operations.restore import OpenRequest
 from vaultd.operations.vault import close_vault, open_vault
@@ -114,7 +114,7 @@ def test_what_a_run_that_ended_without_a_safeset_had_is_dropped(collected: Colle
     collected.purge(1)
     collected.begin()
     assert collected.offer(old) == [False]
-    collected.site.upload(collected.job, sent)
+    collected.send(sent)
     assert collected.collect().records == 3
     collected.site.end(collected.job)
     assert collected.collect().records == 2
@@ -131,14 +131,14 @@ def test_whoever_asks_after_the_leases_were_looked_at_is_told_it_is_missing(
     collected.purge(1)
     collected.begin()
     told: list[list[bool]] = []
-    ask = collection.KeyringCollection._are_leased
+    ask = collection.KeyringCollection._are_needed
 
     def asked(one: collection.KeyringCollection, ids: list[bytes]) -> list[bool]:
-        leased = ask(one, ids)
+        needed = ask(one, ids)
         told.append(collected.offer(old))
-        return leased
+        return needed
 
-    monkeypatch.setattr(collection.KeyringCollection, "_are_leased", asked)
+    monkeypatch.setattr(collection.KeyringCollection, "_are_needed", asked)
     collected.collect()
     assert told == [[True]]
     assert collected.offer(old) == [True]
@@ -171,7 +171,7 @@ def test_what_is_sent_and_was_here_already_stays(collected: Collected) -> None:
     collected.run(collected.chunk())
     collected.purge(1)
     collected.begin()
-    collected.site.upload(collected.job, old)  # without an offer: skipped
+    collected.send(old)  # without an offer: skipped
     collected.collect()
     assert collected.is_there(old)
     collected.commit(old, sent=())
@@ -186,15 +186,14 @@ def test_what_is_looked_up_for_a_commit_stays(collected: Collected) -> None:
     collected.purge(1)
     collected.begin(based=False)
     sealer = collected.job.sealer
-    leaf = sealer.leaf([old])
-    collected.site.upload(collected.job, *leaf)
-    payload = sealer.payload(leaf)
+    leaf, payload = collected.tree(old)
     root = sealer.root(leaf, payload, sequence=3, previous=collected.head)
     prepared = safesets.prepare(collected.site.vault, collected.job.agent.identity, sealer.run_id, root, payload)
     collected.collect()
     assert isinstance(prepared, safesets.Prepared)
     safesets.commit(collected.site.vault, collected.job.agent.identity, prepared)
-    assert collected.are_there({old, *leaf, payload}) == {True}
+    collected.stored[id_of(payload)] = payload
+    assert collected.are_there({old, *map(id_of, (*leaf, payload))}) == {True}
 
 
 def test_a_safeset_that_is_committed_beside_a_mark_is_not_swept(collected: Collected) -> None:
@@ -225,11 +224,16 @@ def test_the_base_of_a_run_stays_also_when_it_is_purged(collected: Collected) ->
 
 
 def test_a_base_that_was_purged_before_the_run_began_is_not_known(collected: Collected) -> None:
+    """It was there when somebody looked, and is asked for once more in the write thread."""
     collected.run(collected.chunk())
     base = collected.head
     collected.run(collected.chunk())
+    vault, agent = collected.site.vault, collected.job.agent.identity
+    assert safesets.is_whole_base(vault, agent, collected.job.sealer.job_id, base)
     collected.purge(1)
-    assert not collected.site.begin(collected.job, base=base).base_known
+    begun = runs.begin(vault, agent, collected.job.sealer.job_id, b"r" * 16, base)
+    assert not begun.base_known
+    assert runs.begin(vault, agent, collected.job.sealer.job_id, b"s" * 16, collected.head).base_known
 
 
 def test_runs_from_before_a_start_hold_their_keyring_for_a_while(collected: Collected) -> None:
@@ -275,7 +279,7 @@ def test_a_mark_that_cannot_read_a_companion_drops_nothing(collected: Collected)
     collected.run(collected.chunk())
     collected.run(collected.chunk())
     collected.purge(1)
-    (beside,) = (record for record in collected.used[2] if record.startswith(b"SSC1"))
+    (beside,) = (collected.stored[id_] for id_ in collected.used[2] if collected.stored[id_].startswith(b"SSC1"))
     for path in collected.site.config.directory.glob("disk-*/containers/*/*"):
         data = bytearray(path.read_bytes())
         if beside in data:

@@ -38,9 +38,7 @@ class KeptHouse:
         ids = {make_id(seed) for seed in seeds}
         needed = {make_id(seed) for seed in leased}
         house = self.store.house
-        number = house.keyring_number(KEYRING)
-        assert number is not None
-        rows = [row for row in house.rows(number, b"") if row[0][4:] in ids]
+        rows = [row for batch in house.rows(KEYRING) for row in batch if row[0][4:] in ids]
         return len(house.drop(KEYRING, rows, newest, lambda asked: [id_ in needed for id_ in asked]))
 
     def kill(self, *seeds: int) -> None:

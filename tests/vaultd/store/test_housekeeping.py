@@ -71,11 +71,39 @@ def test_it_counts_as_missing_before_it_is_asked_who_needs_it(house: KeptHouse) 
         told.append((store.missing(KEYRING, [make_id(1), make_id(2)]), store.locate(KEYRING, [make_id(1)])))
         return [True] * len(ids)
 
-    number = store.house.keyring_number(KEYRING)
-    rows = [row for row in store.house.rows(number, b"") if row[0][4:] == make_id(1)]
+    rows = [row for batch in store.house.rows(KEYRING) for row in batch if row[0][4:] == make_id(1)]
     assert store.house.drop(KEYRING, rows, 99, asked) == []
     assert told == [([True, False], [None])]
     assert store.missing(KEYRING, [make_id(1)]) == [False]
+
+
+def test_who_looked_it_up_before_it_went_learns_that_it_goes(
+    house: KeptHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He asked after it was asked who needs it, and found the row that is taken out a moment later."""
+    store, looked_up, is_gone = house.store, threading.Event(), threading.Event()
+    told: list[list[bool]] = []
+    present = store._index.present
+
+    def slowly(keyring, ids):
+        found = present(keyring, ids)
+        looked_up.set()
+        assert is_gone.wait(20)
+        return found
+
+    monkeypatch.setattr(store._index, "present", slowly)
+    reader = threading.Thread(target=lambda: told.append(store.missing(KEYRING, [make_id(1)])))
+
+    def asked(ids):
+        reader.start()
+        assert looked_up.wait(20)
+        return [False] * len(ids)
+
+    rows = [row for batch in store.house.rows(KEYRING) for row in batch if row[0][4:] == make_id(1)]
+    assert len(store.house.drop(KEYRING, rows, 99, asked)) == 1
+    is_gone.set()
+    reader.join()
+    assert told == [[True]]
 
 
 def test_what_is_sent_again_is_there_again(house: KeptHouse) -> None:
@@ -90,8 +118,7 @@ def test_what_is_sent_again_is_there_again(house: KeptHouse) -> None:
 
 
 def test_a_row_that_does_not_hold_its_checksum_stays(house: KeptHouse) -> None:
-    number = house.store.house.keyring_number(KEYRING)
-    rows = house.store.house.rows(number, b"")
+    (rows,) = house.store.house.rows(KEYRING)
     key, value = next(row for row in rows if row[0][4:] == make_id(1))
     hurt = (key, bytes([value[0] ^ 1]) + value[1:])
     assert house.store.house.drop(KEYRING, [hurt], 99, lambda ids: [False] * len(ids)) == []

@@ -49,14 +49,17 @@ def test_a_silent_run_holds_nothing_after_a_day():
     assert held(leases) == {}
 
 
-def test_a_run_without_room_holds_its_whole_keyring():
+def test_without_room_the_run_with_most_holds_its_whole_keyring():
     leases = Leases(bytes_max=24)
-    leases.lease(RUN, KEYRING, ids(1, 2))
-    leases.lease(RUN_2, KEYRING, ids(3, 4))
-    leases.lease(RUN_2, KEYRING, ids(5))
-    found = leases.of_keyring(KEYRING)
-    assert [found[run].is_of_all for run in (RUN, RUN_2)] == [False, True]
-    assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8, RUN_2: b""}
-    leases.keep_only(KEYRING, {RUN})
-    leases.lease(RUN, KEYRING, ids(6))  # what the other one had is free again
-    assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8 + b"\6" * 8}
+    leases.lease(RUN, KEYRING, ids(1))
+    leases.lease(RUN_2, OTHER, ids(3, 4))
+    leases.lease(RUN, KEYRING, ids(2))
+    (greedy,) = leases.of_keyring(OTHER).values()
+    assert (greedy.is_of_all, greedy.pieces) == (True, [])
+    assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8}
+    leases.lease(RUN, KEYRING, ids(6, 7))
+    (greedy,) = leases.of_keyring(KEYRING).values()
+    assert (greedy.is_of_all, greedy.pieces) == (True, [])
+    leases.keep_only(KEYRING, set())
+    leases.lease(RUN, KEYRING, ids(8, 9))  # what the other one had is free again
+    assert held(leases) == {RUN: b"\b" * 8 + b"\t" * 8}

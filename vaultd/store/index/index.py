@@ -23,13 +23,13 @@ from vaultd.store.index.dropped_rows import drop_rows
 from vaultd.store.index.looks import IndexLooks
 from vaultd.store.index.numbers import NUMBER, Numbers
 from vaultd.store.index.record_row import decode_row, encode_row, flag_damaged, is_row_whole
+from vaultd.store.index.stored_rows import StoredRows
 from vaultd.store.index_rows import KEY_ID_AT, ContainerRow, IndexBatch, IndexRecord, IndexRow, Location
 from vaultd.store.position import Position
 
 FORMAT = 1
 TABLES = ("records", "keyrings", "keys", "containers", "meta")
 _MAX_READERS = 126
-_BATCH_ROWS = 10_000
 _GIVEN_UP_KEY = struct.Struct(f">{len(GIVEN_UP)}sII")  # keyring number, key number
 _CONTAINER_NUMBER = struct.Struct(">Q")
 _CONTAINER = struct.Struct("<16sQQQB")
@@ -50,6 +50,7 @@ class Index:
         self.keys = Numbers(keys, self._reading, self._opened)
         self._given_up_keys: frozenset[tuple[int, int]] = frozenset()  # numbers of keyring and key
         self._distrusted_keys: frozenset[tuple[int, int]] = frozenset()
+        self.stored = StoredRows(self._records, self._reading)
         self.looks = IndexLooks(image.databases, self._reading, self._write_durably)
         self.plans = ContainerPlans(self._meta, self._reading, self._write_durably)
 
@@ -205,16 +206,9 @@ class Index:
 
     def rows(self) -> Iterator[IndexRow]:
         """Every row of `records`, batch by batch; those on a disk that is lost are as they were on it."""
-        start = b""
-        while batch := self._batch_from(start):
+        for batch in self.stored.batches():
             for key, value in batch:
                 yield IndexRow(key, self._decode_by_key(key, value))
-            start = batch[-1][0] + b"\0"
-
-    def rows_as_stored(self, keyring_number: int, start: bytes) -> list[tuple[bytes, bytes]]:
-        """Keys and values of a batch of a keyring's rows, those from the id `start` on; empty behind the last."""
-        keyring = NUMBER.pack(keyring_number)
-        return [row for row in self._batch_from(keyring + start) if row[0].startswith(keyring)]
 
     def record_count(self) -> int:
         with self._reading() as transaction:
@@ -336,17 +330,6 @@ class Index:
             _, keyring, number = _GIVEN_UP_KEY.unpack(key)
             found.add((keyring, number))
         self._given_up_keys = frozenset(found)
-
-    def _batch_from(self, start: bytes) -> list[tuple[bytes, bytes]]:
-        batch: list[tuple[bytes, bytes]] = []
-        with self._reading() as transaction:
-            cursor = transaction.cursor(self._records)
-            if cursor.set_range(start):
-                for row in cursor:
-                    batch.append(row)
-                    if len(batch) == _BATCH_ROWS:
-                        break
-        return batch
 
     def _get(self, database: Any, key: bytes) -> bytes | None:
         with self._reading() as transaction:

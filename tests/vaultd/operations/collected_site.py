@@ -127,12 +127,17 @@ class Collected:
         if location is None:
             assert is_missing
             return False
-        try:
-            is_read = store.read(location, id_) == self.stored[id_]
-        except StoreError:
-            is_read = False
+        is_read = self.is_read(id_)
         assert is_read is not is_missing
         return is_read
+
+    def is_read(self, id_: bytes) -> bool:
+        """Whatever is said of it."""
+        (location,) = self.site.vault.store.locate(self.keyring_id, [id_])
+        try:
+            return location is not None and self.site.vault.store.read(location, id_) == self.stored[id_]
+        except StoreError:
+            return False
 
     def are_there(self, ids: set[bytes]) -> set[bool]:
         return {self.is_there(id_) for id_ in ids}

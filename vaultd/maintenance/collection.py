@@ -4,6 +4,7 @@ It never stops anyone: no lock, no waiting time; each piece of its work leaves t
 """
 
 import importlib
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import trio
@@ -53,7 +54,9 @@ async def collect_once(vault: Vault) -> None:
     except BaseException:
         _end(vault, "the vault stopped")
         raise
-    _end(vault, vault.collections.state().problem)
+    if problem := vault.collections.state().problem:
+        log.error("not collected", problem=problem)
+    _end(vault, problem)
 
 
 def _end(vault: Vault, problem: str) -> None:
@@ -61,9 +64,7 @@ def _end(vault: Vault, problem: str) -> None:
         vault.collections.state(), phase="ended", end_ns=vault.clock.now_ns(), problem=problem
     )
     vault.collections.tell(ended)
-    if problem:
-        log.error("not collected", problem=problem)
-    elif not ended.is_trial:
+    if not (problem or ended.is_trial):
         metrics.COLLECTIONS.inc()
         _count_moves(ended.containers_moved, ended.bytes_given_back)
         log.info(
@@ -76,9 +77,9 @@ def _count_moves(containers: int, given_back_bytes: int) -> None:
     metrics.BYTES_GIVEN_BACK.inc(max(given_back_bytes, 0))
 
 
-async def _tried(failed: Failed, work: object, vault: Vault) -> None:
+async def _tried(failed: Failed, work: Callable[[Vault], Awaitable[None]], vault: Vault) -> None:
     try:
-        await work(vault)  # type: ignore[operator]
+        await work(vault)
     except Exception as error:
         log.error("not collected", problem=f"{type(error).__name__}: {error.__cause__ or error}")
         await failed(error)

@@ -3,7 +3,7 @@
 Loaded when the first one begins, because of the arrays that it works on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -62,7 +62,7 @@ class CollectionPass:
             one.held_by = error.message
         swept = self._state.records_swept
         pieces = one.sweep()
-        while (rows := await self._pace.walk(next, pieces, None)) is not None:
+        while (rows := await self._pace.walk(_next, pieces)) is not None:
             if rows:
                 await self._drop(one, rows)
             self._tell(records_swept=swept + one.records_swept)
@@ -119,3 +119,7 @@ class CollectionPass:
     def _tell(self, **changes: object) -> None:
         self._state = msgspec.structs.replace(self._state, **changes)
         self._vault.collections.tell(self._state)
+
+
+def _next(pieces: Iterator[list[StoredRow]]) -> list[StoredRow] | None:
+    return next(pieces, None)

@@ -150,8 +150,10 @@ class KeyringCollection:
             yield
 
     def look_for_keys(self) -> Iterator[None]:
-        """Whether run keys of runs that have ended are not used any more: each row is held against its checksum."""
-        if self.held_by or self.vault.store.lacks_rows or not self._unused_keys():
+        """Whether run keys of runs that have ended are not used any more: each row is held against its checksum. After
+        `look_for_missing`: a record without a row is under a key too.
+        """
+        if self.held_by or self.lacks_rows or self.vault.store.lacks_rows or not self._unused_keys():
             self._ended_keys = []
             return
         for rows in self.vault.store.house.rows(self.keyring_id):

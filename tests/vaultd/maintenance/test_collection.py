@@ -57,10 +57,10 @@ async def test_what_nobody_uses_goes_and_its_space_comes_back(collected: Collect
     assert (state.keyrings_done, state.keyrings_left, state.records_dropped) == (1, 0, 6)
     assert state.containers_moved == 1
     given_back = used_before - vault.store.statistics().record_bytes
-    assert state.bytes_given_back == given_back > 12 * MIB
+    assert 12 * MIB < given_back <= state.bytes_given_back < given_back + 4096  # padding of what was moved
     assert not list(collected.site.config.directory.glob("disk-*/containers/*/000000000001.container"))
     after = [one - other for one, other in zip(counted(), before, strict=True)]
-    assert after == [1, 6, state.bytes_dropped, 1, given_back]
+    assert after == [1, 6, state.bytes_dropped, 1, state.bytes_given_back]
     assert [one["event"] for one in told] == ["collected"]
     assert collected.are_there(collected.used[2]) == {True}
     await collect_once(vault)

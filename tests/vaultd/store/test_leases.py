@@ -50,14 +50,15 @@ def test_a_silent_run_holds_nothing_after_a_day():
 
 
 def test_without_room_the_run_with_most_holds_its_whole_keyring():
-    leases = Leases(bytes_max=24)
+    leases = Leases(bytes_max=32)
     leases.lease(RUN, KEYRING, ids(1))
-    leases.lease(RUN_2, OTHER, ids(3, 4))
+    leases.lease(RUN_2, OTHER, ids(3, 4, 5))
+    assert [lease.is_of_all for lease in leases.of_keyring(OTHER).values()] == [False]
     leases.lease(RUN, KEYRING, ids(2))
     (greedy,) = leases.of_keyring(OTHER).values()
     assert (greedy.is_of_all, greedy.pieces) == (True, [])
     assert held(leases) == {RUN: b"\1" * 8 + b"\2" * 8}
-    leases.lease(RUN, KEYRING, ids(6, 7))
+    leases.lease(RUN, KEYRING, ids(6, 7, 8))
     (greedy,) = leases.of_keyring(KEYRING).values()
     assert (greedy.is_of_all, greedy.pieces) == (True, [])
     leases.keep_only(KEYRING, set())

@@ -21,6 +21,9 @@ from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.index_rows import ContainerRow
 
 
+LACKS_ROWS = "something that its safesets use is not in the index: no container with records of it is moved"
+
+
 class CollectionPass:
     def __init__(self, vault: Vault, state: CollectionState) -> None:
         self._vault = vault
@@ -51,9 +54,9 @@ class CollectionPass:
             one.end()
         marked = self._state.records_marked + one.records_marked
         self._tell(records_marked=marked)
-        if one.held_by:
-            log.warning("keyring not collected", place=keyring_id.hex(), problem=one.held_by)
-            self._tell(keyrings_left=self._state.keyrings_left + 1, left=one.held_by)
+        if left := one.held_by or (LACKS_ROWS if one.lacks_rows else ""):
+            log.warning("keyring not collected", place=keyring_id.hex(), problem=left)
+            self._tell(keyrings_left=self._state.keyrings_left + 1, left=left)
 
     async def _mark_and_sweep(self, one: KeyringCollection) -> None:
         try:

@@ -20,7 +20,6 @@ from vaultd.operations.vault import Vault
 from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.index_rows import ContainerRow
 
-
 LACKS_ROWS = "something that its safesets use is not in the index: no container with records of it is moved"
 
 

@@ -214,9 +214,10 @@ class Housekeeping:
         found = []
         ordered = sorted(directory, key=lambda row: row.keyring_id)
         for keyring_id, rows in groupby(ordered, key=lambda row: row.keyring_id):
+            is_doubted = keyring_id in doubted or self._parts.index.keyring_number(keyring_id) is None
             ids = list(dict.fromkeys(row.id for row in rows))
             for id_, location in zip(ids, self._parts.index.lookup(keyring_id, ids), strict=True):
-                if location is None and keyring_id in doubted:
+                if location is None and is_doubted:
                     raise FormatError(f"the index may lack a row that leads into container {number:012x}")
                 if location is None or location.container != number:
                     continue

@@ -11,9 +11,10 @@ class CollectionStartRequest(Message, frozen=True):
 
 
 class CollectionStartAnswer(Message, frozen=True):
-    """The number of the collection that was asked for."""
+    """The number of the collection that was asked for, since the vault's start at `started_ns`."""
 
     number: fields.Count
+    started_ns: fields.Nanoseconds
 
 
 class CollectionStateRequest(Message, frozen=True):
@@ -21,15 +22,16 @@ class CollectionStateRequest(Message, frozen=True):
 
 
 class CollectionState(Message, frozen=True):
-    """Of the newest that began. `phase`: none, marking, moving or ended. `left`: why keyrings were left as they are;
-    `problem`: why it did not come to its end. Times are 0 where there is none.
+    """Of the newest that began since the vault's start at `started_ns`. `phase`: none, marking, moving or ended. `left`: why keyrings were left as they are;
+    `problem`: why it did not come to its end.
     """
 
+    started_ns: fields.Nanoseconds
     number: fields.Count
     is_trial: bool
     phase: fields.Text
-    begin_ns: fields.Nanoseconds
-    end_ns: fields.Nanoseconds
+    begin_ns: fields.Nanoseconds | None
+    end_ns: fields.Nanoseconds | None
     keyrings: fields.Count
     keyrings_done: fields.Count
     keyrings_left: fields.Count

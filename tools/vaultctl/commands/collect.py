@@ -29,11 +29,11 @@ def command(ctx: click.Context, *, is_trial: bool) -> int:
     the collection goes on.
     """
     output = output_of(ctx)
-    number = ask_vault(ctx, partial(calls.start_collection, is_trial=is_trial)).number
+    asked = ask_vault(ctx, partial(calls.start_collection, is_trial=is_trial))
     with Progress(output) as progress:
         shown = _Shown(progress)
-        while not _has_ended(state := ask_vault(ctx, calls.collection_state), number):
-            if state.number == number:
+        while not _has_ended(state := ask_vault(ctx, calls.collection_state), asked):
+            if state.number == asked.number:
                 shown.update(state)
             time.sleep(POLL_SECONDS)
     output.show({"type": "summary", **document_of(state)}, lambda: fields_text(_fields(state)))
@@ -46,11 +46,11 @@ def command(ctx: click.Context, *, is_trial: bool) -> int:
     return EXIT_OK
 
 
-def _has_ended(state: m.CollectionState, number: int) -> bool:
+def _has_ended(state: m.CollectionState, asked: m.CollectionStartAnswer) -> bool:
     """A vault that began anew counts from 1 again."""
-    if state.number < number and state.phase == "none":
+    if state.started_ns != asked.started_ns:
         raise Failure("failed", "the vault began anew meanwhile", "collect again")
-    return state.number > number or (state.number == number and state.phase == "ended")
+    return state.number > asked.number or (state.number == asked.number and state.phase == "ended")
 
 
 class _Shown:
@@ -78,7 +78,7 @@ class _Shown:
 
 def _fields(state: m.CollectionState) -> list[tuple[str, str]]:
     dropped = f"{count_text(state.records_dropped)} ({size_text(state.bytes_dropped)})"
-    seconds = (state.end_ns - state.begin_ns) / _SECOND_NS
+    seconds = ((state.end_ns or 0) - (state.begin_ns or 0)) / _SECOND_NS
     common = [("keyrings", count_text(state.keyrings_done)), ("records in use", count_text(state.records_marked))]
     if state.is_trial:
         return [

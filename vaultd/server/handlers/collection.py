@@ -7,8 +7,16 @@ from vaultd.server.request import Request
 
 async def start(request: Request) -> m.CollectionStartAnswer:
     message: m.CollectionStartRequest = request.message
-    return m.CollectionStartAnswer(request.vault.collections.ask(is_trial=message.is_trial))
+    number = request.vault.collections.ask(is_trial=message.is_trial)
+    return m.CollectionStartAnswer(number, request.vault.started_ns)
 
 
 async def state(request: Request) -> m.CollectionState:
-    return answers.answer(request.vault.collections.state(), m.CollectionState)
+    found = request.vault.collections.state()
+    return answers.answer(
+        found,
+        m.CollectionState,
+        started_ns=request.vault.started_ns,
+        begin_ns=found.begin_ns or None,
+        end_ns=found.end_ns or None,
+    )

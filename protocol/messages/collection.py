@@ -22,8 +22,8 @@ class CollectionStateRequest(Message, frozen=True):
 
 
 class CollectionState(Message, frozen=True):
-    """Of the newest that began since the vault's start at `started_ns`. `phase`: none, marking, moving or ended. `left`: why keyrings were left as they are;
-    `problem`: why it did not come to its end.
+    """Of the newest that began since the vault's start at `started_ns`. `phase`: none, marking, moving or ended.
+    `left`: why keyrings were left as they are; `problem`: why it did not come to its end.
     """
 
     started_ns: fields.Nanoseconds

@@ -18,9 +18,9 @@ GIB = 1 << 30
 SECOND_NS = 1_000_000_000
 STARTED_NS = 10**17
 NONE = m.CollectionState(
-    started_ns=STARTED_NS, number=0, is_trial=False, phase="none", begin_ns=None, end_ns=None, keyrings=0, keyrings_done=0, keyrings_left=0,
-    left="", records=0, records_swept=0, records_marked=0, records_dropped=0, bytes_dropped=0, keys_dropped=0,
-    containers=0, containers_moved=0, bytes_moved=0, bytes_given_back=0, problem="",
+    started_ns=STARTED_NS, number=0, is_trial=False, phase="none", begin_ns=None, end_ns=None, keyrings=0,
+    keyrings_done=0, keyrings_left=0, left="", records=0, records_swept=0, records_marked=0, records_dropped=0,
+    bytes_dropped=0, keys_dropped=0, containers=0, containers_moved=0, bytes_moved=0, bytes_given_back=0, problem="",
 )  # fmt: skip
 BEGUN = msgspec.structs.replace(
     NONE, number=7, phase="marking", begin_ns=10**18, keyrings=3, records=2_000_000, records_swept=500_000

@@ -89,7 +89,7 @@ _TABLE = (
            (E.conflict, E.no_space), "conflict: the clock is not doubted"),
     Method("collection.start", Role.operator, m.CollectionStartRequest, m.CollectionStartAnswer,
            (), "the number of the one that waits already; once that began another one"),
-    Method("collection.state", Role.operator, m.CollectionStateRequest, m.CollectionState, (), _READS),
+    Method("collection.state", Role.operator, m.CollectionStateRequest, m.CollectionStateAnswer, (), _READS),
     Method("disk.list", Role.operator, m.DiskListRequest, m.DiskListAnswer, (), _READS),
     Method("disk.hit", Role.operator, m.DiskHitRequest, m.DiskHitAnswer, (E.not_found, E.conflict), _READS),
     Method("disk.lost", Role.operator, m.DiskLostRequest, m.DiskLostAnswer,

@@ -20,7 +20,6 @@ from protocol.messages.chunk import (
 from protocol.messages.collection import (
     CollectionStartAnswer,
     CollectionStartRequest,
-    CollectionState,
     CollectionStateAnswer,
     CollectionStateRequest,
 )
@@ -214,7 +213,6 @@ __all__ = [
     "ClockAcceptRequest",
     "CollectionStartAnswer",
     "CollectionStartRequest",
-    "CollectionState",
     "CollectionStateAnswer",
     "CollectionStateRequest",
     "ComputerDistrustAnswer",

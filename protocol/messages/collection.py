@@ -21,7 +21,7 @@ class CollectionStateRequest(Message, frozen=True):
     pass
 
 
-class CollectionState(Message, frozen=True):
+class CollectionStateAnswer(Message, frozen=True):
     """Of the newest that began since the vault's start at `started_ns`. `phase`: none, marking, moving or ended.
     `left`: why keyrings were left as they are; `problem`: why it did not come to its end.
     """
@@ -47,6 +47,3 @@ class CollectionState(Message, frozen=True):
     bytes_moved: fields.Count
     bytes_given_back: fields.Count
     problem: fields.Text
-
-
-CollectionStateAnswer = CollectionState

@@ -52,7 +52,8 @@ def test_space_comes_back_and_the_rest_restores(office: Site, tmp_path: Path) ->
     assert done.last["bytes_dropped"] == tried.last["bytes_dropped"] > 24 * MIB
     assert done.last["containers_moved"] == tried.last["containers"] >= 1
     left = office.run_operator("status").last["record_bytes"]
-    assert stored - left == done.last["bytes_given_back"] > 14 * MIB
+    given_back = stored - left
+    assert 14 * MIB < given_back <= done.last["bytes_given_back"] < given_back + MIB  # padding of what was moved
     office.restore("pc", "all", tmp_path / "back")
     assert differences(tmp_path / "tree", restored(tmp_path / "back", tmp_path / "tree")) == []
     office.stop()

@@ -14,10 +14,10 @@ from tests.tools.vaultctl.conftest import Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 from tools.vaultctl.commands import collect
 
-GIB = 1 << 30
+GB = 10**9
 SECOND_NS = 1_000_000_000
 STARTED_NS = 10**17
-NONE = m.CollectionState(
+NONE = m.CollectionStateAnswer(
     started_ns=STARTED_NS, number=0, is_trial=False, phase="none", begin_ns=None, end_ns=None, keyrings=0,
     keyrings_done=0, keyrings_left=0, left="", records=0, records_swept=0, records_marked=0, records_dropped=0,
     bytes_dropped=0, keys_dropped=0, containers=0, containers_moved=0, bytes_moved=0, bytes_given_back=0, problem="",
@@ -28,12 +28,12 @@ BEGUN = msgspec.structs.replace(
 MOVING = msgspec.structs.replace(BEGUN, phase="moving", containers=40, containers_moved=10)
 ENDED = msgspec.structs.replace(
     MOVING, phase="ended", end_ns=10**18 + 90 * SECOND_NS, keyrings_done=3, records_marked=1_500_000,
-    records_dropped=499_000, bytes_dropped=400 * GIB, keys_dropped=2, containers_moved=40, bytes_moved=GIB,
-    bytes_given_back=399 * GIB,
+    records_dropped=499_000, bytes_dropped=400 * GB, keys_dropped=2, containers_moved=40, bytes_moved=GB,
+    bytes_given_back=399 * GB,
 )  # fmt: skip
 
 
-def answer(vault: FakeVault, states: Sequence[m.CollectionState], monkeypatch: pytest.MonkeyPatch) -> None:
+def answer(vault: FakeVault, states: Sequence[m.CollectionStateAnswer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "POLL_SECONDS", 0)
     waiting = list(states)
     vault.on("collection.start", lambda _: m.CollectionStartAnswer(7, STARTED_NS))
@@ -50,8 +50,8 @@ def test_it_waits_for_its_end(
         "keyrings", "records in use", "records dropped", "run keys dropped", "containers moved", "space given back",
         "duration",
     ]  # fmt: skip
-    assert "499,000 (400.0 GiB)" in done.out
-    assert "40 (1.0 GiB copied)" in done.out
+    assert "499,000 (400.0 GB)" in done.out
+    assert "40 (1.0 GB copied)" in done.out
     assert vault.requests("collection.start") == [m.CollectionStartRequest(is_trial=False)]
 
 

@@ -46,7 +46,7 @@ def command(ctx: click.Context, *, is_trial: bool) -> int:
     return EXIT_OK
 
 
-def _has_ended(state: m.CollectionState, asked: m.CollectionStartAnswer) -> bool:
+def _has_ended(state: m.CollectionStateAnswer, asked: m.CollectionStartAnswer) -> bool:
     """A vault that began anew counts from 1 again."""
     if state.started_ns != asked.started_ns:
         raise Failure("failed", "the vault began anew meanwhile", "collect again")
@@ -59,7 +59,7 @@ class _Shown:
         self._phase = ""
         self._speed = Speedometer()
 
-    def update(self, state: m.CollectionState) -> None:
+    def update(self, state: m.CollectionStateAnswer) -> None:
         if state.phase != self._phase:
             self._phase, self._speed = state.phase, Speedometer()
         is_moving = state.phase == "moving"
@@ -67,7 +67,7 @@ class _Shown:
         self._speed.add(time.monotonic(), done)
         self._progress.tell(self._text(state, done, total), document_of(state))
 
-    def _text(self, state: m.CollectionState, done: int, total: int) -> str:
+    def _text(self, state: m.CollectionStateAnswer, done: int, total: int) -> str:
         what = "containers" if state.phase == "moving" else "records"
         parts = [state.phase, f"{count_text(done)} of {count_text(total)} {what}"]
         speed = self._speed.bytes_per_second()
@@ -76,7 +76,7 @@ class _Shown:
         return "  ".join(parts)
 
 
-def _fields(state: m.CollectionState) -> list[tuple[str, str]]:
+def _fields(state: m.CollectionStateAnswer) -> list[tuple[str, str]]:
     dropped = f"{count_text(state.records_dropped)} ({size_text(state.bytes_dropped)})"
     seconds = ((state.end_ns or 0) - (state.begin_ns or 0)) / _SECOND_NS
     common = [("keyrings", count_text(state.keyrings_done)), ("records in use", count_text(state.records_marked))]

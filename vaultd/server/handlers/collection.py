@@ -11,11 +11,11 @@ async def start(request: Request) -> m.CollectionStartAnswer:
     return m.CollectionStartAnswer(number, request.vault.started_ns)
 
 
-async def state(request: Request) -> m.CollectionState:
+async def state(request: Request) -> m.CollectionStateAnswer:
     found = request.vault.collections.state()
     return answers.answer(
         found,
-        m.CollectionState,
+        m.CollectionStateAnswer,
         started_ns=request.vault.started_ns,
         begin_ns=found.begin_ns or None,
         end_ns=found.end_ns or None,

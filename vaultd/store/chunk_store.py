@@ -27,10 +27,12 @@ from vaultd.store.journal.kept import is_forked
 from vaultd.store.pending_records import PendingRecords
 from vaultd.store.position import Position
 from vaultd.store.record_reads import RecordReads
+from vaultd.store.recovery.gone_containers import find_gone
 from vaultd.store.recovery.parts import Parts
 from vaultd.store.recovery.recovery import Recovered, recover
 from vaultd.store.recovery.unnamed_disks import find_unnamed_disks
 from vaultd.store.refusals import FULL
+from vaultd.store.scrub import Scrub
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_parts import Demand, StoreParts, create_parts, open_parts
 from vaultd.store.store_settings import StoreSettings
@@ -69,6 +71,10 @@ class ChunkStore:
         self.looks = DamageLooks(parts.index, self._notes, lambda: self.lacks_rows)
         self._pending = PendingRecords(parts.index, self._notes)
         self._reads = RecordReads(door, parts.disks, self._notes)
+        self.scrub = Scrub(
+            door, parts.disks, parts.index, self._notes, settings.vault_id,
+            lambda number: self._journal.read_from(number + 1),
+        )  # fmt: skip
         self._broken = ""
 
     @classmethod
@@ -278,6 +284,25 @@ class ChunkStore:
     def containers(self) -> list[ContainerRow]:
         """Every container, as of the last commit, by number."""
         return [row for _, row in sorted(self._containers.items())]
+
+    def container_now(self, number: int) -> tuple[ContainerRow | None, bytes | None]:
+        """W. As of the last commit, None where it is no more; and, of one that goes on, the encoded directory rows of
+        all its records.
+        """
+        return self._containers.get(number), self._open.rows_of(number) if self._open else None
+
+    def give_up_gone(self, number: int) -> bool:
+        """W. Whether the file of this container is gone from its disk, which is here: then what lay in it counts as
+        damaged from now on.
+        """
+        row = self._containers.get(number)
+        if row is None or not find_gone(self._door, self.disks, [row]):
+            return False
+        if number not in self._gone:
+            self._gone |= {number}
+            self._give_up()
+            self._notes.meet_everywhere()
+        return True
 
     def statistics(self) -> StoreStatistics:
         counted = Counted(self._index.record_count(), self._journal.position.number, self.is_broken)

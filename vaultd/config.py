@@ -84,6 +84,10 @@ SETTINGS: tuple[Setting, ...] = (
         "undelete_seconds", int, 7 * 24 * 3600, "seconds", "what expired or was deleted can be brought back so long",
         0, 365 * 24 * 3600,
     ),
+    Setting(
+        "scrub_days", int, 30, "days", "everything that is stored is read and checked once in so long; 0: when asked for",
+        0, 3650,
+    ),
     Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop", 0, 600),
 )  # fmt: skip
 
@@ -108,6 +112,7 @@ class Config:
     tls_minimum: str
     checkpoint_every_seconds: int
     undelete_seconds: int
+    scrub_days: int
     stop_seconds: float
 
     @property

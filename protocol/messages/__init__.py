@@ -168,6 +168,15 @@ from protocol.messages.safeset import (
     SafesetRootsRequest,
     SafesetSummary,
 )
+from protocol.messages.scrub import (
+    ScrubBeginAnswer,
+    ScrubBeginRequest,
+    ScrubHitAnswer,
+    ScrubHitRequest,
+    ScrubPass,
+    ScrubStateAnswer,
+    ScrubStateRequest,
+)
 from protocol.messages.session import (
     AuthorityAnswer,
     AuthorityRequest,
@@ -331,6 +340,13 @@ __all__ = [
     "SafesetUndeleteRequest",
     "SafesetUnpinAnswer",
     "SafesetUnpinRequest",
+    "ScrubBeginAnswer",
+    "ScrubBeginRequest",
+    "ScrubHitAnswer",
+    "ScrubHitRequest",
+    "ScrubPass",
+    "ScrubStateAnswer",
+    "ScrubStateRequest",
     "SimulatedSafeset",
     "SlotChange",
     "SlotParameters",

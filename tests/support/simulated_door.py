@@ -51,7 +51,10 @@ class SimulatedDoor:
         return self._do("open_read", path, lambda: self._handle(self._node(path), path, direct=False, writable=False))
 
     def open_uncached(self, path: Path) -> Handle:
-        return self._do("open_uncached", path, lambda: self._handle(self._node(path), path, direct=True, writable=False))
+        def look() -> Handle:
+            return self._handle(self._node(path), path, direct=True, writable=False)
+
+        return self._do("open_uncached", path, look)
 
     def read_uncached(self, handle: Handle, view: memoryview, offset: int) -> int:
         def look() -> int:

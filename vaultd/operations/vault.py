@@ -38,6 +38,7 @@ from vaultd.operations.places import (
     refuse_shared_places,
 )
 from vaultd.operations.proofs import ProofThrottle
+from vaultd.operations.scrub_book import ScrubBook
 from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.suspects import SuspectBook
 from vaultd.operations.tickets import TicketBook
@@ -69,6 +70,7 @@ class Vault:
     proofs: ProofThrottle
     trees: TreeTrust
     suspects: SuspectBook
+    scrub: ScrubBook
     judged_keys: set[bytes]  # run keys that were tried since the start: each opened, or was given up
     recovery: RecoveryReport
     started_ns: int
@@ -124,6 +126,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         proofs=ProofThrottle(clock),
         trees=TreeTrust(),
         suspects=SuspectBook(clock),
+        scrub=ScrubBook(),
         judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),

@@ -14,6 +14,9 @@ OPERATOR_ACTIONS = frozenset(
         "disk.list",
         "disk.hit",
         "disk.lost",
+        "scrub.begin",
+        "scrub.state",
+        "scrub.hit",
         "metrics",
     }
 )

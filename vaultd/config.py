@@ -85,7 +85,7 @@ SETTINGS: tuple[Setting, ...] = (
         0, 365 * 24 * 3600,
     ),
     Setting(
-        "scrub_days", int, 30, "days", "everything that is stored is read and checked once in so long; 0: when asked for",
+        "scrub_days", int, 30, "days", "all that is stored is read and checked once in so long; 0: when asked for",
         0, 3650,
     ),
     Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop", 0, 600),

@@ -21,6 +21,7 @@ from vaultd.store.index_rows import ContainerRow
 from vaultd.store.scrub import Piece
 
 LOOK_SECONDS = 1
+IDLE_SECONDS = 60  # after a start, and where nothing is stored yet, unless an operator asks
 AGAIN_SECONDS = 60  # after an error
 SAVE_SECONDS = 60
 # A container is not read so slowly that no restart comes before its end.
@@ -36,16 +37,30 @@ class ScrubDuty:
         self._vault = vault
         self._going: ScrubPass | None = None
         self._saved_seconds = self._now_seconds()
+        self._rest_until_seconds = self._now_seconds() + IDLE_SECONDS
+        self._number = 0  # of the newest pass that is known here
 
     async def step(self) -> None:
-        """One container with its pause, the end of a pass, or a short wait where there is nothing to do."""
-        if self._going is None or self._is_replaced(self._going):
-            self._going = await offload.write(scrub.take_up, self._vault)
-        going = self._going
-        row = None if going is None else await offload.read(scrub.next_container, self._vault, going)
-        if going is None:
-            await trio.sleep(LOOK_SECONDS)
-        elif row is None:
+        """One container, the end of a pass, or a short wait where nothing is to be done yet."""
+        is_rested = self._rest_until_seconds <= self._now_seconds()
+        if self._vault.scrub.asked > self._number or (self._going is None and is_rested):
+            await self._take_up()
+        elif not is_rested:
+            await trio.sleep(min(self._rest_until_seconds - self._now_seconds(), LOOK_SECONDS))
+        elif self._going is not None:
+            await self._go_on(self._going)
+
+    async def _take_up(self) -> None:
+        self._number = self._vault.scrub.asked
+        self._going = await offload.write(scrub.take_up, self._vault)
+        if self._going is None:
+            self._rest_until_seconds = self._now_seconds() + IDLE_SECONDS
+        else:
+            self._number, self._rest_until_seconds = max(self._number, self._going.number), self._now_seconds()
+
+    async def _go_on(self, going: ScrubPass) -> None:
+        row = await offload.read(scrub.next_container, self._vault, going)
+        if row is None:
             await self._end(going)
         else:
             await self._scrub(going, row)
@@ -75,17 +90,13 @@ class ScrubDuty:
         if max(self._now_seconds() - self._saved_seconds, share_seconds) >= SAVE_SECONDS:
             await offload.write(scrub.save, self._vault, self._going)
             self._saved_seconds = self._now_seconds()
-        await self._rest(self._going, begin_seconds + share_seconds)
+        self._rest_until_seconds = begin_seconds + share_seconds
 
     async def _share_seconds(self, going: ScrubPass, row: ContainerRow) -> float:
         if going.is_asked:
             return 0.0
         share = await offload.read(scrub.share_of, self._vault, row.acknowledged_length)
         return share * self._vault.config.scrub_days * _DAY_SECONDS
-
-    async def _rest(self, going: ScrubPass, until_seconds: float) -> None:
-        while (left_seconds := until_seconds - self._now_seconds()) > 0 and not self._is_replaced(going):
-            await trio.sleep(min(left_seconds, LOOK_SECONDS))
 
     def _now_seconds(self) -> float:
         return self._vault.clock.monotonic_seconds()

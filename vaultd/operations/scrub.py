@@ -11,7 +11,6 @@ from itertools import islice
 import msgspec
 
 from vaultd.catalog.damaged_safesets import list_damaged
-from vaultd.catalog.database import View
 from vaultd.catalog.rows import read
 from vaultd.catalog.scrub_passes import ScrubPass, end_pass, read_last_pass, read_pass, save_pass
 from vaultd.operations import ledger

@@ -12,7 +12,6 @@ from tools.client.documents import document_of
 from tools.client.failure import EXIT_OK, EXIT_WARNINGS
 from tools.client.program import Command
 from tools.client.progress import Figures, Progress
-from tools.client.session import VaultSession
 from tools.client.tables import Column, fields_text, table_text
 from tools.client.units import count_text, size_text, time_text
 from tools.vaultctl.identity import ask_vault, output_of

@@ -29,7 +29,8 @@ class HitFiles:
 
     def met(self, path: bytes, content_hash: bytes | None) -> None:
         """The scan read this file, and all of it is stored with the run."""
-        if self._hashes and self._hashes.get(key := path.replace(b"/", b"\0")) == content_hash:
+        key = path.replace(b"/", b"\0") if self._hashes else b""
+        if content_hash is not None and self._hashes.get(key) == content_hash:
             del self._hashes[key]
             self.stored_anew.append(path)
 

@@ -9,18 +9,13 @@ container. Threads: `run` in any, one container at a time; `note` in the writer 
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from blake3 import blake3
 from msgspec import Struct
 
-from vaultd.store.containers.format import (
-    BLOCK_BYTES,
-    DirectoryRow,
-    container_path,
-    decode_rows,
-    encode_padding_to_boundary,
-)
+from vaultd.store.containers.format import BLOCK_BYTES, DirectoryRow, container_path, decode_rows
+from vaultd.store.containers.parts import Part, parts_of
 from vaultd.store.containers.reader import check_directory_padding, read_directory, read_header, read_trailer
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.disk_door import Door, Handle
@@ -53,15 +48,6 @@ class Piece(Struct):
     well: list[tuple[IndexRecord, Location]] = []
     damages: list[str] = []
     alarms: list[str] = []
-
-
-class _Part(NamedTuple):
-    """A record, or the padding behind one, which has no row; `cid` is the hash of its bytes."""
-
-    start: int
-    end: int
-    cid: bytes
-    row: DirectoryRow | None
 
 
 class Scrub:
@@ -154,7 +140,7 @@ class _Reading:
         if header is not None and (header.number, header.vault_id) != (self._row.number, self._vault_id):
             self._note_place(f"its header names container {header.number:012x} of another place")
 
-    def _parts(self, open_rows: bytes | None) -> tuple[list[_Part] | None, int]:
+    def _parts(self, open_rows: bytes | None) -> tuple[list[Part] | None, int]:
         """None where only the journal knows what lies here; and where the records end."""
         length = self._row.acknowledged_length
         if self._row.is_sealed:
@@ -165,7 +151,7 @@ class _Reading:
         if found is None:
             return None, length
         rows, end = found
-        parts = self._twice(lambda: list(_follow(rows, end)))
+        parts = self._twice(lambda: list(parts_of(rows, end)))
         return parts, end
 
     def _directory(self, length: int) -> tuple[list[DirectoryRow], int]:
@@ -191,7 +177,7 @@ class _Reading:
 
     # Records by their rows
 
-    def _read_parts(self, parts: Sequence[_Part], end: int) -> Iterator[Piece]:
+    def _read_parts(self, parts: Sequence[Part], end: int) -> Iterator[Piece]:
         """What lies in two pieces is hashed in two steps."""
         at, hashed, is_whole = 0, blake3(), True
         for start in range(BLOCK_BYTES, end, PIECE_BYTES):
@@ -228,7 +214,7 @@ class _Reading:
             return _NOTHING
         return view
 
-    def _settle(self, parts: Sequence[_Part], doubted: Sequence[_Part]) -> None:
+    def _settle(self, parts: Sequence[Part], doubted: Sequence[Part]) -> None:
         for part in doubted:
             self._look_again(part)
         if self._is_refused and not (self._piece.damages or self._piece.alarms):
@@ -238,7 +224,7 @@ class _Reading:
         lost = {id_ for id_, _ in self._piece.lost}
         self._find_well([row for row in rows if row.id not in lost])
 
-    def _look_again(self, part: _Part) -> None:
+    def _look_again(self, part: Part) -> None:
         """From the disk, for the second time."""
         what = f"record {part.row.id.hex()}" if part.row else "the padding"
         where = f"{what} at offset {part.start}, {part.end - part.start} bytes"
@@ -348,31 +334,6 @@ class _Reading:
         if not self._is_here():
             raise DiskMissing(f"{self._path} cannot be read: {error}: its disk went away") from error
         raise RecordUnread(f"{self._path} cannot be read: {error}") from error
-
-
-def _follow(rows: Sequence[DirectoryRow], end: int) -> Iterator[_Part]:
-    """Records and the paddings between them, one behind the other from the first block on; FormatError where there is a
-    hole.
-    """
-    position = BLOCK_BYTES
-    for row in rows:
-        if row.offset != position:
-            yield (padding := _padding(position))
-            position = padding.end
-        if row.offset != position:
-            raise FormatError(f"container directory: nothing lies at offset {position}, before record {row.id.hex()}")
-        position += row.length
-        yield _Part(row.offset, position, row.cid, row)
-    if position != end:
-        yield (padding := _padding(position))
-        position = padding.end
-    if position != end:
-        raise FormatError(f"container directory: nothing lies at offset {position}")
-
-
-def _padding(position: int) -> _Part:
-    data = encode_padding_to_boundary(position)
-    return _Part(position, position + len(data), blake3(data).digest(), None)
 
 
 def _record(number: int, row: DirectoryRow) -> IndexRecord:

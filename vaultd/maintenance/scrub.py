@@ -133,8 +133,7 @@ class _Container:
         except FileNotFoundError:
             await self._note_gone()
         except VaultError as error:
-            self._add(unread=1)
-            log.error("container not scrubbed", place=self._place, problem=f"{error.__cause__ or error}")
+            self._leave(f"{error.__cause__ or error}")
         finally:
             pieces.close()
         return self._going
@@ -168,9 +167,17 @@ class _Container:
 
     async def _note_gone(self) -> None:
         """One that was moved elsewhere while it was read is no damage, nor is one whose disk went away."""
-        if await offload.write(scrub.note_gone, self._vault, self._row.number):
+        found = await offload.write(scrub.note_gone, self._vault, self._row.number)
+        if found == "gone":
             self._tell(Piece(places=1, damages=["the container is gone"]))
             self._add(containers=1, places_damaged=1)
+        elif found == "away":
+            self._leave("it cannot be found: its disk went away")
+
+    def _leave(self, problem: str) -> None:
+        """It says nothing about what lies there."""
+        self._add(unread=1)
+        log.error("container not scrubbed", place=self._place, problem=problem)
 
     def _tell(self, piece: Piece) -> None:
         metrics.SCRUB_BYTES.inc(piece.bytes)

@@ -7,6 +7,7 @@ goes on with it; what was read since that was written is read once more.
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import msgspec
 
@@ -52,10 +53,8 @@ def state(vault: Vault) -> ScrubState:
         going = live
     with translated():
         in_doubt = vault.store.looks.is_any_due()
-        left = [] if going is None else _between(vault, going.next_container, going.last_container)
-    containers, size = (0, 0) if going is None else (going.containers, going.bytes)
-    total = size + sum(row.acknowledged_length for row in left)
-    return ScrubState(going, last, containers + len(left), total, in_doubt)
+        rows = [] if going is None else _between(vault, 0, going.last_container)
+    return ScrubState(going, last, len(rows), sum(row.acknowledged_length for row in rows), in_doubt)
 
 
 def ask(vault: Vault, identity: Identity) -> int:
@@ -142,10 +141,12 @@ def note(vault: Vault, piece: Piece) -> None:
             ledger.write(vault)
 
 
-def note_gone(vault: Vault, number: int) -> bool:
-    """W. Whether its file is gone although the vault has the container and the disk is here."""
+def note_gone(vault: Vault, number: int) -> Literal["moved", "gone", "away"]:
+    """W. Of one whose file was not found: the vault has it no more, or has lost it, or its disk is not here."""
     with translated():
-        return vault.store.give_up_gone(number)
+        if vault.store.container_now(number)[0] is None:
+            return "moved"
+        return "gone" if vault.store.give_up_gone(number) else "away"
 
 
 # Safesets

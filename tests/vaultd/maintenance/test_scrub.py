@@ -33,6 +33,7 @@ def sleeps(site: Site, monkeypatch: pytest.MonkeyPatch) -> Sleeps:
         slept.append(seconds)
         site.clock.advance(seconds)
 
+    monkeypatch.setattr(duty_of_scrub, "LOOK_SECONDS", 3600)  # else weeks would pass second by second
     monkeypatch.setattr(duty_of_scrub.trio, "sleep", sleep)
     return slept
 
@@ -62,6 +63,11 @@ def fill(site: Site, containers: int) -> None:
     for _ in range(containers + 1):
         site.upload(job, job.sealer.record(DATA, os.urandom(50_000)))
     assert [row.is_sealed for row in site.vault.store.containers()] == [True] * containers + [False]
+
+
+def path_of(site: Site, number: int) -> Path:
+    (path,) = site.config.directory.glob(f"disk-*/containers/0000/{number:012x}.container")
+    return path
 
 
 async def finish(duty: ScrubDuty, number: int, vault: Vault) -> scrub.ScrubPass:
@@ -232,7 +238,7 @@ async def test_a_container_that_goes_while_it_is_read_is_no_damage(
     """As when its records were moved elsewhere: file and row are gone, in whatever order it is looked."""
     fill(site, 2)
     containers = site.vault.store._containers
-    path = site.config.disks[0] / "containers/0000/000000000001.container"
+    path = path_of(site, 1)
 
     def move(number: int) -> None:
         path.unlink(missing_ok=True)
@@ -247,7 +253,7 @@ async def test_a_container_that_goes_while_it_is_read_is_no_damage(
 
 async def test_a_container_that_is_gone_is_damage(site: Site, sleeps: Sleeps, heard: Told) -> None:
     fill(site, 2)
-    path = site.config.disks[0] / "containers/0000/000000000001.container"
+    path = path_of(site, 1)
     path.unlink()
     ended = await pass_once(site)
     assert (ended.containers, ended.places_damaged) == (3, 1)
@@ -258,12 +264,13 @@ async def test_a_disk_that_went_away_is_told_and_is_no_damage(
     site: Site, sleeps: Sleeps, heard: Told, tmp_path: Path
 ) -> None:
     fill(site, 2)
-    disk = site.config.disks[0]
+    container = path_of(site, 2)
+    disk = container.parents[2]
     (disk / "disk.id").rename(tmp_path / "disk.id")
-    container = disk / "containers/0000/000000000002.container"
     container.rename(tmp_path / "container")
     ended = await pass_once(site)
     assert (ended.records_damaged, ended.places_damaged, ended.unread) == (0, 0, 1)
+    assert [event for event, _, _ in heard.events] == ["container not scrubbed"]
     (tmp_path / "disk.id").rename(disk / "disk.id")
     (tmp_path / "container").rename(container)
 

@@ -14,6 +14,7 @@ from tests.vaultd.maintenance.history import FIRST_DAMAGED, History, Told
 from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site
 from vaultd import metrics
+from vaultd.catalog.scrub_passes import ScrubPass
 from vaultd.maintenance import scrub as duty_of_scrub
 from vaultd.maintenance.scrub import ScrubDuty
 from vaultd.operations import scrub
@@ -70,7 +71,7 @@ def path_of(site: Site, number: int) -> Path:
     return path
 
 
-async def finish(duty: ScrubDuty, number: int, vault: Vault) -> scrub.ScrubPass:
+async def finish(duty: ScrubDuty, number: int, vault: Vault) -> ScrubPass:
     """Steps until this pass has ended."""
     while True:
         last = scrub.state(vault).last
@@ -79,7 +80,7 @@ async def finish(duty: ScrubDuty, number: int, vault: Vault) -> scrub.ScrubPass:
         await duty.step()
 
 
-async def pass_once(site: Site) -> scrub.ScrubPass:
+async def pass_once(site: Site) -> ScrubPass:
     number = scrub.ask(site.vault, site.operator)
     return await finish(ScrubDuty(site.vault), number, site.vault)
 

@@ -233,22 +233,33 @@ async def test_it_rests_as_long_as_it_works(site: Site, sleeps: Sleeps, monkeypa
     assert [seconds for seconds in sleeps if seconds] == [7.0] * len(numbers)
 
 
+@pytest.mark.parametrize("when", ["before it is asked for", "before it is opened", "while it is read"])
 async def test_a_container_that_goes_while_it_is_read_is_no_damage(
-    site: Site, sleeps: Sleeps, heard: Told, monkeypatch: pytest.MonkeyPatch
+    site: Site, sleeps: Sleeps, heard: Told, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """As when its records were moved elsewhere: file and row are gone, in whatever order it is looked."""
+    """As when its records were moved elsewhere: the row goes, then the file."""
     fill(site, 2)
-    containers = site.vault.store._containers
     path = path_of(site, 1)
 
-    def move(number: int) -> None:
+    def move() -> None:
+        site.vault.store._containers.pop(1, None)
         path.unlink(missing_ok=True)
-        containers.pop(1, None)
 
-    numbers = count_reads(monkeypatch, move)
+    open_container = scrub.open_container
+
+    def opened(vault: Vault, number: int) -> Any:
+        if when == "before it is asked for":
+            move()
+        found = open_container(vault, number)
+        if when == "before it is opened":
+            move()
+        return found
+
+    monkeypatch.setattr(duty_of_scrub.scrub, "open_container", opened)
+    count_reads(monkeypatch, lambda _: move() if when == "while it is read" else None)
     ended = await pass_once(site)
-    assert numbers == [1, 2, 3]
     assert (ended.records_damaged, ended.places_damaged, ended.unread) == (0, 0, 0)
+    assert ended.containers == (3 if when == "while it is read" else 2)
     assert heard.events == []
 
 

@@ -205,20 +205,21 @@ class _Reading:
 
     def _view(self, offset: int, length: int) -> memoryview:
         """Nothing where the disk refuses it: then each part is read for itself."""
+        self._is_refused = False
         try:
-            view = self._door.view(self._handle, offset, length)
-            self._is_refused = False
+            return self._door.view(self._handle, offset, length)
         except OSError as error:
             self._require_here(error)
             self._is_refused = True
             return _NOTHING
-        return view
 
     def _settle(self, parts: Sequence[Part], doubted: Sequence[Part]) -> None:
+        if self._is_refused:
+            doubted = [part for part in doubted if self._fault_of(part)]
+            if parts and not doubted:
+                self._piece.alarms.append("the disk refused bytes that it gave a moment later, part by part")
         for part in doubted:
             self._look_again(part)
-        if self._is_refused and not (self._piece.damages or self._piece.alarms):
-            self._piece.alarms.append(f"the disk refused a piece that holds {len(parts)} records and paddings")
         rows = [part.row for part in parts if part.row is not None]
         self._piece.records += len(rows)
         lost = {id_ for id_, _ in self._piece.lost}
@@ -228,26 +229,29 @@ class _Reading:
         """From the disk, for the second time."""
         what = f"record {part.row.id.hex()}" if part.row else "the padding"
         where = f"{what} at offset {part.start}, {part.end - part.start} bytes"
+        fault = self._fault_of(part)
+        if not fault:
+            self._piece.alarms.append(f"{where}, was read wrongly once and well the second time")
+        elif part.row is None:
+            self._note_place(f"{where}, {fault}")
+        elif location := self._leading(part.row):
+            self._piece.lost.append((part.row.id, location))
+            self._piece.damages.append(f"{where}, {fault}")
+        else:
+            self._piece.unused += 1
+            self._piece.damages.append(f"{where}, {fault}; nothing uses it any more")
+
+    def _fault_of(self, part: Part) -> str:
+        """Empty where the disk gives what was stored."""
+        length = part.end - part.start
         try:
-            view = self._door.view(self._handle, part.start, part.end - part.start)
+            view = self._door.view(self._handle, part.start, length)
         except OSError as error:
             self._require_here(error)
-            why = f"cannot be read: {error}"
-        else:
-            if len(view) == part.end - part.start and blake3(view).digest() == part.cid:
-                self._piece.alarms.append(f"{where}, was read wrongly once and well the second time")
-                return
-            is_cut = len(view) < part.end - part.start
-            why = "is cut off: the file ends before it" if is_cut else "does not hold its cid"
-        if part.row is None:
-            self._note_place(f"{where}, {why}")
-            return
-        location = self._leading(part.row)
-        if location is None:
-            self._piece.unused += 1
-        else:
-            self._piece.lost.append((part.row.id, location))
-        self._piece.damages.append(f"{where}, {why}" + ("" if location else "; nothing uses it any more"))
+            return f"cannot be read: {error}"
+        if len(view) < length:
+            return "is cut off: the file ends before it"
+        return "" if blake3(view).digest() == part.cid else "does not hold its cid"
 
     def _leading(self, row: DirectoryRow) -> Location | None:
         """The row of the index, where it leads to this record."""

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def sleeps(site: Site, monkeypatch: pytest.MonkeyPatch) -> Sleeps:
         site.clock.advance(seconds)
 
     monkeypatch.setattr(duty_of_scrub, "LOOK_SECONDS", 3600)  # else weeks would pass second by second
-    monkeypatch.setattr(duty_of_scrub.trio, "sleep", sleep)
+    monkeypatch.setattr(duty_of_scrub, "trio", SimpleNamespace(sleep=sleep))
     return slept
 
 

@@ -38,13 +38,15 @@ def store_on(disk: RealDisk, tmp_path: Path, door: SystemDoor) -> ChunkStore:
 
 
 def flip_on_the_device(disk: RealDisk, record: bytes) -> None:
-    """One bit of the record's last byte, in the image: the file system above hears nothing of it."""
+    """One bit in the middle of the record, in the image: the file system above hears nothing of it. btrfs refuses the
+    block then, which belongs to no other record.
+    """
     os.sync()
     with disk.image.open("r+b") as file, mmap.mmap(file.fileno(), 0) as image:
         place = image.find(record)
         assert place >= 0
         assert image.find(record, place + 1) < 0
-        image[place + len(record) - 1] ^= 1
+        image[place + len(record) // 2] ^= 1
         image.flush()
 
 

@@ -129,11 +129,6 @@ class _Container:
         pieces = scrub.read_container(self._vault, row, open_rows)
         try:
             await self._read(pieces)
-            self._add(containers=1)
-        except FileNotFoundError:
-            await self._note_gone()
-        except VaultError as error:
-            self._leave(f"{error.__cause__ or error}")
         finally:
             pieces.close()
         return self._going
@@ -141,8 +136,16 @@ class _Container:
     async def _read(self, pieces: Pieces) -> None:
         while not self._is_replaced(self._going):
             begin_seconds = self._vault.clock.monotonic_seconds()
-            piece = await offload.walk(_next, pieces)
+            try:
+                piece = await offload.walk(_next, pieces)
+            except FileNotFoundError:
+                await self._note_gone()
+                return
+            except VaultError as error:
+                self._leave(f"{error.__cause__ or error}")
+                return
             if piece is None:
+                self._add(containers=1)
                 return
             await self._take(piece)
             await self._pause(piece.bytes, self._vault.clock.monotonic_seconds() - begin_seconds)

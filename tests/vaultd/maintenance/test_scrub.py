@@ -16,6 +16,7 @@ from tests.vaultd.operations.sealing import DATA
 from tests.vaultd.operations.small_site import Site
 from vaultd import metrics
 from vaultd.catalog.scrub_passes import ScrubPass
+from vaultd.errors import NoSpace
 from vaultd.maintenance import scrub as duty_of_scrub
 from vaultd.maintenance.scrub import ScrubDuty
 from vaultd.operations import scrub
@@ -304,3 +305,23 @@ async def test_how_far_it_is(site: Site, sleeps: Sleeps, monkeypatch: pytest.Mon
     assert {(containers, size) for _, containers, _, size in seen} == {(4, total)}
     assert (ended.containers, ended.bytes) == (4, total)
     assert [done for *_, done, _ in seen] == sorted(done for *_, done, _ in seen)
+
+
+async def test_what_cannot_be_noted_is_read_again(
+    history: History, sleeps: Sleeps, heard: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no fault of the container."""
+
+    def full(_vault: Vault, _piece: Piece) -> None:
+        raise NoSpace("no room")
+
+    vault = history.site.vault
+    history.hurt("old")
+    number = scrub.ask(vault, history.site.operator)
+    duty = ScrubDuty(vault)
+    with monkeypatch.context() as patched, pytest.raises(NoSpace):
+        patched.setattr(duty_of_scrub.scrub, "note", full)
+        await finish(duty, number, vault)
+    ended = await finish(duty, number, vault)
+    assert (ended.records_damaged, ended.unread) == (1, 0)
+    assert ended.containers == len(vault.store.containers())

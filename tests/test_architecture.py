@@ -43,7 +43,7 @@ STORE_ROOMS: list[tuple[str, ...]] = [
     ("chunk_store",),
     ("housekeeping",),
     ("pending_records", "commit_entries", "check", "recovery", "store_parts"),
-    ("record_reads", "store_settings", "statistics", "damage_looks"),
+    ("record_reads", "scrub", "store_settings", "statistics", "damage_looks"),
     ("index", "damage_notes"),
     ("journal", "erase_keys"),
     ("containers",),

@@ -96,6 +96,10 @@ SETTINGS: tuple[Setting, ...] = (
         "compact_dead_percent", int, 10, "percent",
         "a container of which so much is not needed any more is moved, and its space given back", 1, 100,
     ),
+    Setting(
+        "scrub_days", int, 30, "days", "all that is stored is read and checked once in so long; 0: when asked for",
+        0, 3650,
+    ),
     Setting("stop_seconds", float, 20.0, "seconds", "running requests may go on so long after a stop", 0, 600),
 )  # fmt: skip
 
@@ -123,6 +127,7 @@ class Config:
     collect_every_seconds: int
     collect_percent: int
     compact_dead_percent: int
+    scrub_days: int
     stop_seconds: float
 
     @property

@@ -21,6 +21,7 @@ FIELDS = frozenset(
         "problem", "place",  # an exception's sentence; the function and line it came from
         "version", "pid", "signal", "records", "bytes", "containers", "entries", "number", "safesets", "lag_seconds",
         "expired", "purged",  # safesets
+        "damages", "alarms", "unread",  # a scrub
     }
 )  # fmt: skip
 

@@ -71,6 +71,19 @@ DISK_FREE_BYTES = Gauge(
 SAFESETS_DAMAGED = Gauge(
     "vaultd_safesets_damaged", "safesets that use what the vault met as damaged or lost", registry=REGISTRY
 )
+SCRUB_BYTES = Counter("vaultd_scrub_bytes", "bytes that scrubs read from the disks and checked", registry=REGISTRY)
+SCRUB_DAMAGES = Counter(
+    "vaultd_scrub_damages", "damaged records, and damaged places that are no record, that scrubs met", registry=REGISTRY
+)
+SCRUB_ALARMS = Counter(
+    "vaultd_scrub_alarms", "times that a disk gave other bytes the second time: its hardware is to be looked at",
+    registry=REGISTRY,
+)  # fmt: skip
+SCRUB_PASSES = Counter("vaultd_scrub_passes", "scrubs that came to the end of everything", registry=REGISTRY)
+SCRUB_ENDED_SECONDS = Gauge(
+    "vaultd_scrub_ended_seconds", "when the last scrub of everything ended, in seconds since 1970 by the vault's clock",
+    registry=REGISTRY,
+)  # fmt: skip
 SAFESETS_EXPIRED = Counter("vaultd_safesets_expired", "safesets that expired by the rules", registry=REGISTRY)
 SAFESETS_PURGED = Counter("vaultd_safesets_purged", "safesets that nobody can bring back any more", registry=REGISTRY)
 JOBS_FROZEN = Counter(

@@ -174,6 +174,15 @@ from protocol.messages.safeset import (
     SafesetRootsRequest,
     SafesetSummary,
 )
+from protocol.messages.scrub import (
+    ScrubBeginAnswer,
+    ScrubBeginRequest,
+    ScrubHitAnswer,
+    ScrubHitRequest,
+    ScrubPass,
+    ScrubStateAnswer,
+    ScrubStateRequest,
+)
 from protocol.messages.session import (
     AuthorityAnswer,
     AuthorityRequest,
@@ -341,6 +350,13 @@ __all__ = [
     "SafesetUndeleteRequest",
     "SafesetUnpinAnswer",
     "SafesetUnpinRequest",
+    "ScrubBeginAnswer",
+    "ScrubBeginRequest",
+    "ScrubHitAnswer",
+    "ScrubHitRequest",
+    "ScrubPass",
+    "ScrubStateAnswer",
+    "ScrubStateRequest",
     "SimulatedSafeset",
     "SlotChange",
     "SlotParameters",

@@ -50,6 +50,25 @@ class SimulatedDoor:
     def open_read(self, path: Path) -> Handle:
         return self._do("open_read", path, lambda: self._handle(self._node(path), path, direct=False, writable=False))
 
+    def open_uncached(self, path: Path) -> Handle:
+        def look() -> Handle:
+            return self._handle(self._node(path), path, direct=True, writable=False)
+
+        return self._do("open_uncached", path, look)
+
+    def read_uncached(self, handle: Handle, view: memoryview, offset: int) -> int:
+        def look() -> int:
+            self._disk(handle.path)
+            node, _ = self._opened(handle)
+            if isinstance(node, Directory):
+                raise _error(errno.EISDIR, handle.path)
+            node.evict()
+            data = node.live[offset : offset + len(view)]
+            view[: len(data)] = data
+            return len(data)
+
+        return self._do("read_uncached", handle.path, look)
+
     def close(self, handle: Handle) -> None:
         if self._nodes.pop(handle.descriptor, None) is None and not self.is_dead:
             raise _error(errno.EBADF, handle.path)

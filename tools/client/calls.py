@@ -60,6 +60,26 @@ async def lose_disk(session: VaultSession, disk: str, *, undo: bool) -> m.DiskSu
     return answer.disk
 
 
+async def begin_scrub(session: VaultSession) -> int:
+    """The number of the pass."""
+    answer = await _answer(session, "scrub.begin", m.ScrubBeginRequest(), m.ScrubBeginAnswer)
+    return answer.number
+
+
+async def scrub_state(session: VaultSession) -> m.ScrubStateAnswer:
+    return await _answer(session, "scrub.state", m.ScrubStateRequest(), m.ScrubStateAnswer)
+
+
+async def hits_of_damage(session: VaultSession) -> list[m.SafesetHit]:
+    """All, by account and job, a page after the other."""
+    page = await _answer(session, "scrub.hit", m.ScrubHitRequest(), m.ScrubHitAnswer)
+    hits = list(page.hits)
+    while page.next is not None:
+        page = await _answer(session, "scrub.hit", m.ScrubHitRequest(page.next), m.ScrubHitAnswer)
+        hits += page.hits
+    return hits
+
+
 async def invite_computer(
     session: VaultSession, kind: ComputerKind | None, replace: str | None = None
 ) -> m.ComputerInviteAnswer:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from tools.client.output import Output
-from tools.client.units import duration_text, files_text, size_text
+from tools.client.units import counted_text, duration_text, size_text
 
 LINE_EVERY_SECONDS = 0.2
 JSON_EVERY_SECONDS = 1.0
@@ -25,12 +25,15 @@ Monotonic = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`bytes` counts towards `bytes_total`, which is None as long as nobody knows it."""
+    """`bytes` counts towards `bytes_total`, which is None as long as nobody knows it; `counted` says of what `files`
+    are.
+    """
 
     phase: str
     files: int = 0
     bytes: int = 0
     bytes_total: int | None = None
+    counted: str = "file"
 
 
 class Speedometer:
@@ -127,7 +130,7 @@ def line_text(figures: Figures, bytes_per_second: float | None) -> str:
     size = size_text(figures.bytes)
     if figures.bytes_total is not None:
         size = f"{size} of {size_text(figures.bytes_total)}"
-    parts = [figures.phase, files_text(figures.files), size]
+    parts = [figures.phase, counted_text(figures.files, figures.counted), size]
     if bytes_per_second is not None:
         parts.append(f"{size_text(round(bytes_per_second))}/s")
     left = remaining_seconds(figures, bytes_per_second)
@@ -141,7 +144,7 @@ def status_line(figures: Figures, bytes_per_second: float | None) -> dict[str, o
     return {
         "type": "status",
         "phase": figures.phase,
-        "files": figures.files,
+        f"{figures.counted}s": figures.files,
         "bytes": figures.bytes,
         "bytes_total": figures.bytes_total,
         "bytes_per_second": None if bytes_per_second is None else round(bytes_per_second),

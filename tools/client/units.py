@@ -24,7 +24,11 @@ def count_text(count: int) -> str:
 
 
 def files_text(count: int) -> str:
-    return f"{count_text(count)} file{'' if count == 1 else 's'}"
+    return counted_text(count, "file")
+
+
+def counted_text(count: int, noun: str) -> str:
+    return f"{count_text(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def elapsed_text(seconds: float) -> str:

@@ -15,6 +15,7 @@ _PARTS = {
     "clock": Part(f"{_COMMANDS}.clock", "The vault's clock, after a jump (operator)."),
     "collect": Part(f"{_COMMANDS}.collect", "Drops what no safeset uses any more (operator)."),
     "disk": Part(f"{_COMMANDS}.disk", "Disks of the vault; one that is lost (operator)."),
+    "scrub": Part(f"{_COMMANDS}.scrub", "Reads and checks everything that is stored (operator)."),
     "computer": Part(f"{_COMMANDS}.computer", "Computers of the account (administrator)."),
     "job": Part(f"{_COMMANDS}.job", "Jobs: what is backed up (administrator)."),
     "keyring": Part(f"{_COMMANDS}.keyring", "Keyrings of jobs: another password (administrator)."),

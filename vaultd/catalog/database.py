@@ -67,12 +67,13 @@ TABLES = (
     "freezes",
     "filled_slots",
     "clock_doubts",
+    "scrub_passes",
 )
 # What each catalog that was ever opened for writing has; an earlier version lacks the rest until it is opened so again.
 _LATER_TABLES = (
     "disks", "grants", "distrusted_keys", "erased_slots", "damaged_safesets",
     "restore_orders", "order_numbers", "order_messages", "retention_types", "ended_safesets", "pins", "freezes",
-    "filled_slots", "clock_doubts",
+    "filled_slots", "clock_doubts", "scrub_passes",
 )  # fmt: skip
 _FIRST_TABLES = tuple(table for table in TABLES if table not in _LATER_TABLES)
 READERS_MAX = 256

@@ -12,6 +12,7 @@ from vaultd.maintenance.disks import watch_disks
 from vaultd.maintenance.expiry import expire_safesets
 from vaultd.maintenance.loop_lag import watch_loop_lag
 from vaultd.maintenance.restore_orders import expire_orders
+from vaultd.maintenance.scrub import scrub_containers
 from vaultd.operations.vault import Vault
 
 
@@ -30,3 +31,4 @@ async def run_maintenance(
         nursery.start_soon(expire_orders, vault, heard, failed)
         nursery.start_soon(expire_safesets, vault, watch, failed)
         nursery.start_soon(keep_collecting, vault, failed)
+        nursery.start_soon(scrub_containers, vault, failed)

@@ -41,6 +41,7 @@ from vaultd.operations.places import (
     refuse_shared_places,
 )
 from vaultd.operations.proofs import ProofThrottle
+from vaultd.operations.scrub_book import ScrubBook
 from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.suspects import SuspectBook
 from vaultd.operations.tickets import TicketBook
@@ -77,6 +78,7 @@ class Vault:
     barrier: Barrier
     collections: CollectionBook
     active_at_start: frozenset[bytes]  # runs
+    scrub: ScrubBook
     judged_keys: set[bytes]  # run keys that were tried since the start: each opened, or was given up
     recovery: RecoveryReport
     started_ns: int
@@ -142,6 +144,7 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         barrier=Barrier(),
         collections=CollectionBook(),
         active_at_start=active_at_start,
+        scrub=ScrubBook(),
         judged_keys=set(),
         recovery=recovery,
         started_ns=clock.now_ns(),

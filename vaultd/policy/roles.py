@@ -16,6 +16,9 @@ OPERATOR_ACTIONS = frozenset(
         "disk.list",
         "disk.hit",
         "disk.lost",
+        "scrub.begin",
+        "scrub.state",
+        "scrub.hit",
         "metrics",
     }
 )

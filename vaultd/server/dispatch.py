@@ -53,6 +53,7 @@ from vaultd.server.handlers import (
     retention,
     run,
     safeset,
+    scrub,
     session,
     status,
 )
@@ -76,6 +77,9 @@ ASKED: dict[str, Asked] = {
     "disk.list": disk.list_all,
     "disk.hit": disk.hit,
     "disk.lost": disk.lost,
+    "scrub.begin": scrub.begin,
+    "scrub.state": scrub.state,
+    "scrub.hit": scrub.hit,
     "computer.invite": computer.invite,
     "computer.list": computer.list_all,
     "computer.show": computer.show,

@@ -26,7 +26,7 @@ from vaultd.store.disk_door import Door
 from vaultd.store.disks.identity import Disk
 from vaultd.store.disks.known_disks import KnownDisk, with_those_of_containers
 from vaultd.store.disks.room import room_findings
-from vaultd.store.errors import NoSpace, RecordDamaged, StoreBroken, StoreError
+from vaultd.store.errors import NoSpace, StoreBroken, StoreError
 from vaultd.store.findings import Finding
 from vaultd.store.housekeeping import Housekeeping, HouseParts
 from vaultd.store.index.reading_progress import Tell, tell_nobody
@@ -35,11 +35,13 @@ from vaultd.store.journal.format import JournalEntry, encode_payload
 from vaultd.store.journal.kept import is_forked
 from vaultd.store.pending_records import PendingRecords
 from vaultd.store.position import Position
-from vaultd.store.record_reads import RecordReads
+from vaultd.store.record_reads import ReadParts, RecordReads
+from vaultd.store.recovery.gone_containers import find_gone
 from vaultd.store.recovery.parts import Parts
 from vaultd.store.recovery.recovery import Recovered, recover
 from vaultd.store.recovery.unnamed_disks import find_unnamed_disks
 from vaultd.store.refusals import FULL
+from vaultd.store.scrub import Scrub, ScrubParts
 from vaultd.store.statistics import Counted, StoreStatistics, store_statistics
 from vaultd.store.store_parts import Demand, StoreParts, create_parts, open_parts
 from vaultd.store.store_settings import StoreSettings
@@ -77,9 +79,13 @@ class ChunkStore:
         self._notes = DamageNotes()
         self.looks = DamageLooks(parts.index, self._notes, lambda: self.lacks_rows)
         self._pending = PendingRecords(parts.index, self._notes)
-        self._reads = RecordReads(door, parts.disks, self._notes)
         self._readers = ContainerReaders()
+        self._reads = RecordReads(ReadParts(door, parts.disks, parts.index, self._notes, self._readers), self._row_of)
         self.house = Housekeeping(HouseParts(door, parts.disks, parts.index, self._readers, self._pending), self)
+        self.scrub = Scrub(
+            ScrubParts(door, parts.disks, parts.index, self._notes, self._readers), settings.vault_id,
+            lambda number: self._journal.read_from(number + 1),
+        )  # fmt: skip
         self._broken = ""
 
     @classmethod
@@ -277,18 +283,8 @@ class ChunkStore:
         ]
 
     def read(self, location: Location, expected_id: bytes) -> bytes:
-        """The whole record, wherever it was moved since it was located; RecordDamaged if it is not the one that was
-        stored: the next commit notes that.
-        """
-        while True:
-            with self._readers.hold(location.container):
-                row = self._containers.get(location.container)
-                if row is not None:
-                    return self._reads.read(row.disk_id, location, expected_id)
-            there = self._index.place_of(location.keyring_number, expected_id)
-            if there is None or there.container == location.container:
-                raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
-            location = there
+        """The whole record; RecordDamaged if it is not the one that was stored: the next commit notes that."""
+        return self._reads.read(location, expected_id)
 
     def give_up_keys(self, keyring_id: bytes, key_ids: Sequence[bytes]) -> None:
         """W. Records under these keys can never be opened: each counts as damaged until it is sent again, however well
@@ -323,6 +319,25 @@ class ChunkStore:
         """Every container, as of the last commit, by number."""
         return [row for _, row in sorted(self._containers.items())]
 
+    def container_now(self, number: int) -> tuple[ContainerRow | None, bytes | None]:
+        """W. As of the last commit, None where it is no more; and, of one that goes on, the encoded directory rows of
+        all its records.
+        """
+        return self._containers.get(number), self._open.rows_of(number) if self._open else None
+
+    def give_up_gone(self, number: int) -> bool:
+        """W. Whether the file of this container is gone from its disk, which is here: then what lay in it counts as
+        damaged from now on.
+        """
+        row = self._containers.get(number)
+        if row is None or not find_gone(self._door, self.disks, [row]):
+            return False
+        if number not in self._gone:
+            self._gone |= {number}
+            self._give_up()
+            self._notes.meet_everywhere()
+        return True
+
     def statistics(self) -> StoreStatistics:
         counted = Counted(self._index.record_count(), self._journal.position.number, self.is_broken)
         return store_statistics(self._door, self.disks, self.containers(), counted)
@@ -334,6 +349,9 @@ class ChunkStore:
         self._broken = self._broken or "it was closed"
         self._journal.close()
         self._index.close()
+
+    def _row_of(self, container: int) -> ContainerRow | None:
+        return self._containers.get(container)
 
     def _give_up(self) -> None:
         lost = (n for n, row in self._containers.items() if self.disks.is_given_up(row.disk_id))

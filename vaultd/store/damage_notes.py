@@ -51,14 +51,19 @@ class DamageNotes:
 
     def note_whole(self, id_: bytes, location: Location, record: bytes) -> None:
         """It was taken for damaged, where a disk refused it for a time for example: the next commit unsays it."""
-        name = (location.keyring_number, id_)
+        header = parse_header(record)
+        row = IndexRecord(
+            header.keyring_id, id_, header.key_id, location.container, location.offset, location.length, header.type,
+            cid(record),
+        )  # fmt: skip
+        self.note_well(row, location)
+
+    def note_well(self, row: IndexRecord, location: Location) -> None:
+        """The same of one that was read by its row."""
+        name = (location.keyring_number, row.id)
         self.damaged.pop(name, None)
         if location.is_damaged and len(self.whole) < _NOTES_MAX:
-            header = parse_header(record)
-            self.whole[name] = IndexRecord(
-                header.keyring_id, id_, header.key_id, location.container, location.offset, location.length,
-                header.type, cid(record),
-            )  # fmt: skip
+            self.whole[name] = row
 
     def forget(self, damaged: Iterable[Name], whole: Iterable[Name]) -> None:
         """The index has these now."""

@@ -1,8 +1,8 @@
 """The one door to the file system: every byte of containers, journal, checkpoints and keys passes here, so that tests
 can lie.
 
-A call raises OSError as the system gave it; nothing is retried, but for a write that a file system refuses only
-because it was direct.
+A call raises OSError as the system gave it; nothing is retried, but for what a file system refuses only because it was
+direct.
 """
 
 import errno
@@ -16,12 +16,13 @@ from typing import Protocol
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 UNFINISHED_SUFFIX = ".tmp"
+ALIGNMENT_BYTES = 4096  # of everything that goes past the cache
 _BTRFS_SYNC = 0x9408  # the ioctl that ends btrfs's transaction; others do not know it
 _NOT_KNOWN = (errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Handle:
-    """An open file; `direct` says whether writes go past the page cache."""
+    """An open file; `direct` says whether what is written, or read by `read_uncached`, goes past the page cache."""
 
     __slots__ = ("descriptor", "direct", "path")
 
@@ -31,17 +32,24 @@ class Handle:
         self.direct = direct
 
 
-class Door(Protocol):
-    def open_new(self, path: Path, *, direct: bool = False) -> Handle: ...
-    def open_write(self, path: Path, *, direct: bool = False) -> Handle: ...
+class ReadingDoor(Protocol):
+    """What is needed to read a file."""
+
     def open_read(self, path: Path) -> Handle: ...
     def close(self, handle: Handle) -> None: ...
-    def pwrite(self, handle: Handle, view: bytes | bytearray | memoryview, offset: int) -> None: ...
     def read(self, handle: Handle, offset: int, length: int) -> bytes: ...
-    def fdatasync(self, handle: Handle) -> None: ...
-    def truncate(self, handle: Handle, length: int) -> None: ...
     def drop_cache(self, handle: Handle, offset: int, length: int) -> None: ...
     def size(self, path: Path) -> int: ...
+
+
+class Door(ReadingDoor, Protocol):
+    def open_new(self, path: Path, *, direct: bool = False) -> Handle: ...
+    def open_write(self, path: Path, *, direct: bool = False) -> Handle: ...
+    def open_uncached(self, path: Path) -> Handle: ...
+    def read_uncached(self, handle: Handle, view: memoryview, offset: int) -> int: ...
+    def pwrite(self, handle: Handle, view: bytes | bytearray | memoryview, offset: int) -> None: ...
+    def fdatasync(self, handle: Handle) -> None: ...
+    def truncate(self, handle: Handle, length: int) -> None: ...
     def exists(self, path: Path) -> bool: ...
     def listdir(self, path: Path) -> Sequence[str]: ...
     def mkdir(self, path: Path) -> None: ...
@@ -65,6 +73,22 @@ class SystemDoor:
     def open_read(self, path: Path) -> Handle:
         return self._open(path, os.O_RDONLY, direct=False)
 
+    def open_uncached(self, path: Path) -> Handle:
+        return self._open(path, os.O_RDONLY, direct=True)
+
+    def read_uncached(self, handle: Handle, view: memoryview, offset: int) -> int:
+        """Fills `view` with what lies on the disk, whatever the cache says; fewer bytes mean the end of the file.
+
+        Its length, its address and `offset` are multiples of ALIGNMENT_BYTES.
+        """
+        done = 0
+        while done < len(view):
+            count = self._read_from_disk(handle, view[done:], offset + done)
+            done += count
+            if not count or count % ALIGNMENT_BYTES:
+                break
+        return done
+
     def close(self, handle: Handle) -> None:
         os.close(handle.descriptor)
 
@@ -79,9 +103,7 @@ class SystemDoor:
                 if error.errno != errno.EINVAL or not handle.direct:
                     raise
                 # A refused direct write has written nothing, so it is not a repeated one.
-                flags = fcntl.fcntl(handle.descriptor, fcntl.F_GETFL)
-                fcntl.fcntl(handle.descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
-                handle.direct = False
+                _end_direct(handle)
                 continue
             if written == 0:
                 raise OSError(errno.EIO, "the system wrote nothing", str(handle.path))
@@ -165,6 +187,21 @@ class SystemDoor:
         finally:
             os.close(descriptor)
 
+    def _read_from_disk(self, handle: Handle, view: memoryview, offset: int) -> int:
+        if handle.direct:
+            try:
+                with _named(handle.path):
+                    return os.preadv(handle.descriptor, [view], offset)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                _end_direct(handle)
+        self.drop_cache(handle, offset, len(view))
+        with _named(handle.path):
+            count = os.preadv(handle.descriptor, [view], offset)
+        self.drop_cache(handle, offset, len(view))  # nobody else asked for these bytes: they displace no others
+        return count
+
     def _open(self, path: Path, flags: int, *, direct: bool) -> Handle:
         if direct:
             try:
@@ -175,6 +212,13 @@ class SystemDoor:
                 # Some file systems make the file before they refuse the flag.
                 flags &= ~os.O_EXCL
         return Handle(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), path, direct=False)
+
+
+def _end_direct(handle: Handle) -> None:
+    """Some file systems take the flag and refuse what is asked for under it."""
+    flags = fcntl.fcntl(handle.descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(handle.descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+    handle.direct = False
 
 
 def _pread(handle: Handle, length: int, offset: int) -> bytes:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from protocol import messages as m
+from protocol.errors import ErrorCode, RemoteProtocolError
 from tests.tools.vaultctl.conftest import Run
 from tests.tools.vaultctl.fake_vault import FakeVault
 from tools.vaultctl.__main__ import main
@@ -41,9 +42,13 @@ LISTED = [
 ]
 
 
+NEVER_SCRUBBED = m.ScrubStateAnswer(None, None, 0, 0, False)
+
+
 def answer_status(vault: FakeVault) -> None:
     vault.on("vault.status", lambda _: STATUS)
     vault.on("disk.list", lambda _: m.DiskListAnswer(LISTED, [WARNING]))
+    vault.on("scrub.state", lambda _: NEVER_SCRUBBED)
 
 
 def test_status(vault: FakeVault, operator: Path, run: Run) -> None:
@@ -108,5 +113,45 @@ def test_damaged_safesets_are_shown(
     told = msgspec.structs.replace(STATUS, safesets_damaged=damaged, safesets_in_doubt=in_doubt)
     vault.on("vault.status", lambda _: told)
     vault.on("disk.list", lambda _: m.DiskListAnswer(LISTED, []))
+    vault.on("scrub.state", lambda _: NEVER_SCRUBBED)
     lines = run(operator, "status").out.splitlines()
     assert [line.split("  ", 1)[1].strip() for line in lines if line.startswith("safesets damaged")] == [said]
+
+
+LAST = m.ScrubPass(3, 10**18, 10**18 + 10**12, False, 5, 10**12, 1234567, 2, 1, 0, 0, 4)
+GOING = m.ScrubPass(4, 2 * 10**18, None, False, 1, 25 * 10**10, 300, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (NEVER_SCRUBBED, {"last scrub": "no scrub of everything has ended yet"}),
+        (
+            m.ScrubStateAnswer(GOING, LAST, 5, 10**12, False),
+            {
+                "last scrub": "ended 2001-09-09 02:03:20 (UTC), 1.0 TB; 3 damaged, 4 containers not read",
+                "scrub now": "250.0 GB of 1.0 TB (25 %) since 2033-05-18 03:33:20; 0 damaged",
+            },
+        ),
+    ],
+)
+def test_the_scrub_is_shown(
+    vault: FakeVault, operator: Path, run: Run, state: m.ScrubStateAnswer, said: dict[str, str]
+) -> None:
+    answer_status(vault)
+    vault.on("scrub.state", lambda _: state)
+    lines = run(operator, "status").out.splitlines()
+    shown = dict(map(str.strip, line.split("  ", 1)) for line in lines if "scrub" in line)
+    assert shown == said
+    document = run(operator, "status", "--json").json["scrub"]
+    assert (document["last"] or {}).get("number") == (state.last.number if state.last else None)
+
+
+def test_a_vault_that_has_no_scrub_is_shown_without(vault: FakeVault, operator: Path, run: Run) -> None:
+    def unknown(_: m.ScrubStateRequest) -> m.ScrubStateAnswer:
+        raise RemoteProtocolError(ErrorCode.unknown_method, "the vault has no method 'scrub.state'", "")
+
+    answer_status(vault)
+    vault.on("scrub.state", unknown)
+    assert "scrub" not in run(operator, "status").out
+    assert run(operator, "status", "--json").json["scrub"] is None

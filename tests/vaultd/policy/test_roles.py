@@ -21,6 +21,8 @@ def test_nobody_may_only_what_is_open() -> None:
         (Role.ADMINISTRATOR, "job.run", "disk.lost"),
         (Role.ADMINISTRATOR, "job.list", "disk.hit"),
         (Role.AGENT, "agent.jobs", "disk.list"),
+        (Role.OPERATOR, "scrub.begin", "job.run"),
+        (Role.ADMINISTRATOR, "job.list", "scrub.hit"),
         (Role.ADMINISTRATOR, "job.create", "account.create"),
         (Role.ADMINISTRATOR, "safeset.list", "chunk.fetch"),
         (Role.AGENT, "chunk.upload", "job.create"),

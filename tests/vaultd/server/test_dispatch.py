@@ -67,6 +67,8 @@ async def test_identity_is_fixed_at_hello(running: Running) -> None:
         ("disk.list", m.DiskListRequest()),
         ("disk.hit", m.DiskHitRequest("1")),
         ("disk.lost", m.DiskLostRequest("1", False)),
+        ("scrub.begin", m.ScrubBeginRequest()),
+        ("scrub.hit", m.ScrubHitRequest()),
     ],
 )
 async def test_the_disks_are_the_operators_alone(running: Running, method: str, request_: msgspec.Struct) -> None:

@@ -14,6 +14,7 @@ import trio
 
 from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest
 from tools.agent.commands.context import output_of, state_of
+from tools.agent.hit_files import tell_hit_files
 from tools.agent.local.hand_over import hand_over
 from tools.agent.local.orders import BackupOrder
 from tools.agent.local_settings import load_local_settings
@@ -176,6 +177,7 @@ def _no_job(state: StateDirectory, name: str) -> Failure:
 
 def _tell_done(output: Output, done: Done, seconds: float, of_job: str) -> None:
     tell_missed(output, done.missed)
+    tell_hit_files(output, done.hit)
     scanned, sent = done.scanned, done.sent
     output.note(*(f"note: {note}" for note in done.notes))
     if scanned.kernel_mounts:
@@ -189,6 +191,7 @@ def _tell_done(output: Output, done: Done, seconds: float, of_job: str) -> None:
         "new_chunks": sent.records, "uploaded_bytes": sent.record_bytes, "reused_bytes": done.reused_bytes,
         "seconds": round(seconds, 3), "warnings": done.missed.count,
         "kernel_mounts": scanned.kernel_mounts, "remade_bytes": scanned.remade_bytes,
+        "files_hit": done.hit.count, "stored_anew": len(done.hit.stored_anew),
     })  # fmt: skip
     if not output.json:
         click.echo(

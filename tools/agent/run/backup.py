@@ -10,6 +10,7 @@ from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest, JobDe
 from tools.agent.cache.belonging import Base, belonging_of
 from tools.agent.cache.cache import Cache
 from tools.agent.history.chain import Chain
+from tools.agent.hit_files import HitFiles
 from tools.agent.keys.job_keys import load_job_keys, require_secret
 from tools.agent.keys.job_trust import check_job
 from tools.agent.missed import Missed
@@ -140,11 +141,11 @@ async def _run(
 ) -> Done:
     run = begun.run
     unasked_bytes = ALL_UNASKED if is_keyring_new else _unasked_bytes(cache, journal)
-    await take_up(agent.session, run.run_id, journal, cache)
+    hit = await take_up(agent.session, run.run_id, journal, cache)
     maker = await record_maker(agent, begun, journal)
     missed = Missed()
     await compute(cache.choose_bundles)
-    scanner = _scanner(agent, run, cache, missed)
+    scanner = _scanner(agent, run, cache, missed, hit)
     cache.begin()
     feed = Feed(manifest_cut_key(run.keys.id_key), maker, cache, missed, journal)
 
@@ -165,7 +166,7 @@ async def _run(
         )
     # Before the root, so that no safeset is without it: an answer may be lost.
     agent.state.job(run.job.job_id).save_expected(scanner.seen)
-    return await _finish(agent, run, maker, cache, journal, done_of(run, scanner.figures, sent, missed))
+    return await _finish(agent, run, maker, cache, journal, done_of(run, scanner.figures, sent, missed, hit))
 
 
 def _unasked_bytes(cache: Cache, journal: RunJournal) -> int:
@@ -195,7 +196,7 @@ def _selection(agent: Agent, definition: JobDefinition) -> Selection:
     )
 
 
-def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
+def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed, hit: HitFiles) -> Scanner:
     selection = _selection(agent, run.job.definition)
     expected = agent.state.job(run.job.job_id).load_expected()
     is_unsure = expected is None and not cache.has_rows and run.head.sequence > 0
@@ -203,7 +204,7 @@ def _scanner(agent: Agent, run: Run, cache: Cache, missed: Missed) -> Scanner:
     walk = TreeWalk(selection, agent.state.path, missed.add, included)
     id_key = run.keys.id_key
     keys = ScanKeys(file_hash_key(id_key), link_set_key(id_key), run.keys.chunker_seed)
-    return Scanner(walk, cache, keys, missed, agent.state.path)
+    return Scanner(walk, cache, keys, missed, agent.state.path, hit)
 
 
 async def _finish(agent: Agent, run: Run, maker: RecordMaker, cache: Cache, journal: RunJournal, done: Done) -> Done:

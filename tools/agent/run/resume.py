@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from tools.agent.cache.cache import Cache
 from tools.agent.cache.cached_row import CachedRow
 from tools.agent.chunks.extent_list import unpack_extents
+from tools.agent.hit_files import HitFiles
 from tools.agent.run.run_journal import ExtentsPart, Piece, RunJournal
 from tools.agent.run.unbound_rows import offer_rows
 from tools.agent.upload.offer import find_missing
@@ -17,12 +18,19 @@ from tools.client.offload import compute
 from tools.client.session import VaultSession
 
 
-async def take_up(session: VaultSession, run_id: bytes, journal: RunJournal, cache: Cache) -> None:
-    """Before the run begins to scan and to write. Where the cache cannot be written nothing is taken up."""
+async def take_up(session: VaultSession, run_id: bytes, journal: RunJournal, cache: Cache) -> HitFiles:
+    """Before the run begins to scan and to write. Where the cache cannot be written nothing is taken up. Returns the
+    files of the base of which the vault lacks something.
+    """
+    hit = HitFiles()
     if cache.is_unbound:
-        await offer_rows(session, run_id, cache)
-    if not journal.has_rows:
-        return
+        await offer_rows(session, run_id, cache, hit)
+    if journal.has_rows:
+        await _take_up_rows(session, run_id, journal, cache)
+    return hit
+
+
+async def _take_up_rows(session: VaultSession, run_id: bytes, journal: RunJournal, cache: Cache) -> None:
     pieces = journal.pieces()
     lost_parts: set[bytes] = set()
     await compute(cache.begin_resumed)

@@ -6,6 +6,7 @@ import trio
 
 from protocol.messages import RunEndAnswer, RunEndRequest
 from protocol.messages.fields import Outcome
+from tools.agent.hit_files import HitFiles
 from tools.agent.missed import Missed
 from tools.agent.run.feed import SoFar
 from tools.agent.run.pipeline import Sent
@@ -28,12 +29,13 @@ class Done:
     sent: Sent
     reused_bytes: int
     missed: Missed
+    hit: HitFiles
     notes: list[str] = field(default_factory=list)
 
 
-def done_of(run: Run, scanned: ScanFigures, sent: Sent, missed: Missed) -> Done:
+def done_of(run: Run, scanned: ScanFigures, sent: Sent, missed: Missed, hit: HitFiles) -> Done:
     reused_bytes = max(0, scanned.protected_bytes - sent.content_bytes)
-    return Done(run.head.sequence + 1, scanned, sent, reused_bytes, missed)
+    return Done(run.head.sequence + 1, scanned, sent, reused_bytes, missed, hit)
 
 
 def figures_of(done: Done) -> Figures:

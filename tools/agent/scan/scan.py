@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from tools.agent.cache.cache import Cache
 from tools.agent.chunks.extent_list import held_bytes
+from tools.agent.hit_files import HitFiles
 from tools.agent.missed import Missed
 from tools.agent.scan.batch import Batch
 from tools.agent.scan.content import ATTEMPTS_MAX, Replaced, TooLong, open_found
@@ -62,11 +63,20 @@ class _Read(NamedTuple):
 class Scanner:
     """`directory` is the agent's own: lists of large files wait there."""
 
-    def __init__(self, walk: TreeWalk, cache: Cache, keys: ScanKeys, missed: Missed, directory: Path) -> None:
+    def __init__(
+        self,
+        walk: TreeWalk,
+        cache: Cache,
+        keys: ScanKeys,
+        missed: Missed,
+        directory: Path,
+        hit: HitFiles | None = None,
+    ) -> None:
         self.figures = ScanFigures()
         self._walk = walk
         self._cache = cache
         self._missed = missed
+        self._hit = hit or HitFiles()
         self._rows = RowMaker()
         self._links: LinkSets[_Read] = LinkSets(keys.link_key)
         self._unsteady: dict[int, bool] = {}
@@ -213,6 +223,7 @@ class Scanner:
         self._outbox.add_row(
             self._rows.file(found.path, status, content.size_bytes, content.hash, content.extents, fingerprint, extras)
         )
+        self._hit.met(found.path, content.hash)
         self._tell_far_time(found.path, status)
         self.figures.count(status, content.size_bytes)
 

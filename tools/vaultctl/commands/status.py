@@ -1,6 +1,7 @@
 """`vaultctl status`: what the vault holds and how it is."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 import click
 
@@ -13,6 +14,9 @@ from tools.client.session import VaultSession
 from tools.client.tables import Column, fields_text, table_text
 from tools.client.units import count_text, size_text, time_text
 from tools.vaultctl.identity import ask_vault, output_of
+from tools.vaultctl.scrub_text import scrub_fields
+
+Answer = TypeVar("Answer")
 
 _DISK_COLUMNS = (
     Column("DISK", right=True),
@@ -30,7 +34,7 @@ _CLOCK = "the clock of the vault jumped, so nothing expires: `vaultctl clock acc
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Shows what the vault holds and how it is (operator)."""
-    status, listed = ask_vault(ctx, _status_and_disks)
+    status, listed, scrub = ask_vault(ctx, _status_disks_and_scrub)
     warnings = [*listed.warnings, *([_CLOCK] if status.clock_doubted else [])]
     fields = [
         ("vault", status.name),
@@ -43,6 +47,7 @@ def command(ctx: click.Context) -> None:
         ("jobs", count_text(status.jobs)),
         ("safesets", count_text(status.safesets)),
         ("safesets damaged", _damaged(status)),
+        *scrub_fields(scrub),
         ("jobs frozen", count_text(status.jobs_frozen)),
         ("runs now", count_text(status.runs_active)),
         ("records", f"{count_text(status.records)} ({size_text(status.record_bytes)})"),
@@ -52,7 +57,9 @@ def command(ctx: click.Context) -> None:
     unnamed = sorted(set(status.offline_disks) - {disk.path for disk in listed.disks})
     disks = [*map(_row, listed.disks), *(("-", "offline", "-", "-", path) for path in unnamed)]
     output_of(ctx).show(
-        document_of(status) | {"disks": [document_of(disk) for disk in listed.disks], "warnings": warnings},
+        document_of(status)
+        | {"disks": [document_of(disk) for disk in listed.disks], "warnings": warnings}
+        | {"scrub": None if scrub is None else document_of(scrub)},
         lambda: f"{fields_text(fields)}\n\n{table_text(_DISK_COLUMNS, disks, 'No disk is attached.')}",
     )
     output_of(ctx).note(*(f"warning: {warning}" for warning in warnings))
@@ -69,16 +76,26 @@ def _row(disk: m.DiskSummary) -> Sequence[str]:
     return (number, disk.state, *sizes, disk.path or "-")
 
 
-async def _status_and_disks(session: VaultSession) -> tuple[m.VaultStatus, m.DiskListAnswer]:
-    """The list first: it looks for the disks anew."""
+async def _status_disks_and_scrub(
+    session: VaultSession,
+) -> tuple[m.VaultStatus, m.DiskListAnswer, m.ScrubStateAnswer | None]:
+    """The list of disks first: it looks for them anew. An older vault has neither it nor a scrub."""
+    listed = await _known(calls.list_disks(session))
+    status = await calls.vault_status(session)
+    return (
+        status,
+        listed or m.DiskListAnswer([_online(disk) for disk in status.disks], []),
+        await _known(calls.scrub_state(session)),
+    )
+
+
+async def _known(asked: Awaitable[Answer]) -> Answer | None:
     try:
-        listed = await calls.list_disks(session)
+        return await asked
     except RemoteProtocolError as error:
-        if error.code != ErrorCode.unknown_method:  # of an older vault
+        if error.code != ErrorCode.unknown_method:
             raise
-        status = await calls.vault_status(session)
-        return status, m.DiskListAnswer([_online(disk) for disk in status.disks], [])
-    return await calls.vault_status(session), listed
+    return None
 
 
 def _online(disk: m.DiskStatus) -> m.DiskSummary:

@@ -124,6 +124,11 @@ def decode_directory(data: bytes) -> list[DirectoryRow]:
     rows = data[_DIRECTORY.size : -_HASH_BYTES]
     if magic != DIRECTORY_MAGIC or len(rows) != count * DIRECTORY_ROW_BYTES:
         raise FormatError(f"container directory: magic {magic.hex()} or count {count} does not fit")
+    return decode_rows(rows)
+
+
+def decode_rows(rows: bytes) -> list[DirectoryRow]:
+    """Encoded ones, one after another."""
     found = []
     for offset, length, kind, reserved, keyring_id, key_id, id_, cid in _DIRECTORY_ROW.iter_unpack(rows):
         if any(reserved):

@@ -120,6 +120,13 @@ class OpenContainers:
         self._unsynced_directories = {}
         return touched
 
+    def rows_of(self, number: int) -> bytes | None:
+        """Encoded directory rows of every acknowledged record of a container that goes on; None of any other."""
+        for resumed in self._resumed.values():
+            if resumed.number == number:
+                return resumed.rows
+        return next((one.named_rows for one in self._writers.values() if one.number == number), None)
+
     def close(self) -> None:
         for writer in self._writers.values():
             writer.close()

@@ -23,7 +23,7 @@ from vaultd.store.containers.format import (
     decode_trailer,
     encode_padding_to_boundary,
 )
-from vaultd.store.disk_door import Door, Handle
+from vaultd.store.disk_door import Handle, ReadingDoor
 from vaultd.store.errors import FormatError, NewerFormat, NewerRecord, RecordDamaged, RecordError
 from vaultd.store.record_format import (
     COMPANION_MAGIC,
@@ -66,7 +66,7 @@ class ExpectedRecord(Struct, frozen=True):
     cid_prefix: bytes
 
 
-def read_record(door: Door, place: RecordPlace, expected: ExpectedRecord) -> bytes:
+def read_record(door: ReadingDoor, place: RecordPlace, expected: ExpectedRecord) -> bytes:
     """The record, its cid checked; a failed check is repeated with bytes from the disk before it counts."""
     handle = door.open_read(place.path)
     try:
@@ -82,11 +82,11 @@ def read_record(door: Door, place: RecordPlace, expected: ExpectedRecord) -> byt
         door.close(handle)
 
 
-def read_header(door: Door, path: Path) -> ContainerHeader:
+def read_header(door: ReadingDoor, path: Path) -> ContainerHeader:
     return decode_header(_read_range(door, path, 0, BLOCK_BYTES), path)
 
 
-def read_trailer(door: Door, path: Path, length: int) -> Trailer:
+def read_trailer(door: ReadingDoor, path: Path, length: int) -> Trailer:
     """Of a sealed container of this length; its directory lies where the trailer says."""
     trailer = decode_trailer(_read_range(door, path, max(length - BLOCK_BYTES, 0), BLOCK_BYTES))
     end = trailer.directory_offset + trailer.directory_length
@@ -95,7 +95,7 @@ def read_trailer(door: Door, path: Path, length: int) -> Trailer:
     return trailer
 
 
-def read_directory(door: Door, path: Path, length: int) -> list[DirectoryRow]:
+def read_directory(door: ReadingDoor, path: Path, length: int) -> list[DirectoryRow]:
     trailer = read_trailer(door, path, length)
     rows = decode_directory(_read_range(door, path, trailer.directory_offset, trailer.directory_length))
     if len(rows) != trailer.records:
@@ -103,7 +103,7 @@ def read_directory(door: Door, path: Path, length: int) -> list[DirectoryRow]:
     return rows
 
 
-def check_directory_padding(door: Door, path: Path, length: int) -> None:
+def check_directory_padding(door: ReadingDoor, path: Path, length: int) -> None:
     """Between directory and trailer lies one padding record and nothing else."""
     trailer = read_trailer(door, path, length)
     end = trailer.directory_offset + trailer.directory_length
@@ -120,7 +120,7 @@ class Stretch(Struct, frozen=True):
 
 
 def scan(
-    door: Door, path: Path, stretch: Stretch, vouches: Callable[[bytes], bool] | None = None
+    door: ReadingDoor, path: Path, stretch: Stretch, vouches: Callable[[bytes], bool] | None = None
 ) -> Iterator[ScannedRecord | Gap]:
     """Every record of the stretch; a directory ends it.
 
@@ -144,7 +144,7 @@ _UNVOUCHED_BYTES_MAX = 256 * 1024 * 1024
 class _Window:
     """A sliding view of a file up to `end`."""
 
-    def __init__(self, door: Door, handle: Handle, end: int, size_bytes: int) -> None:
+    def __init__(self, door: ReadingDoor, handle: Handle, end: int, size_bytes: int) -> None:
         self.end = end
         self._size_bytes = size_bytes
         self._door = door
@@ -312,7 +312,7 @@ def _fault(record: bytes, expected: ExpectedRecord) -> str:
     return ""
 
 
-def _read_range(door: Door, path: Path, offset: int, length: int) -> bytes:
+def _read_range(door: ReadingDoor, path: Path, offset: int, length: int) -> bytes:
     handle = door.open_read(path)
     try:
         return door.read(handle, offset, length)

@@ -86,6 +86,11 @@ class ContainerWriter:
     def records(self) -> int:
         return len(self._rows) // DIRECTORY_ROW_BYTES
 
+    @property
+    def named_rows(self) -> bytes:
+        """Encoded directory rows of the records of which `take_cids` has told."""
+        return bytes(self._rows[: self._named_bytes])
+
     def take_cids(self) -> bytes:
         """Of the records that were appended since the last call, in order."""
         new = self._rows[self._named_bytes :]

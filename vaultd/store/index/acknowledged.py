@@ -58,8 +58,10 @@ def acknowledge_entry(found: dict[int, ContainerRow], entry: RawEntry) -> None:
         found.pop(details["number"], None)
 
 
-def read_groups(entries: Iterable[RawEntry], number: int) -> list[Group]:
-    """All groups of one container, in order; `entries` begin no later than its first."""
+def read_groups(entries: Iterable[RawEntry], number: int, upto: int | None = None) -> list[Group]:
+    """All groups of one container, in order; `entries` begin no later than its first. With `upto` those up to this
+    length of it: no entry behind them is read.
+    """
     groups: list[Group] = []
     end = BLOCK_BYTES
     for entry in entries:
@@ -69,6 +71,8 @@ def read_groups(entries: Iterable[RawEntry], number: int) -> list[Group]:
             if held == number:
                 groups.append(Group(end, length, cids))
                 end = length
+        if upto is not None and end >= upto:
+            break
     return groups
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from vaultd.store.containers.reader import Gap, ScannedRecord, Stretch, scan
-from vaultd.store.disk_door import Door
+from vaultd.store.disk_door import ReadingDoor
 from vaultd.store.index.acknowledged import Group
 
 _LOSSES_MAX = 100  # of one group are named one by one
@@ -27,7 +27,7 @@ class Loss(Struct, frozen=True):
     gap: Gap | None = None
 
 
-def scan_group(door: Door, path: Path, group: Group) -> Iterator[ScannedRecord | Loss]:
+def scan_group(door: ReadingDoor, path: Path, group: Group) -> Iterator[ScannedRecord | Loss]:
     """The records that the journal names, as they lie, then every loss. A shorter file loses what it lacks."""
     missing = dict.fromkeys(group.names())
     gaps: list[tuple[Gap, ScannedRecord | None]] = []

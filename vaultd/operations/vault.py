@@ -46,7 +46,7 @@ from vaultd.operations.store_errors import told_in_full, translated
 from vaultd.operations.suspects import SuspectBook
 from vaultd.operations.tickets import TicketBook
 from vaultd.operations.tree_trust import TreeTrust
-from vaultd.store.chunk_store import ChunkStore, RecoveryReport
+from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.disk_door import Door
 from vaultd.store.disks.opening import VaultLock, lock_vault
 from vaultd.store.erase_keys.erase_keys import EraseKeys
@@ -55,6 +55,7 @@ from vaultd.store.index.index import Index
 from vaultd.store.journal.format import Position as JournalPosition
 from vaultd.store.leases import Leases
 from vaultd.store.lock_file import write_lock_file
+from vaultd.store.recovery.recovery import RecoveryReport
 from vaultd.store.store_settings import StoreSettings
 
 

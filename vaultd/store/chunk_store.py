@@ -38,7 +38,7 @@ from vaultd.store.position import Position
 from vaultd.store.record_reads import ReadParts, RecordReads
 from vaultd.store.recovery.gone_containers import find_gone
 from vaultd.store.recovery.parts import Parts
-from vaultd.store.recovery.recovery import Recovered, recover
+from vaultd.store.recovery.recovery import Recovered, RecoveryReport, recover
 from vaultd.store.recovery.unnamed_disks import find_unnamed_disks
 from vaultd.store.refusals import FULL
 from vaultd.store.scrub import Scrub, ScrubParts
@@ -53,12 +53,6 @@ PENDING_RECORDS_MAX = 8_192
 class Appended(Struct, frozen=True):
     records: int
     bytes: int
-
-
-class RecoveryReport(Struct, frozen=True):
-    findings: list[Finding]
-    records_indexed: int
-    records_without_key: int
 
 
 class ChunkStore:
@@ -80,7 +74,7 @@ class ChunkStore:
         self.looks = DamageLooks(parts.index, self._notes, lambda: self.lacks_rows)
         self._pending = PendingRecords(parts.index, self._notes)
         self._readers = ContainerReaders()
-        self._reads = RecordReads(ReadParts(door, parts.disks, parts.index, self._notes, self._readers), self._row_of)
+        self._reads = RecordReads(ReadParts(door, parts.disks, parts.index, self._notes, self._readers), self._row)
         self.house = Housekeeping(HouseParts(door, parts.disks, parts.index, self._readers, self._pending), self)
         self.scrub = Scrub(
             ScrubParts(door, parts.disks, parts.index, self._notes, self._readers), settings.vault_id,
@@ -350,7 +344,7 @@ class ChunkStore:
         self._journal.close()
         self._index.close()
 
-    def _row_of(self, container: int) -> ContainerRow | None:
+    def _row(self, container: int) -> ContainerRow | None:
         return self._containers.get(container)
 
     def _give_up(self) -> None:

@@ -40,6 +40,12 @@ class Recovered(Struct, frozen=True):
     gone: frozenset[int]  # containers whose files are not on their disks, which are here
 
 
+class RecoveryReport(Struct, frozen=True):
+    findings: list[Finding]
+    records_indexed: int
+    records_without_key: int
+
+
 def recover(parts: Parts, known_key: KnownKey) -> Recovered:
     """Run once after opening, when the catalog has caught up: `known_key` says whether a sealed run key is there."""
     return _Recovery(parts, known_key).run()

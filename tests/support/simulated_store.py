@@ -9,8 +9,9 @@ from tests.support.simulated_door import SimulatedDoor
 from tests.support.simulated_file import File
 from tests.vaultd.store.fakes import VAULT, now_ns
 from vaultd.store.check.check import check_store
-from vaultd.store.chunk_store import ChunkStore, RecoveryReport
+from vaultd.store.chunk_store import ChunkStore
 from vaultd.store.findings import Finding, Severity
+from vaultd.store.recovery.recovery import RecoveryReport
 from vaultd.store.store_settings import StoreSettings
 
 ROOT = Path("/simulated")

@@ -242,7 +242,6 @@ class ChunkStore:
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
-            removal = removal.with_dropped(self._pending.superseded)
             own = *container_entries(touched), *map(supersede_entry, self._pending.superseding)
             for entry in (*own, *removal_entries(removal)):
                 self._journal.append(entry.kind, encode_payload(entry))

@@ -20,9 +20,6 @@ class Removal(Struct, frozen=True):
     dropped: Sequence[Dropped] = ()
     moved: Sequence[ContainerRow] = ()
 
-    def with_dropped(self, more: Sequence[Dropped]) -> "Removal":
-        return Removal([*self.dropped, *more], self.moved)
-
     @property
     def is_empty(self) -> bool:
         return not (self.dropped or self.moved)

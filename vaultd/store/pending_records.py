@@ -9,14 +9,13 @@ from vaultd.store.containers.open_containers import StoredRecord
 from vaultd.store.damage_notes import DamageNotes
 from vaultd.store.errors import RecordDamaged, StoreError
 from vaultd.store.index.index import Index
-from vaultd.store.index_rows import Dropped, IndexRecord
+from vaultd.store.index_rows import IndexRecord
 
 
 class PendingRecords:
     def __init__(self, index: Index, notes: DamageNotes) -> None:
         self.rows: dict[tuple[bytes, bytes], IndexRecord] = {}  # by keyring and id
         self.superseding: list[IndexRecord] = []  # those whose older record is damaged
-        self.superseded: list[Dropped] = []  # and where that one lay, as far as is known
         self._index = index
         self._notes = notes
 
@@ -47,7 +46,6 @@ class PendingRecords:
         self.rows[header.keyring_id, header.id] = row
         if is_superseding:
             self.superseding.append(row)
-            self.superseded += self._place(header.keyring_id, header.id)
 
     def well_again(self, rows: Iterable[IndexRecord]) -> list[IndexRecord]:
         """Of records that were flagged and read well since those whose flag may go: another one of the id may have
@@ -56,19 +54,13 @@ class PendingRecords:
         return [row for row in rows if (row.keyring_id, row.id) not in self.rows and self._is_indexed_there(row)]
 
     def _is_indexed_there(self, row: IndexRecord) -> bool:
-        places = self._place(row.keyring_id, row.id)
-        return any((place.container, place.offset) == (row.container, row.offset) for place in places)
-
-    def _place(self, keyring_id: bytes, id_: bytes) -> list[Dropped]:
-        """Where the index has it; nothing where its row is damaged."""
         try:
-            (location,) = self._index.lookup(keyring_id, [id_])
+            (location,) = self._index.lookup(row.keyring_id, [row.id])
         except RecordDamaged:
-            return []
-        return [] if location is None else [Dropped(keyring_id, id_, location.container, location.offset)]
+            return False
+        return location is not None and (location.container, location.offset) == (row.container, row.offset)
 
     def clear(self) -> None:
         """The index has them now."""
         self.rows.clear()
         self.superseding.clear()
-        self.superseded.clear()

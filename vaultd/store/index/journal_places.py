@@ -17,7 +17,7 @@ from vaultd.store.journal.dropped import unpack_dropped
 from vaultd.store.journal.format import EntryKind, RawEntry
 from vaultd.store.position import Position
 
-Superseded = dict[tuple[bytes, bytes], tuple[int, int]]  # by keyring and id: container and offset
+Name = tuple[bytes, bytes]  # keyring and id
 _ROWS_AT_ONCE = 10_000
 
 
@@ -41,6 +41,29 @@ class DroppedPlaces:
         return offset in self._looked_at[1]
 
 
+class Superseded:
+    """Where the record of an id lies instead of an older one, by keyring and id."""
+
+    def __init__(self) -> None:
+        self._places: dict[Name, tuple[int, int]] = {}
+        self._names: dict[int, set[Name]] = {}  # by container
+        self._moved: set[Name] = set()
+
+    def add(self, name: Name, container: int, offset: int) -> None:
+        self._places[name] = container, offset
+        self._names.setdefault(container, set()).add(name)
+        self._moved.discard(name)
+
+    def move(self, container: int) -> None:
+        """What lay there lies elsewhere now: a later place than that of any older record of the id."""
+        names = {name for name in self._names.pop(container, ()) if self._places[name][0] == container}
+        self._moved |= names
+
+    def names(self, name: Name, container: int, offset: int) -> bool:
+        """Whether a record of the id that lies here takes the place of those before it."""
+        return name in self._moved or self._places.get(name) == (container, offset)
+
+
 class JournalPlaces(Struct):
     """`end`: of the journal. `moved`: by number the disk of each container that the entries which the index has not
     applied, or all where there is no index, say was moved.
@@ -59,7 +82,7 @@ def read_places(entries_after: EntriesAfter, containers: dict[int, ContainerRow]
     position = index.position()
     applied = position.number if position else 0
     behind = [row.first_entry - 1 for row in containers.values() if row.indexed_length < row.acknowledged_length]
-    found = JournalPlaces({}, DroppedPlaces(), {}, position)
+    found = JournalPlaces(Superseded(), DroppedPlaces(), {}, position)
     try:
         for entry in entries_after(min([applied, *behind])):
             if entry.position.number > applied:
@@ -85,7 +108,7 @@ def _note(found: JournalPlaces, entry: RawEntry) -> Iterator[Dropped]:
     """What the entry drops."""
     if entry.kind == EntryKind.supersede:
         details = entry.decode().details
-        found.superseded[details["keyring"], details["id"]] = (details["container"], details["offset"])
+        found.superseded.add((details["keyring"], details["id"]), details["container"], details["offset"])
     elif entry.kind == EntryKind.drop:
         details = entry.decode().details
         for one in unpack_dropped(details["keyring"], details["records"]):
@@ -95,6 +118,7 @@ def _note(found: JournalPlaces, entry: RawEntry) -> Iterator[Dropped]:
         details = entry.decode().details
         found.moved[details["number"]] = details["disk"]
         found.dropped.forget(details["number"])
+        found.superseded.move(details["number"])
 
 
 def _take_out(index: Index, waiting: list[Dropped]) -> list[Dropped]:

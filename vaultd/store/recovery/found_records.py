@@ -50,7 +50,7 @@ class FoundRecords:
             return
         self.indexed += 1
         name = (record.keyring_id, record.id)
-        if self._superseded.get(name) == (record.container, record.offset):
+        if self._superseded.names(name, record.container, record.offset):
             self._superseding[name] = record
             return
         self._batch.append(record)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.vaultd.store.fakes import create, make_settings, records, reopen
-from vaultd.store.index import index
+from vaultd.store.index import stored_rows
 from vaultd.store.recovery import found_records
 
 FEW, FACTOR = 3_000, 4
@@ -39,7 +39,7 @@ def peak_bytes(root: Path, count: int) -> int:
 
 def test_the_memory_of_a_new_index_does_not_grow_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(found_records, "_BATCH_RECORDS", 500)
-    monkeypatch.setattr(index, "_BATCH_ROWS", 500)
+    monkeypatch.setattr(stored_rows, "_BATCH_ROWS", 500)
     # The least of two: a table of Python's own, that of all names, may grow by megabytes beside one of them.
     few, many = (
         min(peak_bytes(tmp_path / f"{count}-{turn}", count) for turn in range(2)) for count in (FEW, FEW * FACTOR)

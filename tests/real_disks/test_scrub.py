@@ -24,7 +24,7 @@ class CachedDoor(SystemDoor):
         return self.open_read(path)
 
 
-DOORS = {"direct": SystemDoor, "cache dropped": CachedDoor}
+DOORS = {"direct": SystemDoor, "cache_dropped": CachedDoor}
 
 
 def store_on(disk: RealDisk, tmp_path: Path, door: SystemDoor) -> ChunkStore:

@@ -148,7 +148,7 @@ class _Container:
                 self._add(containers=1)
                 return
             await self._take(piece)
-            await self._pause(piece.bytes, self._vault.clock.monotonic_seconds() - begin_seconds)
+            await self._pause(piece.size_bytes, self._vault.clock.monotonic_seconds() - begin_seconds)
 
     async def _pause(self, size_bytes: int, worked_seconds: float) -> None:
         share_seconds = self._share_seconds * size_bytes / max(self._row.acknowledged_length, 1)
@@ -160,7 +160,7 @@ class _Container:
             await offload.write(scrub.note, self._vault, piece)
         self._tell(piece)
         self._add(
-            bytes=piece.bytes,
+            bytes=piece.size_bytes,
             records=piece.records,
             records_damaged=len(piece.lost),
             places_damaged=piece.places,
@@ -183,7 +183,7 @@ class _Container:
         log.error("container not scrubbed", place=self._place, problem=problem)
 
     def _tell(self, piece: Piece) -> None:
-        metrics.SCRUB_BYTES.inc(piece.bytes)
+        metrics.SCRUB_BYTES.inc(piece.size_bytes)
         metrics.SCRUB_DAMAGES.inc(len(piece.lost) + piece.places)
         metrics.SCRUB_ALARMS.inc(len(piece.alarms))
         for sentence in piece.damages:

@@ -41,7 +41,7 @@ class Piece(Struct):
     are flagged and read well. `damages` are in words, as are `alarms`: what was read wrongly once and well again.
     """
 
-    bytes: int = 0
+    size_bytes: int = 0
     records: int = 0
     lost: list[tuple[bytes, Location]] = []
     unused: int = 0
@@ -145,7 +145,7 @@ class _Reading:
 
     def _check_header(self) -> None:
         header = self._twice(lambda: read_header(self._door, self._path))
-        self._piece.bytes += BLOCK_BYTES
+        self._piece.size_bytes += BLOCK_BYTES
         if header is not None and (header.number, header.vault_id) != (self._row.number, self._vault_id):
             self._note_place(f"its header names container {header.number:012x} of another place")
 
@@ -154,7 +154,7 @@ class _Reading:
         length = self._row.acknowledged_length
         if self._row.is_sealed:
             found = self._twice(lambda: self._directory(length))
-            self._piece.bytes += length - found[1] if found else 0
+            self._piece.size_bytes += length - found[1] if found else 0
         else:
             found = None if open_rows is None else (decode_rows(open_rows), length)
         if found is None:
@@ -192,7 +192,7 @@ class _Reading:
         for start in range(BLOCK_BYTES, end, PIECE_BYTES):
             stop = min(start + PIECE_BYTES, end)
             view = self._view(start, stop - start)
-            self._piece.bytes += len(view)
+            self._piece.size_bytes += len(view)
             begun, doubted = at, []
             while at < len(parts) and parts[at].start < stop:
                 part = parts[at]
@@ -293,7 +293,7 @@ class _Reading:
             if sentences:
                 first, (missing, sentences, records) = sentences, self._look_at(group)
                 self._piece.alarms += first if not sentences else []
-            self._piece.bytes += group.end - group.start
+            self._piece.size_bytes += group.end - group.start
             self._piece.records += records + len(missing)
             self._piece.damages += sentences
             self._piece.places += bool(sentences) and not missing

@@ -139,7 +139,7 @@ async def test_what_reads_well_the_second_time_is_an_alarm(
     history: History, sleeps: Sleeps, heard: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read(*_: object) -> Generator[Piece, None, None]:
-        yield Piece(bytes=1, records=1, alarms=["a record was read wrongly once"])
+        yield Piece(size_bytes=1, records=1, alarms=["a record was read wrongly once"])
 
     monkeypatch.setattr(duty_of_scrub.scrub, "read_container", read)
     before = metric("alarms_total"), metric("damages_total")

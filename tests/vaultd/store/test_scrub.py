@@ -98,7 +98,7 @@ def test_what_is_whole_is_read_to_its_end(settings: StoreSettings) -> None:
     store = filled(settings)
     for row in store.containers():
         found = scrubbed(store, row.number)
-        assert found.bytes == row.acknowledged_length == path_of(settings, row.number).stat().st_size
+        assert found.size_bytes == row.acknowledged_length == path_of(settings, row.number).stat().st_size
         assert found.records == (4 if row.is_sealed else 2)
         assert (found.damages, found.alarms, found.lost, found.well) == ([], [], [], [])
 

@@ -47,7 +47,7 @@ def test_every_method_has_a_row() -> None:
         covered |= {"bytes", "bytes_total", "disk", "undo", "replace", "days", "since_ns", "dry_run", "all"}
         covered |= {"versions", "program", "program_version", "token", "certificate_request", "sealing_key"}
         covered |= {"keyring_id", "generation", "kem", "public_key", "minimum_suite", "signing_key", "slots"}
-        covered |= {"message", "exit_code", "code", "left", "reason", "days", "copies", "over_limit"}
+        covered |= {"message", "exit_code", "code", "is_trial", "left", "reason", "days", "copies", "over_limit"}
         covered |= {"change"} if "slot_id" in row.kinds else set()
         covered |= {"keyring"} if "keyring_id" in row.kinds else set()
         covered |= {"base"} if "root_hash" in row.kinds else set()

@@ -12,15 +12,19 @@ from vaultd.errors import VaultError
 from vaultd.logs import log
 from vaultd.maintenance.compaction import Compaction
 from vaultd.maintenance.pace import Pace
-from vaultd.operations.collection import KeyringCollection, owner_of_keyring, why_held
+from vaultd.operations.collection import KeyringCollection, end_leases, owner_of_keyring, why_held
 from vaultd.operations.collection_book import CollectionState
 from vaultd.operations.container_use import ContainerUse
 from vaultd.operations.store_errors import translated
 from vaultd.operations.vault import Vault
+from vaultd.store.errors import StoreError
 from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.index_rows import ContainerRow
 
 LACKS_ROWS = "something that its safesets use is not in the index: no container with records of it is moved"
+
+
+ROUNDS_MAX = 1_000
 
 
 class CollectionPass:
@@ -29,9 +33,11 @@ class CollectionPass:
         self._state = state
         self._pace = Pace(vault.config.collect_percent)
         self._use = ContainerUse()
+        self._rounds = 0  # of the barrier, for the keyring that is collected
         self._doubted: set[bytes] = set()  # keyrings of which the index may lack rows
 
     async def run(self) -> None:
+        await offload.write(end_leases, self._vault)
         keyring_ids = await offload.read(self._vault.store.house.keyring_ids)
         records = await offload.read(self._vault.store.house.record_count)
         self._tell(keyrings=len(keyring_ids), records=records)
@@ -44,11 +50,16 @@ class CollectionPass:
         await self._move()
 
     async def _collect(self, keyring_id: bytes) -> None:
+        self._rounds = 0
         account_id = await offload.read(owner_of_keyring, self._vault, keyring_id)
         one = KeyringCollection(self._vault, account_id, keyring_id, self._use)
         await offload.write(one.begin)
         try:
             await self._mark_and_sweep(one)
+        except (VaultError, StoreError) as error:
+            if self._vault.store.is_broken:
+                raise
+            one.held_by = f"{error}"  # the others have their turn
         finally:
             one.end()
         marked = self._state.records_marked + one.records_marked
@@ -74,12 +85,16 @@ class CollectionPass:
         if self._state.is_trial:
             return
         await self._pace.walk_all(one.look_for_keys())
-        keys = await self._pace.write(one.forget_keys)
-        self._tell(keys_dropped=self._state.keys_dropped + keys)
+        while keys := await self._pace.write(one.forget_keys):
+            self._tell(keys_dropped=self._state.keys_dropped + keys)
 
     async def _drop(self, one: KeyringCollection, rows: list[StoredRow]) -> None:
         drop = one.would_drop if self._state.is_trial else one.drop
         while (dropped := await self._pace.write(drop, rows)) is None:
+            self._rounds += 1
+            if self._rounds > ROUNDS_MAX:
+                one.held_by = "safesets come faster than what they use can be marked"
+                return
             await self._pace.walk_all(one.pass_barrier())
         records, size = dropped
         self._tell(
@@ -96,7 +111,7 @@ class CollectionPass:
         if self._state.is_trial:
             return
         await offload.write(self._vault.store.house.plan, planned)
-        work = Compaction(self._vault, self._pace)
+        work = Compaction(self._vault, self._pace, self._doubted)
         for number in planned:
             await work.move(rows[number])
             self._tell(

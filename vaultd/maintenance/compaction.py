@@ -1,6 +1,6 @@
 """Moves what is needed out of containers of which much is dead, and removes them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from vaultd.logs import log
 from vaultd.maintenance.pace import Pace
@@ -17,12 +17,14 @@ BATCH_RECORDS = 256
 class Compaction:
     """Counts what it did."""
 
-    def __init__(self, vault: Vault, pace: Pace) -> None:
+    def __init__(self, vault: Vault, pace: Pace, doubted: Collection[bytes] = ()) -> None:
+        """`doubted`: keyrings of which the index may lack rows."""
         self.containers_moved = 0
         self.bytes_moved = 0
         self.bytes_given_back = 0
         self._house = vault.store.house
         self._pace = pace
+        self._doubted = doubted
 
     async def resume(self) -> None:
         """What was planned before the start, and files that were to go."""
@@ -60,7 +62,7 @@ class Compaction:
 
     def _needed_of(self, row: ContainerRow) -> list[Place] | None:
         with translated():
-            return self._house.needed_of(row)
+            return self._house.needed_of(row, self._doubted)
 
     def _move(self, row: ContainerRow, copies: Sequence[Copy]) -> int:
         with translated():

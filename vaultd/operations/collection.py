@@ -40,6 +40,7 @@ from vaultd.store.record_format import HEADER_BYTES, parse_record
 
 # Dropped in one call of the write thread.
 DROPPED_AT_ONCE = 2_048
+KEYS_AT_ONCE = 1_000  # taken out of the catalog in one entry
 EARLIER_RUN = "a run from before the start may go on"
 LEASES_FULL = "a run that goes on uses more than can be leased"
 
@@ -50,6 +51,13 @@ def why_held(vault: Vault) -> str:
         return "the clock of the vault jumped: `vaultctl clock accept` once it is right"
     with translated():
         return vault.store.house.held_by()
+
+
+def end_leases(vault: Vault) -> None:
+    """W. Of runs that have ended, also where nothing was ever stored under their keyring."""
+    with vault.catalog.read() as view:
+        run_ids = {run.run_id for run in list_active_runs(view)}
+    vault.leases.keep_running(run_ids)
 
 
 def owner_of_keyring(vault: Vault, keyring_id: bytes) -> bytes:
@@ -156,6 +164,7 @@ class KeyringCollection:
         if self.held_by or self.lacks_rows or self.vault.store.lacks_rows or not self._unused_keys():
             self._ended_keys = []
             return
+        yield
         for rows in self.vault.store.house.rows(self.keyring_id):
             for key, value in rows:
                 location = decode_row(key, value)
@@ -164,16 +173,14 @@ class KeyringCollection:
                     return
                 self._used_keys.add(location.key_number)
             yield
+        self._ended_keys = self._unused_keys()
 
     def forget_keys(self) -> int:
-        """W. How many."""
-        keys = self._unused_keys()
+        """W. Those that `look_for_keys` left, KEYS_AT_ONCE at most: how many, 0 at the end."""
+        keys, self._ended_keys = self._ended_keys[:KEYS_AT_ONCE], self._ended_keys[KEYS_AT_ONCE:]
         if keys:
-            ledger.record(
-                self.vault,
-                [change for key in keys for change in remove_run_key(self.account_id, self.keyring_id, key)],
-            )
-        self._ended_keys = []
+            changes = [change for key in keys for change in remove_run_key(self.account_id, self.keyring_id, key)]
+            ledger.record(self.vault, changes)
         return len(keys)
 
     def _unused_keys(self) -> list[bytes]:
@@ -258,10 +265,11 @@ class KeyringCollection:
         wanted = vector_of(prefixes(b"".join(ids)))
         needed = self._marked.holds(wanted)
         for run_id, lease in self.vault.leases.of_keyring(self.keyring_id).items():
-            if lease.is_of_all:
+            held = self._prefixes_of(run_id, lease)
+            if lease.is_of_all:  # asked after its ids were taken, which it may have lost meanwhile
                 self.held_by = LEASES_FULL
                 return len(ids) * [True]
-            needed |= self._prefixes_of(run_id, lease).holds(wanted)
+            needed |= held.holds(wanted)
         found: list[bool] = needed.tolist()
         return found
 

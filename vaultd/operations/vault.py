@@ -115,8 +115,10 @@ def open_vault(config: Config, clock: Clock, door: Door) -> Vault:
         opening = Opening(store_settings(config, vault_id), door, clock, applied)
         store = open_store(undo, lock, catalog, opening)
         with catalog.read() as view:
+            distrusted = list(list_distrusted(view))
+            store.distrust_keys(distrusted)  # a record that took the place of one of theirs wins
             recovery = store.recover(lambda key_id: is_known_key(view, key_id))
-            store.distrust_keys(list(list_distrusted(view)))
+            store.distrust_keys(distrusted)  # of those too that had no record yet
             active_at_start = frozenset(run.run_id for run in list_active_runs(view))
         kept = keep_disks(store, catalog, clock.now_ns())
         erase_keys = EraseKeys.on(door, store.disks)

@@ -234,7 +234,7 @@ class ChunkStore:
         for them.
         """
         containers = self._writable()
-        payloads = [(entry.kind, encode_payload(entry)) for entry in entries]
+        payloads = [(entry.kind, encode_payload(entry)) for entry in (*removal_entries(removal), *entries)]
         if payloads:
             size = sum(len(payload) for _, payload in payloads)
             self._room.require_for_entries(size)
@@ -242,16 +242,14 @@ class ChunkStore:
         with self._guarded():
             touched = containers.sync()
             first_entry = self._journal.position.number + 1
-            own = *container_entries(touched), *map(supersede_entry, self._pending.superseding)
-            for entry in (*own, *removal_entries(removal)):
+            for entry in (*container_entries(touched), *map(supersede_entry, self._pending.superseding)):
                 self._journal.append(entry.kind, encode_payload(entry))
             for kind, payload in payloads:
                 self._journal.append(kind, payload)
-            is_said = bool(touched or payloads) or not removal.is_empty
-            if is_said:
+            if touched or payloads:
                 self._journal.sync()
             damaged = self._notes.damaged.copy()
-            if is_said or damaged or self._notes.whole:
+            if touched or payloads or damaged or self._notes.whole:
                 self._apply(touched, first_entry, damaged, removal)
         return self._journal.position
 

@@ -20,10 +20,6 @@ class Removal(Struct, frozen=True):
     dropped: Sequence[Dropped] = ()
     moved: Sequence[ContainerRow] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.dropped or self.moved)
-
 
 NOTHING_REMOVED = Removal()
 

@@ -59,7 +59,8 @@ class IndexBatch(Struct, frozen=True):
 
     `damaged`: ids and where their records were found damaged; a row that points elsewhere by now stays as it is.
     `first_wins`: a row that is there stays, unless it is damaged or lies in a container that was given up.
-    `dropped`: a row that leads elsewhere stays. `moved`: containers of which all that is needed lies elsewhere by now.
+    `dropped`: a row that leads elsewhere stays, unless they are `dropped_anywhere`.
+    `moved`: containers of which all that is needed lies elsewhere by now.
     """
 
     damaged: Sequence[tuple[bytes, Location]] = ()
@@ -68,6 +69,7 @@ class IndexBatch(Struct, frozen=True):
     position: Position | None = None
     first_wins: bool = False
     dropped: Sequence[Dropped] = ()
+    dropped_anywhere: bool = False
     moved: Sequence[ContainerRow] = ()
 
 

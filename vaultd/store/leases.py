@@ -49,8 +49,8 @@ class Leases:
                 return
             while self._leased_bytes + len(piece) > self._bytes_max:
                 largest = max(self._leases.values(), key=lambda one: one.leased_bytes + len(piece) * (one is lease))
+                largest.is_of_all = True  # first: who finds no ids must find this
                 self._forget_ids(largest)
-                largest.is_of_all = True
                 if largest is lease:
                     return
             lease.pieces.append(piece)
@@ -68,6 +68,14 @@ class Leases:
         with self._lock:
             for (held_id, run_id), lease in list(self._leases.items()):
                 if held_id == keyring_id and (run_id not in run_ids or lease.used_seconds < oldest):
+                    self._forget_ids(lease)
+                    del self._leases[held_id, run_id]
+
+    def keep_running(self, run_ids: Collection[bytes]) -> None:
+        """Those of all other runs end, of whatever keyring."""
+        with self._lock:
+            for (held_id, run_id), lease in list(self._leases.items()):
+                if run_id not in run_ids:
                     self._forget_ids(lease)
                     del self._leases[held_id, run_id]
 

@@ -51,6 +51,8 @@ class RecordReads:
                     return self._read(row.disk_id, location, expected_id)
             there = self._index.place_of(location.keyring_number, expected_id)
             if there is None or there.container == location.container:
+                if there is not None:
+                    self._notes.note_damage(expected_id, there)
                 raise RecordDamaged(f"record {expected_id.hex()}: container {location.container:012x} is not known")
             location = there
 

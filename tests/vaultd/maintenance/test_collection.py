@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 
 import lmdb
@@ -16,8 +17,10 @@ from vaultd import metrics
 from vaultd.maintenance import collection
 from vaultd.maintenance.collection import collect_once, resume_moves
 from vaultd.operations import clock_doubt
+from vaultd.operations.collection import KeyringCollection
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
+from vaultd.store.errors import FormatError
 
 COUNTED = ("collections", "records_dropped", "record_bytes_dropped", "containers_moved", "bytes_given_back")
 MIB = 1 << 20
@@ -110,6 +113,27 @@ async def test_a_keyring_that_is_left_is_told(collected: Collected) -> None:
     assert (state.keyrings_left, state.records_dropped, state.problem) == (1, 0, "")
     assert state.left == "a run from before the start may go on"
     assert told[0]["event"] == "keyring not collected"
+
+
+async def test_a_keyring_that_fails_takes_no_others_turn(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_collected(collected.site, collected.owner, "desk")
+    other.run(other.chunk())
+    other.run(other.chunk())
+    other.purge(1)
+    mark = KeyringCollection.mark
+
+    def marked(one: KeyringCollection) -> Iterator[None]:
+        yield from mark(one)
+        if one.keyring_id == other.keyring_id:
+            raise FormatError("an entry that is too large")
+
+    monkeypatch.setattr(KeyringCollection, "mark", marked)
+    await collect_once(collected.site.vault)
+    state = collected.site.vault.collections.state()
+    assert (state.keyrings_done, state.keyrings_left, state.left) == (2, 1, "an entry that is too large")
+    assert (state.records_dropped, state.containers_moved) == (6, 1)
 
 
 async def test_moves_that_were_planned_go_on_after_a_start(

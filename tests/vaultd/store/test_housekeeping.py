@@ -269,22 +269,6 @@ def test_what_took_another_place_meanwhile_is_not_moved_back(house: KeptHouse) -
     house.require()
 
 
-def test_an_older_index_learns_what_was_dropped_and_moved_since(house: KeptHouse, tmp_path: Path) -> None:
-    house.restart()
-    house.close()
-    shutil.copytree(house.settings.index_path, tmp_path / "older")
-    house.reopen()
-    house.kill(1, 3, 5)
-    assert house.move(1)
-    house.remove_files()
-    house.close()
-    shutil.rmtree(house.settings.index_path)
-    shutil.copytree(tmp_path / "older", house.settings.index_path)
-    house.reopen()
-    house.require()
-    assert house.numbers() == [2, 3, 4]
-
-
 def test_what_was_planned_is_known_after_a_start(house: KeptHouse) -> None:
     house.store.house.plan([2, 1])
     house.restart()

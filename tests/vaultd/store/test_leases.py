@@ -64,3 +64,23 @@ def test_without_room_the_run_with_most_holds_its_whole_keyring():
     leases.keep_only(KEYRING, set())
     leases.lease(RUN, KEYRING, ids(8, 9))  # what the other one had is free again
     assert held(leases) == {RUN: b"\b" * 8 + b"\t" * 8}
+
+
+def test_what_a_run_asked_for_ends_with_it_also_where_nothing_was_stored():
+    leases = Leases()
+    leases.lease(RUN, KEYRING, ids(1))
+    leases.lease(RUN_2, OTHER, ids(2))
+    leases.keep_running({RUN_2})
+    assert (held(leases), held(leases, OTHER)) == ({}, {RUN_2: b"\2" * 8})
+
+
+def test_who_finds_that_ids_are_gone_finds_that_all_are_held():
+    """In the moment in which a run loses them: `pieces` were taken before `is_of_all` is asked for."""
+    leases = Leases(bytes_max=8)
+    leases.lease(RUN, KEYRING, ids(1))
+    (lease,) = leases.of_keyring(KEYRING).values()
+    seen = []
+    forget = leases._forget_ids
+    leases._forget_ids = lambda one: (seen.append(one.is_of_all), forget(one))
+    leases.lease(RUN, KEYRING, ids(2))
+    assert (seen, lease.pieces) == ([True], [])

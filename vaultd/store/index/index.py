@@ -243,7 +243,7 @@ class Index:
             value = _CONTAINER.pack(row.disk_id, *lengths, row.first_entry, row.is_sealed)
             key = _CONTAINER_NUMBER.pack(row.number)
             transaction.put(key, close_row(key, value), db=self._containers)
-        drop_rows(transaction, self._records, self.keyrings, batch.dropped)
+        drop_rows(transaction, self._records, self.keyrings, batch)
         for row in batch.moved:
             transaction.delete(_CONTAINER_NUMBER.pack(row.number), db=self._containers)
             self.plans.put_moved(transaction, row)

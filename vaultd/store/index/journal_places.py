@@ -76,15 +76,16 @@ class JournalPlaces(Struct):
 
 
 def read_places(entries_after: EntriesAfter, containers: dict[int, ContainerRow], index: Index) -> JournalPlaces:
-    """From the index's position on, or from where a container is named first that is not wholly indexed, because its
-    disk was away for example. Rows of what was dropped since are taken out of the index.
+    """From the index's position on, or all where a container is not wholly indexed, because its disk was away for
+    example: a record may have taken the place of another one before it was moved there. Rows of what was dropped since
+    the position are taken out of the index.
     """
     position = index.position()
     applied = position.number if position else 0
-    behind = [row.first_entry - 1 for row in containers.values() if row.indexed_length < row.acknowledged_length]
+    is_behind = any(row.indexed_length < row.acknowledged_length for row in containers.values())
     found = JournalPlaces(Superseded(), DroppedPlaces(), {}, position)
     try:
-        for entry in entries_after(min([applied, *behind])):
+        for entry in entries_after(0 if is_behind else applied):
             if entry.position.number > applied:
                 break
             for _ in _note(found, entry):
@@ -122,7 +123,9 @@ def _note(found: JournalPlaces, entry: RawEntry) -> Iterator[Dropped]:
 
 
 def _take_out(index: Index, waiting: list[Dropped]) -> list[Dropped]:
-    """The position stays, so that a crash repeats it. Nothing is left of what waited."""
+    """Nothing is left of what waited. Wherever a row leads: when its record was dropped it was the only one, and what
+    was stored since is found in the containers. The position stays, so that a crash repeats it.
+    """
     if waiting and index.position() is not None:
-        index.apply(IndexBatch(dropped=waiting))
+        index.apply(IndexBatch(dropped=waiting, dropped_anywhere=True))
     return []

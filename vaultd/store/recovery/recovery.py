@@ -19,7 +19,7 @@ from vaultd.store.findings import Finding, Findings, Severity
 from vaultd.store.index.acknowledged import acknowledged_containers
 from vaultd.store.index.journal_places import JournalPlaces, read_places
 from vaultd.store.index.reading_progress import ReadingProgress
-from vaultd.store.index_rows import ContainerRow, IndexBatch
+from vaultd.store.index_rows import ContainerRow, IndexBatch, Location
 from vaultd.store.position import Position
 from vaultd.store.recovery.containers import ContainerRecovery, Leftovers
 from vaultd.store.recovery.found_records import FoundRecords, KnownKey
@@ -28,6 +28,8 @@ from vaultd.store.recovery.leftovers import has_kept
 from vaultd.store.recovery.parts import Parts
 from vaultd.store.recovery.unknown_containers import UnknownContainers
 from vaultd.store.refusals import LOSES_NOTHING
+
+_FLAGGED_AT_ONCE = 10_000
 
 
 class Recovered(Struct, frozen=True):
@@ -64,6 +66,7 @@ class _Recovery:
         holds_back = self._why_held_back()
         containers = acknowledged_containers(index, self._parts.entries_after)
         places = read_places(self._parts.entries_after, containers, index)
+        self._flag_moved(containers, places)
         moved = index.plans.moved() | places.moved
         unknown, passed = self._unknown.find(containers, moved)
         is_old = self._unknown.is_journal_old(unknown + passed) | self._unknown.lacks_groups(containers, unknown)
@@ -79,6 +82,22 @@ class _Recovery:
             self._remove_moved()
         next_number = 1 + max(recovered.containers.keys() | self._unknown.taken_numbers(), default=0)
         return msgspec.structs.replace(recovered, next_number=next_number)
+
+    def _flag_moved(self, containers: dict[int, ContainerRow], places: JournalPlaces) -> None:
+        """Rows of an older index that lead into containers which were moved since: each is missing until the record is
+        found at its new place, however often the vault is started before.
+        """
+        index = self._parts.index
+        if not places.moved or index.position() is None:
+            return
+        found: list[tuple[bytes, Location]] = []
+        for row in index.rows():
+            if row.location and row.location.container not in containers:
+                found.append((row.id, row.location))
+            if len(found) >= _FLAGGED_AT_ONCE:
+                index.apply(IndexBatch(damaged=found))
+                found = []
+        index.apply(IndexBatch(damaged=found))
 
     def _why_held_back(self) -> str:
         """Nothing is cut or removed where this says why."""

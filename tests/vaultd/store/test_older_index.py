@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.vaultd.store.fakes import KEYRING, make_id
-from tests.vaultd.store.kept_house import KeptHouse
+from tests.vaultd.store.fakes import KEYRING, flip, make_id, make_record, read
+from tests.vaultd.store.kept_house import SIZE, KeptHouse
+from vaultd.store.containers.format import container_path
+from vaultd.store.errors import StoreError
 from vaultd.store.recovery.containers import ContainerRecovery
 
 # In container 1.
@@ -48,6 +50,29 @@ def test_an_older_index_drops_what_led_elsewhere_then(house: KeptHouse, tmp_path
     shutil.rmtree(house.settings.index_path)
     shutil.copytree(tmp_path / "older", house.settings.index_path)
     for start in (house.reopen, house.restart, house.restart):
+        start()
+        house.require()
+
+
+def test_an_older_index_drops_what_lay_elsewhere_when_it_was_copied(house: KeptHouse, tmp_path: Path) -> None:
+    """Another record took its place since, and was dropped; the one that the index leads to reads well again."""
+    house.restart()
+    house.close()
+    shutil.copytree(house.settings.index_path, tmp_path / "older")
+    house.reopen()
+    path = container_path(house.settings.disk_paths[0], 1)
+    at = path.read_bytes().index(make_record(1, SIZE)) + 500
+    flip(path, at)
+    with pytest.raises(StoreError):
+        read(house.store, 1)
+    house.store.commit()
+    house.add(1)
+    flip(path, at)
+    house.kill(1)
+    house.close()
+    shutil.rmtree(house.settings.index_path)
+    shutil.copytree(tmp_path / "older", house.settings.index_path)
+    for start in (house.reopen, house.restart):
         start()
         house.require()
 

@@ -22,8 +22,6 @@ from vaultd.store.index.stored_rows import StoredRow
 from vaultd.store.index_rows import ContainerRow
 
 LACKS_ROWS = "something that its safesets use is not in the index: no container with records of it is moved"
-
-
 ROUNDS_MAX = 1_000
 
 
@@ -34,6 +32,7 @@ class CollectionPass:
         self._pace = Pace(vault.config.collect_percent)
         self._use = ContainerUse()
         self._rounds = 0  # of the barrier, for the keyring that is collected
+        self._is_all_counted = True
         self._doubted: set[bytes] = set()  # keyrings of which the index may lack rows
 
     async def run(self) -> None:
@@ -47,7 +46,8 @@ class CollectionPass:
                 return
             await self._collect(keyring_id)
             self._tell(keyrings_done=self._state.keyrings_done + 1)
-        await self._move()
+        if self._is_all_counted:  # else what is in use would look dead, and be copied
+            await self._move()
 
     async def _collect(self, keyring_id: bytes) -> None:
         self._rounds = 0
@@ -60,10 +60,13 @@ class CollectionPass:
             if self._vault.store.is_broken:
                 raise
             one.held_by = f"{error}"  # the others have their turn
+            self._is_all_counted = False
         finally:
             one.end()
         marked = self._state.records_marked + one.records_marked
         self._tell(records_marked=marked)
+        if one.held_by or one.lacks_rows:
+            self._doubted.add(keyring_id)
         if left := one.held_by or (LACKS_ROWS if one.lacks_rows else ""):
             log.warning("keyring not collected", place=keyring_id.hex(), problem=left)
             self._tell(keyrings_left=self._state.keyrings_left + 1, left=left)
@@ -71,8 +74,10 @@ class CollectionPass:
     async def _mark_and_sweep(self, one: KeyringCollection) -> None:
         try:
             await self._pace.walk_all(one.mark())
-        except VaultError as error:  # of one account alone, as a row of the catalog that is damaged
-            one.held_by = error.message
+        except (VaultError, StoreError) as error:  # of one keyring alone, as a row of the catalog that is damaged
+            if self._vault.store.is_broken:
+                raise
+            one.held_by = f"{error}"  # its rows are counted all the same
         swept = self._state.records_swept
         pieces = one.sweep()
         while (rows := await self._pace.walk(_next, pieces)) is not None:
@@ -80,8 +85,6 @@ class CollectionPass:
                 await self._drop(one, rows)
             self._tell(records_swept=swept + one.records_swept)
         await self._pace.walk_all(one.look_for_missing())
-        if one.held_by or one.lacks_rows:
-            self._doubted.add(one.keyring_id)
         if self._state.is_trial:
             return
         await self._pace.walk_all(one.look_for_keys())

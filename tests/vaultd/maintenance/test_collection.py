@@ -21,6 +21,7 @@ from vaultd.operations.collection import KeyringCollection
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError
+from vaultd.store.index.stored_rows import StoredRow
 
 COUNTED = ("collections", "records_dropped", "record_bytes_dropped", "containers_moved", "bytes_given_back")
 MIB = 1 << 20
@@ -134,6 +135,27 @@ async def test_a_keyring_that_fails_takes_no_others_turn(
     state = collected.site.vault.collections.state()
     assert (state.keyrings_done, state.keyrings_left, state.left) == (2, 1, "an entry that is too large")
     assert (state.records_dropped, state.containers_moved) == (6, 1)
+
+
+async def test_nothing_is_moved_where_not_all_rows_were_counted(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in use would look dead, and all of it be copied; what is dead goes all the same."""
+    other = make_collected(collected.site, collected.owner, "desk")
+    other.run(other.chunk())
+    sweep = KeyringCollection.sweep
+
+    def swept(one: KeyringCollection) -> Iterator[list[StoredRow]]:
+        if one.keyring_id == other.keyring_id:
+            raise FormatError("a row that cannot be read")
+        yield from sweep(one)
+
+    monkeypatch.setattr(KeyringCollection, "sweep", swept)
+    await collect_once(collected.site.vault)
+    state = collected.site.vault.collections.state()
+    assert (state.keyrings_done, state.keyrings_left, state.left) == (2, 1, "a row that cannot be read")
+    assert (state.records_dropped, state.containers, state.containers_moved) == (6, 0, 0)
+    assert other.are_there(other.used[1]) == {True}
 
 
 async def test_moves_that_were_planned_go_on_after_a_start(

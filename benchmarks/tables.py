@@ -63,6 +63,8 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> l
         return fleet_rows(sample)
     if result["scenario"] == "profile":
         return profiled(cases)
+    if result["scenario"] == "long_line":
+        return lined(cases)
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
     if "bytes_read" in sample:
@@ -106,6 +108,22 @@ def profiled(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
             together = sum(one["cpu_seconds"] for one in parts)
             named = ", ".join(f"{one['part']} {one['cpu_seconds']:.2f}" for one in parts if one["cpu_seconds"] >= 0.01)
             lines.append(f"| {case} | {side} | {parts[0]['wall_seconds']:.2f} | {together:.2f} | {named} |")
+    return lines
+
+
+def lined(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Medians of the parts, in the order of time."""
+    lines = [
+        "| round trip | rounds | wall s (median, min-max) | until the first byte | questions before the file "
+        "| its bytes at the line's rate | line not filled meanwhile | after its last byte |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    parts = ("started_seconds", "asked_seconds", "sent_seconds", "not_filled_seconds", "ended_seconds")
+    for case, samples in cases.items():
+        walls = [sample["wall_seconds"] for sample in samples]
+        figures = " | ".join(f"{median(sample[part] for sample in samples):.2f}" for part in parts)
+        spread = f"{median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
+        lines.append(f"| {case} | {len(samples)} | {spread} | {figures} |")
     return lines
 
 

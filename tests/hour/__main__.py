@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import make_result
-from tests.hour.hour import Hour, Plan
-from tests.hour.progress import Progress
+from tests.hour.hour import Hour, Plan, Tell
 from tests.hour.report import Report
+from tests.torture.progress import Progress
 
 _BROKEN_OFF = 130
 
@@ -30,9 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _break_off)
     start = time.time()
-    progress = Progress()
-    progress.begin(f"seed {arguments.seed}, makes a vault with {arguments.agents} agents")
-    hour = Hour(Plan(arguments.seconds, arguments.agents, arguments.seed, arguments.directory), progress.tell)
+    hour = Hour(Plan(arguments.seconds, arguments.agents, arguments.seed, arguments.directory), _teller(arguments))
     is_good = True
     try:
         report = hour.run()
@@ -62,6 +60,18 @@ def conclude(report: Report) -> int:
     return 1 if shortcomings else 0
 
 
+def _teller(arguments: argparse.Namespace) -> Tell:
+    """A line of progress for each part."""
+    hour = Progress("seconds", arguments.seconds)
+    hour.begin(f"seed {arguments.seed}, makes a vault with {arguments.agents} agents")
+    parts = {"seconds": hour}
+
+    def tell(part: str, done: int, total: int, more: str) -> None:
+        parts.setdefault(part, Progress(part, total)).tell(done, more)
+
+    return tell
+
+
 def _break_off(*_: Any) -> None:
     """Once: what ends the processes is not to be interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,14 +81,14 @@ def _break_off(*_: Any) -> None:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.hour", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3600.0, help="how long; the restores come after it")
+    parser.add_argument("--seconds", type=int, default=3600, help="how long; the restores come after it")
     parser.add_argument("--agents", type=int, default=8, help="computers with a job each")
     parser.add_argument("--seed", type=int, default=1, help="of the trees and of what is done")
     parser.add_argument("--json", type=Path, help="a file for the raw figures")
     parser.add_argument("--directory", type=Path, help="where vault and trees lie; default: that of the system")
     arguments = parser.parse_args(words)
-    if arguments.seconds <= 0 or arguments.agents < 1:
-        parser.error("--seconds is above 0, --agents 1 or more")
+    if min(arguments.seconds, arguments.agents) < 1:
+        parser.error("--seconds and --agents are 1 or more")
     if arguments.json and not arguments.json.parent.is_dir():
         parser.error(f"--json: there is no directory {arguments.json.parent}")
     return arguments

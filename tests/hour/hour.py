@@ -24,7 +24,7 @@ _TELL_SECONDS = 1.0
 class Plan:
     """`kept`: complete safesets of a job that stay when a run has ended. Forty trees of 150 MiB are restored then."""
 
-    seconds: float
+    seconds: int
     agents: int
     seed: int
     parent: Path | None = None
@@ -33,7 +33,7 @@ class Plan:
     sizes: Sizes = field(default_factory=Sizes)
 
 
-Tell = Callable[[str, float, float, str], None]  # what, how much is done, of how much, and more
+Tell = Callable[[str, int, int, str], None]  # what, how much is done, of how much, and more
 
 
 class Hour:
@@ -102,14 +102,14 @@ class Hour:
         collector.start()
         try:
             while (passed := time.monotonic() - begin) < self._plan.seconds:
-                self._tell("hour", passed, self._plan.seconds, self._figures(collector))
+                self._tell("seconds", int(passed), self._plan.seconds, self._figures(collector))
                 time.sleep(min(_TELL_SECONDS, self._plan.seconds - passed))
         finally:
             self._is_over.set()
             for thread in threads:
                 thread.join()
             collector.end()
-        self._tell("hour", self._plan.seconds, self._plan.seconds, self._figures(collector))
+        self._tell("seconds", self._plan.seconds, self._plan.seconds, self._figures(collector))
         return time.monotonic() - begin
 
     def _figures(self, collector: Collector) -> str:

@@ -7,11 +7,15 @@ from typing import Any
 
 def hour_rows(sample: dict[str, Any]) -> list[str]:
     """Lines of markdown."""
-    goals, restored, deeds = sample["goals"], sample["restored"], sample["deeds"]
+    goals, deeds = sample["goals"], sample["deeds"]
+    restored, meanwhile = sample["restored"], sample["meanwhile"]
     whole = min(sample["answered"]["collections"], sample["metered"]["collections"]) - len(sample["left"])
 
     def done(what: str) -> str:
         return f"{sum(one[what] for one in deeds):,}"
+
+    def wrong(what: str) -> str:
+        return f"{len(restored[what]) + len(meanwhile[what]):,}"
 
     figures = [
         ("agents, seconds", f"{sample['agents']}, {sample['seconds']:,.0f}"),
@@ -24,9 +28,10 @@ def hour_rows(sample: dict[str, Any]) -> list[str]:
         ("live safesets restored and compared", f"{restored['safesets']:,} of {sample['live']:,}"),
         ("of them provisional", f"{restored['provisional']:,}"),
         ("files compared", f"{restored['files']:,}"),
-        ("files missing", f"{len(restored['missing']):,}"),
-        ("files different, files that never were", f"{len(restored['different']):,}, {len(restored['extra']):,}"),
-        ("restores that failed", f"{len(restored['failed']):,}"),
+        ("restored and compared meanwhile", f"{meanwhile['safesets']:,}, {meanwhile['provisional']:,} provisional"),
+        ("files missing", wrong("missing")),
+        ("files different, files that never were", f"{wrong('different')}, {wrong('extra')}"),
+        ("restores that failed", wrong("failed")),
         ("findings of `vaultd check --read-data`", f"{len(sample['findings']):,}"),
     ]
     return ["| what | figure |", "|---|---|", *(f"| {name} | {figure} |" for name, figure in figures)]

@@ -61,10 +61,9 @@ def conclude(report: Report) -> int:
 
 
 def _teller(arguments: argparse.Namespace) -> Tell:
-    """A line of progress for each part."""
-    hour = Progress("seconds", arguments.seconds)
-    hour.begin(f"seed {arguments.seed}, makes a vault with {arguments.agents} agents")
-    parts = {"seconds": hour}
+    """A line of progress for each part, whose time begins when it is first told of."""
+    Progress("seconds", arguments.seconds).begin(f"seed {arguments.seed}, makes a vault with {arguments.agents} agents")
+    parts: dict[str, Progress] = {}
 
     def tell(part: str, done: int, total: int, more: str) -> None:
         parts.setdefault(part, Progress(part, total)).tell(done, more)

@@ -18,6 +18,7 @@ _KILL_SHARE = 0.15
 _KILL_SECONDS = (0.1, 1.5)
 _PIN_SHARE = 0.1
 _UNDELETE_SHARE = 0.15
+_RESTORE_SHARE = 0.1
 # The vault freezes a job of which more than 24 safesets came in an hour since an administrator looked at it.
 _RUNS_BETWEEN_LOOKS = 20
 _NOT_FOUND, _CONFLICT = 4, 6
@@ -52,17 +53,24 @@ class Computer:
         """What the setting up backed up, of the tree as it is."""
         self._take_new(self._listed(), manifest_of(self._tree.root))
 
-    def round(self) -> None:
+    def round(self) -> dict[str, Any] | None:
+        """The safeset, as it was listed, that is to be restored now: each provisional one, and some others."""
         self._tree.change()
         manifest = manifest_of(self._tree.root)
         summary = self._back_up(is_killed=self._source.random() < _KILL_SHARE)
         listed = self._listed()
+        if not listed:  # that is unexpected, and told
+            return None
         self._take_new(listed, manifest)
         if summary is not None and summary["safeset"] not in {one["number"] for one in listed}:
             self.deeds.unexpected.append(f"{self.place.job}: safeset {summary['safeset']} is not listed after its run")
         if self.deeds.runs % _RUNS_BETWEEN_LOOKS == 0:
             self._look_at_job()
-        self._thin_out([one["number"] for one in listed if one["complete"]])
+        gone = self._thin_out([one["number"] for one in listed if one["complete"]])
+        left = [one for one in listed if one["number"] not in gone]
+        if not left[-1]["complete"]:
+            return left[-1]
+        return self._source.choice(left) if self._source.random() < _RESTORE_SHARE else None
 
     def _back_up(self, *, is_killed: bool) -> dict[str, Any] | None:
         """The summary, where it came to its end."""
@@ -94,19 +102,24 @@ class Computer:
             if one["number"] not in self.manifests:
                 self.manifests[one["number"]] = manifest
                 self.deeds.provisional += not one["complete"]
+        # One that is not listed was deleted in an earlier round, and nobody brings it back.
+        self.manifests = {one["number"]: self.manifests[one["number"]] for one in listed}
 
-    def _thin_out(self, numbers: list[int]) -> None:
-        """The newest stays. What is pinned is deleted too, after the pin was taken away."""
+    def _thin_out(self, numbers: list[int]) -> set[int]:
+        """Those that were deleted. The newest stays; what is pinned is deleted too, after the pin was taken away."""
+        gone: set[int] = set()
         while len(numbers) > self._kept:
             number = numbers.pop(self._source.randrange(len(numbers) - 1))
             self._site.run_safeset(self.place, "unpin", number)  # one that is not pinned: no matter
             if self._must(self._site.run_safeset(self.place, "delete", number, "--yes")) is not None:
                 self.deeds.deleted += 1
+                gone.add(number)
             if self._source.random() < _UNDELETE_SHARE:
                 self._undelete(number)
         if self._source.random() < _PIN_SHARE:
             words = ("pin", self._source.choice(numbers), "--reason", "for the hour")
             self.deeds.pinned += self._must(self._site.run_safeset(self.place, *words)) is not None
+        return gone
 
     def _undelete(self, number: int) -> None:
         """It may have been purged just now."""

@@ -6,14 +6,14 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.hour.collector import Collector
 from tests.hour.computer import Computer
-from tests.hour.report import Counted, Report
-from tests.hour.restores import list_live, restore_all
+from tests.hour.report import Counted, Report, Restored
+from tests.hour.restores import list_live, restore_all, restore_one
 from tests.hour.site import HourSite
 from tests.hour.tree import CommonContents, Sizes, Tree
 
@@ -44,6 +44,7 @@ class Hour:
         self._tell = tell
         self._site = HourSite(plan.agents, plan.undelete_seconds, plan.parent)
         self._is_over = threading.Event()
+        self._meanwhile = [Restored() for _ in self._site.places]
         common = CommonContents(plan.seed)
         self._computers = []
         for number, place in enumerate(self._site.places):
@@ -79,6 +80,7 @@ class Hour:
             live=len(live),
             deeds=[computer.deeds for computer in self._computers],
             restored=restored,
+            meanwhile=_together(self._meanwhile),
             unfinished=collector.unfinished,
             left=collector.left,
             purged=metrics["vaultd_safesets_purged_total"],
@@ -96,7 +98,8 @@ class Hour:
     def _collect_under_runs(self, collector: Collector) -> float:
         """How long it took."""
         begin = time.monotonic()
-        threads = [threading.Thread(target=self._go_on, args=[computer]) for computer in self._computers]
+        pairs = zip(self._computers, self._meanwhile, strict=True)
+        threads = [threading.Thread(target=self._go_on, args=pair) for pair in pairs]
         for thread in threads:
             thread.start()
         collector.start()
@@ -118,10 +121,11 @@ class Hour:
         counts = f"{collector.answered.collections:,} collections, {tally.chunks:,} chunks dropped"
         return f"{counts}, {len(tally.moved):,} containers moved, {runs:,} runs, {wrong:,} wrong"
 
-    def _go_on(self, computer: Computer) -> None:
+    def _go_on(self, computer: Computer, restored: Restored) -> None:
         try:
             while not self._is_over.is_set():
-                computer.round()
+                if (listed := computer.round()) is not None:
+                    restore_one(self._site, computer, listed, self.root / f"back-{computer.place.job}", restored)
         except Exception as error:
             last = "".join(traceback.format_tb(error.__traceback__)[-2:])
             computer.deeds.unexpected.append(f"{computer.place.job}: {type(error).__name__}: {error}\n{last}")
@@ -134,3 +138,10 @@ class Hour:
         if checked.exit_code or not checked.lines or checked.last["findings"]:
             found = checked.lines[-5:] if checked.lines else ""
             report.findings.append(f"vaultd check ended with {checked.exit_code}: {found} {checked.error[-500:]}")
+
+
+def _together(parts: Iterable[Restored]) -> Restored:
+    whole = Restored()
+    for part in parts:
+        whole.add(part)
+    return whole

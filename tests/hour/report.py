@@ -35,7 +35,7 @@ class Counted:
 
 @dataclass(slots=True)
 class Restored:
-    """What the end of the hour brought back. `missing`, `different` and `extra` name safesets and paths."""
+    """What was restored and compared, at the end or meanwhile; the lists name safesets and paths."""
 
     safesets: int = 0
     provisional: int = 0
@@ -44,6 +44,19 @@ class Restored:
     different: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+
+    def add(self, other: Restored) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def shortcomings(self) -> list[str]:
+        named = (
+            ("missing", self.missing),
+            ("different", self.different),
+            ("in a restore and never in the source", self.extra),
+            ("failed", self.failed),
+        )
+        return [f"{what}: {path}" for what, paths in named for path in _first(paths)]
 
 
 @dataclass(slots=True)
@@ -60,6 +73,7 @@ class Report:
     live: int  # safesets, as the vault listed them
     deeds: list[Deeds]
     restored: Restored
+    meanwhile: Restored  # restores beside the collections
     findings: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)  # collections
     left: list[str] = field(default_factory=list)  # collections that left a keyring as it is, and why
@@ -77,15 +91,9 @@ class Report:
 
     def shortcomings(self) -> list[str]:
         """Empty where the hour was passed."""
-        found: list[str] = []
         restored = self.restored
-        for what, paths in (
-            ("missing", restored.missing),
-            ("different", restored.different),
-            ("in a restore and never in the source", restored.extra),
-        ):
-            found += [f"{what}: {path}" for path in _first(paths)]
-        found += [*_first(restored.failed), *_first(self.findings), *_first(self.unfinished), *_first(self.unexpected)]
+        found = [*restored.shortcomings(), *self.meanwhile.shortcomings()]
+        found += [*_first(self.findings), *_first(self.unfinished), *_first(self.unexpected)]
         found += _first([one for deeds in self.deeds for one in deeds.unexpected])
         if restored.safesets != self.live or not self.live:
             found.append(f"{restored.safesets} of {self.live} live safesets were compared")
@@ -127,7 +135,9 @@ class Report:
             ("containers moved", f"{self.metered.containers:,}"),
             ("live safesets compared, of them provisional", f"{compared}, {restored.provisional:,}"),
             ("files compared", f"{restored.files:,}"),
-            ("missing, different", f"{len(restored.missing):,}, {len(restored.different):,}"),
+            ("restored meanwhile, of them provisional", f"{self.meanwhile.safesets:,}, {self.meanwhile.provisional:,}"),
+            ("missing", f"{len(restored.missing) + len(self.meanwhile.missing):,}"),
+            ("different", f"{len(restored.different) + len(self.meanwhile.different):,}"),
             ("findings of the check", f"{len(self.findings):,}"),
         ]
 

@@ -32,13 +32,12 @@ def restore_all(site: HourSite, live: Live, tell: Callable[[int], None]) -> Rest
     found = Restored()
     for done, (computer, listed) in enumerate(live, 1):
         target = site.root / "back"
-        _restore_one(site, computer, listed, target, found)
-        shutil.rmtree(target, ignore_errors=True)
+        restore_one(site, computer, listed, target, found)
         tell(done)
     return found
 
 
-def _restore_one(site: HourSite, computer: Computer, listed: dict[str, Any], target: Path, found: Restored) -> None:
+def restore_one(site: HourSite, computer: Computer, listed: dict[str, Any], target: Path, found: Restored) -> None:
     place, number = computer.place, listed["number"]
     where = f"{place.job}, safeset {number}"
     if number not in computer.manifests:
@@ -55,3 +54,4 @@ def _restore_one(site: HourSite, computer: Computer, listed: dict[str, Any], tar
     found.safesets += 1
     found.provisional += not listed["complete"]
     found.files += sum(facts[0] == "file" for facts in back.values())
+    shutil.rmtree(target, ignore_errors=True)

@@ -16,7 +16,17 @@ def report(seconds: float = 3600.0) -> Report:
     """One that just reaches every goal."""
     counted = [Counted(20, 101_000, 50) for _ in range(3)]
     restored = Restored(safesets=40, provisional=1, files=9_000)
-    return Report(8, seconds, *counted, chunks=100_000, unread=0, live=40, deeds=[Deeds(runs=99)], restored=restored)
+    return Report(
+        8,
+        seconds,
+        *counted,
+        chunks=100_000,
+        unread=0,
+        live=40,
+        deeds=[Deeds(runs=99)],
+        restored=restored,
+        meanwhile=Restored(safesets=9),
+    )
 
 
 def recounted(collections: int = 20, records: int = 101_000, containers: int = 50) -> Report:
@@ -31,10 +41,11 @@ def test_an_hour_that_reached_everything_is_passed() -> None:
     assert conclude(report()) == 0
 
 
+@pytest.mark.parametrize("when", ["restored", "meanwhile"])
 @pytest.mark.parametrize("what", ["missing", "different", "extra", "failed"])
-def test_a_file_that_is_not_as_it_was_fails_the_hour(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_as_it_was_fails_the_hour(what: str, when: str, capsys: pytest.CaptureFixture[str]) -> None:
     failed = report()
-    getattr(failed.restored, what).append("job-3, safeset 7: dir-1/chunk-9")
+    getattr(getattr(failed, when), what).append("job-3, safeset 7: dir-1/chunk-9")
     assert conclude(failed) == 1
     assert "job-3, safeset 7: dir-1/chunk-9" in capsys.readouterr().out
 
@@ -116,6 +127,7 @@ def test_less_than_an_hour_is_judged_by_one_of_each() -> None:
 def test_the_table_of_the_page_says_the_same() -> None:
     shown = report()
     shown.restored.missing.append("job-3, safeset 7: dir-1/chunk-9")
+    shown.meanwhile.missing.append("job-3, safeset 6: dir-1/chunk-8")
     shown.findings.append("record 12 is damaged")
     machine = {"processor": "", "cores": 2}
     origin = {"scenario": "hour", "start": "", "commit": "", "versions": {}, "machine": machine}
@@ -126,7 +138,7 @@ def test_the_table_of_the_page_says_the_same() -> None:
         "| chunks dropped (goal 100,000) | 100,000 |",
         "| containers moved (goal 50) | 50 |",
         "| live safesets restored and compared | 40 of 40 |",
-        "| files missing | 1 |",
+        "| files missing | 2 |",
         "| findings of `vaultd check --read-data` | 1 |",
     ):
         assert row in table

@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.hour.site import HourSite, Place
 from tests.hour.tree import Tree
 
 _KILL_SHARE = 0.15
-_KILL_SECONDS = (0.1, 1.5)
+_KILL_AT = (0.1, 1.0)  # of the time that its last whole run took
 _PIN_SHARE = 0.1
 _UNDELETE_SHARE = 0.15
 _RESTORE_SHARE = 0.1
@@ -48,6 +49,7 @@ class Computer:
         self._tree = tree
         self._kept = kept
         self._source = random.Random(seed)
+        self._run_seconds = 1.0
 
     def take_first(self) -> None:
         """What the setting up backed up, of the tree as it is."""
@@ -59,7 +61,7 @@ class Computer:
         manifest = manifest_of(self._tree.root)
         summary = self._back_up(is_killed=self._source.random() < _KILL_SHARE)
         listed = self._listed()
-        if not listed:  # that is unexpected, and told
+        if not listed:  # its first run was killed, or it cannot be listed, which is told
             return None
         self._take_new(listed, manifest)
         if summary is not None and summary["safeset"] not in {one["number"] for one in listed}:
@@ -76,7 +78,10 @@ class Computer:
         """The summary, where it came to its end."""
         with (self._site.directory / f"{self.place.job}.log").open("a") as log:
             run = self._site.begin_run(self.place, is_hasty=is_killed, log=log)
-            timer = threading.Timer(self._source.uniform(*_KILL_SECONDS), run.send_signal, [signal.SIGKILL])
+            timer = threading.Timer(
+                self._source.uniform(*_KILL_AT) * self._run_seconds, run.send_signal, [signal.SIGKILL]
+            )
+            begin = time.monotonic()
             if is_killed:
                 timer.start()
             output = run.stdout.read()
@@ -90,6 +95,7 @@ class Computer:
         if exit_code:
             self.deeds.unexpected.append(f"{self.place.job}: a run ended with {exit_code}: {output[-500:]}")
             return None
+        self._run_seconds = time.monotonic() - begin
         summary: dict[str, Any] = json.loads(output.splitlines()[-1])
         return summary
 

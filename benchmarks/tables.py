@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
 from benchmarks.fleet_table import fleet_rows
+from benchmarks.hour_table import hour_rows
 from benchmarks.judge import MET, MISSED
 from benchmarks.offers_table import offers_rows
 from benchmarks.targets import ALONE, COMPARED, MILLISECONDS_MAX
@@ -29,6 +30,7 @@ def render_tables(results: Path) -> dict[str, str]:
     """
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
     tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED + ALONE}
+    tables["hour"] = f"{NOT_TRIED}\n"
     tables |= {name: render(result) for name, result in found.items()}
     compared = {name: result for name, result in found.items() if name in COMPARED}
     return tables | {"targets": "\n".join(target_rows(compared)) + "\n"}
@@ -55,6 +57,8 @@ def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> l
     if result["scenario"] in COMPARED:
         return compared_rows(result)
     sample = result["samples"][0]
+    if result["scenario"] == "hour":
+        return hour_rows(sample)
     if result["scenario"] == "offers":
         return offers_rows(cases, result["scale"])
     if result["scenario"] in ("micro", "start"):

@@ -109,7 +109,8 @@ class CollectionPass:
 
     async def _move(self) -> None:
         rows = await offload.read(self._vault.store.house.can_move)
-        planned = [number for number in self._worth(rows) if await self._pace.walk(self._can_go, rows[number])]
+        worth = await self._pace.walk(self._worth, rows)
+        planned = [number for number in worth if await self._pace.walk(self._can_go, rows[number])]
         self._tell(phase="moving", containers=len(planned))
         if self._state.is_trial:
             return

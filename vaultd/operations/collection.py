@@ -13,6 +13,7 @@ one other at a time.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import owner_of, read_job
@@ -40,6 +41,7 @@ from vaultd.store.record_format import HEADER_BYTES, parse_record
 
 # Dropped in one call of the write thread.
 DROPPED_AT_ONCE = 2_048
+LOOKED_FOR_AT_ONCE = 1_000
 KEYS_AT_ONCE = 1_000  # taken out of the catalog in one entry
 EARLIER_RUN = "a run from before the start may go on"
 LEASES_FULL = "a run that goes on uses more than can be leased"
@@ -150,8 +152,9 @@ class KeyringCollection:
     def look_for_missing(self) -> Iterator[None]:
         """Whether something that live safesets use has no row: then the index may lack what lies in a container."""
         house = self.vault.store.house
-        for prefix in [] if self.held_by else self._marked.unmet():
-            if not house.has_row(self.keyring_id, prefix.to_bytes(PREFIX_BYTES, "big")):
+        unmet = iter(()) if self.held_by else self._marked.unmet()
+        while batch := list(islice(unmet, LOOKED_FOR_AT_ONCE)):
+            if not all(house.has_row(self.keyring_id, prefix.to_bytes(PREFIX_BYTES, "big")) for prefix in batch):
                 self.lacks_rows = True
                 self.vault.store.looks.suspect(self.keyring_id)
                 return

@@ -48,11 +48,16 @@ LEASES_FULL = "a run that goes on uses more than can be leased"
 
 
 def why_held(vault: Vault) -> str:
-    """Why nothing at all is dropped or moved now, empty where it may be."""
-    if clock_doubt.is_doubted(vault):
-        return "the clock of the vault jumped: `vaultctl clock accept` once it is right"
+    """Why nothing at all is dropped or moved in a pass, empty where it may be. Reads the directory of each disk."""
     with translated():
         return vault.store.house.held_by()
+
+
+def why_held_now(vault: Vault) -> str:
+    """The same of what may change during a pass; asked for each keyring."""
+    if clock_doubt.is_doubted(vault):
+        return "the clock of the vault jumped: `vaultctl clock accept` once it is right"
+    return vault.store.house.away()
 
 
 def end_leases(vault: Vault) -> None:

@@ -264,6 +264,7 @@ class KeyringCollection:
         dead = [row for row, is_kept in zip(rows, is_marked.tolist(), strict=True) if not is_kept]
         self._used_keys.update(found.keys[is_marked].tolist())
         for at in range(0, max(len(dead), 1), DROPPED_AT_ONCE):
+            self._sort_leases()
             yield dead[at : at + DROPPED_AT_ONCE]
 
     def _are_needed(self, ids: Sequence[bytes]) -> list[bool]:
@@ -280,6 +281,11 @@ class KeyringCollection:
             needed |= held.holds(wanted)
         found: list[bool] = needed.tolist()
         return found
+
+    def _sort_leases(self) -> None:
+        """So that the write thread sorts in only what was leased since."""
+        for run_id, lease in self.vault.leases.of_keyring(self.keyring_id).items():
+            self._prefixes_of(run_id, lease).settle()
 
     def _prefixes_of(self, run_id: bytes, lease: Lease) -> PrefixSet:
         held, known, count = self._leased.get(run_id, (lease, PrefixSet(), 0))

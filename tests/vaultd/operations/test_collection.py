@@ -361,3 +361,18 @@ def test_what_has_no_row_is_looked_for_in_batches(collected: Collected) -> None:
     assert len(list(one.look_for_missing())) == 1
     assert not one.lacks_rows
     one.end()
+
+
+def test_what_was_leased_is_sorted_before_the_write_thread_asks(collected: Collected) -> None:
+    collected.run(collected.chunk())
+    collected.run(collected.chunk())
+    collected.purge(1)
+    collected.begin()
+    one = collected.collection()
+    one.begin()
+    for _ in one.mark():
+        pass
+    collected.offer(*(collected.chunk() for _ in range(20)))
+    assert len(next(one.sweep())) == 4
+    assert [len(held) for _, held, _ in one._leased.values()] == [20]
+    one.end()

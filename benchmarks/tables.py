@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -52,23 +53,15 @@ def render(result: dict[str, Any]) -> str:
 
 def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> list[str]:
     """The scenario says it, or what is in a sample."""
-    if result["scenario"] == "torture":
-        return tortured(cases)
-    if result["scenario"] in COMPARED:
+    name, sample = result["scenario"], result["samples"][0]
+    if name in COMPARED:
         return compared_rows(result)
-    sample = result["samples"][0]
-    if result["scenario"] == "hour":
-        return hour_rows(sample)
-    if result["scenario"] == "offers":
+    if name == "offers":
         return offers_rows(cases, result["scale"])
-    if result["scenario"] in ("micro", "start"):
-        return each(cases)
-    if result["scenario"] == "agents":
-        return fleet_rows(sample)
-    if result["scenario"] == "profile":
-        return profiled(cases)
-    if result["scenario"] == "long_line":
-        return lined(cases)
+    if name in OF_ONE_SAMPLE:
+        return OF_ONE_SAMPLE[name](sample)
+    if name in OF_CASES:
+        return OF_CASES[name](cases)
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
     if "bytes_read" in sample:
@@ -247,6 +240,17 @@ def shown(sample: dict[str, Any], name: str, unit: int) -> str:
     if name not in sample:
         return "-"
     return f"{sample[name]:,}" if unit == 1 else f"{sample[name] / unit:.1f}"
+
+
+# By scenario, where its name says how it is shown.
+OF_CASES: dict[str, Callable[[dict[str, list[dict[str, Any]]]], list[str]]] = {
+    "torture": tortured,
+    "micro": each,
+    "start": each,
+    "profile": profiled,
+    "long_line": lined,
+}
+OF_ONE_SAMPLE: dict[str, Callable[[dict[str, Any]], list[str]]] = {"hour": hour_rows, "agents": fleet_rows}
 
 
 def write_tables() -> None:

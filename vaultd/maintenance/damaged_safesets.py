@@ -85,15 +85,26 @@ async def watch_damage(vault: Vault, failed: Failed) -> None:
         begin, met = time.monotonic(), vault.store.newest_damage
         try:
             await watch.look_once()
+            await trio.sleep(time.monotonic() - begin)  # half of the time belongs to others
+            await _rest(vault, met)
         except Exception as error:  # whatever it is: it is looked again
             log.error("damaged safesets not looked for", problem=f"{type(error).__name__}: {error.__cause__ or error}")
             await failed(error)
             await trio.sleep(LOOK_SECONDS)
-        await trio.sleep(time.monotonic() - begin)  # half of the time belongs to others
-        for _ in range(LOOK_SECONDS // SOON_SECONDS):
-            if vault.store.newest_damage != met or vault.store.looks.waits_for_commit:
-                break
-            await trio.sleep(SOON_SECONDS)
+
+
+async def _rest(vault: Vault, met: object) -> None:
+    """Until LOOK_SECONDS are over, or damage is met, or something is due where the last look left nothing: somebody may
+    wait for it.
+    """
+    looks = vault.store.looks
+    is_left = await offload.read(looks.is_any_due)
+    for _ in range(LOOK_SECONDS // SOON_SECONDS):
+        if vault.store.newest_damage != met or looks.waits_for_commit:
+            return
+        if not is_left and await offload.read(looks.is_any_due):
+            return
+        await trio.sleep(SOON_SECONDS)
 
 
 def _next(pieces: Iterator[list[Found]]) -> list[Found] | None:

@@ -102,3 +102,30 @@ async def test_the_watch_looks_by_itself(history: History, monkeypatch: pytest.M
         nursery.start_soon(damaged_safesets.watch_damage, history.site.vault, failed)
         await looked.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_what_comes_to_be_due_is_looked_for_soon(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two looks are an hour apart here."""
+    looked = trio.Event()
+    look_once = DamageWatch.look_once
+
+    async def look(watch: DamageWatch) -> None:
+        await look_once(watch)
+        if history.states() == FIRST_DAMAGED:
+            looked.set()
+
+    async def failed(error: Exception) -> None:
+        raise error
+
+    monkeypatch.setattr(damaged_safesets, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(DamageWatch, "look_once", look)
+    history.meet("old")
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(damaged_safesets.watch_damage, history.site.vault, failed)
+            await looked.wait()
+            await trio.sleep(2 * damaged_safesets.SOON_SECONDS)  # the look is over, and nothing is due
+            history.site.vault.store.looks.suspect(history.job.sealer.keyring_id)
+            while history.site.vault.store.looks.is_any_due():
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()

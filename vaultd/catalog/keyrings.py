@@ -92,8 +92,9 @@ def list_run_key_ids(view: View, account_id: bytes, keyring_id: bytes, start: by
         yield key[len(owner) :]
 
 
-def list_run_keys(view: View, account_id: bytes, keyring_id: bytes) -> Iterator[RunKey]:
-    for key, value in view.scan("run_keys", account_id + keyring_id):
+def list_run_keys(view: View, account_id: bytes, keyring_id: bytes, start: bytes = b"") -> Iterator[RunKey]:
+    """By their ids, none of which is below `start`."""
+    for key, value in view.scan("run_keys", account_id + keyring_id, start):
         yield decode("run_keys", key, value, RunKey)
 
 

@@ -15,23 +15,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from vaultd.catalog.database import View
-from vaultd.catalog.jobs import owner_of, read_job
-from vaultd.catalog.keyrings import list_run_keys, remove_run_key
-from vaultd.catalog.rows import decode
-from vaultd.catalog.runs import list_active_runs, read_run
+from vaultd.catalog.jobs import owner_of
+from vaultd.catalog.keyrings import remove_run_key
+from vaultd.catalog.runs import list_active_runs
 from vaultd.errors import BadRequest, VaultError
 from vaultd.operations import clock_doubt, ledger
 from vaultd.operations.companion_format import split_companion
 from vaultd.operations.container_use import ContainerUse
+from vaultd.operations.live_safesets import active_runs, keys_of_ended_runs, live_safesets
 from vaultd.operations.prefix_set import PREFIX_BYTES, PrefixSet
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import tree_of
-from vaultd.operations.standing import is_live
 from vaultd.operations.store_errors import translated
 from vaultd.operations.tree_walk import COMPANIONS_AT_ONCE, locate_each
 from vaultd.operations.vault import Vault
-from vaultd.records import Outcome, Run, Safeset
+from vaultd.records import Safeset
 from vaultd.store.errors import RecordDamaged, StoreError
 from vaultd.store.index.record_row import decode_row
 from vaultd.store.index.row_vectors import readable, vector_of, vectors
@@ -99,7 +97,7 @@ class KeyringCollection:
         self._newest = max((row.number for row in self.vault.store.containers()), default=0)
         self.vault.barrier.raise_for(self.keyring_id)
         with self.vault.catalog.read() as view:
-            run_ids = {run.run_id for run in self._active_runs(view)}
+            run_ids = {run.run_id for run in active_runs(view, self.account_id, self.keyring_id)}
         self.vault.leases.keep_only(self.keyring_id, run_ids)
         if run_ids & self.vault.active_at_start and self.vault.uptime_seconds < LEASE_SECONDS:
             self.held_by = EARLIER_RUN  # its leases went with the process
@@ -112,12 +110,13 @@ class KeyringCollection:
         """Yields after each piece of work."""
         if self.held_by:
             return
-        with self.vault.catalog.read() as view:
-            safesets = list(self._live_safesets(view))
-            self._ended_keys = list(self._keys_of_ended_runs(view))
-        yield
-        for safeset in safesets:
-            yield from self._mark(safeset)
+        for keys in keys_of_ended_runs(self.vault, self.account_id, self.keyring_id):
+            self._ended_keys += keys
+            yield
+        for safesets in live_safesets(self.vault, self.account_id, self.keyring_id):
+            yield
+            for safeset in safesets:
+                yield from self._mark(safeset)
         self._marked.settle()
 
     def pass_barrier(self) -> Iterator[None]:
@@ -194,30 +193,6 @@ class KeyringCollection:
     def _unused_keys(self) -> list[bytes]:
         numbers = self.vault.store.house.key_numbers(self._ended_keys)
         return [key for key, number in zip(self._ended_keys, numbers, strict=True) if number not in self._used_keys]
-
-    def _active_runs(self, view: View) -> Iterator[Run]:
-        return (run for run in list_active_runs(view, self.account_id) if run.keyring_id == self.keyring_id)
-
-    def _keys_of_ended_runs(self, view: View) -> Iterator[bytes]:
-        for key in list_run_keys(view, self.account_id, self.keyring_id):
-            run = read_run(view, self.account_id, key.run_id)
-            if run is not None and run.outcome is not Outcome.RUNNING:
-                yield key.key_id
-
-    def _live_safesets(self, view: View) -> Iterator[Safeset]:
-        """Of all jobs of the account. What a run that goes on builds upon, and what a restore that goes on reads, is
-        live whatever became of it.
-        """
-        bases = {(run.job_id, run.base) for run in self._active_runs(view)}
-        read = self.vault.tickets.safesets()
-        for key, value in view.scan("safesets", self.account_id):
-            safeset = decode("safesets", key, value, Safeset)
-            if safeset.keyring_id != self.keyring_id:
-                continue
-            job = read_job(view, self.account_id, safeset.job_id)
-            is_used = (safeset.job_id, safeset.root_hash) in bases or key in read
-            if is_used or job is None or is_live(view, job, safeset):
-                yield safeset
 
     def _mark(self, safeset: Safeset) -> Iterator[None]:
         tree = tree_of(parse_root(safeset.root))

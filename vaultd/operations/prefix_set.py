@@ -16,7 +16,7 @@ _WAITING_MIN = 1_000_000
 
 
 class PrefixSet:
-    """Each value in it also knows whether it was asked for since (`holds`)."""
+    """Each value in it also knows whether it was asked for since it was sorted in (`holds`)."""
 
     def __init__(self) -> None:
         self._parts: list[Any] = [np.empty(0, np.uint64) for _ in range(_PARTS)]
@@ -36,17 +36,19 @@ class PrefixSet:
             self.settle()
 
     def holds(self, prefixes: Any) -> Any:
-        """For each of these, which ascend, whether it is there."""
-        self.settle()
-        found = np.zeros(len(prefixes), bool)
+        """For each of these, which ascend, whether it is there. What waits is sorted for this answer alone, so that
+        whoever is in a hurry merges nothing: `settle` first where much waits.
+        """
+        found = _are_in(self._sorted_waiting(), prefixes)
         starts = [0, *np.searchsorted(prefixes, _EDGES), len(prefixes)]
         for number, part in enumerate(self._parts):
             start, end = starts[number], starts[number + 1]
             if start < end and len(part):
                 asked = prefixes[start:end]
                 at = np.minimum(np.searchsorted(part, asked), len(part) - 1)
-                found[start:end] = part[at] == asked
-                self._met[number][at[found[start:end]]] = True
+                is_there = part[at] == asked
+                self._met[number][at[is_there]] = True
+                found[start:end] |= is_there
         return found
 
     def unmet(self) -> Iterator[int]:
@@ -58,15 +60,26 @@ class PrefixSet:
         """Sorts in what waits, which takes long where much is there: before somebody asks who is in a hurry."""
         if not self._waiting:
             return
-        new = np.frombuffer(b"".join(self._waiting), ">u8").astype(np.uint64)
+        new = self._sorted_waiting()
         self._waiting, self._waiting_bytes = [], 0
-        new.sort()
         for number, piece in enumerate(np.split(new, np.searchsorted(new, _EDGES))):
             if len(piece):
                 merged = _merged(self._parts[number], piece)
                 met = np.zeros(len(merged), bool)
                 met[np.searchsorted(merged, self._parts[number])] = self._met[number]
                 self._parts[number], self._met[number] = merged, met
+
+    def _sorted_waiting(self) -> Any:
+        new = np.frombuffer(b"".join(self._waiting), ">u8").astype(np.uint64)
+        new.sort()
+        return new
+
+
+def _are_in(held: Any, asked: Any) -> Any:
+    """`held` ascends."""
+    if not len(held):
+        return np.zeros(len(asked), bool)
+    return held[np.minimum(np.searchsorted(held, asked), len(held) - 1)] == asked
 
 
 def _merged(held: Any, new: Any) -> Any:

@@ -13,7 +13,7 @@ from tests.vaultd.operations.small_site import PROOF, Site
 from tests.vaultd.operations.test_check import check
 from vaultd.catalog.keyrings import list_run_key_ids
 from vaultd.errors import Conflict
-from vaultd.operations import collection, held_safesets, restore, runs, safesets
+from vaultd.operations import collection, held_safesets, live_safesets, restore, runs, safesets
 from vaultd.operations.held_safesets import Named
 from vaultd.operations.restore import OpenRequest
 from vaultd.operations.vault import close_vault, open_vault
@@ -24,7 +24,8 @@ HELD_SECONDS = LEASE_SECONDS + 1
 
 
 @pytest.fixture
-def collected(site: Site) -> Collected:
+def collected(site: Site, monkeypatch: pytest.MonkeyPatch) -> Collected:
+    monkeypatch.setattr(live_safesets, "ROWS_AT_ONCE", 2)  # so that each mark has many pages
     return make_collected(site)
 
 
@@ -47,6 +48,17 @@ def test_what_only_purged_safesets_used_is_dropped(collected: Collected) -> None
     assert collected.collect().records == 8  # of each a chunk, block, companion and payload
     require(collected, 3)
     assert collected.collect().records == 0
+
+
+def test_a_mark_reads_the_catalog_page_by_page(collected: Collected) -> None:
+    for _ in range(5):
+        collected.run(collected.chunk())
+    collected.purge(3)
+    vault, owner, keyring_id = collected.site.vault, collected.job.job.account_id, collected.job.sealer.keyring_id
+    pages = live_safesets.live_safesets(vault, owner, keyring_id)
+    assert [[safeset.sequence for safeset in page] for page in pages] == [[1, 2], [4], [5]]
+    collected.collect()
+    require(collected, 1, 2, 4, 5)
 
 
 def test_what_was_dropped_stays_so(collected: Collected) -> None:
@@ -353,7 +365,7 @@ def test_what_has_no_row_is_looked_for_in_batches(collected: Collected) -> None:
     """Committed beside the mark, behind its sweep, so that nobody asked for one of them yet."""
     one = collected.collection()
     one.begin()
-    assert len(list(one.mark())) == 1
+    assert len(list(one.mark())) == 2
     collected.run(*(collected.chunk() for _ in range(20)))
     for _ in one.pass_barrier():
         pass

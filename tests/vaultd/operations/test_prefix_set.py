@@ -26,9 +26,18 @@ def test_it_holds_what_was_added_and_nothing_else(batches: list[list[int]], aske
     for batch in batches:
         held.add(b"".join(number.to_bytes(8, "big") for number in batch))
         model.update(batch)
-        found = held.holds(np.array(asked, np.uint64)).tolist()
-        assert found == [number in model for number in asked]
+        for _ in range(2):  # while they wait, and sorted in
+            found = held.holds(np.array(asked, np.uint64)).tolist()
+            assert found == [number in model for number in asked]
+            held.settle()
         assert len(held) == len(model)
+
+
+def test_who_asks_merges_nothing() -> None:
+    held = PrefixSet()
+    held.add((7).to_bytes(8, "big"))
+    assert held.holds(np.array([6, 7], np.uint64)).tolist() == [False, True]
+    assert len(held) == 0
 
 
 def test_it_sorts_in_what_waits_when_that_is_much(monkeypatch) -> None:

@@ -18,11 +18,14 @@ class CollectionStartAnswer(Message, frozen=True):
 
 
 class CollectionStateRequest(Message, frozen=True):
-    pass
+    """`number`: of one that was asked for, 0 for the newest."""
+
+    number: fields.Count
 
 
 class CollectionStateAnswer(Message, frozen=True):
-    """Of the newest that began since the vault's start at `started_ns`. `phase`: none, marking, moving or ended.
+    """Of the one that was asked for, or, where that has not begun or ended long ago, of the newest that began since the
+    vault's start at `started_ns`. `phase`: none, marking, moving or ended.
     `left`: why keyrings were left as they are; `problem`: why it did not come to its end.
     """
 

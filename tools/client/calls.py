@@ -37,8 +37,8 @@ async def start_collection(session: VaultSession, *, is_trial: bool) -> m.Collec
     return await _answer(session, "collection.start", request, m.CollectionStartAnswer)
 
 
-async def collection_state(session: VaultSession) -> m.CollectionStateAnswer:
-    return await _answer(session, "collection.state", m.CollectionStateRequest(), m.CollectionStateAnswer)
+async def collection_state(session: VaultSession, number: int) -> m.CollectionStateAnswer:
+    return await _answer(session, "collection.state", m.CollectionStateRequest(number), m.CollectionStateAnswer)
 
 
 async def list_disks(session: VaultSession) -> m.DiskListAnswer:

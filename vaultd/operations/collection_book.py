@@ -1,9 +1,10 @@
-"""What collections were asked for, how far the present one is, and how the last one ended. Kept in memory only.
+"""What collections were asked for, how far the present one is, and how the last ones ended. Kept in memory only.
 
 Threads: any; one lock.
 """
 
 import threading
+from collections import deque
 
 import msgspec
 
@@ -36,11 +37,15 @@ class CollectionState(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+EARLIER_MAX = 16
+
+
 class CollectionBook:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: list[bool] = []  # that wait, in order: whether each is a trial
         self._state = CollectionState()
+        self._earlier: deque[CollectionState] = deque(maxlen=EARLIER_MAX)  # whoever asked for one looks now and then
 
     def ask(self, *, is_trial: bool) -> int:
         """The number that it will have; the same as that of one which waits already."""
@@ -57,6 +62,7 @@ class CollectionBook:
         """Of the first that waits, or of one that nobody asked for."""
         with self._lock:
             is_trial = self._asked.pop(0) if self._asked else False
+            self._earlier.append(self._state)
             self._state = CollectionState(
                 number=self._state.number + 1, is_trial=is_trial, phase="marking", begin_ns=now_ns
             )
@@ -66,6 +72,7 @@ class CollectionBook:
         with self._lock:
             self._state = state
 
-    def state(self) -> CollectionState:
+    def state(self, number: int = 0) -> CollectionState:
+        """Of this one if it is known, else of the newest."""
         with self._lock:
-            return self._state
+            return next((state for state in self._earlier if number and state.number == number), self._state)

@@ -97,6 +97,15 @@ def test_what_is_left_is_told(
     assert told in done.err
 
 
+def test_another_ones_end_is_not_shown(
+    vault: FakeVault, operator: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(vault, [BEGUN, msgspec.structs.replace(ENDED, number=8)], monkeypatch)
+    done = run(operator, "collect")
+    assert (done.exit_code, done.out, "how it ended" in done.err) == (1, "", True)
+    assert {request.number for request in vault.requests("collection.state")} == {7}
+
+
 def test_a_vault_that_began_anew_is_told(
     vault: FakeVault, operator: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,15 @@ async def test_what_nobody_uses_goes_and_its_space_comes_back(collected: Collect
     assert vault.collections.state().records_dropped == vault.collections.state().containers_moved == 0
 
 
+async def test_who_asks_late_is_told_of_the_one_that_he_asked_for(collected: Collected) -> None:
+    vault = collected.site.vault
+    number = vault.collections.ask(is_trial=False)
+    for _ in range(3):
+        await collect_once(vault)
+    assert (number, vault.collections.state(number).records_dropped, vault.collections.state().number) == (1, 6, 3)
+    assert vault.collections.state(99).number == vault.collections.state(0).number == 3
+
+
 async def test_a_trial_says_what_would_be_dropped_and_drops_nothing(collected: Collected) -> None:
     vault = collected.site.vault
     number = vault.collections.ask(is_trial=True)

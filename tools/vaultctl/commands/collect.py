@@ -32,7 +32,8 @@ def command(ctx: click.Context, *, is_trial: bool) -> int:
     asked = ask_vault(ctx, partial(calls.start_collection, is_trial=is_trial))
     with Progress(output) as progress:
         shown = _Shown(progress)
-        while not _has_ended(state := ask_vault(ctx, calls.collection_state), asked):
+        ask = partial(calls.collection_state, number=asked.number)
+        while not _has_ended(state := ask_vault(ctx, ask), asked):
             if state.number == asked.number:
                 shown.update(state)
             time.sleep(POLL_SECONDS)
@@ -50,7 +51,9 @@ def _has_ended(state: m.CollectionStateAnswer, asked: m.CollectionStartAnswer) -
     """A vault that began anew counts from 1 again."""
     if state.started_ns != asked.started_ns:
         raise Failure("failed", "the vault began anew meanwhile", "collect again")
-    return state.number > asked.number or (state.number == asked.number and state.phase == "ended")
+    if state.number > asked.number:
+        raise Failure("failed", "the vault does not know any more how it ended", "its log says so")
+    return state.number == asked.number and state.phase == "ended"
 
 
 class _Shown:

@@ -12,7 +12,8 @@ async def start(request: Request) -> m.CollectionStartAnswer:
 
 
 async def state(request: Request) -> m.CollectionStateAnswer:
-    found = request.vault.collections.state()
+    message: m.CollectionStateRequest = request.message
+    found = request.vault.collections.state(message.number)
     return answers.answer(
         found,
         m.CollectionStateAnswer,

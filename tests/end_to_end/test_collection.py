@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Site, differences, restored, run_program
+from tests.independent.reader.damage import Damage
+from tests.independent.reader.store import open_store
 from tests.support.trees import write_tree
 
 MIB = 1 << 20
@@ -58,6 +60,11 @@ def test_space_comes_back_and_the_rest_restores(office: Site, tmp_path: Path) ->
     assert differences(tmp_path / "tree", restored(tmp_path / "back", tmp_path / "tree")) == []
     office.stop()
     assert office.check().exit_code == 0
+    store = open_store(office.vault)
+    assert (len(store.dropped), len(store.moved)) == (done.last["records_dropped"], done.last["containers_moved"])
+    for keyring, record_id in store.dropped.values():
+        with pytest.raises(Damage):
+            store.record(keyring, record_id)
     assert run_program("vaultd", "rebuild", office.vault).exit_code == 0
     office.start()
     office.restore("pc", "all", tmp_path / "again", "--safeset", 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,6 @@ from tests.independent.reader.hashing import plain, unpack
 
 _SUFFIX = ".journal"
 _HASH_BYTES = 32
-# docs/format.md: kinds of entries, and what a drop names: id, container, offset.
-GROUP, DROP, CONTAINER_MOVED = 1, 10, 11
-DROPPED = struct.Struct("<32sQI")
 _TYPE_AT = 6
 
 
@@ -61,18 +57,18 @@ class JournalTally:
             whole = raw[at : at + length]
             if len(whole) < length or plain(whole[:-_HASH_BYTES]) != whole[-_HASH_BYTES:]:
                 break  # it is being written
-            if kind in (GROUP, DROP, CONTAINER_MOVED):
+            if kind in (journal.GROUP, journal.DROP, journal.CONTAINER_MOVED):
                 payload = unpack(whole[journal.ENTRY.size : -_HASH_BYTES], "an entry of the journal")
                 self._take(kind, payload["details"])
             at += length
         self._position += at
 
     def _take(self, kind: int, details: dict[str, Any]) -> None:
-        if kind == GROUP:
+        if kind == journal.GROUP:
             for number, *_ in details["containers"]:
                 self._hold(number)
-        elif kind == DROP:
-            for _, number, offset in DROPPED.iter_unpack(details["records"]):
+        elif kind == journal.DROP:
+            for _, number, offset in journal.DROPPED.iter_unpack(details["records"]):
                 self._take_dropped(number, offset)
         else:
             self.moved.add(details["number"])

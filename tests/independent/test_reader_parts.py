@@ -179,7 +179,7 @@ def test_journal_refuses_a_change_of_any_byte() -> None:
         made.journal([(3, CHANGE)], previous=b"\1" * 32),
         made.segment_header(1, bytes(32)) + made.entry(3, 2, bytes(32), CHANGE),
         made.segment_header(1, bytes(32)) + made.entry(3, 1, b"\1" * 32, CHANGE),
-        made.segment_header(1, bytes(32)) + made.entry(10, 1, bytes(32), CHANGE),
+        made.segment_header(1, bytes(32)) + made.entry(12, 1, bytes(32), CHANGE),
         made.segment_header(1, bytes(32)) + made.entry(3, 1, bytes(32), {"changes": []}),
         made.journal([(3, CHANGE)])[:-1],
         made.journal([(3, CHANGE)]) + bytes(8),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from .hashing import plain, require_checksum, unpack
 SEGMENT = struct.Struct("<4sB3s16sI4sQ32sq8s8s")
 ENTRY = struct.Struct("<4sIHHIQq32s")
 ENTRY_LIMIT_BYTES = 16 * 1024 * 1024
-GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT, SUPERSEDE = range(1, 10)
+GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT, SUPERSEDE, DROP, CONTAINER_MOVED = range(1, 12)
+DROPPED = struct.Struct("<32sQI")
 
 Tables = dict[str, dict[bytes, bytes]]
 
@@ -61,7 +62,7 @@ def parse_entry(raw: bytes, position: int) -> tuple[Entry, int]:
     require(len(whole) == length, f"the journal entry at {position} is cut short")
     require(plain(whole[:-32]) == whole[-32:], f"the hash of journal entry {number} is wrong")
     require(reserved == 0, f"journal entry {number} has reserved bytes")
-    require(GROUP <= kind <= SUPERSEDE, f"journal entry {number} has the unknown kind {kind}")
+    require(GROUP <= kind <= CONTAINER_MOVED, f"journal entry {number} has the unknown kind {kind}")
     payload = unpack(whole[ENTRY.size : -32], f"the payload of journal entry {number}")
     fits = isinstance(payload, dict) and set(payload) == {"changes", "details"}
     require(fits, f"the payload of journal entry {number} is not a map of changes and details")
@@ -117,7 +118,7 @@ def first_good(paths: list[Path]) -> tuple[Segment, list[Entry]]:
     raise failure
 
 
-def acknowledged_lengths(entries: Iterable[Entry]) -> dict[int, int]:
+def acknowledged_lengths(entries: Sequence[Entry]) -> dict[int, int]:
     """The last length that the journal gives each container."""
     lengths: dict[int, int] = {}
     for entry in entries:
@@ -125,7 +126,24 @@ def acknowledged_lengths(entries: Iterable[Entry]) -> dict[int, int]:
             lengths.update({number: length for number, _, length, _ in entry.details["containers"]})
         elif entry.kind == CONTAINER_SEALED:
             lengths[entry.details["number"]] = entry.details["length"]
+    for number in moved_containers(entries):
+        lengths.pop(number, None)
     return lengths
+
+
+def moved_containers(entries: Iterable[Entry]) -> set[int]:
+    """All that is needed of these lies in others, and their files may be gone."""
+    return {entry.details["number"] for entry in entries if entry.kind == CONTAINER_MOVED}
+
+
+def dropped_places(entries: Iterable[Entry]) -> dict[tuple[int, int], tuple[bytes, bytes]]:
+    """Container and offset where records lay that are not used any more -> their keyring and id."""
+    return {
+        (number, offset): (entry.details["keyring"], record_id)
+        for entry in entries
+        if entry.kind == DROP
+        for record_id, number, offset in DROPPED.iter_unpack(entry.details["records"])
+    }
 
 
 def named_cids(entries: Iterable[Entry]) -> dict[int, list[bytes]]:

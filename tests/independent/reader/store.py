@@ -27,6 +27,8 @@ class Store:
         self.entries = journal.read_journal([disk.path / "journal" for disk in disks])
         self.lengths = journal.acknowledged_lengths(self.entries)
         self.named = journal.named_cids(self.entries)
+        self.moved = journal.moved_containers(self.entries)
+        self.dropped = journal.dropped_places(self.entries)
         self.checkpoint = checkpoint.newest_checkpoint([disk.path / "checkpoints" for disk in disks])
         self.tables = self._tables()
         self.erase_keys = erase_key.read_erase_keys([disk.path / "erase-keys" for disk in disks])
@@ -57,7 +59,7 @@ class Store:
         """Every container that the checkpoint names is on its disk, at least as long."""
         by_id = {disk.id: disk for disk in self.disks}
         for number, row in (self.checkpoint.containers if self.checkpoint else {}).items():
-            if row.disk not in by_id:
+            if row.disk not in by_id or number in self.moved:
                 continue
             path = by_id[row.disk].path / container.relative_path(number)
             require(path in self.scans, f"{path}, which the checkpoint names, is gone")
@@ -97,6 +99,8 @@ class Store:
         require_kept(scan, self.named.get(scan.header.number, []))
         self.scans[path] = scan
         for place in scan.places:
+            if (scan.header.number, place.offset) in self.dropped:
+                continue
             found = RecordPlace(path, place.offset, place.header.length)
             self._places.setdefault((place.header.keyring, place.header.id), found)
             self._places_by_cid.setdefault(place.cid, found)

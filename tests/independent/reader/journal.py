@@ -14,7 +14,8 @@ from .hashing import plain, require_checksum, unpack
 SEGMENT = struct.Struct("<4sB3s16sI4sQ32sq8s8s")
 ENTRY = struct.Struct("<4sIHHIQq32s")
 ENTRY_LIMIT_BYTES = 16 * 1024 * 1024
-GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT, SUPERSEDE, DROP, CONTAINER_MOVED = range(1, 12)
+GROUP, CONTAINER_SEALED, CATALOG, SLOT, RUN_KEY, RUN_BEGIN, RUN_END, ROOT, SUPERSEDE = range(1, 10)
+DROP, CONTAINER_MOVED = 10, 11
 DROPPED = struct.Struct("<32sQI")
 
 Tables = dict[str, dict[bytes, bytes]]

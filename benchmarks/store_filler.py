@@ -1,7 +1,8 @@
 """Fills a vault's store beside any agent: `python -m benchmarks.store_filler DIR RECORDS BODY_BYTES SEED`.
 
-It goes through the daemon's own layers, with one commit after each group of RECORDS_PER_COMMIT, or 32 MiB; killing it leaves what
-a daemon leaves that is killed in mid-upload. RECORDS 0 goes on until it is killed; the first line says that it writes.
+It goes through the daemon's own layers, with one commit after each group of RECORDS_PER_COMMIT, or of 32 MiB; killing
+it leaves what a daemon leaves that is killed in mid-upload. RECORDS 0 goes on until it is killed; the first line says
+that it writes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 It goes through the daemon's own layers. Companions are real records; the rows of the chunks are in the index, and lead
 to a container that is not there: nobody reads them, and no collection drops them, because its number is above all
-others. There is one that is not used for ten that are. A process of its own: what it leaves allocated is nobody's figure.
+others. For ten that are used there is one that is not. A process of its own: what it leaves allocated is nobody's
+figure.
 """
 
 from __future__ import annotations

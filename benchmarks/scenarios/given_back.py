@@ -28,12 +28,11 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
         live_bytes = live.container_bytes()
     with TimedSite(directory / "whole") as site:
         site.start()
-        fleet = _back_up(site, load, agents_before_the_last=AGENTS, deletes=True)
+        _back_up(site, load, agents_before_the_last=AGENTS, deletes=True)
         site.wait_until_purged()
         before_bytes = site.container_bytes()
         collections = site.collect()
         after_bytes = site.container_bytes()
-    del fleet
     return [
         {
             "case": f"{AGENTS} agents, {RUNS} runs",
@@ -50,7 +49,7 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
-def _back_up(site: TimedSite, load: Load, *, agents_before_the_last: int, deletes: bool = False) -> Fleet:
+def _back_up(site: TimedSite, load: Load, *, agents_before_the_last: int, deletes: bool = False) -> None:
     fleet = Fleet(site.directory / "fleet", site.url, site.admin, load, has_one_keyring=True)
     fleet.prepare()
     with PeakMemory() as memory:
@@ -62,4 +61,3 @@ def _back_up(site: TimedSite, load: Load, *, agents_before_the_last: int, delete
                 raise RuntimeError(f"an agent failed: {[one.summary for one in runs if not one.is_good]}")
             if deletes and number:
                 fleet.delete_former(runs[1:])
-    return fleet

@@ -39,7 +39,7 @@ def _round(site: TimedSite, fleet: Fleet, number: int) -> tuple[float, float]:
             runs = fleet.run_round(turn, memory)
             if not all(one.is_good for one in runs):
                 raise RuntimeError(f"an agent failed: {[one.summary for one in runs if not one.is_good]}")
-            fleet.delete_former(runs)
+            fleet.delete_former([runs[turn % AGENTS]])
     return begin_seconds, time.time()
 
 
@@ -48,6 +48,7 @@ def _sample(site: TimedSite, number: int, begin_seconds: float, end_seconds: flo
     return {
         "case": f"{AGENTS} agents",
         "round": number,
+        "chunks": IDS,
         "commits": len(seconds),
         "held_seconds": {"p50": percentile(seconds, 50), "p99": percentile(seconds, 99), "max": max(seconds)},
         "all_held_seconds": [round(one, 6) for one in seconds],

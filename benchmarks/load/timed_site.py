@@ -50,7 +50,7 @@ class TimedSite:
             **of_ours(),
             NOTES: str(self._notes),
             COLLECTS: str(int(collects)),
-            "VAULTD_COLLECT_EVERY_SECONDS": str(int(collects)),
+            "VAULTD_COLLECT_EVERY_SECONDS": "0",  # the timed vault asks itself, or nobody does
             "VAULTD_UNDELETE_SECONDS": str(UNDELETE_SECONDS),
         }
         words = [sys.executable, "-m", "benchmarks.load.timed_vault", "serve", str(self.vault)]

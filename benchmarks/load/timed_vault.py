@@ -24,6 +24,7 @@ COMMITS = (safesets.commit_unless_stale, safesets.commit)
 
 write_untimed = offload.write
 collect_untimed = collection.collect_once
+resume_moves = collection.resume_moves
 
 
 def note(what: str, begin_seconds: float, begin: float, **more: int) -> None:
@@ -58,10 +59,17 @@ async def collect_once(vault: Vault) -> None:
         vault.collections.ask(is_trial=False)
 
 
+async def resume_and_ask(vault: Vault) -> None:
+    """The first collection begins with the daemon."""
+    await resume_moves(vault)
+    vault.collections.ask(is_trial=False)
+
+
 if __name__ == "__main__":
     expiry.PASS_SECONDS = 1
     offload.write = write
     if os.environ.get(COLLECTS) == "1":
         collection.LOOK_SECONDS = 0.02
         collection.collect_once = collect_once
+        collection.resume_moves = resume_and_ask
     main()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,13 @@ class TimedSite:
 
     def collecting_share(self, begin_seconds: float, end_seconds: float) -> float:
         """Of this time, how much had a collection going on. Ask after `stop`: one is noted when it ends."""
-        shared = 0.0
-        for note in self.notes("collection"):
-            end = note["begin_seconds"] + note["seconds"]
-            shared += max(0.0, min(end, end_seconds) - max(note["begin_seconds"], begin_seconds))
-        return shared / (end_seconds - begin_seconds)
+        return share_of(self.notes("collection"), begin_seconds, end_seconds)
+
+
+def share_of(notes: Sequence[Mapping[str, float]], begin_seconds: float, end_seconds: float) -> float:
+    """Of this time, what the noted ones, of which no two went on at once, have of it together."""
+    together = 0.0
+    for note in notes:
+        note_end_seconds = note["begin_seconds"] + note["seconds"]
+        together += max(0.0, min(note_end_seconds, end_seconds) - max(note["begin_seconds"], begin_seconds))
+    return together / (end_seconds - begin_seconds)

@@ -27,7 +27,7 @@ collect_untimed = collection.collect_once
 resume_moves = collection.resume_moves
 
 
-def note(what: str, begin_seconds: float, begin: float, **more: int) -> None:
+def note(what: str, begin_seconds: float, begin: float, **more: float) -> None:
     """`begin_seconds` since 1970, for who looks from outside; `begin` by the clock that never jumps."""
     line = {"what": what, "begin_seconds": begin_seconds, "seconds": time.perf_counter() - begin, **more}
     with Path(os.environ[NOTES]).open("a", encoding="ascii") as file:
@@ -40,11 +40,11 @@ async def write(function: Any, *arguments: Any) -> Any:
 
     @wraps(function)
     def timed(*given: Any) -> Any:
-        begin_seconds, begin = time.time(), time.perf_counter()
+        begin_seconds, begin, cpu_before = time.time(), time.perf_counter(), time.thread_time()
         try:
             return function(*given)
         finally:
-            note("commit", begin_seconds, begin)
+            note("commit", begin_seconds, begin, cpu_seconds=time.thread_time() - cpu_before)
 
     return await write_untimed(timed, *arguments)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load.agents import Fleet, Load
-from benchmarks.load.figures import percentile
 from benchmarks.load.processes import PeakMemory
 from benchmarks.load.timed_site import TimedSite
 
@@ -44,13 +43,12 @@ def _round(site: TimedSite, fleet: Fleet, number: int) -> tuple[float, float]:
 
 
 def _sample(site: TimedSite, number: int, begin_seconds: float, end_seconds: float) -> dict[str, Any]:
-    seconds = [note["seconds"] for note in site.notes("commit") if begin_seconds <= note["begin_seconds"] < end_seconds]
+    commits = [note for note in site.notes("commit") if begin_seconds <= note["begin_seconds"] < end_seconds]
     return {
         "case": f"{AGENTS} agents",
         "round": number,
         "chunks": IDS,
-        "commits": len(seconds),
-        "held_seconds": {"p50": percentile(seconds, 50), "p99": percentile(seconds, 99), "max": max(seconds)},
-        "all_held_seconds": [round(one, 6) for one in seconds],
+        "held_seconds": [round(one["seconds"], 6) for one in commits],
+        "cpu_seconds": [round(one["cpu_seconds"], 6) for one in commits],
         "collecting_share": site.collecting_share(begin_seconds, end_seconds),
     }

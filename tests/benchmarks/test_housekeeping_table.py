@@ -56,13 +56,14 @@ def held(number: int, *milliseconds: float) -> dict[str, Any]:
         "round": number,
         "chunks": 10_000_000,
         "collecting_share": 1.0,
-        "all_held_seconds": seconds,
+        "held_seconds": seconds,
+        "cpu_seconds": [0.001] * (len(seconds) - 1) + [0.002],
     }
 
 
 @pytest.mark.parametrize(
     ("slow", "told"),
-    [([30.0], "20.0 | 30.0 | 1 | met |"), ([30.0, 30.0], "30.0 | 30.0 | 2 | missed |")],
+    [([30.0], "20.0 | 30.0 | 1 | 1.0 | 2.0 | met |"), ([30.0, 30.0], "30.0 | 30.0 | 2 | 1.0 | 2.0 | missed |")],
     ids=["met", "missed"],
 )
 def test_ninety_nine_of_a_hundred_commits_hold_no_longer_than_20_ms(slow: list[float], told: str) -> None:

@@ -101,8 +101,9 @@ def each_second(sample: dict[str, Any]) -> float:
     return float(sample["protected_bytes"] / sample["wall_seconds"])
 
 
-def given_back_rows(sample: dict[str, Any]) -> list[str]:
+def given_back_rows(cases: Cases) -> list[str]:
     """What was dead is what is there and not in the vault that only has what is live."""
+    ((sample,),) = cases.values()
     dead_bytes = sample["before_bytes"] - sample["live_bytes"]
     given_back_bytes = sample["before_bytes"] - sample["after_bytes"]
     percent = 100 * given_back_bytes / dead_bytes
@@ -147,3 +148,12 @@ def spread(values: list[float], digits: int = 2) -> str:
 
 def verdict(*, is_met: bool) -> str:
     return MET if is_met else MISSED
+
+
+HOUSE_ROWS = {
+    "collection": collection_rows,
+    "held": held_rows,
+    "collecting": collecting_rows,
+    "given_back": given_back_rows,
+    "scrub": scrub_rows,
+}

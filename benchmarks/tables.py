@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
 from benchmarks.fleet_table import fleet_rows
 from benchmarks.hour_table import hour_rows
-from benchmarks.housekeeping_table import collecting_rows, collection_rows, given_back_rows, held_rows, scrub_rows
+from benchmarks.housekeeping_table import HOUSE_ROWS
 from benchmarks.judge import MET, MISSED
 from benchmarks.offers_table import offers_rows
 from benchmarks.targets import ALONE, COMPARED, HOUSEKEEPING, MILLISECONDS_MAX
@@ -250,16 +250,9 @@ OF_CASES: dict[str, Callable[[dict[str, list[dict[str, Any]]]], list[str]]] = {
     "start": each,
     "profile": profiled,
     "long_line": lined,
-    "collection": collection_rows,
-    "held": held_rows,
-    "collecting": collecting_rows,
-    "scrub": scrub_rows,
+    **HOUSE_ROWS,
 }
-OF_ONE_SAMPLE: dict[str, Callable[[dict[str, Any]], list[str]]] = {
-    "hour": hour_rows,
-    "agents": fleet_rows,
-    "given_back": given_back_rows,
-}
+OF_ONE_SAMPLE: dict[str, Callable[[dict[str, Any]], list[str]]] = {"hour": hour_rows, "agents": fleet_rows}
 
 
 def write_tables() -> None:

@@ -55,7 +55,7 @@ bench: $(VENV)/.ready
 bench-full: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.bench --scale full $(ARGS)
 
-# This product alone. Takes half an hour or more and about 12 GB of disk.
+# This product alone. Takes an hour and about 12 GB of disk.
 figures: $(VENV)/.ready
 	$(BIN)/python -m benchmarks
 

@@ -12,7 +12,23 @@ from pathlib import Path
 
 from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import ageing, agents, long_line, memory, micro, million, primitives, profile, restart, start
+from benchmarks.scenarios import (
+    ageing,
+    agents,
+    collecting,
+    collection,
+    given_back,
+    held,
+    long_line,
+    memory,
+    micro,
+    million,
+    primitives,
+    profile,
+    restart,
+    scrub,
+    start,
+)
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
@@ -28,6 +44,11 @@ SCENARIOS = {
     "million_tree": million.run_tree,
     "resume": million.run_resume,
     "ageing": ageing.run,
+    "collection": collection.run,
+    "held": held.run,
+    "collecting": collecting.run,
+    "given_back": given_back.run,
+    "scrub": scrub.run,
 }
 SEED = 20261123
 

@@ -1,7 +1,8 @@
 """Fills a vault's store beside any agent: `python -m benchmarks.store_filler DIR RECORDS BODY_BYTES SEED`.
 
-It goes through the daemon's own layers, with one commit after each group of RECORDS_PER_COMMIT; killing it leaves what
-a daemon leaves that is killed in mid-upload. RECORDS 0 goes on until it is killed; the first line says that it writes.
+It goes through the daemon's own layers, with one commit after each group of RECORDS_PER_COMMIT, or of 32 MiB; killing
+it leaves what a daemon leaves that is killed in mid-upload. RECORDS 0 goes on until it is killed; the first line says
+that it writes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vaultd.store.disk_door import SystemDoor
 from vaultd.store.record_format import parse_header
 
 RECORDS_PER_COMMIT = 1000
+BYTES_PER_COMMIT_MAX = 32 << 20
 
 
 def fill(vault: Vault, records: int, body_bytes: int, seed: int) -> tuple[bytes, list[bytes]]:
@@ -33,8 +35,9 @@ def fill(vault: Vault, records: int, body_bytes: int, seed: int) -> tuple[bytes,
     keyring, key = numbers.randbytes(16), numbers.randbytes(16)
     ledger.record(vault, [("run_key_owners", key, bytes(16) + keyring)])
     written, group = 0, list[StoredRecord]()
+    per_commit = min(RECORDS_PER_COMMIT, max(BYTES_PER_COMMIT_MAX // body_bytes, 1))
     while not records or written < records:
-        group = [make_record(keyring, key, os.urandom(body_bytes)) for _ in range(RECORDS_PER_COMMIT)]
+        group = [make_record(keyring, key, os.urandom(body_bytes)) for _ in range(per_commit)]
         vault.store.append(0, group)
         ledger.write(vault)
         written += len(group)

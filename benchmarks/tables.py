@@ -13,9 +13,10 @@ from typing import Any
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
 from benchmarks.fleet_table import fleet_rows
 from benchmarks.hour_table import hour_rows
+from benchmarks.housekeeping_table import HOUSE_ROWS
 from benchmarks.judge import MET, MISSED
 from benchmarks.offers_table import offers_rows
-from benchmarks.targets import ALONE, COMPARED, MILLISECONDS_MAX
+from benchmarks.targets import ALONE, COMPARED, HOUSEKEEPING, MILLISECONDS_MAX
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -30,7 +31,7 @@ def render_tables(results: Path) -> dict[str, str]:
     yet, and all targets.
     """
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
-    tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED + ALONE}
+    tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED + ALONE + HOUSEKEEPING}
     tables["hour"] = f"{NOT_TRIED}\n"
     tables |= {name: render(result) for name, result in found.items()}
     compared = {name: result for name, result in found.items() if name in COMPARED}
@@ -249,6 +250,7 @@ OF_CASES: dict[str, Callable[[dict[str, list[dict[str, Any]]]], list[str]]] = {
     "start": each,
     "profile": profiled,
     "long_line": lined,
+    **HOUSE_ROWS,
 }
 OF_ONE_SAMPLE: dict[str, Callable[[dict[str, Any]], list[str]]] = {"hour": hour_rows, "agents": fleet_rows}
 

@@ -12,6 +12,8 @@ PEERS = ("restic", "borg")
 COMPARED = ("random", "image", "small_files", "share", "versions", "million", "together", "link")
 # Measured by the same command: no peer does anything of the kind.
 ALONE = ("offers",)
+# Measured by `python -m benchmarks`, with a table before there is a raw file.
+HOUSEKEEPING = ("collection", "held", "collecting", "given_back", "scrub")
 
 CPU_SHARE_MAX = 0.5  # of the best peer's CPU seconds
 STORED_SHARE_MAX = 1.0  # of its stored bytes

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,21 @@ class Fleet:
                 seed=self._load.seed,
             )
 
-    def run_round(self, round_number: int, memory: PeakMemory) -> list[AgentRun]:
-        """All agents at once, until the last has ended."""
+    def run_round(self, round_number: int, memory: PeakMemory, *, agents: int | None = None) -> list[AgentRun]:
+        """All agents at once, or the first ones, until the last has ended."""
+        taking_part = range(self._load.agents if agents is None else agents)
         with ThreadPoolExecutor(self._load.agents) as pool:
-            return list(pool.map(lambda agent: self._back_up(agent, round_number, memory), range(self._load.agents)))
+            return list(pool.map(lambda agent: self._back_up(agent, round_number, memory), taking_part))
+
+    def delete_former(self, runs: Sequence[AgentRun]) -> None:
+        """The safeset before that of each run."""
+
+        def delete(one: AgentRun) -> None:
+            words = ["safeset", "delete", self._name(one.agent), JOB, str(one.summary["safeset"] - 1)]
+            run_json([*self._context, *words, "--yes", "--json"])
+
+        with ThreadPoolExecutor(REGISTERED_AT_ONCE) as pool:
+            list(pool.map(delete, runs))
 
     def _back_up(self, agent: int, round_number: int, memory: PeakMemory) -> AgentRun:
         output = self._directory / f"{agent:03}.output"

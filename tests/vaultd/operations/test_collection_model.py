@@ -1,8 +1,10 @@
-"""A small model of what a vault keeps, driven against the real one: runs, deletions, purges, collections in pieces,
-moves of containers, damage, stops and lost indexes, in any order.
+"""A small model of what a vault keeps, driven against the real one: runs, deletions, expiry, purges, collections in
+pieces, moves of containers, damage, scrubs, distrust, other passwords, stops and lost indexes, in any order.
 
-What a live safeset uses reads back byte for byte, what a run was told is there stays until it ends, and when nothing
-goes on any more, what nobody uses is gone.
+What a live safeset uses reads back byte for byte, what a run was told is there stays until it ends, nothing is answered
+"present" after its key left, and when nothing goes on any more, what nobody uses is gone.
+
+A long run: `python -m pytest --hypothesis-profile=long --timeout=0` with this file.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import settings
@@ -18,11 +20,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.vaultd.operations.collected_site import Collected, make_collected
+from tests.vaultd.operations.job_keys import change_password, key_of, keys_of, keys_that_open, lost_in_restore
 from tests.vaultd.operations.kept_job import DAY_SECONDS
 from tests.vaultd.operations.small_site import make_site
+from tests.vaultd.operations.vault_model import COPIES, DAYS, VaultModel
 from tests.vaultd.store.fakes import flip
-from vaultd.operations import held_safesets, ledger
+from vaultd.operations import damaged_safesets, distrust, held_safesets, ledger, retention_types, scrub
 from vaultd.operations.collection import KeyringCollection
+from vaultd.operations.distrust import Suspicion
 from vaultd.operations.held_safesets import Named
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
@@ -31,13 +36,7 @@ CONTAINER_BYTES = 128 * 1024
 CHUNK_BYTES = 20_000
 LEASE_HOURS = 25
 PICKS = st.lists(st.integers(0, 99), max_size=4)
-
-
-@dataclass
-class Kept:
-    complete: bool
-    run: int
-    state: str = "standing"  # then deleted, purged
+PICK = st.integers(0, 99)
 
 
 class Vault(RuleBasedStateMachine):
@@ -50,15 +49,13 @@ class Vault(RuleBasedStateMachine):
         site.vault = open_vault(site.config, site.clock, SystemDoor())
         self.site = site
         self.job: Collected = make_collected(site)
+        retention_types.set_type(site.vault, self.job.owner, "daily", DAYS, COPIES)
+        self.model = VaultModel()
+        self.model.begin(self.job.job.sealer.key_id, self.now_ns)
+        self.end()
         self.chunks: list[bytes] = []
-        self.kept: dict[int, Kept] = {}
-        self.runs = 1
-        self.is_running = False
-        self.told: set[bytes] = set()  # to the run that goes on: these are there
-        self.damaged: set[bytes] = set()
         self.collection: KeyringCollection | None = None
         self.pieces: Iterator[None] = iter(())
-        self.newest_complete = 0
 
     def teardown(self) -> None:
         try:
@@ -67,68 +64,84 @@ class Vault(RuleBasedStateMachine):
             close_vault(self.site.vault)
             shutil.rmtree(self.directory)
 
+    @property
+    def now_ns(self) -> int:
+        return self.site.clock.now_ns()
+
+    def named(self, number: int) -> Named:
+        return Named("laptop", "home", number)
+
     # Runs
 
     @rule(picks=PICKS, new=st.integers(1, 3))
     def offer(self, picks: list[int], new: int) -> None:
         """A run begins, or goes on, and asks what is there; what is not it sends."""
-        if not self.is_running:
+        if not self.model.is_running:
             self.site.clock.advance(DAY_SECONDS)
             self.job.begin()
-            self.is_running, self.runs = True, self.runs + 1
+            self.model.begin(self.job.job.sealer.key_id, self.now_ns)
         self.chunks += [self.job.chunk(bytes([len(self.chunks) + number]) * CHUNK_BYTES) for number in range(new)]
         picked = [self.chunks[-1 - pick % len(self.chunks)] for pick in picks]
         asked = list(dict.fromkeys(picked + self.chunks[-new:]))
         missing = [id_ for id_, is_missing in zip(asked, self.job.offer(*asked), strict=True) if is_missing]
+        assert {id_ for id_ in asked if id_ in self.model.damaged or self.is_distrusted(id_)} <= set(missing)
         self.job.send(*missing)
-        self.damaged -= set(missing)
-        self.told |= set(asked)
+        self.model.sends(missing)
+        self.model.told |= set(asked)
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.model.told)
     @rule(complete=st.booleans())
     def commit(self, *, complete: bool) -> None:
-        if not self.is_running:
-            return
-        number = self.job.commit(*sorted(self.told), complete=complete, sent=())
-        self.kept[number] = Kept(complete, self.runs)
+        number = self.job.commit(*sorted(self.model.told), complete=complete, sent=())
+        self.model.commit(number, self.now_ns, complete=complete)
         if complete:
-            self.newest_complete = number
             self.end()
 
-    @precondition(lambda self: self.is_running)
+    @precondition(lambda self: self.model.is_running)
     @rule()
     def end(self) -> None:
         self.site.end(self.job.job)
-        self.is_running, self.told = False, set()
+        self.model.end(self.now_ns)
+
+    @precondition(lambda self: self.model.is_running)
+    @rule()
+    def silence(self) -> None:
+        """The run is not heard of for longer than its leases last."""
+        self.site.clock.advance(LEASE_HOURS * 3600)
+        self.end()
 
     # What becomes of safesets
 
-    @rule(pick=st.integers(0, 99))
+    @rule(pick=PICK)
     def delete(self, pick: int) -> None:
-        standing = [number for number in self.visible() if self.kept[number].complete]
-        standing = [number for number in standing if number != self.newest_complete]
-        if standing:
-            number = standing[pick % len(standing)]
+        if numbers := self.model.deletable():
+            number = numbers[pick % len(numbers)]
             self.job.delete(number)
-            self.kept[number].state = "deleted"
+            self.model.delete(number, self.now_ns)
 
-    @rule(pick=st.integers(0, 99))
+    @rule(pick=PICK)
     def undelete(self, pick: int) -> None:
-        deleted = [number for number, kept in self.kept.items() if kept.state == "deleted"]
-        if deleted:
-            number = deleted[pick % len(deleted)]
-            held_safesets.undelete(self.site.vault, self.job.owner, Named("laptop", "home", number), "needed")
-            held_safesets.unpin(self.site.vault, self.job.owner, Named("laptop", "home", number))
-            self.kept[number].state = "standing"
+        """Which pins it."""
+        if numbers := self.model.ended():
+            number = numbers[pick % len(numbers)]
+            held_safesets.undelete(self.site.vault, self.job.owner, self.named(number), "needed")
+            self.model.undelete(number)
 
-    @precondition(lambda self: not self.is_running)
-    @rule()
-    def purge(self) -> None:
-        if any(kept.state == "deleted" for kept in self.kept.values()):
-            self.site.clock.advance(8 * DAY_SECONDS)
-            self.job.keep_house()
-            for kept in self.kept.values():
-                kept.state = "purged" if kept.state == "deleted" else kept.state
+    @rule(pick=PICK)
+    def pin_or_unpin(self, pick: int) -> None:
+        if numbers := self.model.complete():
+            number = numbers[pick % len(numbers)]
+            kept = self.model.kept[number]
+            words = (self.site.vault, self.job.owner, self.named(number))
+            held_safesets.unpin(*words) if kept.is_pinned else held_safesets.pin(*words, "the audit")
+            kept.is_pinned = not kept.is_pinned
+
+    @precondition(lambda self: not self.model.is_running)
+    @rule(days=st.sampled_from([1, 8]))
+    def expire_and_purge(self, days: int) -> None:
+        self.site.clock.advance(days * DAY_SECONDS)
+        self.job.keep_house()
+        self.model.keep_house(self.now_ns)
 
     # Keeping house
 
@@ -138,22 +151,11 @@ class Vault(RuleBasedStateMachine):
         if self.collection is None:
             self.collection = self.job.collection()
             self.collection.begin()
-            self.pieces = self.collect_in_pieces(self.collection)
+            self.pieces = self.job.in_pieces(self.collection)
         for _ in range(steps):
             if next(self.pieces, self) is self:
                 self.collection = None
                 return
-
-    def collect_in_pieces(self, one: KeyringCollection) -> Iterator[None]:
-        yield from one.mark()
-        for rows in one.sweep():
-            yield
-            while rows and one.drop(rows) is None:
-                yield from one.pass_barrier()
-        yield from one.look_for_missing()
-        yield from one.look_for_keys()
-        one.forget_keys()
-        one.end()
 
     @rule()
     def collect(self) -> None:
@@ -161,23 +163,16 @@ class Vault(RuleBasedStateMachine):
 
     @rule()
     def move(self) -> None:
-        house = self.site.vault.store.house
-        for row in house.can_move().values():
-            places = house.needed_of(row)
-            copies = None if places is None else house.copies(places)
-            if copies is None:
-                continue
-            house.move(row, copies)
-            if house.needed_of(row) == []:
-                house.retire(row)
-        house.forget_files(house.remove_files())
+        for _ in self.job.move():
+            pass
 
     # Faults
 
-    @rule(pick=st.integers(0, 99))
-    def damage(self, pick: int) -> None:
-        """One bit of a chunk, which somebody reads then."""
-        there = [id_ for id_ in self.chunks if id_ not in self.damaged and self.job.is_there(id_)]
+    @rule(pick=PICK, is_met=st.booleans())
+    def damage(self, pick: int, *, is_met: bool) -> None:
+        """One bit of a chunk, which somebody reads then, or nobody."""
+        bad = self.model.damaged | self.model.hurt
+        there = [id_ for id_ in self.chunks if id_ not in bad and self.job.is_read(id_)]
         if not there:
             return
         id_ = there[pick % len(there)]
@@ -188,10 +183,45 @@ class Vault(RuleBasedStateMachine):
             while at >= 0:  # a copy that was moved may lie beside the first
                 flip(path, at + len(record) - 1)
                 at = data.find(record, at + 1)
-        self.damaged.add(id_)
-        self.told.discard(id_)
-        self.job.is_read(id_)
-        ledger.write(self.site.vault)
+        self.model.hurts(id_, is_met=is_met)
+        if is_met:
+            assert not self.job.is_read(id_)
+            ledger.write(self.site.vault)
+
+    @rule()
+    def scrub(self) -> None:
+        """All that is hurt is found, is missing from then on, and the safesets that use it are named."""
+        vault = self.site.vault
+        for row in vault.store.containers():
+            for piece in scrub.read_container(vault, *scrub.open_container(vault, row.number)):
+                scrub.note(vault, piece)
+        assert self.missing(self.model.hurt) == self.model.hurt
+        self.model.meets(self.model.hurt)
+        look = damaged_safesets.Look(vault, None)
+        for found in (*look.run_damaged(), *look.run()):
+            damaged_safesets.settle(vault, found)
+        hit = {number: len(self.job.used[number] & self.model.damaged) for number in self.model.live()}
+        named = {one.number: one.records for one in scrub.hit(vault, b"").hits}
+        assert named == {number: count for number, count in hit.items() if count}
+
+    @rule(days=st.integers(0, 9), undo=st.booleans())
+    def distrust(self, days: int, *, undo: bool) -> None:
+        """Of what the computer did in these last days, or trust in it again."""
+        suspicion = Suspicion("laptop", self.now_ns - days * DAY_SECONDS * 1_000_000_000)
+        keys = self.model.suspect_keys(suspicion.since_ns)
+        act = distrust.trust_again if undo else distrust.distrust
+        act(self.site.vault, self.job.owner, suspicion)
+        if undo:
+            self.model.distrusted -= keys
+        else:
+            self.model.distrusted |= keys
+            self.model.end(self.now_ns)
+
+    @rule(rotates=st.booleans())
+    def change_password(self, *, rotates: bool) -> None:
+        change_password(self.job, rotates=rotates)
+        if rotates:
+            self.model.end(self.now_ns)
 
     @rule()
     def restart(self) -> None:
@@ -209,13 +239,7 @@ class Vault(RuleBasedStateMachine):
         close_vault(self.site.vault)
         shutil.rmtree(self.site.config.directory / "index")
         self.site.vault = open_vault(self.site.config, self.site.clock, SystemDoor())
-
-    @precondition(lambda self: self.is_running)
-    @rule()
-    def silence(self) -> None:
-        """The run is not heard of for longer than its leases last."""
-        self.site.clock.advance(LEASE_HOURS * 3600)
-        self.end()
+        self.model.forgets_damage()
 
     def forget_collection(self) -> None:
         """It dies with the process."""
@@ -223,38 +247,53 @@ class Vault(RuleBasedStateMachine):
 
     # What must hold
 
-    def visible(self) -> list[int]:
-        return [n for n, kept in self.kept.items() if kept.state == "standing" and not self.is_replaced(n)]
+    def is_distrusted(self, id_: bytes) -> bool:
+        return id_ in self.job.stored and key_of(self.job.stored[id_]) in self.model.distrusted
 
-    def is_replaced(self, number: int) -> bool:
-        kept = self.kept[number]
-        later = [one for other, one in self.kept.items() if other > number]
-        return not kept.complete and any(one.complete or one.run == kept.run for one in later)
-
-    def live(self) -> set[int]:
-        return {n for n, kept in self.kept.items() if kept.state != "purged" and not self.is_replaced(n)}
+    def missing(self, ids: set[bytes]) -> set[bytes]:
+        ordered = sorted(ids)
+        found = self.site.vault.store.missing(self.job.keyring_id, ordered)
+        return {id_ for id_, is_missing in zip(ordered, found, strict=True) if is_missing}
 
     @invariant()
     def what_is_used_is_there(self) -> None:
-        needed = set(self.told).union(*(self.job.used[number] for number in self.live()))
-        assert {id_ for id_ in needed - self.damaged if not self.job.is_there(id_)} == set()
-        assert {id_ for id_ in self.damaged if self.job.is_read(id_)} == set()
+        self.model.meets(self.missing(self.model.hurt))  # a start or a move came by it
+        needed = set(self.model.told).union(*(self.job.used[number] for number in self.model.live()))
+        whole = needed - self.model.damaged - self.model.hurt
+        assert {id_ for id_ in whole if not self.job.is_read(id_)} == set()
+        assert self.missing(whole) == {id_ for id_ in whole if self.is_distrusted(id_)}
+        assert {id_ for id_ in self.model.damaged if self.job.is_read(id_)} == set()
+
+    @invariant()
+    def keys_stay_as_long_as_what_is_under_them(self) -> None:
+        """Whatever is present or needed can be opened."""
+        present = set(self.job.stored) - self.missing(set(self.job.stored))
+        needed = present.union(*(self.job.used[number] for number in self.model.live())) - self.model.damaged
+        assert keys_of(self.job, needed) <= keys_that_open(self.job)
 
     def end_of_all(self) -> None:
-        """Nothing goes on: what nobody uses is dropped, and stays so."""
-        if self.is_running:
+        """Nothing goes on: what nobody uses is dropped, and stays so; everything else restores."""
+        if self.model.is_running:
             self.end()
-        self.forget_collection()
         self.restart()
         self.site.clock.advance(LEASE_HOURS * 3600)
         self.collect()
-        kept = set[bytes]().union(*(self.job.used[number] for number in self.live()))
+        kept = set[bytes]().union(*(self.job.used[number] for number in self.model.live()))
         dead = set(self.job.stored) - kept
+        assert keys_that_open(self.job) == keys_of(self.job, kept)
         for again in (lambda: None, self.move, self.rebuild):
             again()
             self.what_is_used_is_there()
-            assert {id_ for id_ in dead if self.job.is_there(id_)} == set()
+            self.keys_stay_as_long_as_what_is_under_them()
+            assert self.missing(dead) == dead
+        self.scrub()
+        for number in self.model.standing():
+            lost = self.job.used[number] & self.model.damaged
+            assert lost_in_restore(self.job, number) == lost
 
 
-Vault.TestCase.settings = settings(max_examples=6, stateful_step_count=30, deadline=None)
+IS_LONG = settings.get_current_profile_name() == "long"
+Vault.TestCase.settings = settings(
+    max_examples=300 if IS_LONG else 6, stateful_step_count=40 if IS_LONG else 30, deadline=None
+)
 TestVault = Vault.TestCase

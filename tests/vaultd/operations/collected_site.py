@@ -104,9 +104,7 @@ class Collected:
         held_safesets.delete(self.site.vault, self.owner, Named(self.name, "home", number))
 
     def keep_house(self) -> None:
-        expiry.keep_house(
-            self.site.vault, self.job.job.account_id + self.job.job.job_id, self.site.clock.now_ns()
-        )
+        expiry.keep_house(self.site.vault, self.job.job.account_id + self.job.job.job_id, self.site.clock.now_ns())
 
     def purge(self, *numbers: int) -> None:
         for number in numbers:
@@ -143,9 +141,7 @@ class Collected:
         return {self.is_there(id_) for id_ in ids}
 
     def collection(self) -> KeyringCollection:
-        return KeyringCollection(
-            self.site.vault, self.job.job.account_id, self.keyring_id, ContainerUse()
-        )
+        return KeyringCollection(self.site.vault, self.job.job.account_id, self.keyring_id, ContainerUse())
 
     def in_pieces(self, one: KeyringCollection) -> Iterator[None]:
         """All of it but its beginning, as the daemon does it; other work may come between any two pieces."""

@@ -45,10 +45,10 @@ class Story:
         self._begin()
         self._offer("h")  # which was dropped, and comes anew
         self._beside(
-            self.one.move(), lambda: self._offer("g"), lambda: self._commit("h"), self._end, lambda: self._delete(4),
+            self._move(), lambda: self._offer("g"), lambda: self._commit("h"), self._end, lambda: self._delete(4),
             lambda: self._undelete(4), lambda: self._run("dk"),
         )  # fmt: skip
-        moves = self.one.move()
+        moves = self._move()
         self._beside(self._collection(), *(lambda: next(moves, None) for _ in range(6)))
         for _ in moves:
             pass
@@ -65,6 +65,11 @@ class Story:
         collection = self.one.collection()
         collection.begin()
         return self.one.in_pieces(collection)
+
+    def _move(self) -> Iterator[None]:
+        self.acknowledged.is_moving = True
+        yield from self.one.move()
+        self.acknowledged.is_moving = False
 
     def _begin(self) -> None:
         self.one.site.clock.advance(DAY_SECONDS)

@@ -30,15 +30,16 @@ SYNCS = {"fdatasync", "fsync_directory"}
 @dataclass
 class Acknowledged:
     """By numbers of safesets: those that must be restored, and those that nobody can bring back any more. `told`: ids
-    that the run which goes on was told are there.
+    that the run which goes on was told are there. `is_moving`: records may lie at two places.
     """
 
     standing: set[int] = field(default_factory=set)
     purged: set[int] = field(default_factory=set)
     told: set[bytes] = field(default_factory=set)
+    is_moving: bool = False
 
     def now(self) -> Acknowledged:
-        return Acknowledged(set(self.standing), set(self.purged), set(self.told))
+        return Acknowledged(set(self.standing), set(self.purged), set(self.told), self.is_moving)
 
 
 @dataclass

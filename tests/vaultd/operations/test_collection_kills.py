@@ -82,6 +82,9 @@ def require_all(before: Collected, killed: Killed, versions: dict[bytes, set[byt
     close_vault(one.site.vault)
     shutil.rmtree(one.site.config.directory / "index")
     one.site.vault = open_vault(one.site.config, one.site.clock, SystemDoor())
+    if killed.acknowledged.is_moving:  # a copy whose move was broken off is found again, and goes once more
+        Judge(one, killed, versions).require_kept()
+        one.collect()
     Judge(one, killed, versions).require_kept_and_gone()
     close_vault(one.site.vault)
 

@@ -128,9 +128,10 @@ class VaultModel:
 
     def meets(self, ids: set[bytes]) -> None:
         """The vault has read these, and says so."""
-        self.damaged |= ids & self.hurt
-        self.hurt -= ids
-        self.told -= ids
+        met = ids & self.hurt
+        self.damaged |= met
+        self.hurt -= met
+        self.told -= met
 
     def forgets_damage(self) -> None:
         """Where the index is made anew nobody has read it."""

@@ -1,6 +1,7 @@
 # make demo   shows the whole thing on this machine           make test      every test (the documents and the architecture are among them)
 # make lint   ruff and mypy                                    make sabotage  breaks each promise on purpose and expects its test to notice
 # make torture SEEDS=N KILLS=N   simulated power losses and real kills -9 under eight agents
+# make hour SECONDS=N             collections without a pause under eight agents, and every live safeset compared
 # make bench     compares with restic and borg                  make bench-full   with all data, goes on where it was broken off
 PYTHON ?= python3
 VENV := .venv
@@ -10,12 +11,13 @@ SOURCE ?=
 SEEDS ?= 200
 KILLS ?= 10
 SEED ?= 1
-# A file for the raw figures of the torture.
+SECONDS ?= 3600
+# A file for the raw figures of the torture or the hour.
 JSON ?=
 # More words for the benchmarks.
 ARGS ?=
 
-.PHONY: demo test lint sabotage torture bench bench-full figures lock clean
+.PHONY: demo test lint sabotage torture hour bench bench-full figures lock clean
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +43,9 @@ sabotage: $(VENV)/.ready
 torture: WORKERS ?= 2
 torture: $(VENV)/.ready
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --kills $(KILLS) --seed $(SEED) --workers $(WORKERS) $(if $(JSON),--json '$(JSON)')
+
+hour: $(VENV)/.ready
+	$(BIN)/python -m tests.hour --seconds $(SECONDS) --seed $(SEED) $(if $(JSON),--json '$(JSON)')
 
 # Compares with restic and borg, which must be on PATH, and writes docs/results/*.json and the tables made from them: a
 # quarter of an hour, and hours. The second one goes on where it was broken off; ARGS=--again begins anew.

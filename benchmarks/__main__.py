@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.picture import write_picture
 from benchmarks.results import write_result
-from benchmarks.scenarios import ageing, agents, memory, micro, million, primitives, profile, restart, start
+from benchmarks.scenarios import ageing, agents, long_line, memory, micro, million, primitives, profile, restart, start
 from benchmarks.tables import write_tables
 
 SCENARIOS = {
@@ -22,6 +22,7 @@ SCENARIOS = {
     "primitives": primitives.run,
     "micro": micro.run,
     "profile": profile.run,
+    "long_line": long_line.run,
     "restart": restart.run,
     "million_directory": million.run_directory,
     "million_tree": million.run_tree,

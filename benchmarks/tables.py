@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.compared_tables import NOT_MEASURED, compared_rows, target_rows
 from benchmarks.fleet_table import fleet_rows
+from benchmarks.hour_table import hour_rows
 from benchmarks.judge import MET, MISSED
 from benchmarks.offers_table import offers_rows
 from benchmarks.targets import ALONE, COMPARED, MILLISECONDS_MAX
@@ -29,6 +31,7 @@ def render_tables(results: Path) -> dict[str, str]:
     """
     found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
     tables = {name: f"{NOT_MEASURED}\n" for name in COMPARED + ALONE}
+    tables["hour"] = f"{NOT_TRIED}\n"
     tables |= {name: render(result) for name, result in found.items()}
     compared = {name: result for name, result in found.items() if name in COMPARED}
     return tables | {"targets": "\n".join(target_rows(compared)) + "\n"}
@@ -50,19 +53,15 @@ def render(result: dict[str, Any]) -> str:
 
 def rows_of(cases: dict[str, list[dict[str, Any]]], result: dict[str, Any]) -> list[str]:
     """The scenario says it, or what is in a sample."""
-    if result["scenario"] == "torture":
-        return tortured(cases)
-    if result["scenario"] in COMPARED:
+    name, sample = result["scenario"], result["samples"][0]
+    if name in COMPARED:
         return compared_rows(result)
-    sample = result["samples"][0]
-    if result["scenario"] == "offers":
+    if name == "offers":
         return offers_rows(cases, result["scale"])
-    if result["scenario"] in ("micro", "start"):
-        return each(cases)
-    if result["scenario"] == "agents":
-        return fleet_rows(sample)
-    if result["scenario"] == "profile":
-        return profiled(cases)
+    if name in OF_ONE_SAMPLE:
+        return OF_ONE_SAMPLE[name](sample)
+    if name in OF_CASES:
+        return OF_CASES[name](cases)
     if "nanoseconds_per_byte" in sample:
         return per_byte(cases)
     if "bytes_read" in sample:
@@ -106,6 +105,22 @@ def profiled(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
             together = sum(one["cpu_seconds"] for one in parts)
             named = ", ".join(f"{one['part']} {one['cpu_seconds']:.2f}" for one in parts if one["cpu_seconds"] >= 0.01)
             lines.append(f"| {case} | {side} | {parts[0]['wall_seconds']:.2f} | {together:.2f} | {named} |")
+    return lines
+
+
+def lined(cases: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Medians of the parts, in the order of time."""
+    lines = [
+        "| round trip | rounds | wall s (median, min-max) | until the first byte | questions before the file "
+        "| its bytes at the line's rate | line not filled meanwhile | after its last byte |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    parts = ("started_seconds", "asked_seconds", "sent_seconds", "not_filled_seconds", "ended_seconds")
+    for case, samples in cases.items():
+        walls = [sample["wall_seconds"] for sample in samples]
+        figures = " | ".join(f"{median(sample[part] for sample in samples):.2f}" for part in parts)
+        spread = f"{median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})"
+        lines.append(f"| {case} | {len(samples)} | {spread} | {figures} |")
     return lines
 
 
@@ -225,6 +240,17 @@ def shown(sample: dict[str, Any], name: str, unit: int) -> str:
     if name not in sample:
         return "-"
     return f"{sample[name]:,}" if unit == 1 else f"{sample[name] / unit:.1f}"
+
+
+# By scenario, where its name says how it is shown.
+OF_CASES: dict[str, Callable[[dict[str, list[dict[str, Any]]]], list[str]]] = {
+    "torture": tortured,
+    "micro": each,
+    "start": each,
+    "profile": profiled,
+    "long_line": lined,
+}
+OF_ONE_SAMPLE: dict[str, Callable[[dict[str, Any]], list[str]]] = {"hour": hour_rows, "agents": fleet_rows}
 
 
 def write_tables() -> None:

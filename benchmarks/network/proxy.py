@@ -5,8 +5,10 @@ all connections together, with a queue of 4 MiB in front of it; who sends faster
 connection costs a round trip too. Packets are not lost, and windows of TCP are as large as the link: what is seen is a
 link whose ends are well set up.
 
-At SIGTERM or SIGINT it writes {connections, bytes_up, bytes_down, round_trips} and ends with exit 0. Up is from the
-client to the server. What round_trips counts says benchmarks/network/round_trips.py: one for the set-up of each
+At SIGTERM or SIGINT it writes {connections, bytes_up, bytes_down, round_trips, begun_up, ended_up, gaps_up} and ends
+with exit 0. Up is from the client to the server; when its first byte came and its last one left are times of the
+system's monotonic clock, and so is the first figure of each gap (benchmarks/network/gaps.py).
+What round_trips counts says benchmarks/network/round_trips.py: one for the set-up of each
 connection, and one for each question that was asked after the answer to the one before.
 """
 
@@ -16,7 +18,9 @@ import argparse
 import json
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -66,17 +70,22 @@ class Proxy:
             client.close()
             server.close()
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, clock_begins_at: float) -> dict[str, Any]:
+        """`clock_begins_at`: trio's clock has a beginning of its own; this is it on the system's one."""
+        up = self._up.gaps
         return {
             "connections": len(self._connections),
             "bytes_up": self._up.taken_bytes,
             "bytes_down": self._down.taken_bytes,
             "round_trips": sum(connection.client_depth for connection in self._connections),
+            "begun_up": clock_begins_at + (up.begun_at or 0),
+            "ended_up": clock_begins_at + up.ended_at,
+            "gaps_up": [(clock_begins_at + at, seconds, carried) for at, seconds, carried in up.found],
         }
 
 
-async def run(proxy: Proxy, host: str, port: int) -> None:
-    """Until SIGTERM or SIGINT."""
+async def run(proxy: Proxy, host: str, port: int) -> dict[str, Any]:
+    """Until SIGTERM or SIGINT; the counts."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
@@ -85,7 +94,8 @@ async def run(proxy: Proxy, host: str, port: int) -> None:
             print(f"listening on {host}:{bound[1]}", flush=True)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
-                return
+                break
+        return proxy.counts(time.monotonic() - trio.current_time())
 
 
 def address(text: str) -> tuple[str, int]:
@@ -115,9 +125,9 @@ def main() -> None:
     options = parser.parse_args()
     rate = None if options.rate_mbit is None else options.rate_mbit * BYTES_PER_SECOND_PER_MBIT
     proxy = Proxy(options.to, options.round_trip_ms / 1000, rate)
-    trio.run(run, proxy, *options.listen)
+    counts = trio.run(run, proxy, *options.listen)
     if options.counts is not None:
-        options.counts.write_text(json.dumps(proxy.counts()) + "\n", encoding="utf-8")
+        options.counts.write_text(json.dumps(counts) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

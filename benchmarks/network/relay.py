@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import trio
 
+from benchmarks.network.gaps import Gaps
 from benchmarks.network.link import Link
 from benchmarks.network.round_trips import RoundTrips
 
@@ -21,6 +22,7 @@ class Wire:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.taken_bytes = 0
+        self.gaps = Gaps()
         self._turn = trio.StrictFIFOLock()
 
     async def take(self, source: trio.socket.SocketType) -> tuple[float, bytes]:
@@ -32,7 +34,10 @@ class Wire:
                 await trio.sleep_until(room_at)
             piece = await source.recv(self.link.piece_bytes())
             self.taken_bytes += len(piece)
-            return self.link.send(trio.current_time(), len(piece)), piece
+            now = trio.current_time()
+            arrives_at = self.link.send(now, len(piece))
+            self.gaps.carry(now, len(piece), arrives_at - self.link.delay_seconds)
+            return arrives_at, piece
 
 
 class UnderWay:

@@ -14,15 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.changed_tree import change_tree
 from benchmarks.data.disk_image import change_image, shift_image, write_image
 from benchmarks.data.million_files import million_path, write_million
 from benchmarks.data.random_file import write_random_file
+from benchmarks.data.share import copy_share
 from benchmarks.data.small_files import write_small_files
 from benchmarks.measure import measure
 from benchmarks.processes import cpu_seconds
 from benchmarks.site import Site, program
 
-LARGE_BYTES, SMALL_FILES, TINY_FILES = 1 << 30, 30_000, 100_000
+LARGE_BYTES, SMALL_FILES, TINY_FILES, SHARE_FILES_MAX = 1 << 30, 30_000, 100_000, 1_000_000
 # The first that is found in the object or the symbol says what kind of work it is.
 PARTS = (
     ("[k]", "kernel"),
@@ -52,6 +54,7 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
             *_random_bytes(site, directory, seed),
             *_image(site, directory, seed),
             *_small_files(site, directory, seed),
+            *_share(site, directory, seed),
             *_tiny_files(site, directory, seed),
         ]
 
@@ -75,11 +78,22 @@ def _image(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def _small_files(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
-    write_small_files(_new_job(site, directory, "small"), SMALL_FILES, seed)
+    data = _new_job(site, directory, "small")
+    write_small_files(data, SMALL_FILES, seed)
     files = f"{SMALL_FILES:,} small files"
     yield from profiled(site, f"{files}, first", "backup", "small")
     yield from profiled(site, f"{files}, unchanged", "backup", "small")
     yield from _restored(site, f"{files}, restore", "small")
+    change_tree(data, seed + 1, 1)
+    yield from profiled(site, f"{files}, 1 % changed", "backup", "small")
+
+
+def _share(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:
+    data = _new_job(site, directory, "share")
+    copy_share(data, SHARE_FILES_MAX)
+    yield from profiled(site, "/usr/share, first", "backup", "share")
+    change_tree(data, seed + 1, 1)
+    yield from profiled(site, "/usr/share, 1 % changed", "backup", "share")
 
 
 def _tiny_files(site: Site, directory: Path, seed: int) -> Iterator[dict[str, Any]]:

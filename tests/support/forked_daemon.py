@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import IO
 
 from tests.support.forked_programs import exit_code_of, start_forked
@@ -25,8 +26,10 @@ class ForkedDaemon:
         self.stdout: IO[str] = os.fdopen(output)
 
     def send_signal(self, number: int) -> None:
+        """Nothing, when it ended: that it did may be reported a moment after it can no longer be reached."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def poll(self) -> int | None:
         return self._ended_within(0)

@@ -12,7 +12,7 @@ from vaultd.errors import VaultError
 from vaultd.logs import log
 from vaultd.maintenance.compaction import Compaction
 from vaultd.maintenance.pace import Pace
-from vaultd.operations.collection import KeyringCollection, end_leases, owner_of_keyring, why_held
+from vaultd.operations.collection import KeyringCollection, end_leases, owner_of_keyring, why_held, why_held_now
 from vaultd.operations.collection_book import CollectionState
 from vaultd.operations.container_use import ContainerUse
 from vaultd.operations.store_errors import translated
@@ -40,8 +40,9 @@ class CollectionPass:
         keyring_ids = await offload.read(self._vault.store.house.keyring_ids)
         records = await offload.read(self._vault.store.house.record_count)
         self._tell(keyrings=len(keyring_ids), records=records)
+        held_by = await offload.read(why_held, self._vault)
         for keyring_id in keyring_ids:
-            if held_by := await offload.read(why_held, self._vault):
+            if held_by := held_by or await offload.read(why_held_now, self._vault):
                 self._tell(problem=held_by)
                 return
             await self._collect(keyring_id)
@@ -109,7 +110,8 @@ class CollectionPass:
 
     async def _move(self) -> None:
         rows = await offload.read(self._vault.store.house.can_move)
-        planned = [number for number in self._worth(rows) if await self._pace.walk(self._can_go, rows[number])]
+        worth = await self._pace.walk(self._worth, rows)
+        planned = [number for number in worth if await self._pace.walk(self._can_go, rows[number])]
         self._tell(phase="moving", containers=len(planned))
         if self._state.is_trial:
             return

@@ -13,6 +13,7 @@ one other at a time.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import owner_of, read_job
@@ -40,17 +41,23 @@ from vaultd.store.record_format import HEADER_BYTES, parse_record
 
 # Dropped in one call of the write thread.
 DROPPED_AT_ONCE = 2_048
+LOOKED_FOR_AT_ONCE = 1_000
 KEYS_AT_ONCE = 1_000  # taken out of the catalog in one entry
 EARLIER_RUN = "a run from before the start may go on"
 LEASES_FULL = "a run that goes on uses more than can be leased"
 
 
 def why_held(vault: Vault) -> str:
-    """Why nothing at all is dropped or moved now, empty where it may be."""
-    if clock_doubt.is_doubted(vault):
-        return "the clock of the vault jumped: `vaultctl clock accept` once it is right"
+    """Why nothing at all is dropped or moved in a pass, empty where it may be. Reads the directory of each disk."""
     with translated():
         return vault.store.house.held_by()
+
+
+def why_held_now(vault: Vault) -> str:
+    """The same of what may change during a pass; asked for each keyring."""
+    if clock_doubt.is_doubted(vault):
+        return "the clock of the vault jumped: `vaultctl clock accept` once it is right"
+    return vault.store.house.away()
 
 
 def end_leases(vault: Vault) -> None:
@@ -150,8 +157,9 @@ class KeyringCollection:
     def look_for_missing(self) -> Iterator[None]:
         """Whether something that live safesets use has no row: then the index may lack what lies in a container."""
         house = self.vault.store.house
-        for prefix in [] if self.held_by else self._marked.unmet():
-            if not house.has_row(self.keyring_id, prefix.to_bytes(PREFIX_BYTES, "big")):
+        unmet = iter(()) if self.held_by else self._marked.unmet()
+        while batch := list(islice(unmet, LOOKED_FOR_AT_ONCE)):
+            if not all(house.has_row(self.keyring_id, prefix.to_bytes(PREFIX_BYTES, "big")) for prefix in batch):
                 self.lacks_rows = True
                 self.vault.store.looks.suspect(self.keyring_id)
                 return
@@ -256,6 +264,7 @@ class KeyringCollection:
         dead = [row for row, is_kept in zip(rows, is_marked.tolist(), strict=True) if not is_kept]
         self._used_keys.update(found.keys[is_marked].tolist())
         for at in range(0, max(len(dead), 1), DROPPED_AT_ONCE):
+            self._sort_leases()
             yield dead[at : at + DROPPED_AT_ONCE]
 
     def _are_needed(self, ids: Sequence[bytes]) -> list[bool]:
@@ -272,6 +281,11 @@ class KeyringCollection:
             needed |= held.holds(wanted)
         found: list[bool] = needed.tolist()
         return found
+
+    def _sort_leases(self) -> None:
+        """So that the write thread sorts in only what was leased since."""
+        for run_id, lease in self.vault.leases.of_keyring(self.keyring_id).items():
+            self._prefixes_of(run_id, lease).settle()
 
     def _prefixes_of(self, run_id: bytes, lease: Lease) -> PrefixSet:
         held, known, count = self._leased.get(run_id, (lease, PrefixSet(), 0))

@@ -13,6 +13,7 @@ from vaultd.store.index_rows import Location
 @dataclass(frozen=True, slots=True)
 class LeasedRecords:
     vault: Vault
+    account_id: bytes
     run_id: bytes
 
     @property
@@ -20,11 +21,11 @@ class LeasedRecords:
         return self.vault.store.lacks_rows
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
-        self.vault.leases.lease(self.run_id, keyring_id, b"".join(ids))
+        self.vault.leases.lease(self.account_id, self.run_id, keyring_id, b"".join(ids))
         return self.vault.store.missing(keyring_id, ids)
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
-        self.vault.leases.lease(self.run_id, keyring_id, b"".join(ids))
+        self.vault.leases.lease(self.account_id, self.run_id, keyring_id, b"".join(ids))
         return self.vault.store.locate(keyring_id, ids)
 
     def read(self, location: Location, expected_id: bytes) -> bytes:

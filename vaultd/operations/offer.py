@@ -27,7 +27,8 @@ def offer(vault: Vault, identity: Identity, run_id: bytes, ids: bytes | memoryvi
     with vault.catalog.read() as view:
         run, _ = active_run(view, identity, run_id)
     data = bytes(ids)
-    vault.leases.lease(run_id, run.keyring_id, data)  # before the look-up: what it finds stays until the run ends
+    # Before the look-up: what it finds stays until the run ends.
+    vault.leases.lease(run.account_id, run_id, run.keyring_id, data)
     asked = [data[at : at + ID_BYTES] for at in range(0, len(data), ID_BYTES)]
     with translated():
         missing = vault.store.missing(run.keyring_id, asked)

@@ -337,7 +337,7 @@ def _require_whole(
         for safeset in earlier:
             if safeset is not None and vault.trees.is_whole(job.job_id, safeset.root_hash, damage_met):
                 held |= companions_of(vault.store, tree_of(parse_root(safeset.root)))
-        gap: Gap = TreeWalk(LeasedRecords(vault, run_id), tree_of(root), held).run()
+        gap: Gap = TreeWalk(LeasedRecords(vault, job.account_id, run_id), tree_of(root), held).run()
     if gap.missing:
         raise Conflict(
             f"{gap.missing} records that the safeset uses are missing or damaged, the first is {gap.first.hex()}",

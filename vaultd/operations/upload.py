@@ -99,12 +99,13 @@ def verify(run: RunFacts, batch: UploadBatch) -> VerifiedBatch:
 
 def append(vault: Vault, batch: VerifiedBatch, identity: Identity) -> Appended:
     """W. Not durable, and not present, before `commit`; records that are here already are skipped."""
+    run = batch.facts
     with vault.catalog.read() as view:
-        active_run(view, identity, batch.facts.run_id)
+        active_run(view, identity, run.run_id)
     ids = b"".join([record.header.id for record in batch.records])
-    vault.leases.lease(batch.facts.run_id, batch.facts.keyring_id, ids)  # also those that are here already
+    vault.leases.lease(run.account_id, run.run_id, run.keyring_id, ids)  # also those that are here already
     with translated():
-        return vault.store.append(batch.facts.home_disk, batch.records)
+        return vault.store.append(run.home_disk, batch.records)
 
 
 def home_disk_number(vault: Vault, disk_id: bytes) -> int:

@@ -79,11 +79,16 @@ class Housekeeping:
     def held_by(self) -> str:
         """Why nothing may be dropped or moved now, empty where it may be: what is away, or kept beside, may need it."""
         parts = self._parts
-        if parts.disks.is_any_away:
-            return f"a disk is offline ({', '.join(parts.disks.paths_away)})"
+        if away := self.away():
+            return away
         if is_forked(parts.door, parts.disks.copy_directories("journal")) or has_kept(parts.door, parts.disks):
             return "a start kept something beside journal or containers: look at it, then move it away"
         return ""
+
+    def away(self) -> str:
+        """The part of `held_by` that may change between two starts, and reads no directory."""
+        disks = self._parts.disks
+        return f"a disk is offline ({', '.join(disks.paths_away)})" if disks.is_any_away else ""
 
     def drop(self, keyring_id: bytes, rows: Sequence[StoredRow], newest: int, are_needed: AreNeeded) -> list[Location]:
         """W. Of these rows of the keyring those that nobody needs and that lie in containers up to `newest`: where they

@@ -1,17 +1,20 @@
 """Which records the runs that go on may need: the ids that each offered, sent or is about to commit.
 
-A lease is taken before the records are looked up, and ends with its run. Memory: 8 bytes for each id, LEASED_BYTES_MAX
-for all runs together; where there is no room the run with most of them holds its whole keyring instead, so that nobody
-takes the room of others. Threads: any; one lock.
+A lease is taken before the records are looked up, and ends with its run. Memory: 8 bytes for each id and PIECE_BYTES
+for each call, LEASED_BYTES_MAX for all runs together. Where there is no room the account with most of it gives: its run
+with most holds its whole keyring instead. So an account with no more than an equal share of the room keeps what it has,
+whatever others lease. Threads: any; one lock.
 """
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 ID_BYTES = 32
 LEASED_BYTES_MAX = 64 * 1024 * 1024
+PIECE_BYTES = 64  # of a bytes object without its bytes, and its place in a list
 # A run that nothing was heard of for so long holds nothing any more: its commit looks everything up again.
 LEASE_SECONDS = 24 * 3600
 
@@ -23,8 +26,11 @@ def prefixes(ids: bytes | memoryview) -> bytes:
 
 @dataclass(slots=True)
 class Lease:
-    """`pieces`: prefixes of ids, in the order of leasing; it only grows. `is_of_all`: of the whole keyring."""
+    """`pieces`: prefixes of ids, in the order of leasing; it only grows. `is_of_all`: of the whole keyring.
+    `leased_bytes`: of memory.
+    """
 
+    account_id: bytes
     used_seconds: float = 0.0
     pieces: list[bytes] = field(default_factory=list)
     is_of_all: bool = False
@@ -39,23 +45,24 @@ class Leases:
         self._leases: dict[tuple[bytes, bytes], Lease] = {}  # by keyring and run: ids of runs come from outside
         self._leased_bytes = 0
 
-    def lease(self, run_id: bytes, keyring_id: bytes, ids: bytes | memoryview) -> None:
+    def lease(self, account_id: bytes, run_id: bytes, keyring_id: bytes, ids: bytes | memoryview) -> None:
         """`ids` lie one after another."""
         piece = prefixes(ids)
+        size = PIECE_BYTES + len(piece)
         with self._lock:
-            lease = self._leases.setdefault((keyring_id, run_id), Lease())
+            lease = self._leases.setdefault((keyring_id, run_id), Lease(account_id))
             lease.used_seconds = self._now_seconds()
             if lease.is_of_all or not piece:
                 return
-            while self._leased_bytes + len(piece) > self._bytes_max:
-                largest = max(self._leases.values(), key=lambda one: one.leased_bytes + len(piece) * (one is lease))
+            while self._leased_bytes + size > self._bytes_max:
+                largest = self._largest(lease, size)
                 largest.is_of_all = True  # first: who finds no ids must find this
                 self._forget_ids(largest)
                 if largest is lease:
                     return
             lease.pieces.append(piece)
-            lease.leased_bytes += len(piece)
-            self._leased_bytes += len(piece)
+            lease.leased_bytes += size
+            self._leased_bytes += size
 
     def of_keyring(self, keyring_id: bytes) -> dict[bytes, Lease]:
         """By run."""
@@ -78,6 +85,16 @@ class Leases:
                 if run_id not in run_ids:
                     self._forget_ids(lease)
                     del self._leases[held_id, run_id]
+
+    def _largest(self, grown: Lease, by_bytes: int) -> Lease:
+        """Of the account that would have most, the one that would, if this one grew."""
+        sizes: Counter[bytes] = Counter()
+        for lease in self._leases.values():
+            sizes[lease.account_id] += lease.leased_bytes
+        sizes[grown.account_id] += by_bytes
+        ((account_id, _),) = sizes.most_common(1)
+        own = (lease for lease in self._leases.values() if lease.account_id == account_id)
+        return max(own, key=lambda lease: lease.leased_bytes + by_bytes * (lease is grown))
 
     def _forget_ids(self, lease: Lease) -> None:
         """What a mark holds of `pieces` meanwhile stays as it is."""

@@ -105,6 +105,24 @@ async def test_nothing_is_dropped_while_a_disk_is_away(collected: Collected) -> 
     path.with_name("away").rename(path)
 
 
+async def test_what_is_kept_beside_is_looked_for_once_a_pass(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look lists every directory of containers."""
+    other = make_collected(collected.site, collected.owner, "desk")
+    other.run(other.chunk())
+    looks: list[None] = []
+
+    def has_kept(*_: object) -> bool:
+        looks.append(None)
+        return False
+
+    monkeypatch.setattr("vaultd.store.housekeeping.has_kept", has_kept)
+    await collect_once(collected.site.vault)
+    assert collected.site.vault.collections.state().keyrings_done == 2
+    assert len(looks) == 1
+
+
 async def test_a_keyring_that_is_left_is_told(collected: Collected) -> None:
     collected.begin()
     collected.site.crash()

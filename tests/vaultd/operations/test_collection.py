@@ -347,3 +347,32 @@ def test_another_keyring_is_not_touched(collected: Collected) -> None:
     collected.collect()
     require(collected, 2)
     require(other, 1)
+
+
+def test_what_has_no_row_is_looked_for_in_batches(collected: Collected) -> None:
+    """Committed beside the mark, behind its sweep, so that nobody asked for one of them yet."""
+    one = collected.collection()
+    one.begin()
+    assert len(list(one.mark())) == 1
+    collected.run(*(collected.chunk() for _ in range(20)))
+    for _ in one.pass_barrier():
+        pass
+    assert one.records_marked == 23
+    assert len(list(one.look_for_missing())) == 1
+    assert not one.lacks_rows
+    one.end()
+
+
+def test_what_was_leased_is_sorted_before_the_write_thread_asks(collected: Collected) -> None:
+    collected.run(collected.chunk())
+    collected.run(collected.chunk())
+    collected.purge(1)
+    collected.begin()
+    one = collected.collection()
+    one.begin()
+    for _ in one.mark():
+        pass
+    collected.offer(*(collected.chunk() for _ in range(20)))
+    assert len(next(one.sweep())) == 4
+    assert [len(held) for _, held, _ in one._leased.values()] == [20]
+    one.end()

@@ -115,8 +115,7 @@ class _Recovery:
         records = FoundRecords(self._parts.index, self._known_key, places)
         recovery = ContainerRecovery(self._parts, records, leftovers, self._findings)
         disks = self._parts.disks
-        # Rows of an older index may still lead to what was moved since.
-        gone = find_gone(self._parts.door, disks, containers.values()).union(places.moved)
+        gone = find_gone(self._parts.door, disks, containers.values())
         given_up = (number for number, row in containers.items() if disks.is_given_up(row.disk_id))
         self._parts.index.give_up(gone.union(given_up))
         progress = ReadingProgress(containers.values(), self._parts.tell)

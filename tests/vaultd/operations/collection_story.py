@@ -1,4 +1,4 @@
-"""A history in which mark, commits, undelete, moves and sweep come between each other, and what of it was acknowledged."""
+"""A history in which mark, commits, undelete, moves and sweep come between each other, and what of it was answered."""
 
 from __future__ import annotations
 

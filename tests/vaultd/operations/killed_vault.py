@@ -1,8 +1,8 @@
 """What kills at each step leave of a vault: its directory is copied between any two calls that change the disks, in the
 middle of each write, and around each transaction of index and catalog.
 
-A kill leaves what was written, synced or not: a call that only syncs changes nothing of it. So each copy is what is there
-after `kill -9` at that moment, and one history gives all of them.
+A kill leaves what was written, synced or not: a call that only syncs changes nothing of it. So each copy is what is
+there after `kill -9` at that moment, and one history gives all of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A kill at each step of a history in which mark, commits, undelete, moves and sweep come between each other.
 
-What the safesets that stand use reads back equal, nothing is answered "present" after its key left, and what nobody uses
-is answered "missing" after the next collection that comes to its end, also where the index is lost then.
+What the safesets that stand use reads back equal, nothing is answered "present" after its key left, and what nobody
+uses is answered "missing" after the next collection that comes to its end, also where the index is lost then.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Vaults whose index and catalog are known to be whole are opened without the process that looks through them, in memory
-where the system has a place for that.
+"""Vaults whose index and catalog are known to be whole are opened without the process that looks through them, and lie
+in memory where the system has a place for that.
 """
 
 from collections.abc import Sequence

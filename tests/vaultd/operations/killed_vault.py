@@ -67,6 +67,7 @@ class Kills:
         self._root = root
         self._watched: Collected | None = None
         self._acknowledged = Acknowledged()
+        self._is_changed = True  # what is on the disks, since the last one
 
     @contextmanager
     def watching(self, one: Collected, acknowledged: Acknowledged) -> Iterator[None]:
@@ -76,6 +77,7 @@ class Kills:
         def written(environment: Environment, work: Callable[[Any], None]) -> None:
             self.moment("before a transaction")
             write(environment, work)
+            self.changed()
             self.moment("after a transaction")
 
         with patch.object(Environment, "write", written):
@@ -83,10 +85,15 @@ class Kills:
         self.moment("at the end")
         self._watched = None
 
+    def changed(self) -> None:
+        self._is_changed = True
+
     def moment(self, place: str) -> None:
+        """Unless it is as the last one."""
         one = self._watched
-        if one is None:
+        if one is None or (not self._is_changed and self.killed[-1].acknowledged == self._acknowledged):
             return
+        self._is_changed = False
         for id_, record in one.stored.items():
             self.versions.setdefault(id_, set()).add(record)
         directory = self._root / f"killed-{len(self.killed)}"
@@ -106,5 +113,9 @@ class KillsDoor(WrappedDoor):
             with handle.path.open("r+b") as file:
                 file.seek(offset)
                 file.write(bytes(view[: len(view) // 2]))
+            self._kills.changed()
             self._kills.moment("in the middle of a write")
-        return call(*arguments, **named)
+        result = call(*arguments, **named)
+        if name in CHANGES - SYNCS:
+            self._kills.changed()
+        return result

@@ -10,7 +10,7 @@ A long run: `python -m pytest --hypothesis-profile=long --timeout=0` with this f
 from __future__ import annotations
 
 from hypothesis import Phase, settings
-from hypothesis.stateful import invariant
+from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from tests.vaultd.operations.driven_vault import LEASE_HOURS, DrivenVault
 from tests.vaultd.operations.job_keys import keys_of, keys_that_open, lost_in_restore
@@ -72,11 +72,14 @@ class Vault(DrivenVault):
 
 IS_LONG = settings.get_current_profile_name() == "long"
 # A short run is the same one each time; what a long one finds is made small.
-Vault.TestCase.settings = settings(
+SETTINGS = settings(
     max_examples=1_000 if IS_LONG else 80,
     stateful_step_count=40 if IS_LONG else 30,
     deadline=None,
     derandomize=not IS_LONG,
     phases=tuple(Phase) if IS_LONG else (Phase.generate,),
 )
-TestVault = Vault.TestCase
+
+
+def test_the_vault_keeps_what_its_model_says() -> None:
+    run_state_machine_as_test(Vault, settings=SETTINGS)

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMISES = ROOT / "docs/promises.md"
 SKIPPED: list[str] = []
+# For models: `--hypothesis-profile=long`.
+settings.register_profile("long", max_examples=300, deadline=None)
 OUTCOMES: dict[str, str] = {}  # of the calls, by node id
 
 

@@ -21,6 +21,7 @@ from vaultd.operations.collection import KeyringCollection
 from vaultd.operations.vault import close_vault, open_vault
 from vaultd.store.disk_door import SystemDoor
 from vaultd.store.errors import FormatError
+from vaultd.store.housekeeping import Housekeeping
 from vaultd.store.index.stored_rows import StoredRow
 
 COUNTED = ("collections", "records_dropped", "record_bytes_dropped", "containers_moved", "bytes_given_back")
@@ -183,6 +184,17 @@ async def test_nothing_is_moved_where_not_all_rows_were_counted(
     assert (state.keyrings_done, state.keyrings_left, state.left) == (2, 1, "a row that cannot be read")
     assert (state.records_dropped, state.containers, state.containers_moved) == (6, 0, 0)
     assert other.are_there(other.used[1]) == {True}
+
+
+async def test_a_container_stays_where_not_all_of_it_was_moved(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Housekeeping, "move", lambda *_: 0)
+    await collect_once(collected.site.vault)
+    state = collected.site.vault.collections.state()
+    assert (state.records_dropped, state.containers_moved) == (6, 0)
+    assert list(collected.site.config.directory.glob("disk-*/containers/*/000000000001.container"))
+    assert collected.are_there(collected.used[2]) == {True}
 
 
 async def test_moves_that_were_planned_go_on_after_a_start(

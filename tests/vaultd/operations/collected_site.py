@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from blake3 import blake3
@@ -11,7 +11,7 @@ from blake3 import blake3
 from tests.vaultd.operations.kept_job import DAY_SECONDS
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
-from vaultd.operations import expiry, held_safesets, offer
+from vaultd.operations import expiry, held_safesets, ledger, offer
 from vaultd.operations.collection import KeyringCollection
 from vaultd.operations.container_use import ContainerUse
 from vaultd.operations.held_safesets import Named
@@ -104,9 +104,7 @@ class Collected:
         held_safesets.delete(self.site.vault, self.owner, Named(self.name, "home", number))
 
     def keep_house(self) -> None:
-        expiry.keep_house(
-            self.site.vault, self.job.job.account_id + self.job.job.job_id, self.site.clock.now_ns()
-        )
+        expiry.keep_house(self.site.vault, self.job.job.account_id + self.job.job.job_id, self.site.clock.now_ns())
 
     def purge(self, *numbers: int) -> None:
         for number in numbers:
@@ -143,9 +141,41 @@ class Collected:
         return {self.is_there(id_) for id_ in ids}
 
     def collection(self) -> KeyringCollection:
-        return KeyringCollection(
-            self.site.vault, self.job.job.account_id, self.keyring_id, ContainerUse()
-        )
+        return KeyringCollection(self.site.vault, self.job.job.account_id, self.keyring_id, ContainerUse())
+
+    def in_pieces(self, one: KeyringCollection) -> Iterator[None]:
+        """All of it but its beginning, as the daemon does it; other work may come between any two pieces."""
+        yield from one.mark()
+        for rows in one.sweep():
+            yield
+            while rows and one.drop(rows) is None:
+                yield from one.pass_barrier()
+        yield from one.look_for_missing()
+        yield from one.look_for_keys()
+        one.forget_keys()
+        one.end()
+
+    def move(self) -> Iterator[None]:
+        """Every container that can be moved, however much of it is dead."""
+        house = self.site.vault.store.house
+        rows = house.can_move()
+        house.plan(list(rows))
+        for row in rows.values():
+            places = house.needed_of(row)
+            yield
+            copies = None if places is None else house.copies(places)
+            yield
+            if copies is not None:
+                house.move(row, copies)
+                yield
+                if house.needed_of(row) == []:
+                    house.retire(row)
+                    yield
+            house.forget_planned([row.number])
+        ledger.write(self.site.vault)  # what was read and is damaged
+        removed = house.remove_files()
+        yield
+        house.forget_files(removed)
 
     def collect(self, *, before_drop: Step = nothing, after_mark: Step = nothing) -> Dropped:
         """As the daemon does it; what `before_drop` does comes before the first call that drops."""

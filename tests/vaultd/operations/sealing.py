@@ -70,6 +70,7 @@ class Sealer:
     run_key: bytes = field(default_factory=lambda: os.urandom(32))
     signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     sealed_key: bytes = b""
+    generation: int = 1  # of the keyring
 
     def __post_init__(self) -> None:
         self.sealed_key = self.make_sealed_key()
@@ -82,8 +83,8 @@ class Sealer:
     def key_id(self) -> bytes:
         return blake3(self.sealed_key).digest()[:16]
 
-    def make_sealed_key(self, generation: int = 1) -> bytes:
-        head = b"SSY1" + bytes([1, 1, 0, 0]) + self.keyring_id + struct.pack("<I", generation)
+    def make_sealed_key(self, generation: int = 0) -> bytes:
+        head = b"SSY1" + bytes([1, 1, 0, 0]) + self.keyring_id + struct.pack("<I", generation or self.generation)
         head += self.job_id + self.run_id
         return head + struct.pack("<H", 1168) + os.urandom(1168)
 
@@ -129,7 +130,7 @@ class Sealer:
             "computer": self.computer_id,
             "run": self.run_id,
             "keyring": self.keyring_id,
-            "generation": 1,
+            "generation": self.generation,
             "timeline": 1,
             "sequence": 1,
             "previous": NO_HASH,

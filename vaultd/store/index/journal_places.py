@@ -59,9 +59,13 @@ class Superseded:
         names = {name for name in self._names.pop(container, ()) if self._places[name][0] == container}
         self._moved |= names
 
+    def is_moved(self, name: Name) -> bool:
+        """Whether it is not known where the record lies that took the place of others: it is the last one."""
+        return name in self._moved
+
     def names(self, name: Name, container: int, offset: int) -> bool:
         """Whether a record of the id that lies here takes the place of those before it."""
-        return name in self._moved or self._places.get(name) == (container, offset)
+        return self.is_moved(name) or self._places.get(name) == (container, offset)
 
 
 class JournalPlaces(Struct):

@@ -37,7 +37,8 @@ class FoundRecords:
         """What is left goes into the index, and what was lost is marked there."""
         self._flush()
         self._find_lost()
-        self._index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
+        superseding = [record for record in self._superseding.values() if not self._is_passed(record)]
+        self._index.apply(IndexBatch(damaged=self._damaged, records=superseding))
 
     def is_dropped(self, container: int, offset: int) -> bool:
         return self._dropped.has(container, offset)
@@ -62,6 +63,18 @@ class FoundRecords:
         if self._batch:
             self._index.apply(IndexBatch(records=_first_of_each(self._batch), first_wins=True))
             self._batch = []
+
+    def _is_passed(self, record: IndexRecord) -> bool:
+        """Whether the index leads to a later record of an id whose last one counts: that lies in a container which is
+        wholly indexed and not looked through again.
+        """
+        if not self._superseded.is_moved((record.keyring_id, record.id)):
+            return False
+        try:
+            (location,) = self._index.lookup(record.keyring_id, [record.id])
+        except RecordDamaged:
+            return False
+        return location is not None and not location.is_damaged and location.container > record.container
 
     def _is_known(self, key_id: bytes) -> bool:
         if key_id not in self._known:

@@ -35,7 +35,7 @@ class Dropped:
 @dataclass
 class Collected:
     """`used`: by number of the safeset, the ids of all that it needs. `stored`: by id, the record that is to be there,
-    or was.
+    or was. `earlier`: by id, records that it took the place of: sealed anew, while they may still lie somewhere.
     """
 
     site: Site
@@ -45,6 +45,7 @@ class Collected:
     roots: list[bytes] = field(default_factory=list)
     used: dict[int, set[bytes]] = field(default_factory=dict)
     stored: dict[bytes, bytes] = field(default_factory=dict)
+    earlier: dict[bytes, list[bytes]] = field(default_factory=dict)
     _texts: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
@@ -68,8 +69,14 @@ class Collected:
     def send_records(self, *records: bytes) -> None:
         for record in records:
             if self.site.vault.store.missing(self.keyring_id, [id_of(record)]) == [True]:
-                self.stored[id_of(record)] = record
+                self._note(record)
         self.site.upload(self.job, *records)
+
+    def _note(self, record: bytes) -> None:
+        id_ = id_of(record)
+        if id_ in self.stored:
+            self.earlier.setdefault(id_, []).append(self.stored[id_])
+        self.stored[id_] = record
 
     def begin(self, *, based: bool = True) -> None:
         self.site.begin(self.job, base=self.head if self.roots and based else None)
@@ -88,7 +95,7 @@ class Collected:
         root = self.job.sealer.root(leaf, payload, sequence=number, previous=self.head, complete=int(complete))
         self.site.commit(self.job, root, payload)
         self.roots.append(root)
-        self.stored[id_of(payload)] = payload
+        self._note(payload)
         self.used[number] = {*chunks, *map(id_of, leaf), id_of(payload)}
         return number
 

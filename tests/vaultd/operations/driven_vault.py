@@ -185,23 +185,26 @@ class DrivenVault(RuleBasedStateMachine):
 
     @rule(pick=PICK, is_met=st.booleans())
     def damage(self, pick: int, *, is_met: bool) -> None:
-        """One bit of a chunk, which somebody reads then, or nobody."""
+        """One bit of each copy of a chunk, which somebody reads then, or nobody."""
         bad = self.model.damaged | self.model.hurt
         there = [id_ for id_ in self.chunks if id_ not in bad and self.job.is_read(id_)]
         if not there:
             return
         id_ = there[pick % len(there)]
-        record = self.job.stored[id_]
+        for record in [self.job.stored[id_], *self.job.earlier.get(id_, [])]:
+            self._flip_all(record)
+        self.model.hurts(id_, is_met=is_met)
+        if is_met:
+            assert not self.job.is_read(id_)
+            ledger.write(self.site.vault)
+
+    def _flip_all(self, record: bytes) -> None:
         for path in self.site.config.directory.glob("disk-*/containers/*/*"):
             data = path.read_bytes()
             at = data.find(record)
             while at >= 0:  # a copy that was moved may lie beside the first
                 flip(path, at + len(record) - 1)
                 at = data.find(record, at + 1)
-        self.model.hurts(id_, is_met=is_met)
-        if is_met:
-            assert not self.job.is_read(id_)
-            ledger.write(self.site.vault)
 
     @rule()
     def scrub(self) -> None:

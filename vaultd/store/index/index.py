@@ -252,10 +252,17 @@ class Index:
             transaction.put(b"position", value, db=self._meta)
 
     def _shadowed(self, cursor: Any, rows: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those in whose place a row counts as damaged, or is."""
-        held = {key: self._decode(key, value) for key, value in cursor.getmulti([key for key, _ in rows])}
-        lost = {key for key, location in held.items() if location is None or location.is_damaged}
-        return [row for row in rows if row[0] in lost]
+        """Those in whose place a row counts as damaged, or is. Where that is its key's fault alone, its record is whole
+        and the later one: another that counts as damaged too takes no place of it.
+        """
+        held = dict(cursor.getmulti([key for key, _ in rows]))
+        return [(key, value) for key, value in rows if key in held and self._gives_way(key, held[key], value)]
+
+    def _gives_way(self, key: bytes, held: bytes, new: bytes) -> bool:
+        location = decode_row(key, held)
+        if location is None or location.is_damaged or location.container in self._given_up:
+            return True
+        return not self._is_whole(key, held) and self._is_whole(key, new)
 
     def _mark_damaged(self, transaction: Any, key: bytes, location: Location) -> None:
         value = transaction.get(key, db=self._records)

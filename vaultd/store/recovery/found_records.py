@@ -37,8 +37,11 @@ class FoundRecords:
         """What is left goes into the index, and what was lost is marked there."""
         self._flush()
         self._find_lost()
-        superseding = [record for record in self._superseding.values() if not self._is_passed(record)]
-        self._index.apply(IndexBatch(damaged=self._damaged, records=superseding))
+        passed = [record for record in self._superseding.values() if self._is_passed(record)]
+        for record in passed:
+            del self._superseding[record.keyring_id, record.id]
+        self._index.apply(IndexBatch(damaged=self._damaged, records=list(self._superseding.values())))
+        self._index.apply(IndexBatch(records=passed, first_wins=True))
 
     def is_dropped(self, container: int, offset: int) -> bool:
         return self._dropped.has(container, offset)
@@ -66,7 +69,7 @@ class FoundRecords:
 
     def _is_passed(self, record: IndexRecord) -> bool:
         """Whether the index leads to a later record of an id whose last one counts: that lies in a container which is
-        wholly indexed and not looked through again.
+        wholly indexed and not looked through again. It stays there as long as it is worth more.
         """
         if not self._superseded.is_moved((record.keyring_id, record.id)):
             return False
@@ -74,7 +77,7 @@ class FoundRecords:
             (location,) = self._index.lookup(record.keyring_id, [record.id])
         except RecordDamaged:
             return False
-        return location is not None and not location.is_damaged and location.container > record.container
+        return location is not None and location.container > record.container
 
     def _is_known(self, key_id: bytes) -> bool:
         if key_id not in self._known:

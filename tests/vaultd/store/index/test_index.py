@@ -13,8 +13,8 @@ from vaultd.store.position import Position
 POSITION = Position(1, 9, b"h" * 32)
 
 
-def row(seed, keyring=KEYRING, container=1):
-    return IndexRecord(keyring, make_id(seed), KEY, container, 4096 + seed, 100 + seed, 1, bytes([seed % 256]) * 32)
+def row(seed, keyring=KEYRING, container=1, key=KEY):
+    return IndexRecord(keyring, make_id(seed), key, container, 4096 + seed, 100 + seed, 1, bytes([seed % 256]) * 32)
 
 
 def location(seed, container=1):
@@ -173,6 +173,19 @@ def test_a_row_in_a_container_that_was_given_up_does_not_win(tmp_path):
     index.apply(IndexBatch(records=[row(seed, container=2) for seed in (1, 2, 3)], first_wins=True))
     found = index.lookup(KEYRING, [make_id(seed) for seed in (1, 2, 3)])
     assert found == [location(1, container=2), location(2, container=3), location(3, container=2)]
+
+
+def test_of_two_whose_keys_were_given_up_the_one_that_is_there_stays(tmp_path):
+    """Both are whole, and it is the later one; its key may be taken back when the other one is gone."""
+    given_up, good = b"g" * 16, b"o" * 16
+    index = Index.open(tmp_path / "index", VAULT)
+    index.apply(IndexBatch(records=[row(seed) for seed in (1, 2, 3)]))
+    index.apply(IndexBatch(damaged=[(make_id(3), location(3))]))
+    index.give_up_keys(KEYRING, [KEY, given_up])
+    found = [row(1, container=2, key=given_up), row(2, container=2, key=good), row(3, container=2, key=given_up)]
+    index.apply(IndexBatch(records=found, first_wins=True))
+    places = index.lookup(KEYRING, [make_id(seed) for seed in (1, 2, 3)])
+    assert [(place.container, place.is_damaged) for place in places] == [(1, True), (2, False), (2, True)]
 
 
 def test_a_damaged_row_does_not_win(tmp_path):

@@ -78,9 +78,9 @@ sys.exit(main())
 """
 
 
-def run_program(program: str, *words: object, stdin: str = "") -> Done:
+def run_program(program: str, *words: object, stdin: str = "", timeout_seconds: float = PROGRAM_SECONDS) -> Done:
     """Runs a program of this checkout with --json."""
-    return _done(run_forked(MODULES[program], [*map(str, words), "--json"], environment(), stdin, PROGRAM_SECONDS))
+    return _done(run_forked(MODULES[program], [*map(str, words), "--json"], environment(), stdin, timeout_seconds))
 
 
 def run_python(*words: object) -> Done:

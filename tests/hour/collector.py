@@ -49,7 +49,7 @@ class Collector:
             self.unfinished.append(f"nobody collects or counts any more: {type(error).__name__}: {error}\n{last}")
 
     def _collect_once(self) -> None:
-        done = self._site.run_operator("collect")
+        done = self._site.collect()
         if done.exit_code not in (_DONE, _LEFT):
             self.unfinished.append(f"a collection did not come to its end: exit {done.exit_code}: {done.error[-500:]}")
             self._is_over.wait(_LOOK_SECONDS)

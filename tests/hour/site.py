@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tests.end_to_end.conftest import Done, Site, environment
+from tests.end_to_end.conftest import Done, Site, environment, run_program
 from tests.support.forked_daemon import ForkedDaemon
 
 _PAGE_SECONDS = 60
+_COLLECT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class HourSite(Site):
             place.computer, "restore", place.job, "--safeset", number, "--target", target,
             "--password-file", self.password(place.lead),
         )  # fmt: skip
+
+    def collect(self) -> Done:
+        """One collection, which takes minutes where much is to be moved and everybody else is at work too."""
+        words = ("--context", self.operator, "collect")
+        return run_program("vaultctl", *words, timeout_seconds=_COLLECT_SECONDS)
 
     def metrics(self) -> dict[str, int]:
         """The counters without labels."""

@@ -12,8 +12,8 @@ def scrub_fields(state: m.ScrubStateAnswer | None) -> list[tuple[str, str]]:
         return []
     fields = [("last scrub", NEVER if state.last is None else _last(state.last))]
     if (going := state.going) is not None:
-        share = 100 * going.bytes // max(state.bytes_total, 1)
-        text = f"{size_text(going.bytes)} of {size_text(state.bytes_total)} ({min(share, 100)} %)"
+        total = max(state.bytes_total, going.bytes)  # what was read may have been moved or removed since
+        text = f"{size_text(going.bytes)} of {size_text(total)} ({100 * going.bytes // max(total, 1)} %)"
         fields.append(("scrub now", f"{text} since {time_text(going.begin_ns)}; {damage_text(going)}"))
     return fields
 

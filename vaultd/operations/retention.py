@@ -108,7 +108,7 @@ def simulate(vault: Vault, identity: Identity, computer: str, name: str) -> list
     with vault.catalog.read() as view:
         job = named_job(view, named_computer(view, identity, computer), name)
         found = judge_job(view, job, now_ns)
-    ahead = forecast(found.points, found.terms_of, now_ns, found.over_limit, job.definition.retention)
+    ahead = forecast(found.points, found.terms_of, now_ns, found.over_limit, job.definition.retention or DEFAULT_TYPE)
     return [_simulated(verdict, ahead[verdict.point.timeline, verdict.point.sequence]) for verdict in found.verdicts]
 
 

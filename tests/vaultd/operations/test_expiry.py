@@ -2,6 +2,7 @@
 
 import struct
 
+import msgspec
 import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -10,8 +11,9 @@ from tests.vaultd.operations.kept_job import DAY_SECONDS, History, make_history
 from tests.vaultd.operations.small_site import Site
 from tests.vaultd.operations.test_check import check
 from vaultd.catalog.ended_safesets import list_ended
+from vaultd.catalog.jobs import save_job
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import freezes, held_safesets, retention, retention_types, safesets
+from vaultd.operations import freezes, held_safesets, ledger, retention, retention_types, safesets
 from vaultd.policy.retention import OverLimit
 from vaultd.records import EndedSafeset, EndState
 
@@ -223,6 +225,15 @@ def test_a_simulation_says_when_each_one_goes(history: History) -> None:
     ]  # fmt: skip
     history.keep_house()
     assert history.listed() == list(range(2, 33))
+
+
+def test_a_job_without_a_type_is_simulated_as_a_daily_one(history: History) -> None:
+    history.run_daily(32)
+    simulated = retention.simulate(history.site.vault, history.administrator, "laptop", "home")
+    job = history.job.job
+    untyped = msgspec.structs.replace(job, definition=msgspec.structs.replace(job.definition, retention=""))
+    ledger.record(history.site.vault, save_job(untyped))
+    assert retention.simulate(history.site.vault, history.administrator, "laptop", "home") == simulated
 
 
 def test_everything_holds_after_a_restart(history: History) -> None:

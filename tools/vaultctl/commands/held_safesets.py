@@ -59,7 +59,7 @@ def unpin(ctx: click.Context, computer: str, job: str, number: int) -> None:
 @click.pass_context
 def delete(ctx: click.Context, computer: str, job: str, number: int, *, yes: bool) -> None:
     """Deletes a safeset; for some days `undelete` brings it back."""
-    confirm_removal(f"Delete safeset {number}? It cannot be restored then.", yes=yes)
+    confirm_removal(f"Delete safeset {number}? `safeset undelete` brings it back until it is purged.", yes=yes)
     answer = ask_vault(ctx, partial(calls.delete_safeset, computer=computer, job=job, number=number))
     document = {"computer": computer, "job": job, "number": number, "until": time_json(answer.until_ns)}
     until = time_text(answer.until_ns)

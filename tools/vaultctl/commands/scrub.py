@@ -42,7 +42,7 @@ def command(ctx: click.Context, *, wait: bool) -> int:
     output = output_of(ctx)
     number = ask_vault(ctx, calls.begin_scrub)
     if not wait:
-        output.show({"number": number}, lambda: "Everything is read now: `vaultctl status` says how far it is.")
+        output.show({"number": number}, lambda: "A scrub has begun: `vaultctl status` says how far it is.")
         return EXIT_OK
     with Progress(output) as progress:
         end = _wait(lambda: ask_vault(ctx, calls.scrub_state), number, progress)

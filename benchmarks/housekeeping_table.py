@@ -46,19 +46,19 @@ def collection_rows(cases: Cases) -> list[str]:
 
 
 def held_rows(cases: Cases) -> list[str]:
-    """Of all commits of all rounds together; the p99 is held against the bound, the longest is shown beside it."""
+    """Of all commits of all rounds together; the longest is held against the bound."""
     lines = [
         "| load | chunks | commits | ms held: p50 | p99 | longest | above the bound "
         "| ms of processor time in it: p50 | longest "
-        f"| p99 (at most {1000 * HELD_SECONDS_MAX:.0f} ms) | of the time a collection went on |",
+        f"| longest (below {1000 * HELD_SECONDS_MAX:.0f} ms) | of the time a collection went on |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for case, samples in cases.items():
         held = [seconds for one in samples for seconds in one["held_seconds"]]
         cpu = [seconds for one in samples for seconds in one["cpu_seconds"]]
         p50, p99, longest = (1000 * seconds for seconds in (percentile(held, 50), percentile(held, 99), max(held)))
-        above = sum(seconds > HELD_SECONDS_MAX for seconds in held)
-        told = verdict(is_met=p99 <= 1000 * HELD_SECONDS_MAX)
+        above = sum(seconds >= HELD_SECONDS_MAX for seconds in held)
+        told = verdict(is_met=max(held) < HELD_SECONDS_MAX)
         lines.append(
             f"| {case} | {samples[0]['chunks']:,} | {len(held):,} | {p50:.1f} | {p99:.1f} | {longest:.1f} | {above:,} "
             f"| {1000 * percentile(cpu, 50):.1f} | {1000 * max(cpu):.1f} "
@@ -71,8 +71,8 @@ def collecting_rows(cases: Cases) -> list[str]:
     """The loss is of the two halves of each round, and the median of the losses counts."""
     lines = [
         "| backups | rounds | protected MiB a second (median, min-max) | CPU s agents / vault "
-        "| of the time a collection went on | records dropped | containers moved |",
-        "|---|---|---|---|---|---|---|",
+        "| of the time a collection went on | records dropped | containers moved | MiB copied |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for case, samples in cases.items():
         cpu = " / ".join(f"{median(one[f'{side}_cpu_seconds'] for one in samples):.1f}" for side in ("agents", "vault"))
@@ -80,7 +80,8 @@ def collecting_rows(cases: Cases) -> list[str]:
             f"| {case} | {len(samples)} | {spread([each_second(one) / MIB for one in samples], 0)} | {cpu} "
             f"| {100 * median(one['collecting_share'] for one in samples):.0f} % "
             f"| {sum(one['records_dropped'] for one in samples):,} "
-            f"| {sum(one['containers_moved'] for one in samples):,} |"
+            f"| {sum(one['containers_moved'] for one in samples):,} "
+            f"| {sum(one['copied_bytes'] for one in samples) / MIB:.0f} |"
         )
     losses = [loss_percent(*pair) for pair in pairs(cases)]
     told = verdict(is_met=median(losses) < LOSS_PERCENT_MAX)

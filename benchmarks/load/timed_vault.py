@@ -55,7 +55,8 @@ async def collect_once(vault: Vault) -> None:
         await collect_untimed(vault)
     finally:
         state = vault.collections.state()
-        note("collection", begin_seconds, begin, dropped=state.records_dropped, moved=state.containers_moved)
+        counts = {"dropped": state.records_dropped, "moved": state.containers_moved, "copied": state.bytes_moved}
+        note("collection", begin_seconds, begin, **counts)
         vault.collections.ask(is_trial=False)
 
 

@@ -1,8 +1,8 @@
 """What backups lose while one collection follows the other: rounds with and without, in turn, of the same agents.
 
-Each round gives all agents new content; what the round before had is deleted and purged before it begins, so that a
-collection has records to drop and containers to move. Beside it are the chunks of a safeset that nobody changes, which
-every collection marks and sweeps.
+Each round gives all agents new content; what all but the first of them had in the round before is deleted and purged
+before it begins, so that a collection has records to drop, and containers of which a part is to be copied.
+Beside it are the chunks of a safeset that nobody changes, which every collection marks and sweeps.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _half(
 ) -> tuple[dict[str, Any], list[AgentRun]]:
     fleet.write_round(1 + 2 * number + (case == WITH))
     site.start()
-    fleet.delete_former(former)
+    fleet.delete_former(former[1:])
     site.wait_until_purged()
     site.stop()
     os.sync()  # the new content is no part of what is timed
@@ -70,6 +70,7 @@ def _half(
         "collections_begun": len(done),
         "records_dropped": sum(one["dropped"] for one in done),
         "containers_moved": sum(one["moved"] for one in done),
+        "copied_bytes": int(sum(one["copied"] for one in done)),
     }, runs
 
 

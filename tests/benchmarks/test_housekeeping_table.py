@@ -63,12 +63,12 @@ def held(number: int, *milliseconds: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("slow", "told"),
-    [([30.0], "20.0 | 30.0 | 1 | 1.0 | 2.0 | met |"), ([30.0, 30.0], "30.0 | 30.0 | 2 | 1.0 | 2.0 | missed |")],
+    [([19.9], "15.0 | 19.9 | 0 | 1.0 | 2.0 | met |"), ([20.0], "15.0 | 20.0 | 1 | 1.0 | 2.0 | missed |")],
     ids=["met", "missed"],
 )
-def test_ninety_nine_of_a_hundred_commits_hold_no_longer_than_20_ms(slow: list[float], told: str) -> None:
+def test_no_commit_holds_longer_than_20_ms(slow: list[float], told: str) -> None:
     """Of all rounds together."""
-    lines = table_of("held", held(0, *[5.0] * 60), held(1, *[20.0] * (40 - len(slow)), *slow))
+    lines = table_of("held", held(0, *[5.0] * 60), held(1, *[15.0] * (40 - len(slow)), *slow))
     assert f"| 4 agents | 10,000,000 | 100 | 5.0 | {told} 100 % |" in lines
 
 
@@ -83,6 +83,7 @@ def half(case: str, number: int, wall_seconds: float) -> dict[str, Any]:
         "collecting_share": 0.9,
         "records_dropped": 1_000,
         "containers_moved": 2,
+        "copied_bytes": 7 * MIB,
     }
 
 
@@ -92,7 +93,7 @@ def test_the_loss_is_of_the_halves_of_a_round_and_their_median_counts() -> None:
     beside = [half("beside collections", number, seconds) for number, seconds in ((2, 8.0), (0, 10.0), (1, 10.0))]
     lines = table_of("collecting", *without, *beside)
     assert "Lost in a round: 10.0 (0.0-50.0) % (below 20 %), met." in lines
-    assert "| beside collections | 3 | 80 (80-100) | 6.0 / 2.0 | 90 % | 3,000 | 6 |" in lines
+    assert "| beside collections | 3 | 80 (80-100) | 6.0 / 2.0 | 90 % | 3,000 | 6 | 21 |" in lines
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(12.4, "19.4"), (12.6, "20.6")], ids=["met", "missed"])

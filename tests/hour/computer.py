@@ -45,6 +45,7 @@ class Computer:
         self.place = place
         self.deeds = Deeds()
         self.manifests: dict[int, Manifest] = {}
+        self._complete: set[int] = set()  # that nobody deleted
         self._site = site
         self._tree = tree
         self._kept = kept
@@ -108,8 +109,16 @@ class Computer:
             if one["number"] not in self.manifests:
                 self.manifests[one["number"]] = manifest
                 self.deeds.provisional += not one["complete"]
+        self.miss(listed)
+        self._complete |= {one["number"] for one in listed if one["complete"]}
         # One that is not listed was deleted in an earlier round, and nobody brings it back.
         self.manifests = {one["number"]: self.manifests[one["number"]] for one in listed}
+
+    def miss(self, listed: list[dict[str, Any]]) -> None:
+        """What the vault has no more, though nobody deleted it, is told."""
+        for number in sorted(self._complete - {one["number"] for one in listed}):
+            self.deeds.unexpected.append(f"{self.place.job}: safeset {number} is gone, and nobody deleted it")
+            self._complete.discard(number)
 
     def _thin_out(self, numbers: list[int]) -> set[int]:
         """Those that were deleted. The newest stays; what is pinned is deleted too, after the pin was taken away."""
@@ -120,6 +129,7 @@ class Computer:
             if self._must(self._site.run_safeset(self.place, "delete", number, "--yes")) is not None:
                 self.deeds.deleted += 1
                 gone.add(number)
+                self._complete.discard(number)
             if self._source.random() < _UNDELETE_SHARE:
                 self._undelete(number)
         if self._source.random() < _PIN_SHARE:
@@ -132,7 +142,9 @@ class Computer:
         done = self._site.run_safeset(self.place, "undelete", number, "--reason", "for the hour")
         if done.exit_code in (_NOT_FOUND, _CONFLICT):
             return
-        self.deeds.undeleted += self._must(done) is not None
+        if self._must(done) is not None:
+            self.deeds.undeleted += 1
+            self._complete.add(number)
 
     def _look_at_job(self) -> None:
         place = self.place

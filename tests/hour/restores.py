@@ -18,12 +18,13 @@ _DONE, _PROVISIONAL = 0, 3
 
 
 def list_live(site: HourSite, computers: Sequence[Computer]) -> Live:
-    """As the vault says it now."""
+    """As the vault says it now; what it should say besides is told."""
     live = []
     for computer in computers:
         done = site.run_safeset(computer.place, "list")
         if done.exit_code:
             raise RuntimeError(f"the safesets of {computer.place.job} cannot be listed: {done.error}")
+        computer.miss(done.last)
         live += [(computer, one) for one in done.last]
     return live
 

@@ -26,7 +26,7 @@ class ClockWatch:
         self._before = self._look()
         self._unwritten = 0
         if vault.last_entry_ns is not None:
-            self._meet(jump_at_start(vault.last_entry_ns, vault.started_ns))
+            self._meet(jump_at_start(vault.last_entry_ns, vault.started_ns, vault.config.undelete_seconds))
 
     async def look(self) -> Look:
         """The doubt about a jump is durable when this returns; where it raises, it is tried again by the next look."""

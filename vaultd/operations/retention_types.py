@@ -10,7 +10,7 @@ from vaultd.catalog.jobs import list_jobs
 from vaultd.catalog.retention_types import list_types, read_type, save_type
 from vaultd.catalog.rows import name_key
 from vaultd.errors import BadRequest, Conflict, Internal, NotFound
-from vaultd.operations import ledger
+from vaultd.operations import clock_doubt, ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.names import check_name
 from vaultd.operations.vault import Vault
@@ -71,6 +71,11 @@ def set_type(vault: Vault, identity: Identity, name: str, days: int, copies: int
 
 def confirm_type(vault: Vault, identity: Identity, name: str) -> RetentionSummary:
     """W. The last change holds for older safesets too from now on."""
+    if clock_doubt.is_doubted(vault):
+        raise Conflict(
+            "the vault's clock jumped, so that nobody knows whether seven days have passed",
+            "confirm it when the operator has accepted the clock (`vaultctl clock accept`)",
+        )
     now_ns = vault.clock.now_ns()
     with vault.catalog.read() as view:
         before = find_type(view, identity.account_id, name)

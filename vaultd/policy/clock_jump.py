@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 # Clocks are corrected by seconds all the time; where it is more than this, people should know.
 BOUND_SECONDS = 300
-# A vault that was down for longer is asked about its clock before anything expires.
+# A vault that was down for longer is asked about its clock before anything expires or is purged.
 GAP_BOUND_SECONDS = 30 * 24 * 3600
+GAP_BOUND_SECONDS_MIN = 24 * 3600  # however short a time deleted safesets can be brought back
 _SECOND_NS = 1_000_000_000
 
 
@@ -23,12 +24,14 @@ def jump_between(before: Look, now: Look) -> int:
     return _beyond_bound(wall_seconds - (now.monotonic_seconds - before.monotonic_seconds))
 
 
-def jump_at_start(entry_ns: int, start_ns: int) -> int:
+def jump_at_start(entry_ns: int, start_ns: int, undelete_seconds: int) -> int:
     """Seconds by which a start lies before the last entry of the journal (negative), or so long after it that the clock
-    may be wrong as well; 0 for any other start, because nobody knows how long the vault was down.
+    may be wrong as well; 0 for any other start, because nobody knows how long the vault was down. Too long is also the
+    time in which what was deleted can be brought back: with a clock that is ahead by that, all of it would be purged.
     """
     seconds = (start_ns - entry_ns) / _SECOND_NS
-    return round(seconds) if seconds > GAP_BOUND_SECONDS else _beyond_bound(min(seconds, 0))
+    bound_seconds = min(GAP_BOUND_SECONDS, max(undelete_seconds, GAP_BOUND_SECONDS_MIN))
+    return round(seconds) if seconds >= bound_seconds else _beyond_bound(min(seconds, 0))
 
 
 def is_alive(made_ns: int, expires_ns: int, now_ns: int) -> bool:

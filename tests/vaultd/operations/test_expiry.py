@@ -13,7 +13,7 @@ from tests.vaultd.operations.test_check import check
 from vaultd.catalog.ended_safesets import list_ended
 from vaultd.catalog.jobs import save_job
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import freezes, held_safesets, ledger, retention, retention_types, safesets
+from vaultd.operations import clock_doubt, freezes, held_safesets, ledger, retention, retention_types, safesets
 from vaultd.policy.retention import OverLimit
 from vaultd.records import EndedSafeset, EndState
 
@@ -194,6 +194,17 @@ def test_fewer_days_and_copies_hold_for_older_ones_after_a_week_and_a_word(histo
     retention_types.confirm_type(vault, administrator, "daily")
     history.keep_house()
     assert history.listed() == newer[-2:]
+
+
+def test_nothing_is_confirmed_while_the_clock_is_doubted(history: History) -> None:
+    vault, administrator = history.site.vault, history.administrator
+    retention_types.set_type(vault, administrator, "daily", 1, 1)
+    history.site.clock.advance(8 * DAY_SECONDS)
+    clock_doubt.doubt(vault, 8 * DAY_SECONDS)
+    with pytest.raises(Conflict, match="clock jumped"):
+        retention_types.confirm_type(vault, administrator, "daily")
+    clock_doubt.accept(vault, history.site.operator)
+    retention_types.confirm_type(vault, administrator, "daily")
 
 
 def test_more_holds_at_once(history: History) -> None:

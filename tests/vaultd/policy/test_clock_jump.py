@@ -8,7 +8,8 @@ from vaultd.policy.clock_jump import Look, is_alive, jump_at_start, jump_between
 
 SECOND = 1_000_000_000
 YEARS = 10 * 365 * 24 * 3600
-MONTH = 30 * 24 * 3600
+DAY = 24 * 3600
+WEEK, MONTH = 7 * DAY, 30 * DAY
 
 
 @pytest.mark.parametrize(
@@ -34,13 +35,19 @@ def test_a_clock_that_ran_otherwise_than_time_passed_jumped(
 
 
 @pytest.mark.parametrize(
-    ("passed", "jump"),
-    [(0, 0), (-300, 0), (-301, -301), (-YEARS, -YEARS), (MONTH, 0), (MONTH + 1, MONTH + 1), (YEARS, YEARS)],
-)
-def test_a_start_before_the_last_entry_or_a_month_after_it_may_be_a_jump(passed: int, jump: int) -> None:
-    """How long a vault was down nobody knows; after a month people are asked."""
+    ("passed", "undelete", "jump"),
+    [
+        (0, WEEK, 0), (-300, WEEK, 0), (-301, WEEK, -301), (-YEARS, WEEK, -YEARS),
+        (WEEK - 1, WEEK, 0), (WEEK, WEEK, WEEK), (YEARS, WEEK, YEARS),
+        (DAY - 1, 0, 0), (DAY, 0, DAY), (MONTH - 1, YEARS, 0), (MONTH, YEARS, MONTH),
+    ],
+)  # fmt: skip
+def test_a_start_before_the_last_entry_or_long_after_it_may_be_a_jump(passed: int, undelete: int, jump: int) -> None:
+    """How long a vault was down nobody knows; before all that was deleted is purged, and after a month, people are
+    asked.
+    """
     entry_ns = 1_800_000_000 * SECOND
-    assert jump_at_start(entry_ns, entry_ns + passed * SECOND) == jump
+    assert jump_at_start(entry_ns, entry_ns + passed * SECOND, undelete) == jump
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from vaultd.catalog.damaged_safesets import is_damaged
 from vaultd.catalog.database import View
+from vaultd.catalog.jobs import read_job
 from vaultd.catalog.keyrings import list_slots
 from vaultd.catalog.safesets import safeset_key
 from vaultd.errors import Damaged, NotFound, NotSignedIn, Unavailable, VaultError
@@ -18,6 +19,7 @@ from vaultd.operations.root_format import parse_root
 from vaultd.operations.safesets import choose
 from vaultd.operations.sealed_headers import SlotHeader
 from vaultd.operations.slots import check_proof, readable_copies, slot_headers
+from vaultd.operations.standing import is_live
 from vaultd.operations.store_errors import OFFLINE_HINT
 from vaultd.operations.vault import Vault
 from vaultd.policy.provisional import newest_sequence
@@ -95,10 +97,13 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     vault.proofs.attempt(identity, job.keyring_id)
     check_proof(slots, request.proof)
     vault.proofs.succeeded(identity, job.keyring_id)
-    with vault.catalog.read() as view:
-        safeset = choose(view, job, request.sequence)
-        damaged = is_damaged(view, job.account_id, safeset)
-    ticket = _issue_ticket(vault, identity, job, safeset)
+    ticket = b""
+    while not ticket:
+        with vault.catalog.read() as view:
+            job = read_job(view, job.account_id, job.job_id) or job
+            safeset = choose(view, job, request.sequence)
+            damaged = is_damaged(view, job.account_id, safeset)
+        ticket = _issue_ticket(vault, identity, job, safeset)
     stream = FetchStream(vault, vault.tickets.find(identity, ticket))
     fetched = stream.fetch(_top_ids(safeset), bytes_max=1 << 30)
     payload, top_block, top_companion = fetched.records
@@ -122,17 +127,21 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
 
 def _issue_ticket(vault: Vault, identity: Identity, job: Job, safeset: Safeset) -> bytes:
     """Asked once more who the agent is: what replaces or removes it takes back the tickets that are there when it is
-    durable, so one that is issued later must find it out here.
+    durable, so one that is issued later must find it out here. Empty where the safeset lives no more: a collection
+    keeps what is read under a ticket only where the ticket was there, or the safeset lived, when it marked.
     """
     key = safeset_key(job.account_id, safeset)
     ticket = vault.tickets.issue(identity, job.job_id, job.keyring_id, key)
     try:
         with vault.catalog.read() as view:
             access.own_computer(view, identity)
+            if is_live(view, read_job(view, job.account_id, job.job_id) or job, safeset):
+                return ticket
     except NotSignedIn:
         vault.tickets.forget(ticket)
         raise
-    return ticket
+    vault.tickets.forget(ticket)
+    return b""
 
 
 def _unless_lost(record: bytes | Loss) -> bytes:

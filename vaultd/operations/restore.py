@@ -100,8 +100,8 @@ def open_restore(vault: Vault, identity: Identity, request: OpenRequest) -> Open
     ticket = b""
     while not ticket:
         with vault.catalog.read() as view:
-            job = read_job(view, job.account_id, job.job_id) or job
-            safeset = choose(view, job, request.sequence)
+            current = read_job(view, job.account_id, job.job_id) or job
+            safeset = choose(view, current, request.sequence)
             damaged = is_damaged(view, job.account_id, safeset)
         ticket = _issue_ticket(vault, identity, job, safeset)
     stream = FetchStream(vault, vault.tickets.find(identity, ticket))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def test_each_promise_has_a_test_that_exists() -> None:
             missing.append(node)
     assert promised_tests()
     assert missing == []
+
+
+def test_no_promise_is_written_twice() -> None:
+    rows = re.findall(r"^\|[^|]+\| `tests/[^`]+` \|", (DOCS / "promises.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [row for row, times in Counter(rows).items() if times > 1] == []
 
 
 def test_each_sabotage_names_a_promised_test() -> None:

@@ -285,6 +285,12 @@ class RetentionTerms(Row, frozen=True):
     confirmed_ns: int = 0
 
 
+class LimitChange(Row, frozen=True):
+    """That the limit of 44 came back at a time, and is not confirmed for what was stored before."""
+
+    set_ns: int
+
+
 class RetentionType(Row, frozen=True):
     """`changes` in their order, at least one; the last one is what holds for new safesets."""
 

@@ -48,8 +48,23 @@ class RetentionLimitRequest(Message, frozen=True):
     over_limit: OverLimit
 
 
+class LimitSummary(Message, frozen=True):
+    """`confirm_ns`: from when on a limit that came back can be confirmed for older safesets; nil: nothing waits."""
+
+    over_limit: OverLimit
+    confirm_ns: fields.Nanoseconds | None
+
+
 class RetentionLimitAnswer(Message, frozen=True):
+    limit: LimitSummary
+
+
+class RetentionConfirmLimitRequest(Message, frozen=True):
     pass
+
+
+class RetentionConfirmLimitAnswer(Message, frozen=True):
+    limit: LimitSummary
 
 
 class RetentionListRequest(Message, frozen=True):
@@ -58,7 +73,7 @@ class RetentionListRequest(Message, frozen=True):
 
 class RetentionListAnswer(Message, frozen=True):
     types: Annotated[list[RetentionSummary], Meta(max_length=LIST_ITEMS_MAX)]
-    over_limit: OverLimit
+    limit: LimitSummary
 
 
 class SimulatedSafeset(Message, frozen=True):

@@ -25,7 +25,7 @@ class SafesetSummary(Message, frozen=True):
     root_hash: fields.Hash
     distrusted: bool = False
     in_doubt: bool = False
-    pinned: bool = False
+    pinned: fields.Text = ""
 
 
 class SafesetListRequest(Message, frozen=True):

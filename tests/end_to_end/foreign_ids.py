@@ -167,6 +167,7 @@ ROWS: dict[str, Row] = {
     "retention.set": NO_IDS,
     "retention.confirm": NO_IDS,
     "retention.limit": NO_IDS,
+    "retention.confirm_limit": NO_IDS,
     "retention.list": NO_IDS,
     "retention.simulate": of_a_job(m.RetentionSimulateRequest),
     "job.freeze": of_a_job(m.JobFreezeRequest, reason="why"),

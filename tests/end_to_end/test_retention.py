@@ -47,7 +47,7 @@ def test_a_deleted_safeset_comes_back_and_restores(office: Site, tmp_path: Path)
     office.start()
     assert sorted(listed(office)) == [2, 3]
     assert ask(office, "safeset", "undelete", "pc", "all", "1", "--reason", "it is needed").exit_code == 0
-    assert [one["pinned"] for one in listed(office).values()] == [True, False, False]
+    assert [one["pinned"] for one in listed(office).values()] == ["it is needed", "", ""]
     office.restore("pc", "all", tmp_path / "back", "--safeset", 1)
     assert (restored(tmp_path / "back", tmp_path / "tree") / "changed").read_text() == "0"
     assert ask(office, "safeset", "delete", "pc", "all", "1").exit_code == 6
@@ -64,9 +64,10 @@ def test_types_are_set_confirmed_and_simulated(office: Site) -> None:
     assert ask(office, "retention", "set", "daily", "--days", "1").exit_code == 2
     assert ask(office, "retention", "limit", "keep-and-bill").exit_code == 0
     shown = ask(office, "retention", "list").last
-    assert (shown["over_limit"], [one["name"] for one in shown["types"]]) == (
-        "keep-and-bill", ["daily", "extra", "monthly", "weekly"]
-    )  # fmt: skip
+    assert (shown["over_limit"], shown["confirm"]) == ("keep-and-bill", None)
+    assert ask(office, "retention", "limit", "expire").last["confirm"] is not None
+    assert ask(office, "retention", "limit", "--confirm").exit_code == 6
+    assert [one["name"] for one in shown["types"]] == ["daily", "extra", "monthly", "weekly"]
     simulated = ask(office, "retention", "simulate", "pc", "all").last
     assert [(one["type"], one["reason"]) for one in simulated] == [
         ("daily", "days"), ("extra", "days"), ("extra", "newest")

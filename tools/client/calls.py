@@ -195,8 +195,14 @@ async def confirm_retention(session: VaultSession, name: str) -> m.RetentionSumm
     return (await _answer(session, "retention.confirm", request, m.RetentionConfirmAnswer)).type
 
 
-async def limit_retention(session: VaultSession, over_limit: OverLimit) -> m.RetentionLimitAnswer:
-    return await _answer(session, "retention.limit", m.RetentionLimitRequest(over_limit), m.RetentionLimitAnswer)
+async def limit_retention(session: VaultSession, over_limit: OverLimit) -> m.LimitSummary:
+    request = m.RetentionLimitRequest(over_limit)
+    return (await _answer(session, "retention.limit", request, m.RetentionLimitAnswer)).limit
+
+
+async def confirm_retention_limit(session: VaultSession) -> m.LimitSummary:
+    request = m.RetentionConfirmLimitRequest()
+    return (await _answer(session, "retention.confirm_limit", request, m.RetentionConfirmLimitAnswer)).limit
 
 
 async def simulate_retention(session: VaultSession, computer: str, job: str) -> list[m.SimulatedSafeset]:

@@ -158,7 +158,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 def _describe_click(error: click.ClickException | click.Abort) -> Failure:
     if isinstance(error, click.Abort):
         return Failure(INTERRUPTED, "interrupted")
-    return Failure("usage", _lower_first(error.format_message()).rstrip("."), _usage_hint(error))
+    sentence = " ".join(error.format_message().split())  # click puts choices on a line of their own
+    return Failure("usage", _lower_first(sentence).rstrip("."), _usage_hint(error))
 
 
 def _usage_hint(error: click.ClickException) -> str:

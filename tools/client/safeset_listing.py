@@ -5,6 +5,7 @@ from typing import Any
 
 from protocol.messages.safeset import SafesetSummary
 from tools.client.tables import Column, table_text
+from tools.client.terminal_text import escape_text
 from tools.client.units import count_text, size_text, time_json, time_text
 
 _COLUMNS = (
@@ -68,7 +69,7 @@ def _state(safeset: SafesetSummary) -> str:
     if safeset.distrusted:
         words.append("distrusted")
     if safeset.pinned:
-        words.append("pinned")
+        words.append(f"pinned: {escape_text(safeset.pinned)}")
     if safeset.in_doubt:
         words.append("damage looked for")
     return ", ".join(words) or "stored"

@@ -77,8 +77,10 @@ def job_state(job: JobSummary) -> str:
     if job.removed_ns is not None:
         return f"removed {time_text(job.removed_ns)}"
     if not job.keyring_ready:
-        return "waits for its first run"
-    return "run asked for" if job.run_requested else "ready"
+        state = "waits for its first run"
+    else:
+        state = "run asked for" if job.run_requested else "ready"
+    return f"{state}, frozen" if job.frozen else state
 
 
 def runs_text(runs: Sequence[RunSummary]) -> str:

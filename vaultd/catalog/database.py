@@ -62,6 +62,7 @@ TABLES = (
     "order_numbers",
     "order_messages",
     "retention_types",
+    "limit_changes",
     "ended_safesets",
     "pins",
     "freezes",
@@ -73,7 +74,7 @@ TABLES = (
 _LATER_TABLES = (
     "disks", "grants", "distrusted_keys", "erased_slots", "damaged_safesets",
     "restore_orders", "order_numbers", "order_messages", "retention_types", "ended_safesets", "pins", "freezes",
-    "filled_slots", "clock_doubts", "scrub_passes",
+    "filled_slots", "clock_doubts", "scrub_passes", "limit_changes",
 )  # fmt: skip
 _FIRST_TABLES = tuple(table for table in TABLES if table not in _LATER_TABLES)
 READERS_MAX = 256

@@ -39,8 +39,11 @@ class Expiry:
                     log.error("safesets not expired", place=job, problem=f"{error}: {error.hint}")
 
     async def _pass_job(self, key: bytes, now_ns: int) -> None:
-        while await offload.walk(expiry.is_due, self._vault, key, now_ns):
-            _tell(await offload.write(expiry.keep_house, self._vault, key, now_ns))
+        while due := await offload.walk(expiry.find_due, self._vault, key, now_ns):
+            kept = await offload.write(expiry.keep_house, self._vault, due, now_ns)
+            if kept is None:
+                return  # somebody was faster: the next pass looks anew
+            _tell(kept)
 
 
 async def expire_safesets(vault: Vault, watch: ClockWatch, failed: Failed) -> None:

@@ -21,6 +21,16 @@ def is_doubted(vault: Vault) -> bool:
         return found is not None and not found.accepted_ns
 
 
+def certain_ns(vault: Vault) -> int:
+    """Now, for what may only be done when days have passed."""
+    if is_doubted(vault):
+        raise Conflict(
+            "the vault's clock jumped, so that nobody knows whether seven days have passed",
+            "confirm it when the operator has accepted the clock (`vaultctl clock accept`)",
+        )
+    return vault.clock.now_ns()
+
+
 def accept(vault: Vault, identity: Identity) -> ClockDoubt:
     """W."""
     with vault.catalog.read() as view:

@@ -9,14 +9,16 @@ from vaultd.catalog.database import View
 from vaultd.catalog.ended_safesets import list_ended
 from vaultd.catalog.freezes import read_freeze
 from vaultd.catalog.pins import list_pins
+from vaultd.catalog.retention_types import list_types
 from vaultd.catalog.safesets import list_safesets, place_of, safeset_at
 from vaultd.operations.access import named_computer, named_job
-from vaultd.operations.retention_types import over_limit_of, terms_by_type
+from vaultd.operations.retention_limit import limited_from
+from vaultd.operations.retention_types import terms_by_type
 from vaultd.operations.root_format import parse_root
 from vaultd.operations.vault import Vault
-from vaultd.policy.retention import DEFAULT_TYPE, OverLimit, Point, TermsOf, Verdict, is_burst, judge
+from vaultd.policy.retention import DEFAULT_TYPE, Point, TermsOf, Verdict, is_burst, judge
 from vaultd.policy.retention_forecast import Going, forecast
-from vaultd.records import EndState, Freeze, Identity, Job, Safeset
+from vaultd.records import EndState, Freeze, Identity, Job, RetentionType, Safeset
 
 ENDED_SHOWN_MAX = 1_000
 NEVER_FROZEN = Freeze(is_on=False, reason="", changed_ns=0)
@@ -38,37 +40,54 @@ class SimulatedSafeset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What decides about a job's safesets beside the safesets themselves and the job's row, which counts them."""
+
+    freeze: Freeze
+    pins: frozenset[bytes]
+    types: tuple[RetentionType, ...]
+    limited_from_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRetention:
-    """Of one job: its complete safesets in the order of their numbers, and what the rules say of those that stand."""
+    """Of one job: its complete safesets in the order of their numbers, and what the rules say of those that stand.
+    `is_burst`: the job is to be frozen.
+    """
 
     safesets: dict[tuple[int, int], Safeset]
     points: list[Point]
     verdicts: list[Verdict]
-    freeze: Freeze
+    basis: Basis
     terms_of: TermsOf
-    over_limit: OverLimit
+    is_burst: bool
 
-    @property
-    def is_burst(self) -> bool:
-        return is_burst(self.points, self.freeze.changed_ns)
+
+def basis_of(view: View, job: Job) -> Basis:
+    return Basis(
+        read_freeze(view, job.account_id, job.job_id) or NEVER_FROZEN,
+        frozenset(place for place, _ in list_pins(view, job.account_id, job.job_id)),
+        tuple(list_types(view, job.account_id)),
+        limited_from(view, job.account_id),
+    )
 
 
 def judge_job(view: View, job: Job, now_ns: int) -> JobRetention:
     ended = dict(list_ended(view, job.account_id, job.job_id))
-    pins = dict(list_pins(view, job.account_id, job.job_id))
+    basis = basis_of(view, job)
     complete = {
         (one.timeline, one.sequence): one
         for one in list_safesets(view, job.account_id, job.job_id)
         if parse_root(one.root).complete
     }
     points = [
-        Point(*place, one.stored_at_ns, one.retention, place_of(*place) in pins, place_of(*place) in ended)
+        Point(*place, one.stored_at_ns, one.retention, place_of(*place) in basis.pins, place_of(*place) in ended)
         for place, one in complete.items()
     ]
-    freeze = read_freeze(view, job.account_id, job.job_id) or NEVER_FROZEN
-    terms, over_limit = terms_by_type(view, job.account_id), over_limit_of(view, job.account_id)
-    verdicts = judge(points, terms, now_ns, over_limit, is_frozen=freeze.is_on)
-    return JobRetention(complete, points, verdicts, freeze, terms, over_limit)
+    terms, freeze = terms_by_type(basis.types), basis.freeze
+    verdicts = judge(points, terms, now_ns, basis.limited_from_ns, is_frozen=freeze.is_on)
+    bursts = not freeze.is_on and is_burst(points, freeze.changed_ns)
+    return JobRetention(complete, points, verdicts, basis, terms, bursts)
 
 
 class EndedSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +127,8 @@ def simulate(vault: Vault, identity: Identity, computer: str, name: str) -> list
     with vault.catalog.read() as view:
         job = named_job(view, named_computer(view, identity, computer), name)
         found = judge_job(view, job, now_ns)
-    ahead = forecast(found.points, found.terms_of, now_ns, found.over_limit, job.definition.retention or DEFAULT_TYPE)
+    type_ = job.definition.retention or DEFAULT_TYPE
+    ahead = forecast(found.points, found.terms_of, now_ns, found.basis.limited_from_ns, type_)
     return [_simulated(verdict, ahead[verdict.point.timeline, verdict.point.sequence]) for verdict in found.verdicts]
 
 

@@ -1,22 +1,23 @@
 """The retention types of an account: set, confirmed for older safesets, listed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
-from vaultd.catalog.accounts import read_account, update_account
 from vaultd.catalog.database import View
 from vaultd.catalog.jobs import list_jobs
 from vaultd.catalog.retention_types import list_types, read_type, save_type
 from vaultd.catalog.rows import name_key
-from vaultd.errors import BadRequest, Conflict, Internal, NotFound
+from vaultd.errors import BadRequest, Conflict, NotFound
 from vaultd.operations import clock_doubt, ledger
 from vaultd.operations.auditing import audited
 from vaultd.operations.names import check_name
+from vaultd.operations.retention_limit import LimitSummary, summarise_limit
 from vaultd.operations.vault import Vault
-from vaultd.policy.retention import COPIES_MAX, DAYS_MAX, DEFAULT_TYPE, EXTRA, OverLimit, TermsOf
+from vaultd.policy.retention import COPIES_MAX, DAYS_MAX, DEFAULT_TYPE, EXTRA, TermsOf
 from vaultd.policy.retention_terms import CONFIRM_AFTER_NS, Terms, is_shortened, may_confirm, terms_at
-from vaultd.records import Account, Identity, RetentionTerms, RetentionType
+from vaultd.records import Identity, RetentionTerms, RetentionType
 
 TYPES_MAX = 32
 CHANGES_MAX = 64
@@ -41,7 +42,7 @@ class RetentionSummary(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True)
 class AccountRetention:
     types: list[RetentionSummary]
-    over_limit: str
+    limit: LimitSummary
 
 
 def set_type(vault: Vault, identity: Identity, name: str, days: int, copies: int) -> RetentionSummary:
@@ -71,12 +72,7 @@ def set_type(vault: Vault, identity: Identity, name: str, days: int, copies: int
 
 def confirm_type(vault: Vault, identity: Identity, name: str) -> RetentionSummary:
     """W. The last change holds for older safesets too from now on."""
-    if clock_doubt.is_doubted(vault):
-        raise Conflict(
-            "the vault's clock jumped, so that nobody knows whether seven days have passed",
-            "confirm it when the operator has accepted the clock (`vaultctl clock accept`)",
-        )
-    now_ns = vault.clock.now_ns()
+    now_ns = clock_doubt.certain_ns(vault)
     with vault.catalog.read() as view:
         before = find_type(view, identity.account_id, name)
         if before is None:
@@ -84,7 +80,7 @@ def confirm_type(vault: Vault, identity: Identity, name: str) -> RetentionSummar
         last = before.changes[-1]
         if not is_shortened(before.changes):
             raise Conflict(f"nothing of retention type {before.name!r} waits to be confirmed")
-        if not may_confirm(last, now_ns):
+        if not may_confirm(last.set_ns, now_ns):
             raise Conflict(
                 f"the change of retention type {before.name!r} can be confirmed seven days after it was made",
                 "`vaultctl retention list` shows the time; until then older safesets are kept as before",
@@ -96,21 +92,12 @@ def confirm_type(vault: Vault, identity: Identity, name: str) -> RetentionSummar
     return summarise(changed)
 
 
-def set_over_limit(vault: Vault, identity: Identity, over_limit: OverLimit) -> None:
-    """W."""
-    with vault.catalog.read() as view:
-        account = _account(view, identity.account_id)
-        audit = audited(vault, view, identity, "retention.limit", over_limit.value)
-    changed = msgspec.structs.replace(account, over_limit=over_limit.value)
-    ledger.record(vault, [*update_account(changed), *audit])
-
-
 def list_all(vault: Vault, identity: Identity) -> AccountRetention:
     with vault.catalog.read() as view:
         own = {name_key(one.name): one for one in list_types(view, identity.account_id)}
         found = {name_key(name): _default(name) for name in DEFAULTS} | own
         types = sorted((summarise(one) for one in found.values()), key=lambda one: one.name)
-        return AccountRetention(types, _account(view, identity.account_id).over_limit)
+        return AccountRetention(types, summarise_limit(view, identity.account_id))
 
 
 def find_type(view: View, account_id: bytes, name: str) -> RetentionType | None:
@@ -125,20 +112,16 @@ def require_type(view: View, account_id: bytes, name: str) -> None:
         raise _no_type(name)
 
 
-def terms_by_type(view: View, account_id: bytes) -> TermsOf:
-    """What holds in the account now; reads the rows at once."""
+def terms_by_type(own: Iterable[RetentionType]) -> TermsOf:
+    """What holds in an account that has set these."""
     types = {name: _default(name).changes for name in DEFAULTS}
-    types |= {one.name.casefold(): one.changes for one in list_types(view, account_id)}
+    types |= {one.name.casefold(): one.changes for one in own}
 
     def terms_of(type_: str, stored_at_ns: int) -> Terms | None:
         changes = types.get((type_ or DEFAULT_TYPE).casefold())
         return None if changes is None else terms_at(changes, stored_at_ns)
 
     return terms_of
-
-
-def over_limit_of(view: View, account_id: bytes) -> OverLimit:
-    return OverLimit(_account(view, account_id).over_limit)
 
 
 def summarise(type_: RetentionType) -> RetentionSummary:
@@ -172,13 +155,6 @@ def _needed(changes: tuple[RetentionTerms, ...], now_ns: int) -> tuple[Retention
     year_ago_ns = now_ns - (DAYS_MAX + 1) * 24 * 3600 * 1_000_000_000
     first = max((at for at, one in enumerate(changes) if one.set_ns <= year_ago_ns), default=0)
     return changes[first:]
-
-
-def _account(view: View, account_id: bytes) -> Account:
-    account = read_account(view, account_id)
-    if account is None:
-        raise Internal(f"account {account_id.hex()} is not in the catalog")
-    return account
 
 
 def _no_type(name: str) -> NotFound:

@@ -77,7 +77,9 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafesetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Dates are nil as long as the thing has not happened. `in_doubt`: whether it is damaged is being looked for."""
+    """Dates are nil as long as the thing has not happened. `in_doubt`: whether it is damaged is being looked for.
+    `pinned`: why; empty where it is not.
+    """
 
     number: int
     time_ns: int
@@ -94,7 +96,7 @@ class SafesetSummary(msgspec.Struct, frozen=True, kw_only=True):
     root_hash: bytes
     distrusted: bool = False
     in_doubt: bool = False
-    pinned: bool = False
+    pinned: str = ""
 
 
 def summarise_computer(view: View, computer: Computer) -> ComputerSummary:
@@ -148,6 +150,7 @@ def summarise_safeset(view: View, account_id: bytes, safeset: Safeset, distruste
     """`distrusted`: ids of keys of its keyring."""
     root = parse_root(safeset.root)
     run = read_run(view, account_id, safeset.run_id) if distrusted else None
+    pin = read_pin(view, account_id, safeset)
     return SafesetSummary(
         number=safeset.sequence,
         time_ns=root.agent_time_ns,
@@ -163,5 +166,5 @@ def summarise_safeset(view: View, account_id: bytes, safeset: Safeset, distruste
         damaged=is_damaged(view, account_id, safeset),
         root_hash=safeset.root_hash,
         distrusted=run is not None and not distrusted.isdisjoint(run.key_ids),
-        pinned=read_pin(view, account_id, safeset) is not None,
+        pinned="" if pin is None else pin.reason,
     )

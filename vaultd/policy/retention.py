@@ -20,6 +20,7 @@ DEFAULT_TYPE = "daily"
 EXTRA = "extra"
 DAYS_MAX = 365
 COPIES_MAX = 44
+ALL_LIMITED = -1
 EXTRAS_AN_HOUR_MAX = 24
 DAY_NS = 24 * 3600 * 1_000_000_000
 HOUR_NS = 3600 * 1_000_000_000
@@ -79,10 +80,11 @@ class Verdict:
 
 
 def judge(
-    points: Sequence[Point], terms_of: TermsOf, now_ns: int, over_limit: OverLimit, *, is_frozen: bool
+    points: Sequence[Point], terms_of: TermsOf, now_ns: int, limited_from_ns: int | None, *, is_frozen: bool
 ) -> list[Verdict]:
     """Of every point that did not end, in the order of the points. `terms_of`: those that hold for a type and a time of
-    storing; None for a type that the account does not have, whose safesets only the limits end.
+    storing; None for a type that the account does not have, whose safesets only the limits end. `limited_from_ns`: 44
+    are kept of those that were stored after it (ALL_LIMITED: of all); None where the account pays for more.
     """
     types = [(point, type_) for point, type_ in zip(points, _types(points), strict=True) if not point.is_ended]
     reasons: list[Reason] = []
@@ -93,8 +95,8 @@ def judge(
         terms = terms_of(type_, point.stored_at_ns)
         reasons.append(Reason.NEWEST if not reasons else _reason(point, terms, ranks[type_], now_ns))
     reasons.reverse()
-    if over_limit is OverLimit.EXPIRE:
-        _apply_limit(types, reasons)
+    if limited_from_ns is not None:
+        _apply_limit(types, reasons, limited_from_ns)
     return [
         Verdict(point, type_, reason, is_frozen and reason in _GOING)
         for (point, type_), reason in zip(types, reasons, strict=True)
@@ -147,9 +149,13 @@ def _reason(point: Point, terms: Terms | None, rank: int, now_ns: int) -> Reason
     return Reason.COPIES if rank <= terms.copies else Reason.TERMS
 
 
-def _apply_limit(types: Sequence[tuple[Point, str]], reasons: list[Reason]) -> None:
-    """Extras first, oldest first. The newest stays, also as the forty-fifth: one extra displaces no scheduled one."""
-    kept = [at for at, reason in enumerate(reasons) if reason not in _GOING]
+def _apply_limit(types: Sequence[tuple[Point, str]], reasons: list[Reason], limited_from_ns: int) -> None:
+    """Extras first, oldest first. The newest stays, also as the forty-fifth: one extra displaces no scheduled one.
+
+    Those from before the limit neither go nor count: if they did, what is newer would go in their place.
+    """
+    limited = [at for at, (point, _) in enumerate(types) if point.stored_at_ns > limited_from_ns]
+    kept = [at for at in limited if reasons[at] not in _GOING]
     extras = [at for at in kept if types[at][1] == EXTRA and not types[at][0].is_pinned]
     firm = len(kept) - len(extras)
     excess = len(kept) - COPIES_MAX

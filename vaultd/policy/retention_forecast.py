@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vaultd.policy.retention import DAY_NS, DAYS_MAX, OverLimit, Point, Reason, TermsOf, day_of, judge
+from vaultd.policy.retention import DAY_NS, DAYS_MAX, Point, Reason, TermsOf, day_of, judge
 
 DAYS_AHEAD = DAYS_MAX + 2
 
@@ -17,7 +17,7 @@ class Going:
 
 
 def forecast(
-    points: Sequence[Point], terms_of: TermsOf, now_ns: int, over_limit: OverLimit, type_: str
+    points: Sequence[Point], terms_of: TermsOf, now_ns: int, limited_from_ns: int | None, type_: str
 ) -> dict[tuple[int, int], Going]:
     """By timeline and sequence, of every point that did not end. A freeze is taken to end now."""
     found: dict[tuple[int, int], Going] = {}
@@ -28,7 +28,7 @@ def forecast(
         time_ns = now_ns + day * DAY_NS
         if day:
             known.append(Point(timeline, sequence + day, time_ns, type_))
-        for verdict in judge(known, terms_of, time_ns, over_limit, is_frozen=False):
+        for verdict in judge(known, terms_of, time_ns, limited_from_ns, is_frozen=False):
             place = verdict.point.timeline, verdict.point.sequence
             if verdict.goes:
                 found[place] = Going(time_ns, verdict.reason)

@@ -38,8 +38,8 @@ def is_shortened(changes: Sequence[RetentionTerms]) -> bool:
     return terms_at(changes, -1) != _terms(last)
 
 
-def may_confirm(change: RetentionTerms, now_ns: int) -> bool:
-    return now_ns - change.set_ns >= CONFIRM_AFTER_NS
+def may_confirm(set_ns: int, now_ns: int) -> bool:
+    return now_ns - set_ns >= CONFIRM_AFTER_NS
 
 
 def _terms(change: RetentionTerms) -> Terms:

@@ -53,6 +53,7 @@ ADMINISTRATOR_ACTIONS = frozenset(
         "retention.set",
         "retention.confirm",
         "retention.limit",
+        "retention.confirm_limit",
         "retention.list",
         "retention.simulate",
         "restore.order",

@@ -106,6 +106,7 @@ ASKED: dict[str, Asked] = {
     "retention.set": retention.set_type,
     "retention.confirm": retention.confirm,
     "retention.limit": retention.limit,
+    "retention.confirm_limit": retention.confirm_limit,
     "retention.list": retention.list_all,
     "retention.simulate": retention.simulate,
     "agent.jobs": job.list_for_agent,

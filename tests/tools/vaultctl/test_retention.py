@@ -13,15 +13,17 @@ from tests.tools.vaultctl.fake_vault import FakeVault
 DAY_NS = 24 * 3600 * 1_000_000_000
 DAILY = m.RetentionSummary("daily", 30, 30, None, 30, 30, None)
 SHORTER = m.RetentionSummary("weekly", 7, 5, 20_000 * DAY_NS, 90, 12, 20_007 * DAY_NS)
+EXPIRE = m.LimitSummary("expire", None)
+WAITING = m.LimitSummary("expire", 20_007 * DAY_NS)
 WORDS = ("office-1", "documents", "12")
 
 
 def test_types(vault: FakeVault, administrator: Path, run: Run) -> None:
-    vault.on("retention.list", lambda _: m.RetentionListAnswer([DAILY, SHORTER], "expire"))
+    vault.on("retention.list", lambda _: m.RetentionListAnswer([DAILY, SHORTER], EXPIRE))
     lines = run(administrator, "retention", "list").out.splitlines()
     assert lines[1].split() == ["daily", "30", "30", "-", "alike"]
     assert lines[2].endswith("90 days, 12 copies; to confirm from 2024-10-11 00:00:00 on")
-    assert lines[-1] == "Beyond 44 safesets of a job the oldest expire; none is older than 365 days."
+    assert lines[-2:] == ["Beyond 44 safesets of a job the oldest expire.", "None is kept for more than 365 days."]
     shown = run(administrator, "retention", "list", "--json").json
     assert (shown["over_limit"], shown["types"][1]["confirm"]) == ("expire", "2024-10-11T00:00:00.000000Z")
 
@@ -58,10 +60,29 @@ def test_days_and_copies_or_a_confirmation(
 
 
 def test_the_limit(vault: FakeVault, administrator: Path, run: Run) -> None:
-    vault.on("retention.limit", lambda _: m.RetentionLimitAnswer())
+    vault.on("retention.limit", lambda asked: m.RetentionLimitAnswer(m.LimitSummary(asked.over_limit, None)))
     done = run(administrator, "retention", "limit", "keep-and-bill")
     assert done.out == "Beyond 44 safesets of a job they stay, and those beyond 50 are billed.\n"
-    assert run(administrator, "retention", "limit", "keep").exit_code == 2
+    wrong = run(administrator, "retention", "limit", "keep")
+    assert wrong.exit_code == 2
+    assert "'keep' is not one of 'expire', 'keep-and-bill'" in wrong.err
+
+
+def test_a_limit_that_comes_back_is_confirmed(vault: FakeVault, administrator: Path, run: Run) -> None:
+    vault.on("retention.limit", lambda _: m.RetentionLimitAnswer(WAITING))
+    vault.on("retention.confirm_limit", lambda _: m.RetentionConfirmLimitAnswer(EXPIRE))
+    done = run(administrator, "retention", "limit", "expire")
+    assert done.out.splitlines() == [
+        "Beyond 44 safesets of a job the oldest expire.",
+        "Older ones stay and are not counted; `retention limit --confirm` changes that from 2024-10-11 00:00:00 UTC on.",
+    ]
+    assert run(administrator, "retention", "limit", "--confirm", "--json").json == {
+        "over_limit": "expire", "confirm": None
+    }  # fmt: skip
+    assert vault.requests("retention.confirm_limit") == [m.RetentionConfirmLimitRequest()]
+    assert run(administrator, "retention", "limit").exit_code == 2
+    assert run(administrator, "retention", "limit", "expire", "--confirm").exit_code == 2
+    assert len(vault.asked) == 2
 
 
 def test_a_simulation_is_shown_newest_first(vault: FakeVault, administrator: Path, run: Run) -> None:

@@ -28,7 +28,7 @@ def test_json_is_the_contract(vault: FakeVault, administrator: Path, run: Run) -
         "verified_at": None,
         "restore_tested_at": None,
         "damaged": False,
-        "pinned": False,
+        "pinned": "",
         "distrusted": False,
         "in_doubt": False,
     }
@@ -41,6 +41,13 @@ def test_people_see_what_is_not_whole(vault: FakeVault, administrator: Path, run
     assert lines[0].split()[0] == "SAFESET"
     assert lines[1].endswith("provisional, damaged"), "newest first"
     assert lines[2].endswith("stored")
+
+
+def test_a_pinned_one_says_why(vault: FakeVault, administrator: Path, run: Run) -> None:
+    pinned = msgspec.structs.replace(WHOLE, pinned="before the audit")
+    vault.on("safeset.list", lambda _: m.SafesetListAnswer([pinned], None))
+    lines = run(administrator, "safeset", "list", "office-1", "documents").out.splitlines()
+    assert lines[1].endswith("pinned: before the audit")
 
 
 def test_one_that_may_be_damaged_is_not_shown_as_stored(vault: FakeVault, administrator: Path, run: Run) -> None:

@@ -12,6 +12,7 @@ from vaultd.errors import Damaged
 from vaultd.maintenance.clock_watch import ClockWatch
 from vaultd.maintenance.expiry import Expiry
 from vaultd.operations import clock_doubt, expiry
+from vaultd.operations.expiry import Due
 from vaultd.operations.vault import Vault
 
 YEARS_NS = 10 * 365 * DAY_SECONDS * 1_000_000_000
@@ -78,14 +79,14 @@ async def test_a_job_with_a_damaged_row_keeps_no_other_from_its_turn(
     history.run_daily(35)
     keys = [bytes(32), history.job.job.account_id + history.job.job.job_id]
     monkeypatch.setattr(expiry, "jobs_after", lambda vault, after: [] if after else keys)
-    is_due = expiry.is_due
+    find_due = expiry.find_due
 
-    def damaged(vault: Vault, key: bytes, now_ns: int) -> bool:
+    def damaged(vault: Vault, key: bytes, now_ns: int) -> Due | None:
         if key == keys[0]:
             raise Damaged("row 00 of the catalog's table pins is damaged", "run `vaultd rebuild DIR`")
-        return is_due(vault, key, now_ns)
+        return find_due(vault, key, now_ns)
 
-    monkeypatch.setattr(expiry, "is_due", damaged)
+    monkeypatch.setattr(expiry, "find_due", damaged)
     with structlog.testing.capture_logs() as logs:
         await duty.pass_once()
     assert history.listed() == list(range(5, 36))

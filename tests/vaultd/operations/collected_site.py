@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
-from tests.vaultd.operations.kept_job import DAY_SECONDS
+from tests.vaultd.operations.kept_job import DAY_SECONDS, keep_house
 from tests.vaultd.operations.sealing import DATA, id_of
 from tests.vaultd.operations.small_site import BackedUp, Site
-from vaultd.operations import expiry, held_safesets, ledger, offer
+from vaultd.operations import held_safesets, ledger, offer
 from vaultd.operations.collection import KeyringCollection
 from vaultd.operations.container_use import ContainerUse
 from vaultd.operations.held_safesets import Named
@@ -111,7 +111,7 @@ class Collected:
         held_safesets.delete(self.site.vault, self.owner, Named(self.name, "home", number))
 
     def keep_house(self) -> None:
-        expiry.keep_house(self.site.vault, self.job.job.account_id + self.job.job.job_id, self.site.clock.now_ns())
+        keep_house(self.site, self.job)
 
     def purge(self, *numbers: int) -> None:
         for number in numbers:

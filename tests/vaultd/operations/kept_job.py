@@ -12,6 +12,15 @@ from vaultd.records import Identity
 DAY_SECONDS = 24 * 3600
 
 
+def keep_house(site: Site, backed_up: BackedUp) -> Kept:
+    """Once; the clock is right."""
+    now_ns = site.clock.now_ns()
+    due = expiry.find_due(site.vault, backed_up.job.account_id + backed_up.job.job_id, now_ns)
+    kept = Kept() if due is None else expiry.keep_house(site.vault, due, now_ns)
+    assert kept is not None
+    return kept
+
+
 @dataclass
 class History:
     site: Site
@@ -34,8 +43,7 @@ class History:
 
     def keep_house(self) -> Kept:
         """Once; the clock is right."""
-        key = self.job.job.account_id + self.job.job.job_id
-        return expiry.keep_house(self.site.vault, key, self.site.clock.now_ns())
+        return keep_house(self.site, self.job)
 
     def listed(self) -> list[int]:
         return self.long.listed()

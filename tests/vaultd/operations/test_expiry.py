@@ -1,6 +1,7 @@
 """What expires and is purged in a vault by its clock, and what an administrator can do about it."""
 
 import struct
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -13,7 +14,17 @@ from tests.vaultd.operations.test_check import check
 from vaultd.catalog.ended_safesets import list_ended
 from vaultd.catalog.jobs import save_job
 from vaultd.errors import Conflict, NotFound
-from vaultd.operations import clock_doubt, freezes, held_safesets, ledger, retention, retention_types, safesets
+from vaultd.operations import (
+    clock_doubt,
+    expiry,
+    freezes,
+    held_safesets,
+    ledger,
+    retention,
+    retention_limit,
+    retention_types,
+    safesets,
+)
 from vaultd.policy.retention import OverLimit
 from vaultd.records import EndedSafeset, EndState
 
@@ -203,6 +214,8 @@ def test_nothing_is_confirmed_while_the_clock_is_doubted(history: History) -> No
     clock_doubt.doubt(vault, 8 * DAY_SECONDS)
     with pytest.raises(Conflict, match="clock jumped"):
         retention_types.confirm_type(vault, administrator, "daily")
+    with pytest.raises(Conflict, match="clock jumped"):
+        retention_limit.confirm_limit(vault, administrator)
     clock_doubt.accept(vault, history.site.operator)
     retention_types.confirm_type(vault, administrator, "daily")
 
@@ -217,13 +230,32 @@ def test_more_holds_at_once(history: History) -> None:
 def test_beyond_44_they_stay_where_the_account_pays(history: History) -> None:
     vault, administrator = history.site.vault, history.administrator
     retention_types.set_type(vault, administrator, "daily", 365, 44)
-    retention_types.set_over_limit(vault, administrator, OverLimit.KEEP)
+    retention_limit.set_limit(vault, administrator, OverLimit.KEEP)
     made = history.run_daily(47)
     history.keep_house()
     assert history.listed() == made
-    retention_types.set_over_limit(vault, administrator, OverLimit.EXPIRE)
+    back = retention_limit.set_limit(vault, administrator, OverLimit.EXPIRE)
+    made += history.run_daily(6)
     history.keep_house()
-    assert history.listed() == made[3:]
+    assert history.listed() == made  # those from before the change stay, and so does what is new
+    with pytest.raises(Conflict, match="seven days after"):
+        retention_limit.confirm_limit(vault, administrator)
+    made += history.run_daily(1)
+    assert retention_limit.set_limit(vault, administrator, OverLimit.EXPIRE) == back  # nothing is put off
+    assert retention_limit.confirm_limit(vault, administrator).confirm_ns == 0
+    history.keep_house()
+    assert history.listed() == made[10:]
+    with pytest.raises(Conflict, match="waits"):
+        retention_limit.confirm_limit(vault, administrator)
+
+
+def test_an_account_that_pays_again_waits_for_no_confirmation(history: History) -> None:
+    vault, administrator = history.site.vault, history.administrator
+    for chosen in (OverLimit.KEEP, OverLimit.EXPIRE, OverLimit.KEEP):
+        retention_limit.set_limit(vault, administrator, chosen)
+    assert retention_types.list_all(vault, administrator).limit.confirm_ns == 0
+    with pytest.raises(Conflict, match="waits"):
+        retention_limit.confirm_limit(vault, administrator)
 
 
 def test_a_simulation_says_when_each_one_goes(history: History) -> None:
@@ -245,6 +277,54 @@ def test_a_job_without_a_type_is_simulated_as_a_daily_one(history: History) -> N
     untyped = msgspec.structs.replace(job, definition=msgspec.structs.replace(job.definition, retention=""))
     ledger.record(history.site.vault, save_job(untyped))
     assert retention.simulate(history.site.vault, history.administrator, "laptop", "home") == simulated
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: held_safesets.pin(h.site.vault, h.administrator, h.named(1), "why"),
+        lambda h: freezes.freeze(h.site.vault, h.administrator, "laptop", "home", "why"),
+        lambda h: retention_types.set_type(h.site.vault, h.administrator, "daily", 90, 30),
+        lambda h: held_safesets.delete(h.site.vault, h.administrator, h.named(20)),
+        lambda h: h.run(),
+    ],
+    ids=["pin", "freeze", "longer", "delete", "run"],
+)
+def test_what_changed_since_it_was_judged_holds(history: History, change: Callable[[History], object]) -> None:
+    history.run_daily(35)
+    now_ns, job = history.site.clock.now_ns(), history.job.job
+    due = expiry.find_due(history.site.vault, job.account_id + job.job_id, now_ns)
+    assert due is not None
+    change(history)
+    before = history.listed()
+    assert expiry.keep_house(history.site.vault, due, now_ns) is None
+    assert history.listed() == before
+
+
+def test_a_limit_that_is_lifted_since_holds(history: History) -> None:
+    vault, administrator = history.site.vault, history.administrator
+    retention_types.set_type(vault, administrator, "daily", 365, 44)
+    history.run_daily(46)
+    now_ns, job = history.site.clock.now_ns(), history.job.job
+    due = expiry.find_due(vault, job.account_id + job.job_id, now_ns)
+    assert due is not None
+    retention_limit.set_limit(vault, administrator, OverLimit.KEEP)
+    assert expiry.keep_house(vault, due, now_ns) is None
+
+
+def test_a_burst_freezes_whatever_came_since(history: History) -> None:
+    for _ in range(26):
+        history.site.clock.advance(60)
+        history.run()
+    now_ns, job = history.site.clock.now_ns(), history.job.job
+    due = expiry.find_due(history.site.vault, job.account_id + job.job_id, now_ns)
+    assert due is not None
+    history.run()
+    kept = expiry.keep_house(history.site.vault, due, now_ns)
+    assert kept is not None
+    assert kept.is_frozen_now
+    freezes.unfreeze(history.site.vault, history.administrator, "laptop", "home")
+    assert expiry.keep_house(history.site.vault, due, now_ns) is None  # who said since that all is well is believed
 
 
 def test_everything_holds_after_a_restart(history: History) -> None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultd.policy.retention import (
+    ALL_LIMITED,
     DAY_NS,
     EXTRA,
     HOUR_NS,
-    OverLimit,
     Point,
     Reason,
     Verdict,
@@ -42,16 +42,16 @@ def numbered(points: Sequence[Point]) -> list[Point]:
 def verdicts(
     points: Sequence[Point],
     *,
-    over_limit: OverLimit = OverLimit.EXPIRE,
+    limited_from_ns: int | None = ALL_LIMITED,
     is_frozen: bool = False,
     terms: Callable[[str, int], Terms | None] = terms_of,
 ) -> list[Verdict]:
     now_ns = round((NOW_DAY + 0.5) * DAY_NS)
-    return judge(numbered(points), terms, now_ns, over_limit, is_frozen=is_frozen)
+    return judge(numbered(points), terms, now_ns, limited_from_ns, is_frozen=is_frozen)
 
 
-def reasons(points: Sequence[Point], over_limit: OverLimit = OverLimit.EXPIRE) -> list[str]:
-    return [verdict.reason.value for verdict in verdicts(points, over_limit=over_limit)]
+def reasons(points: Sequence[Point], limited_from_ns: int | None = ALL_LIMITED) -> list[str]:
+    return [verdict.reason.value for verdict in verdicts(points, limited_from_ns=limited_from_ns)]
 
 
 def daily(first: int, last: int) -> list[Point]:
@@ -94,7 +94,14 @@ def test_days_and_copies_must_both_be_exceeded() -> None:
 def test_beyond_44_the_oldest_go_unless_the_account_pays_for_them() -> None:
     points = [at(d, "monthly") for d in range(50, 0, -1)]
     assert reasons(points) == ["limit"] * 6 + ["days"] * 43 + ["newest"]
-    assert reasons(points, OverLimit.KEEP) == ["days"] * 49 + ["newest"]
+    assert reasons(points, None) == ["days"] * 49 + ["newest"]
+
+
+def test_a_limit_that_came_back_neither_ends_nor_counts_what_is_older() -> None:
+    points = [at(d, "monthly") for d in range(100, 0, -1)]
+    came_back_ns = points[49].stored_at_ns  # the one 51 days old is the last from before
+    assert reasons(points, came_back_ns) == ["days"] * 50 + ["limit"] * 6 + ["days"] * 43 + ["newest"]
+    assert reasons(points[:60], came_back_ns) == ["days"] * 59 + ["newest"]
 
 
 def test_pinned_ones_count_towards_44_and_stay() -> None:
@@ -164,9 +171,9 @@ POINTS = st.lists(
 ).map(lambda points: sorted(points, key=lambda point: point.stored_at_ns))
 
 
-@given(POINTS, st.sampled_from(OverLimit))
-def test_what_always_holds(points: list[Point], over_limit: OverLimit) -> None:
-    found = verdicts(points, over_limit=over_limit)
+@given(POINTS, st.sampled_from([ALL_LIMITED, None]))
+def test_what_always_holds(points: list[Point], limited_from_ns: int | None) -> None:
+    found = verdicts(points, limited_from_ns=limited_from_ns)
     kept = [verdict for verdict in found if not verdict.goes]
     assert len(found) == sum(not point.is_ended for point in points)
     if found:
@@ -177,7 +184,7 @@ def test_what_always_holds(points: list[Point], over_limit: OverLimit) -> None:
         assert verdict.goes or age_days <= 365
         if verdict.goes and age_days <= 365:
             assert not verdict.point.is_pinned
-    if over_limit is OverLimit.EXPIRE and not any(verdict.point.is_pinned for verdict in found):
+    if limited_from_ns is not None and not any(verdict.point.is_pinned for verdict in found):
         assert len(kept) <= 45
 
 

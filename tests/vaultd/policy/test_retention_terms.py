@@ -48,6 +48,6 @@ def test_what_waits_to_be_confirmed(changes: list[RetentionTerms], waits: bool) 
 
 
 def test_it_may_be_confirmed_after_seven_days() -> None:
-    assert not may_confirm(change(SHORT, 100), 100 + WEEK_NS - 1)
-    assert may_confirm(change(SHORT, 100), 100 + WEEK_NS)
-    assert not may_confirm(change(SHORT, 100), 0)  # a clock that was set back
+    assert not may_confirm(100, 100 + WEEK_NS - 1)
+    assert may_confirm(100, 100 + WEEK_NS)
+    assert not may_confirm(100, 0)  # a clock that was set back

@@ -5,7 +5,7 @@ from functools import partial
 
 import click
 
-from protocol.messages.retention import OverLimit, RetentionListAnswer, RetentionSummary, SimulatedSafeset
+from protocol.messages.retention import LimitSummary, OverLimit, RetentionListAnswer, RetentionSummary, SimulatedSafeset
 from tools.client import calls
 from tools.client.documents import document_of
 from tools.client.program import Group
@@ -43,7 +43,7 @@ def list_types(ctx: click.Context) -> None:
     """Lists the retention types of the account."""
     found = ask_vault(ctx, calls.list_retention)
     output_of(ctx).show(
-        {"types": [document_of(one) for one in found.types], "over_limit": found.over_limit},
+        {"types": [document_of(one) for one in found.types], **document_of(found.limit)},
         lambda: _types_text(found),
     )
 
@@ -69,13 +69,21 @@ def set_type(ctx: click.Context, name: str, days: int | None, copies: int | None
 
 
 @command.command("limit")
-@click.argument("over_limit", type=click.Choice(["expire", "keep-and-bill"]))
+@click.argument("over_limit", type=click.Choice(["expire", "keep-and-bill"]), required=False)
+@click.option("--confirm", is_flag=True, help="Let `expire` hold for older safesets too, after seven days.")
 @click.pass_context
-def limit(ctx: click.Context, over_limit: OverLimit) -> None:
-    """What happens beyond 44 safesets of a job: the oldest expire, or they stay and those beyond 50 are billed."""
-    ask_vault(ctx, partial(calls.limit_retention, over_limit=over_limit))
-    text = {"expire": "the oldest expire.", "keep-and-bill": "they stay, and those beyond 50 are billed."}[over_limit]
-    output_of(ctx).show({"over_limit": over_limit}, lambda: f"Beyond 44 safesets of a job {text}")
+def limit(ctx: click.Context, over_limit: OverLimit | None, confirm: bool) -> None:
+    """What happens beyond 44 safesets of a job: the oldest expire, or they stay and those beyond 50 are billed.
+
+    From `keep-and-bill` back to `expire`: new safesets at once, older ones after seven days, with --confirm.
+    """
+    if confirm == (over_limit is not None):
+        raise click.UsageError("give expire, keep-and-bill, or --confirm alone", ctx)
+    if over_limit is None:
+        changed = ask_vault(ctx, calls.confirm_retention_limit)
+    else:
+        changed = ask_vault(ctx, partial(calls.limit_retention, over_limit=over_limit))
+    output_of(ctx).show(document_of(changed), lambda: _limit_text(changed))
 
 
 @command.command("simulate")
@@ -93,8 +101,17 @@ def _types_text(found: RetentionListAnswer) -> str:
         (one.name, count_text(one.days), count_text(one.copies), time_text(one.set_ns), _older_text(one))
         for one in found.types
     ]
-    beyond = {"expire": "the oldest expire", "keep-and-bill": "they stay and are billed beyond 50"}[found.over_limit]
-    return f"{table_text(_TYPES, rows, '')}\n\nBeyond 44 safesets of a job {beyond}; none is older than 365 days."
+    types = table_text(_TYPES, rows, "")
+    return f"{types}\n\n{_limit_text(found.limit)}\nNone is kept for more than 365 days."
+
+
+def _limit_text(limit: LimitSummary) -> str:
+    beyond = {"expire": "the oldest expire.", "keep-and-bill": "they stay, and those beyond 50 are billed."}
+    text = f"Beyond 44 safesets of a job {beyond[limit.over_limit]}"
+    if limit.confirm_ns is None:
+        return text
+    time = time_text(limit.confirm_ns)
+    return f"{text}\nOlder ones stay and are not counted; `retention limit --confirm` changes that from {time} UTC on."
 
 
 def _older_text(one: RetentionSummary) -> str:

@@ -2,8 +2,9 @@
 
 from protocol import messages as m
 from vaultd import offload
-from vaultd.operations import freezes, held_safesets, retention, retention_types
+from vaultd.operations import freezes, held_safesets, retention, retention_limit, retention_types
 from vaultd.operations.held_safesets import Named
+from vaultd.operations.retention_limit import LimitSummary
 from vaultd.operations.retention_types import RetentionSummary
 from vaultd.policy.retention import OverLimit
 from vaultd.server import answers
@@ -27,13 +28,18 @@ async def confirm(request: Request) -> m.RetentionConfirmAnswer:
 async def limit(request: Request) -> m.RetentionLimitAnswer:
     message: m.RetentionLimitRequest = request.message
     chosen = OverLimit(message.over_limit)
-    await offload.write(retention_types.set_over_limit, request.vault, request.identity, chosen)
-    return m.RetentionLimitAnswer()
+    found = await offload.write(retention_limit.set_limit, request.vault, request.identity, chosen)
+    return m.RetentionLimitAnswer(_limit(found))
+
+
+async def confirm_limit(request: Request) -> m.RetentionConfirmLimitAnswer:
+    found = await offload.write(retention_limit.confirm_limit, request.vault, request.identity)
+    return m.RetentionConfirmLimitAnswer(_limit(found))
 
 
 async def list_all(request: Request) -> m.RetentionListAnswer:
     found = await offload.read(retention_types.list_all, request.vault, request.identity)
-    return answers.answer(found, m.RetentionListAnswer, types=[_type(one) for one in found.types])
+    return m.RetentionListAnswer([_type(one) for one in found.types], _limit(found.limit))
 
 
 async def simulate(request: Request) -> m.RetentionSimulateAnswer:
@@ -93,3 +99,7 @@ def _type(summary: RetentionSummary) -> m.RetentionSummary:
     return answers.answer(
         summary, m.RetentionSummary, set_ns=summary.set_ns or None, confirm_ns=summary.confirm_ns or None
     )
+
+
+def _limit(summary: LimitSummary) -> m.LimitSummary:
+    return answers.answer(summary, m.LimitSummary, confirm_ns=summary.confirm_ns or None)

@@ -82,6 +82,13 @@ class Fleet:
         with ThreadPoolExecutor(self._load.agents) as pool:
             return list(pool.map(lambda agent: self._back_up(agent, round_number, memory), taking_part))
 
+    def look_at_all(self) -> None:
+        """An administrator says that all is well: a job of which many safesets come within an hour is frozen else."""
+        for agent in range(self._load.agents):
+            words = [self._name(agent), JOB]
+            run_json([*self._context, "job", "freeze", *words, "--reason", "a look", "--json"])
+            run_json([*self._context, "job", "unfreeze", *words, "--json"])
+
     def delete_former(self, runs: Sequence[AgentRun]) -> None:
         """The safeset before that of each run."""
 

@@ -31,6 +31,7 @@ def run(directory: Path, seed: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def _round(site: TimedSite, fleet: Fleet, number: int) -> tuple[float, float]:
+    fleet.look_at_all()
     begin_seconds = time.time()
     with PeakMemory() as memory:
         for turn in range(RUNS_IN_A_ROUND):

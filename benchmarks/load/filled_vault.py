@@ -12,6 +12,9 @@ import random
 import struct
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import lmdb
 
 from blake3 import blake3
 
@@ -40,6 +43,17 @@ def main() -> None:
     vault = open_vault(load_config(directory), SystemClock(), SystemDoor())
     fill(vault, count, seed)
     close_vault(vault)
+    drop_free_pages(directory / "index")
+
+
+def drop_free_pages(index: Path) -> None:
+    """The large transactions of the filling leave long lists of free pages, which a vault that grew run by run does not
+    have and the first commits would pay for.
+    """
+    with TemporaryDirectory(dir=index.parent) as copy:
+        with lmdb.open(str(index), readonly=True, lock=False) as environment:
+            environment.copy(copy, compact=True)
+        (Path(copy) / "data.mdb").replace(index / "data.mdb")
 
 
 def fill(vault: Vault, count: int, seed: int) -> None:

@@ -61,8 +61,14 @@ async def collect_once(vault: Vault) -> None:
 
 
 async def resume_and_ask(vault: Vault) -> None:
-    """The first collection begins with the daemon."""
-    await resume_moves(vault)
+    """The first collection begins with the daemon, when the moves of one that was stopped are done: these are noted as
+    a collection too, and not counted.
+    """
+    begin_seconds, begin = time.time(), time.perf_counter()
+    try:
+        await resume_moves(vault)
+    finally:
+        note("collection", begin_seconds, begin, dropped=0, moved=0, copied=0)
     vault.collections.ask(is_trial=False)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import lmdb
-
 from blake3 import blake3
 
 from vaultd.catalog.safesets import save_safeset

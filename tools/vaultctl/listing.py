@@ -76,10 +76,9 @@ def jobs_text(jobs: Sequence[JobSummary]) -> str:
 def job_state(job: JobSummary) -> str:
     if job.removed_ns is not None:
         return f"removed {time_text(job.removed_ns)}"
+    state = "run asked for" if job.run_requested else "ready"
     if not job.keyring_ready:
         state = "waits for its first run"
-    else:
-        state = "run asked for" if job.run_requested else "ready"
     return f"{state}, frozen" if job.frozen else state
 
 

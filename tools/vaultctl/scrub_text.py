@@ -21,6 +21,8 @@ def scrub_fields(state: m.ScrubStateAnswer | None) -> list[tuple[str, str]]:
 def damage_text(found: m.ScrubPass) -> str:
     damages = found.records_damaged + found.places_damaged
     text = f"{count_text(damages)} damaged"
+    if found.records_unused:
+        text += f", {count_text(found.records_unused)} more that nothing uses"
     return f"{text}, {count_text(found.unread)} containers not read" if found.unread else text
 
 

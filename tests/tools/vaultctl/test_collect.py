@@ -47,7 +47,7 @@ def test_it_waits_for_its_end(
     done = run(operator, "collect")
     assert done.exit_code == 0
     assert [line.split("  ")[0] for line in done.out.splitlines()] == [
-        "keyrings", "records in use", "records dropped", "run keys dropped", "containers moved", "space given back",
+        "keyrings", "records marked", "records dropped", "run keys dropped", "containers moved", "space given back",
         "duration",
     ]  # fmt: skip
     assert "499,000 (400.0 GB)" in done.out
@@ -79,7 +79,7 @@ def test_scripts_get_lines_and_a_summary(
     ("changed", "exit_code", "told"),
     [
         ({"problem": "a disk is offline (/srv/b)"}, 1, "not collected: a disk is offline (/srv/b)"),
-        ({"keyrings_left": 2, "left": "nobody knows"}, 3, "warning: 2 keyrings were left as they are: nobody knows"),
+        ({"keyrings_left": 2, "left": "nobody knows"}, 3, "warning: 2 keyrings left as they are: nobody knows"),
     ],
 )
 def test_what_is_left_is_told(

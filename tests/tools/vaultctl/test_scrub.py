@@ -115,7 +115,9 @@ def test_every_safeset_that_is_hit_has_a_line_and_every_job_a_row(
         ("acme", "laptop", "home", 9, 34),
         ("beta", "server", "all", 12, 1),
     ]
-    shown = [line.split() for line in run(operator, "scrub", "--wait").out.splitlines()]
+    ended = run(operator, "scrub", "--wait")
+    assert "hint: run these jobs" in ended.err
+    shown = [line.split() for line in ended.out.splitlines()]
     assert shown[-2:] == [
         ["acme", "laptop", "home", "2", "at", "least", "1,234", "7,", "9"],
         ["beta", "server", "all", "1", "1", "12"],

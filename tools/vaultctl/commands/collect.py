@@ -12,7 +12,7 @@ from tools.client.failure import EXIT_FAILED, EXIT_OK, EXIT_WARNINGS, Failure
 from tools.client.program import Command
 from tools.client.progress import Progress, Speedometer
 from tools.client.tables import fields_text
-from tools.client.units import count_text, duration_text, size_text
+from tools.client.units import count_text, counted_text, duration_text, size_text
 from tools.vaultctl.identity import ask_vault, output_of
 
 POLL_SECONDS = 0.5
@@ -42,7 +42,8 @@ def command(ctx: click.Context, *, is_trial: bool) -> int:
         output.note(f"not collected: {state.problem}")
         return EXIT_FAILED
     if state.keyrings_left:
-        output.note(f"warning: {count_text(state.keyrings_left)} keyrings were left as they are: {state.left}")
+        left = counted_text(state.keyrings_left, "keyring")
+        output.note(f"warning: {left} left as they are: {state.left}")
         return EXIT_WARNINGS
     return EXIT_OK
 
@@ -82,7 +83,7 @@ class _Shown:
 def _fields(state: m.CollectionStateAnswer) -> list[tuple[str, str]]:
     dropped = f"{count_text(state.records_dropped)} ({size_text(state.bytes_dropped)})"
     seconds = ((state.end_ns or 0) - (state.begin_ns or 0)) / _SECOND_NS
-    common = [("keyrings", count_text(state.keyrings_done)), ("records in use", count_text(state.records_marked))]
+    common = [("keyrings", count_text(state.keyrings_done)), ("records marked", count_text(state.records_marked))]
     if state.is_trial:
         return [
             *common, ("records to be dropped", dropped), ("containers to be moved", count_text(state.containers)),

@@ -28,6 +28,7 @@ _HIT_COLUMNS = (
     Column("RECORDS", right=True),
     Column("NUMBERS"),
 )
+_TO_DO = "hint: run these jobs, which sends again what the computers still have; the log names the disk: look at it"
 _IN_DOUBT = "note: whether more safesets are hit is still being looked for: see `vaultctl status`"
 
 
@@ -55,6 +56,8 @@ def command(ctx: click.Context, *, wait: bool) -> int:
         {"type": "summary", **document_of(done), "safesets_hit": len(hits), "in_doubt": end.in_doubt},
         lambda: _report(done, hits),
     )
+    if hits:
+        output.note(_TO_DO)
     if end.in_doubt:
         output.note(_IN_DOUBT)
     return _exit_code(done, hits, in_doubt=end.in_doubt)

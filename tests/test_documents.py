@@ -69,8 +69,9 @@ def test_each_sabotage_names_a_promised_test() -> None:
 
 
 def test_settings_page() -> None:
-    written = [(row[0].strip("`"), row[1], row[2].strip("`")) for row in table_rows("operations.md", "Settings")]
-    assert written == [(s.name, s.type_name, s.default_text) for s in SETTINGS]
+    rows = table_rows("operations.md", "Settings")
+    written = [(row[0].strip("`"), row[1], row[2].strip("`"), row[3]) for row in rows]
+    assert written == [(s.name, s.type_name, s.default_text, s.range_text) for s in SETTINGS]
 
 
 def test_metrics_page() -> None:

@@ -40,6 +40,10 @@ class Setting:
     def default_text(self) -> str:
         return _toml(self.default)
 
+    @property
+    def range_text(self) -> str:
+        return f"{self.smallest} to {self.largest}" if self.type in {int, float} else ""
+
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("name", str, "vault", "", "what people call this vault; part of its certificate authority's name"),

@@ -12,7 +12,7 @@ from vaultd.logs import log
 from vaultd.maintenance.clock_watch import ClockWatch
 from vaultd.maintenance.damaged_safesets import Failed
 from vaultd.operations import clock_doubt, expiry
-from vaultd.operations.expiry import Kept
+from vaultd.operations.expiry import Due, Kept, Rest
 from vaultd.operations.vault import Vault
 
 PASS_SECONDS = 300
@@ -22,13 +22,15 @@ class Expiry:
     def __init__(self, vault: Vault, watch: ClockWatch) -> None:
         self._vault = vault
         self._watch = watch
+        self._rests: dict[bytes, Rest] = {}
 
     async def pass_once(self) -> None:
         """Through all jobs, unless the clock is doubted. One of which a row is damaged keeps no other from its turn."""
         after = b""
         while keys := await offload.read(expiry.jobs_after, self._vault, after):
             after = keys[-1]
-            for key in keys:
+            now = await self._watch.look()
+            for key in await offload.read(expiry.not_at_rest, self._vault, keys, self._rests, now.wall_ns):
                 now = await self._watch.look()
                 if await offload.read(clock_doubt.is_doubted, self._vault):
                     return
@@ -39,11 +41,12 @@ class Expiry:
                     log.error("safesets not expired", place=job, problem=f"{error}: {error.hint}")
 
     async def _pass_job(self, key: bytes, now_ns: int) -> None:
-        while due := await offload.walk(expiry.find_due, self._vault, key, now_ns):
+        while isinstance(due := await offload.walk(expiry.find_due, self._vault, key, now_ns), Due):
             kept = await offload.write(expiry.keep_house, self._vault, due, now_ns)
             if kept is None:
                 return  # somebody was faster: the next pass looks anew
             _tell(kept)
+        self._rests[key] = due
 
 
 async def expire_safesets(vault: Vault, watch: ClockWatch, failed: Failed) -> None:

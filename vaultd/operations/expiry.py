@@ -9,23 +9,25 @@ The row of a purged safeset stays, with the reason under the vault's signature: 
 and an agent or a person sees why there is a gap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
+from blake3 import blake3
 
 from vaultd.catalog.database import View
-from vaultd.catalog.ended_safesets import list_ended, save_ended
+from vaultd.catalog.ended_safesets import save_ended
 from vaultd.catalog.freezes import save_freeze
 from vaultd.catalog.jobs import job_keys_after, read_job, update_job
 from vaultd.catalog.safesets import safeset_at
+from vaultd.errors import Damaged
 from vaultd.operations import ledger
 from vaultd.operations.job_place import job_place
-from vaultd.operations.retention import Basis, basis_of, judge_job
+from vaultd.operations.retention import Basis, JobRetention, basis_of, judge_job
 from vaultd.operations.root_format import sign_end
 from vaultd.operations.vault import Vault
-from vaultd.policy.retention import Reason
+from vaultd.policy.retention import Reason, unchanged_until
 from vaultd.records import Change, EndedSafeset, EndState, Freeze, Job, Safeset
 
 JOBS_PAGE = 500
@@ -48,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Of a job as it was. `is_burst`: it is to be frozen, and nothing else is done."""
+    """Of a job as it was: what is to be done now. `is_burst`: it is to be frozen, and nothing else is done."""
 
     job: Job
     basis: Basis
@@ -57,25 +59,46 @@ class Due:
     purging: Sequence[tuple[Safeset, EndedSafeset]]
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Until `until_ns`, that included, there is nothing to do for a job, as long as what decides has this digest: its
+    row, which every run and whatever ends or comes back changes, and the basis.
+    """
+
+    digest: bytes
+    until_ns: int
+
+
+NO_REST = Rest(b"", 0)
+
+
 def jobs_after(vault: Vault, after: bytes) -> list[bytes]:
     """A page of the keys (account and job) of all jobs, removed ones too; empty after the last."""
     with vault.catalog.read() as view:
         return list(islice(job_keys_after(view, after), JOBS_PAGE))
 
 
-def find_due(vault: Vault, job_key: bytes, now_ns: int) -> Due | None:
-    """What there is to do for the job, if anything: at most ENDED_MAX safesets expire and as many are purged."""
+def not_at_rest(vault: Vault, job_keys: Iterable[bytes], rests: Mapping[bytes, Rest], now_ns: int) -> list[bytes]:
+    """Those of which the whole history is to be looked at."""
+    with vault.catalog.read() as view:
+        return [key for key in job_keys if key not in rests or not _is_at_rest(view, key, rests[key], now_ns)]
+
+
+def find_due(vault: Vault, job_key: bytes, now_ns: int) -> Due | Rest:
+    """What there is to do for the job: at most ENDED_MAX safesets expire and as many are purged. Or until when nothing
+    is.
+    """
     with vault.catalog.read() as view:
         job = read_job(view, job_key[:16], job_key[16:])
-        if job is None or not job.complete_sequence:
-            return None
+        if job is None:
+            return NO_REST
         found = judge_job(view, job, now_ns)
         expiring = [
             (found.safesets[one.point.timeline, one.point.sequence], one.reason) for one in found.verdicts if one.goes
         ]
-        purging = [] if found.basis.freeze.is_on else _purgeable(vault, view, job, now_ns)
+        purging = [] if found.basis.freeze.is_on else _purgeable(vault, view, job, found.ended, now_ns)
         due = Due(job, found.basis, found.is_burst, expiring[:ENDED_MAX], purging)
-    return due if due.is_burst or due.expiring or due.purging else None
+    return due if due.is_burst or due.expiring or due.purging else _rest(vault, job, found, now_ns)
 
 
 def keep_house(vault: Vault, due: Due, now_ns: int) -> Kept | None:
@@ -102,16 +125,39 @@ def keep_house(vault: Vault, due: Due, now_ns: int) -> Kept | None:
     return Kept(place, len(due.expiring), len(due.purging))
 
 
-def _purgeable(vault: Vault, view: View, job: Job, now_ns: int) -> list[tuple[Safeset, EndedSafeset]]:
+def _is_at_rest(view: View, job_key: bytes, rest: Rest, now_ns: int) -> bool:
+    if now_ns > rest.until_ns:
+        return False
+    try:
+        job = read_job(view, job_key[:16], job_key[16:])
+        return job is not None and _digest(job, basis_of(view, job)) == rest.digest
+    except Damaged:  # it is told when its turn comes
+        return False
+
+
+def _rest(vault: Vault, job: Job, found: JobRetention, now_ns: int) -> Rest:
+    life_ns = vault.config.undelete_seconds * 1_000_000_000
+    ends = [one.ended_ns + life_ns for one in found.ended.values() if one.state is not EndState.PURGED]
+    until_ns = unchanged_until(found.verdicts, found.terms_of, now_ns)
+    return Rest(_digest(job, found.basis), min([until_ns, *(end_ns - 1 for end_ns in ends if end_ns > now_ns)]))
+
+
+def _digest(job: Job, basis: Basis) -> bytes:
+    return blake3(msgspec.msgpack.encode((job, basis), order="deterministic")).digest(length=16)
+
+
+def _purgeable(
+    vault: Vault, view: View, job: Job, ended: Mapping[bytes, EndedSafeset], now_ns: int
+) -> list[tuple[Safeset, EndedSafeset]]:
     """Those that nobody can bring back any more."""
     life_ns = vault.config.undelete_seconds * 1_000_000_000
     over = (
-        (place, ended)
-        for place, ended in list_ended(view, job.account_id, job.job_id)
-        if ended.state is not EndState.PURGED and now_ns - ended.ended_ns >= life_ns
+        (place, one)
+        for place, one in ended.items()
+        if one.state is not EndState.PURGED and now_ns - one.ended_ns >= life_ns
     )
-    found = ((safeset_at(view, job.account_id, job.job_id, place), ended) for place, ended in islice(over, ENDED_MAX))
-    return [(safeset, ended) for safeset, ended in found if safeset is not None]
+    found = ((safeset_at(view, job.account_id, job.job_id, place), one) for place, one in islice(over, ENDED_MAX))
+    return [(safeset, one) for safeset, one in found if safeset is not None]
 
 
 def _purge(vault: Vault, job: Job, purged: Iterable[tuple[Safeset, EndedSafeset]], now_ns: int) -> list[Change]:

@@ -18,7 +18,7 @@ from vaultd.operations.root_format import parse_root
 from vaultd.operations.vault import Vault
 from vaultd.policy.retention import DEFAULT_TYPE, Point, TermsOf, Verdict, is_burst, judge
 from vaultd.policy.retention_forecast import Going, forecast
-from vaultd.records import EndState, Freeze, Identity, Job, RetentionType, Safeset
+from vaultd.records import EndedSafeset, EndState, Freeze, Identity, Job, RetentionType, Safeset
 
 ENDED_SHOWN_MAX = 1_000
 NEVER_FROZEN = Freeze(is_on=False, reason="", changed_ns=0)
@@ -52,10 +52,11 @@ class Basis:
 @dataclass(frozen=True, slots=True)
 class JobRetention:
     """Of one job: its complete safesets in the order of their numbers, and what the rules say of those that stand.
-    `is_burst`: the job is to be frozen.
+    `ended`: by place, what ended of them. `is_burst`: the job is to be frozen.
     """
 
     safesets: dict[tuple[int, int], Safeset]
+    ended: dict[bytes, EndedSafeset]
     points: list[Point]
     verdicts: list[Verdict]
     basis: Basis
@@ -87,7 +88,7 @@ def judge_job(view: View, job: Job, now_ns: int) -> JobRetention:
     terms, freeze = terms_by_type(basis.types), basis.freeze
     verdicts = judge(points, terms, now_ns, basis.limited_from_ns, is_frozen=freeze.is_on)
     bursts = not freeze.is_on and is_burst(points, freeze.changed_ns)
-    return JobRetention(complete, points, verdicts, basis, terms, bursts)
+    return JobRetention(complete, ended, points, verdicts, basis, terms, bursts)
 
 
 class EndedSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,6 +103,16 @@ def judge(
     ]
 
 
+def unchanged_until(verdicts: Iterable[Verdict], terms_of: TermsOf, now_ns: int) -> int:
+    """Until when, that included, time alone changes none of them; a year at most."""
+    ends = [now_ns + DAYS_MAX * DAY_NS]
+    for verdict in verdicts:
+        terms = terms_of(verdict.type, verdict.point.stored_at_ns)
+        for days in (DAYS_MAX,) if terms is None else (DAYS_MAX, terms.days):
+            ends.append(verdict.point.stored_at_ns + days * DAY_NS)
+    return min(end for end in ends if end >= now_ns)
+
+
 def fills_slot(stored_at_ns: int, newest_slot: int) -> bool:
     """Of a new complete safeset, by the day whose slot was filled last (-1 before the first)."""
     return day_of(stored_at_ns) != newest_slot

@@ -11,8 +11,8 @@ from vaultd import metrics
 from vaultd.errors import Damaged
 from vaultd.maintenance.clock_watch import ClockWatch
 from vaultd.maintenance.expiry import Expiry
-from vaultd.operations import clock_doubt, expiry
-from vaultd.operations.expiry import Due
+from vaultd.operations import clock_doubt, expiry, held_safesets, retention_types
+from vaultd.operations.expiry import Due, Rest
 from vaultd.operations.vault import Vault
 
 YEARS_NS = 10 * 365 * DAY_SECONDS * 1_000_000_000
@@ -71,6 +71,56 @@ async def test_a_burst_freezes_the_job_and_is_told(site: Site) -> None:
     ]
 
 
+async def test_a_job_at_rest_is_looked_at_again_when_its_time_comes_or_something_changes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = make_history(site)
+    duty, looked, find_due = expiry_of(site), [], expiry.find_due
+
+    def counted_look(vault: Vault, key: bytes, now_ns: int) -> Due | Rest:
+        looked.append(key)
+        return find_due(vault, key, now_ns)
+
+    monkeypatch.setattr(expiry, "find_due", counted_look)
+
+    async def looks() -> int:
+        looked.clear()
+        await duty.pass_once()
+        return len(looked)
+
+    history.run_daily(3)
+    assert [await looks(), await looks()] == [1, 0]
+    history.run()
+    assert [await looks(), await looks()] == [1, 0]
+    held_safesets.pin(site.vault, history.administrator, history.named(1), "why")
+    assert [await looks(), await looks()] == [1, 0]
+    retention_types.set_type(site.vault, history.administrator, "daily", 60, 30)
+    assert [await looks(), await looks()] == [1, 0]
+    held_safesets.delete(site.vault, history.administrator, history.named(2))
+    assert [await looks(), await looks()] == [1, 0]
+    site.clock.advance(7 * DAY_SECONDS - 1)
+    assert await looks() == 0
+    site.clock.advance(1)
+    assert await looks() == 2  # it is purged, and nothing is left to do
+    assert await looks() == 0
+
+
+async def test_a_row_that_cannot_be_read_ends_a_rest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = make_history(site)
+    duty, key = expiry_of(site), history.job.job.account_id + history.job.job.job_id
+    history.run()
+    await duty.pass_once()
+
+    def damaged(*_: object) -> None:
+        raise Damaged("row 00 of the catalog's table jobs is damaged", "run `vaultd rebuild DIR`")
+
+    monkeypatch.setattr(expiry, "read_job", damaged)
+    assert expiry.not_at_rest(site.vault, [key], {key: Rest(b"", 2**62)}, 0) == [key]
+    with structlog.testing.capture_logs() as logs:
+        await duty.pass_once()
+    assert [line["event"] for line in logs] == ["safesets not expired"]
+
+
 async def test_a_job_with_a_damaged_row_keeps_no_other_from_its_turn(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +131,7 @@ async def test_a_job_with_a_damaged_row_keeps_no_other_from_its_turn(
     monkeypatch.setattr(expiry, "jobs_after", lambda vault, after: [] if after else keys)
     find_due = expiry.find_due
 
-    def damaged(vault: Vault, key: bytes, now_ns: int) -> Due | None:
+    def damaged(vault: Vault, key: bytes, now_ns: int) -> Due | Rest:
         if key == keys[0]:
             raise Damaged("row 00 of the catalog's table pins is damaged", "run `vaultd rebuild DIR`")
         return find_due(vault, key, now_ns)

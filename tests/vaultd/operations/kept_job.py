@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tests.vaultd.operations.small_site import BackedUp, Site
 from tests.vaultd.operations.test_provisional import Long
 from vaultd.operations import expiry, safesets
-from vaultd.operations.expiry import Kept
+from vaultd.operations.expiry import Due, Kept
 from vaultd.operations.held_safesets import Named
 from vaultd.records import Identity
 
@@ -16,7 +16,7 @@ def keep_house(site: Site, backed_up: BackedUp) -> Kept:
     """Once; the clock is right."""
     now_ns = site.clock.now_ns()
     due = expiry.find_due(site.vault, backed_up.job.account_id + backed_up.job.job_id, now_ns)
-    kept = Kept() if due is None else expiry.keep_house(site.vault, due, now_ns)
+    kept = expiry.keep_house(site.vault, due, now_ns) if isinstance(due, Due) else Kept()
     assert kept is not None
     return kept
 

@@ -294,7 +294,7 @@ def test_what_changed_since_it_was_judged_holds(history: History, change: Callab
     history.run_daily(35)
     now_ns, job = history.site.clock.now_ns(), history.job.job
     due = expiry.find_due(history.site.vault, job.account_id + job.job_id, now_ns)
-    assert due is not None
+    assert isinstance(due, expiry.Due)
     change(history)
     before = history.listed()
     assert expiry.keep_house(history.site.vault, due, now_ns) is None
@@ -307,7 +307,7 @@ def test_a_limit_that_is_lifted_since_holds(history: History) -> None:
     history.run_daily(46)
     now_ns, job = history.site.clock.now_ns(), history.job.job
     due = expiry.find_due(vault, job.account_id + job.job_id, now_ns)
-    assert due is not None
+    assert isinstance(due, expiry.Due)
     retention_limit.set_limit(vault, administrator, OverLimit.KEEP)
     assert expiry.keep_house(vault, due, now_ns) is None
 
@@ -318,7 +318,7 @@ def test_a_burst_freezes_whatever_came_since(history: History) -> None:
         history.run()
     now_ns, job = history.site.clock.now_ns(), history.job.job
     due = expiry.find_due(history.site.vault, job.account_id + job.job_id, now_ns)
-    assert due is not None
+    assert isinstance(due, expiry.Due)
     history.run()
     kept = expiry.keep_house(history.site.vault, due, now_ns)
     assert kept is not None

@@ -17,6 +17,7 @@ from vaultd.policy.retention import (
     fills_slot,
     is_burst,
     judge,
+    unchanged_until,
 )
 from vaultd.policy.retention_terms import Terms
 
@@ -186,6 +187,22 @@ def test_what_always_holds(points: list[Point], limited_from_ns: int | None) -> 
             assert not verdict.point.is_pinned
     if limited_from_ns is not None and not any(verdict.point.is_pinned for verdict in found):
         assert len(kept) <= 45
+
+
+@given(POINTS, st.sampled_from([ALL_LIMITED, None]), st.floats(0, 1))
+def test_until_then_time_alone_changes_nothing(points: list[Point], limited_from_ns: int | None, part: float) -> None:
+    now_ns = round((NOW_DAY + 0.5) * DAY_NS)
+    found = judge(numbered(points), terms_of, now_ns, limited_from_ns, is_frozen=False)
+    until_ns = unchanged_until(found, terms_of, now_ns)
+    for later_ns in (until_ns, now_ns + int(part * (until_ns - now_ns))):
+        assert judge(numbered(points), terms_of, later_ns, limited_from_ns, is_frozen=False) == found
+
+
+def test_the_oldest_changes_first() -> None:
+    """Of thirty days, and of a year."""
+    now_ns = round((NOW_DAY + 0.5) * DAY_NS)
+    assert unchanged_until(verdicts(daily(10, 0)), terms_of, now_ns) == now_ns + 20 * DAY_NS
+    assert unchanged_until(verdicts([at(360), at(200)]), terms_of, now_ns) == now_ns + 5 * DAY_NS
 
 
 @given(POINTS, st.lists(st.floats(0, 420), max_size=60))

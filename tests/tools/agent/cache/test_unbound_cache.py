@@ -13,8 +13,8 @@ import pytest
 from protocol import messages as m
 from protocol.errors import ConnectionLost
 from tests.tools.agent.conftest import JOB_ID, Site, differences
-from tests.tools.agent.fake_vault import FakeVault
 from tools.agent.cache.cache import Cache
+from tools.agent.run import resume
 from tools.client.failure import Failure
 from tools.client.keyring import Unattended
 from tools.client.record_format import RecordType
@@ -173,15 +173,14 @@ async def test_what_was_lost_is_in_no_safeset_after_a_run_that_broke_off(
     record = known.vault.records.pop(lost)
     known.vault.base_known = False
 
-    call = FakeVault.call
+    offer_rows = resume.offer_rows
 
-    def cut(vault: FakeVault, method: str, **more: bool) -> Any:
-        if method == "chunk.upload":  # the cache has forgotten by then
-            raise ConnectionLost("the link was cut")
-        return call(vault, method, **more)
+    async def cut(*given: Any) -> None:
+        await offer_rows(*given)
+        raise ConnectionLost("the link was cut")
 
     with monkeypatch.context() as patched:
-        patched.setattr(FakeVault, "call", cut)
+        patched.setattr(resume, "offer_rows", cut)
         with pytest.raises((ConnectionLost, ExceptionGroup)):
             await known.back_up()
     known.vault.records[lost] = record

@@ -22,11 +22,11 @@ def is_doubted(vault: Vault) -> bool:
 
 
 def certain_ns(vault: Vault) -> int:
-    """Now, for what may only be done when days have passed."""
+    """Now, for what says which safesets are older, or how many days have passed."""
     if is_doubted(vault):
         raise Conflict(
-            "the vault's clock jumped, so that nobody knows whether seven days have passed",
-            "confirm it when the operator has accepted the clock (`vaultctl clock accept`)",
+            "the vault's clock jumped, so that nobody knows which safesets are older, or how many days have passed",
+            "ask again when the operator has accepted the clock (`vaultctl clock accept`)",
         )
     return vault.clock.now_ns()
 

@@ -17,7 +17,7 @@ import msgspec
 from blake3 import blake3
 
 from vaultd.catalog.database import View
-from vaultd.catalog.ended_safesets import save_ended
+from vaultd.catalog.ended_safesets import read_ended, save_ended
 from vaultd.catalog.freezes import save_freeze
 from vaultd.catalog.jobs import job_keys_after, read_job, update_job
 from vaultd.catalog.safesets import safeset_at
@@ -31,8 +31,8 @@ from vaultd.policy.retention import Reason, unchanged_until
 from vaultd.records import Change, EndedSafeset, EndState, Freeze, Job, Safeset
 
 JOBS_PAGE = 500
-# In one entry of the journal.
-ENDED_MAX = 1_000
+# At once: each is signed when it is purged, and others wait to write meanwhile.
+ENDED_MAX = 250
 BURST = "many runs that no schedule asked for"
 
 
@@ -108,12 +108,13 @@ def keep_house(vault: Vault, due: Due, now_ns: int) -> Kept | None:
         if job is None:
             return None
         basis, place = basis_of(view, job), job_place(view, job)
+        is_as_judged = (job, basis) == (due.job, due.basis) and _are_as_judged(view, due)
     if due.is_burst and basis.freeze == due.basis.freeze:
         # Whatever else changed: whoever goes on and on with runs does not put the alarm off.
         freeze = Freeze(is_on=True, reason=BURST, changed_ns=now_ns)
         ledger.record(vault, save_freeze(job.account_id, job.job_id, freeze))
         return Kept(place, is_frozen_now=True)
-    if (job, basis) != (due.job, due.basis):
+    if not is_as_judged:
         return None
     changes: list[Change] = []
     for safeset, reason in due.expiring:
@@ -123,6 +124,14 @@ def keep_house(vault: Vault, due: Due, now_ns: int) -> Kept | None:
     changes += _purge(vault, job, due.purging, now_ns)
     ledger.record(vault, changes)
     return Kept(place, len(due.expiring), len(due.purging))
+
+
+def _are_as_judged(view: View, due: Due) -> bool:
+    """One that was brought back, let go and deleted anew leaves job and basis as they were."""
+    account_id = due.job.account_id
+    return all(read_ended(view, account_id, safeset) is None for safeset, _ in due.expiring) and all(
+        read_ended(view, account_id, safeset) == ended for safeset, ended in due.purging
+    )
 
 
 def _is_at_rest(view: View, job_key: bytes, rest: Rest, now_ns: int) -> bool:

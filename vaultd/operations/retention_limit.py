@@ -23,14 +23,13 @@ class LimitSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def set_limit(vault: Vault, identity: Identity, over_limit: OverLimit) -> LimitSummary:
     """W. A limit that comes back ends what is stored from then on; older safesets when it is confirmed."""
-    account_id = identity.account_id
+    account_id, is_back = identity.account_id, over_limit is OverLimit.EXPIRE
     with vault.catalog.read() as view:
         account = _account(view, account_id)
         if account.over_limit == over_limit:
             return summarise_limit(view, account_id)
         audit = audited(vault, view, identity, "retention.limit", over_limit.value)
-    now_ns = vault.clock.now_ns()
-    is_back = over_limit is OverLimit.EXPIRE
+    now_ns = clock_doubt.certain_ns(vault)
     change = save_limit_change(account_id, LimitChange(now_ns)) if is_back else remove_limit_change(account_id)
     changed = msgspec.structs.replace(account, over_limit=over_limit.value)
     ledger.record(vault, [*update_account(changed), *change, *audit])
@@ -50,7 +49,7 @@ def confirm_limit(vault: Vault, identity: Identity) -> LimitSummary:
                 "the limit can be confirmed seven days after it was set",
                 "`vaultctl retention list` shows the time; until then older safesets are kept as before",
             )
-        audit = audited(vault, view, identity, "retention.confirm", account.over_limit)
+        audit = audited(vault, view, identity, "retention.confirm_limit", account.over_limit)
     ledger.record(vault, [*remove_limit_change(identity.account_id), *audit])
     return LimitSummary(over_limit=account.over_limit, confirm_ns=0)
 

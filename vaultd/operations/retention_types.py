@@ -52,7 +52,7 @@ def set_type(vault: Vault, identity: Identity, name: str, days: int, copies: int
         raise BadRequest(f"days must be 0 to {DAYS_MAX}, not {days}")
     if not 0 <= copies <= COPIES_MAX:
         raise BadRequest(f"copies must be 0 to {COPIES_MAX}, not {copies}")
-    now_ns = vault.clock.now_ns()
+    now_ns = clock_doubt.certain_ns(vault)
     with vault.catalog.read() as view:
         before = find_type(view, identity.account_id, name) or _new_type(view, identity.account_id, name)
         last = before.changes[-1] if before.changes else None

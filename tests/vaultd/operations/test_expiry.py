@@ -1,5 +1,6 @@
 """What expires and is purged in a vault by its clock, and what an administrator can do about it."""
 
+import shutil
 import struct
 from collections.abc import Callable
 
@@ -216,6 +217,8 @@ def test_nothing_is_confirmed_while_the_clock_is_doubted(history: History) -> No
         retention_types.confirm_type(vault, administrator, "daily")
     with pytest.raises(Conflict, match="clock jumped"):
         retention_limit.confirm_limit(vault, administrator)
+    with pytest.raises(Conflict, match="clock jumped"):
+        retention_types.set_type(vault, administrator, "daily", 0, 0)
     clock_doubt.accept(vault, history.site.operator)
     retention_types.confirm_type(vault, administrator, "daily")
 
@@ -247,6 +250,16 @@ def test_beyond_44_they_stay_where_the_account_pays(history: History) -> None:
     assert history.listed() == made[10:]
     with pytest.raises(Conflict, match="waits"):
         retention_limit.confirm_limit(vault, administrator)
+
+
+def test_no_limit_comes_back_while_the_clock_is_doubted(history: History) -> None:
+    """By a clock that is behind everything would be newer than the change."""
+    vault, administrator = history.site.vault, history.administrator
+    retention_limit.set_limit(vault, administrator, OverLimit.KEEP)
+    history.site.clock.time_ns -= 400 * DAY_SECONDS * 1_000_000_000
+    clock_doubt.doubt(vault, -400 * DAY_SECONDS)
+    with pytest.raises(Conflict, match="clock jumped"):
+        retention_limit.set_limit(vault, administrator, OverLimit.EXPIRE)
 
 
 def test_an_account_that_pays_again_waits_for_no_confirmation(history: History) -> None:
@@ -301,6 +314,41 @@ def test_what_changed_since_it_was_judged_holds(history: History, change: Callab
     assert history.listed() == before
 
 
+def delete_anew(history: History, number: int) -> None:
+    """What stands, is pinned and is counted is as before."""
+    vault, administrator, named = history.site.vault, history.administrator, history.named(number)
+    held_safesets.undelete(vault, administrator, named, "why")
+    held_safesets.unpin(vault, administrator, named)
+    held_safesets.delete(vault, administrator, named)
+
+
+def test_one_that_was_deleted_anew_since_is_not_purged(history: History) -> None:
+    history.run_daily(5)
+    held_safesets.delete(history.site.vault, history.administrator, history.named(2))
+    history.site.clock.advance(7 * DAY_SECONDS)
+    now_ns, job = history.site.clock.now_ns(), history.job.job
+    due = expiry.find_due(history.site.vault, job.account_id + job.job_id, now_ns)
+    assert isinstance(due, expiry.Due)
+    delete_anew(history, 2)
+    assert expiry.keep_house(history.site.vault, due, now_ns) is None
+    assert ended(history)[2].state is EndState.DELETED
+
+
+def test_one_that_was_deleted_since_does_not_expire(history: History) -> None:
+    history.run_daily(35)
+    vault, administrator = history.site.vault, history.administrator
+    held_safesets.delete(vault, administrator, history.named(20))
+    now_ns, job = history.site.clock.now_ns(), history.job.job
+    due = expiry.find_due(vault, job.account_id + job.job_id, now_ns)
+    assert isinstance(due, expiry.Due)
+    held_safesets.undelete(vault, administrator, history.named(20), "why")
+    held_safesets.unpin(vault, administrator, history.named(20))
+    held_safesets.delete(vault, administrator, history.named(1))
+    assert expiry.keep_house(vault, due, now_ns) is None
+    assert ended(history)[1].state is EndState.DELETED
+    assert check(history.site).findings == []
+
+
 def test_a_limit_that_is_lifted_since_holds(history: History) -> None:
     vault, administrator = history.site.vault, history.administrator
     retention_types.set_type(vault, administrator, "daily", 365, 44)
@@ -333,6 +381,13 @@ def test_everything_holds_after_a_restart(history: History) -> None:
     held_safesets.pin(vault, administrator, history.named(made[2]), "why")
     history.keep_house()
     held_safesets.delete(vault, administrator, history.named(made[10]))
-    before = history.listed(), ended(history)
-    history.site.reopen()
-    assert (history.listed(), ended(history)) == before
+    for chosen in (OverLimit.KEEP, OverLimit.EXPIRE):
+        retention_limit.set_limit(vault, administrator, chosen)
+    waits = retention_types.list_all(vault, administrator).limit
+    before = history.listed(), ended(history), waits
+    assert waits.confirm_ns
+    for _ in range(2):
+        history.site.reopen()
+        limit = retention_types.list_all(history.site.vault, administrator).limit
+        assert (history.listed(), ended(history), limit) == before
+        shutil.rmtree(history.site.config.directory / "catalog")

@@ -102,6 +102,7 @@ def test_a_limit_that_came_back_neither_ends_nor_counts_what_is_older() -> None:
     points = [at(d, "monthly") for d in range(100, 0, -1)]
     came_back_ns = points[49].stored_at_ns  # the one 51 days old is the last from before
     assert reasons(points, came_back_ns) == ["days"] * 50 + ["limit"] * 6 + ["days"] * 43 + ["newest"]
+    assert reasons(points, came_back_ns)[49] == "days"  # at the very time is before
     assert reasons(points[:60], came_back_ns) == ["days"] * 59 + ["newest"]
 
 
@@ -189,7 +190,7 @@ def test_what_always_holds(points: list[Point], limited_from_ns: int | None) -> 
         assert len(kept) <= 45
 
 
-@given(POINTS, st.sampled_from([ALL_LIMITED, None]), st.floats(0, 1))
+@given(POINTS, st.sampled_from([ALL_LIMITED, (NOW_DAY - 60) * DAY_NS, None]), st.floats(0, 1))
 def test_until_then_time_alone_changes_nothing(points: list[Point], limited_from_ns: int | None, part: float) -> None:
     now_ns = round((NOW_DAY + 0.5) * DAY_NS)
     found = judge(numbered(points), terms_of, now_ns, limited_from_ns, is_frozen=False)

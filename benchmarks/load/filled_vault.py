@@ -1,4 +1,5 @@
-"""Fills a vault with one safeset that uses IDS chunks: `python -m benchmarks.load.filled_vault DIR IDS SEED`.
+"""Fills a vault with one safeset that uses IDS chunks: `python -m benchmarks.load.filled_vault DIR IDS SEED`, with a
+fourth word `free-pages` if the index is to keep the lists of free pages that the filling leaves.
 
 It goes through the daemon's own layers. Companions are real records; the rows of the chunks are in the index, and lead
 to a container that is not there: nobody reads them, and no collection drops them, because its number is above all
@@ -35,6 +36,7 @@ USED_AT_ONCE = 500_000
 CHUNK_BYTES = 1 << 20
 OWNER = tuple(bytes([number]) * 16 for number in range(1, 6))  # account, job, computer, run, keyring
 KEY = b"k" * 16
+FREE_PAGES = "free-pages"
 
 
 def main() -> None:
@@ -42,7 +44,8 @@ def main() -> None:
     vault = open_vault(load_config(directory), SystemClock(), SystemDoor())
     fill(vault, count, seed)
     close_vault(vault)
-    drop_free_pages(directory / "index")
+    if sys.argv[4:] != [FREE_PAGES]:
+        drop_free_pages(directory / "index")
 
 
 def drop_free_pages(index: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import of_ours
+from benchmarks.load.filled_vault import FREE_PAGES
 from benchmarks.load.timed_vault import COLLECTS, NOTES
 from benchmarks.processes import cpu_seconds
 from benchmarks.site import program, run_json
@@ -40,9 +41,10 @@ class TimedSite:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def fill(self, ids: int, seed: int) -> None:
+    def fill(self, ids: int, seed: int, *, keeps_free_pages: bool = False) -> None:
         """A safeset uses so many chunks; it is in no agent's way. Before the first start."""
         words = [sys.executable, "-m", "benchmarks.load.filled_vault", str(self.vault), str(ids), str(seed)]
+        words += [FREE_PAGES] if keeps_free_pages else []
         subprocess.run(words, check=True, env=of_ours())
 
     def start(self, *, collects: bool = False) -> None:

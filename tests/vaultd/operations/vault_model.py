@@ -45,6 +45,7 @@ class VaultModel:
     hurt: set[bytes] = field(default_factory=set)
     damaged: set[bytes] = field(default_factory=set)
     distrusted: set[bytes] = field(default_factory=set)
+    was_damaged: bool = False
 
     # Runs
 
@@ -122,6 +123,7 @@ class VaultModel:
     # Chunks
 
     def hurts(self, id_: bytes, *, is_met: bool) -> None:
+        self.was_damaged = True
         (self.damaged if is_met else self.hurt).add(id_)
         if is_met:
             self.told.discard(id_)

@@ -76,7 +76,8 @@ class Vault(DrivenVault):
                 # What was moved out of a container that stays, because of damage, is found there with the index lost.
                 assert again == self.rebuild
                 assert self.model.was_damaged
-                assert {key_of(self.read(id_)) for id_ in dead - self.missing(dead)} - {NO_KEY} <= keys_that_open(self.job)
+                back = {key_of(self.read(id_)) for id_ in dead - self.missing(dead)}
+                assert back - {NO_KEY} <= keys_that_open(self.job)
                 self.collect()
             assert self.missing(dead) == dead
         self.scrub()

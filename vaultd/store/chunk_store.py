@@ -11,13 +11,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from vaultd.store.commit_entries import (
-    NOTHING_REMOVED,
-    Removal,
-    container_entries,
-    removal_entries,
-    supersede_entry,
-)
+from vaultd.store.commit_entries import NOTHING_REMOVED, Removal, container_entries, removal_entries, supersede_entry
 from vaultd.store.container_readers import ContainerReaders
 from vaultd.store.containers.open_containers import ContainerSettings, OpenContainers, StoredRecord, Touched
 from vaultd.store.damage_looks import DamageLooks
@@ -236,8 +230,7 @@ class ChunkStore:
         containers = self._writable()
         payloads = [(entry.kind, encode_payload(entry)) for entry in (*removal_entries(removal), *entries)]
         if payloads:
-            size = sum(len(payload) for _, payload in payloads)
-            self._room.require_for_entries(size)
+            self._room.require_for_entries(sum(len(payload) for _, payload in payloads))
         self._room.note_commit(len(self._pending.rows))
         with self._guarded():
             touched = containers.sync()
@@ -255,13 +248,16 @@ class ChunkStore:
 
     def missing(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
         """In the order of `ids`: True where no committed record is, or one that is known to be damaged."""
-        dropping = self.house.dropping  # before the look-up: see there
-        present = self._index.present(keyring_id, ids)
-        number = self._index.keyring_number(keyring_id)
-        damaged = self._notes.damaged
-        if not (damaged or dropping):
-            return [id_ not in present for id_ in ids]
-        return [id_ not in present or (number, id_) in damaged or (number, id_) in dropping for id_ in ids]
+        return self._missing(keyring_id, ids, self.house.dropping)  # taken before the look-up: see there
+
+    def missing_leased(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[bool]:
+        """The same of ids that a run leased before: what a drop asks about just now, and must leave, is not missing."""
+        self.house.await_drop()
+        return self._missing(keyring_id, ids, frozenset())
+
+    def locate_leased(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
+        self.house.await_drop()
+        return self._index.lookup(keyring_id, ids)
 
     def locate(self, keyring_id: bytes, ids: Sequence[bytes]) -> list[Location | None]:
         dropping = self.house.dropping
@@ -340,6 +336,14 @@ class ChunkStore:
         self._broken = self._broken or "it was closed"
         self._journal.close()
         self._index.close()
+
+    def _missing(self, keyring_id: bytes, ids: Sequence[bytes], dropping: frozenset[Name]) -> list[bool]:
+        present = self._index.present(keyring_id, ids)
+        number = self._index.keyring_number(keyring_id)
+        damaged = self._notes.damaged
+        if not (damaged or dropping):
+            return [id_ not in present for id_ in ids]
+        return [id_ not in present or (number, id_) in damaged or (number, id_) in dropping for id_ in ids]
 
     def _row(self, container: int) -> ContainerRow | None:
         return self._containers.get(container)

@@ -7,6 +7,7 @@ leads into it, and its file after its last reader let go. Containers that take r
 number comes twice. Threads: `drop`, `move`, `retire` and `forget_files` in the writer thread, the rest in any.
 """
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
@@ -73,6 +74,7 @@ class Copy(Struct, frozen=True):
 class Housekeeping:
     def __init__(self, parts: HouseParts, store: Store) -> None:
         self.dropping: frozenset[Name] = frozenset()
+        self._is_dropping = threading.Lock()
         self._parts = parts
         self._store = store
 
@@ -95,15 +97,23 @@ class Housekeeping:
         lay. A row that is damaged stays.
         """
         wanted = _whole(rows, newest)
-        self.dropping = frozenset((place.keyring_number, id_) for id_, place in wanted)
-        try:
-            going = _not_needed(wanted, are_needed)
-            dropped = [Dropped(keyring_id, id_, place.container, place.offset) for id_, place in going]
-            if dropped:
-                self._store.commit(removal=Removal(dropped=dropped))
-        finally:
-            self.dropping = frozenset()
+        with self._is_dropping:
+            self.dropping = frozenset((place.keyring_number, id_) for id_, place in wanted)
+            try:
+                going = _not_needed(wanted, are_needed)
+                dropped = [Dropped(keyring_id, id_, place.container, place.offset) for id_, place in going]
+                if dropped:
+                    self._store.commit(removal=Removal(dropped=dropped))
+            finally:
+                self.dropping = frozenset()
         return [place for _, place in going]
+
+    def await_drop(self) -> None:
+        """The end of the call of `drop` that goes on, if one does. Whatever its caller said before that he may need is
+        dropped by no later one.
+        """
+        with self._is_dropping:
+            pass
 
     def droppable(self, rows: Sequence[StoredRow], newest: int, are_needed: AreNeeded) -> list[Location]:
         """What `drop` would drop now."""

@@ -36,6 +36,10 @@ def check_head(known: KnownHead, told: ToldHead, head_path: Path) -> None:
         raise rolled_back(f"its safeset {known.sequence} is not the one that it countersigned", head_path)
 
 
+def newer_head(head: KnownHead, kept: KnownHead | None) -> KnownHead:
+    return head if kept is None or (kept.timeline, kept.sequence) <= (head.timeline, head.sequence) else kept
+
+
 def check_restored(known: KnownHead | None, root: Root, encoded: bytes, wanted_sequence: int) -> None:
     """The safeset that a vault hands out must be the one that was asked for, and not older than it may be."""
     if wanted_sequence and root.sequence != wanted_sequence:

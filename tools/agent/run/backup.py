@@ -10,6 +10,7 @@ from protocol.messages import AgentJob, AgentJobsAnswer, AgentJobsRequest, JobDe
 from tools.agent.cache.belonging import Base, belonging_of
 from tools.agent.cache.cache import Cache
 from tools.agent.history.chain import Chain
+from tools.agent.history.head import newer_head
 from tools.agent.hit_files import HitFiles
 from tools.agent.keys.job_keys import load_job_keys, require_secret
 from tools.agent.keys.job_trust import check_job
@@ -29,6 +30,7 @@ from tools.agent.scan.scan import ScanKeys, Scanner
 from tools.agent.scan.scan_figures import ScanFigures
 from tools.agent.scan.walk import TreeWalk
 from tools.agent.selection import Selection, make_selection
+from tools.agent.state import KnownHead
 from tools.agent.upload.outgoing import RecordMaker
 from tools.agent.upload.send import ALL_UNASKED, UNASKED_BYTES
 from tools.agent.upload.upload import KeyRefused
@@ -54,12 +56,13 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
     given up the run's key, or takes no more keys for it, one more run makes another.
     """
     check_job(agent.state, agent.identity, job)
+    known = agent.state.job(job.job_id).load_head()  # before anything becomes a safeset that the job cannot know of
     is_over = await Committer(agent.session, agent.identity, agent.state.job(job.job_id), job.job_id).settle()
     if (is_keyring_new := job.keyring_id is None):
         agent.session.expect_bulk()
     keys = await load_job_keys(agent.session, agent.state, agent.identity, job)
     try:
-        return await _run_once(agent, job, keys, tell, is_over=is_over, is_keyring_new=is_keyring_new)
+        return await _run_once(agent, job, known, keys, tell, is_over=is_over, is_keyring_new=is_keyring_new)
     except Exception as error:
         job, newer = await _newer_keys(agent, job, keys, error)
         if newer is not None:
@@ -70,7 +73,7 @@ async def back_up(agent: Agent, job: AgentJob, tell: Tell) -> Done:
             note = f"the run was begun anew, because the vault said: {error.message}"
         else:
             raise
-    done = await _run_once(agent, job, newer or keys, tell)
+    done = await _run_once(agent, job, known, newer or keys, tell)
     done.notes.append(note)
     return done
 
@@ -95,14 +98,22 @@ async def _newer_keys(
 
 
 async def _run_once(
-    agent: Agent, job: AgentJob, keys: Unattended, tell: Tell, *, is_over: bool = False, is_keyring_new: bool = False
+    agent: Agent,
+    job: AgentJob,
+    known: KnownHead | None,
+    keys: Unattended,
+    tell: Tell,
+    *,
+    is_over: bool = False,
+    is_keyring_new: bool = False,
 ) -> Done:
-    """`is_over`: the safeset of the run before is there, and the run with it, although its answer was lost.
+    """`known`: the head when the vault told of the job; there may be later ones, which a run's begin must know of.
+    `is_over`: the safeset of the run before is there, and the run with it, although its answer was lost.
     `is_keyring_new`: it was made for this run, so the vault has nothing of it.
     """
     job_state = agent.state.job(job.job_id)
     chain = Chain(agent.session, job_state, keys, job.job_id, bytes.fromhex(agent.identity.computer_id))
-    head = await chain.follow(job_state.load_head(), job)
+    head = newer_head(await chain.follow(known, job), job_state.load_head())
     job_state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     belonging = belonging_of(keys, job.job_id, job.timeline)
     cache = Cache(job_state.cache_path, belonging)

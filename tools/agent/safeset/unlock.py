@@ -94,6 +94,7 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
             f"the vault shows another job under the name {wanted.job!r} than the one that was to be restored",
             "nothing was restored: was the job created anew meanwhile? else ask the vault's operator",
         )
+    known = state.job(parameters.job_id).load_head()  # before the vault is asked: a run may end meanwhile
     answer, raw, keys = await _open(session, wanted, parameters, secret)
     try:
         keyring = await compute(open_slot_copies, answer.slots, keys)
@@ -119,7 +120,7 @@ async def unlock(session: VaultSession, state: StateDirectory, wanted: Wanted, s
         raise Failure("conflict", str(error), "update safeset on this computer and restore again") from None
     except IntegrityError as error:
         raise Failure("damaged", str(error), "try another safeset, or ask the vault's operator") from None
-    check_restored(state.job(parameters.job_id).load_head(), root, answer.root, wanted.sequence)
+    check_restored(known, root, answer.root, wanted.sequence)
     top = BlockReference(root.top_block, root.top_companion, root.level)
     id_key = keyring.generation(root.generation).id_key
     return Unlocked(root, id_key, fetcher, top, block, damage, includes, answer.damaged)

@@ -262,9 +262,9 @@ def test_the_next_one_costs_what_is_new(long: Long, monkeypatch: pytest.MonkeyPa
     """The safesets grow by a leaf each; what is looked up for them does not, also for what only the base holds."""
     looked_up: list[bytes] = []
     read: list[bytes] = []
-    real, real_read = ChunkStore.missing, ChunkStore.read
+    real, real_read = ChunkStore.missing_leased, ChunkStore.read
     monkeypatch.setattr(
-        ChunkStore, "missing", lambda self, keyring, ids: looked_up.extend(ids) or real(self, keyring, ids)
+        ChunkStore, "missing_leased", lambda self, keyring, ids: looked_up.extend(ids) or real(self, keyring, ids)
     )
     monkeypatch.setattr(ChunkStore, "read", lambda self, place, id_: read.append(id_) or real_read(self, place, id_))
     for _ in range(20):

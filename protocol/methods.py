@@ -151,7 +151,7 @@ _TABLE = (
     Method("retention.confirm", Role.administrator, m.RetentionConfirmRequest, m.RetentionConfirmAnswer,
            (E.not_found, E.conflict, E.no_space), "conflict: nothing waits to be confirmed"),
     Method("retention.limit", Role.administrator, m.RetentionLimitRequest, m.RetentionLimitAnswer,
-           (E.no_space,), "the same answer, nothing changes"),
+           (E.conflict, E.no_space), "the same answer, nothing changes"),
     Method("retention.confirm_limit", Role.administrator, m.RetentionConfirmLimitRequest, m.RetentionConfirmLimitAnswer,
            (E.conflict, E.no_space), "conflict: nothing waits to be confirmed"),
     Method("retention.list", Role.administrator, m.RetentionListRequest, m.RetentionListAnswer, (), _READS),
